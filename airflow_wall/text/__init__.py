@@ -1,0 +1,1 @@
+"""The bounded YAML reader: bytes to values with positions."""

@@ -1,0 +1,269 @@
+"""
+Read YAML into plain values with positions, within bounds that hold before any value exists.
+
+libyaml gives a stream of events; one loop over them with a stack of its own builds the values, so neither depth nor
+size of a hostile text can exhaust the interpreter, and each key and value has its line and column.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from airflow_wall.text.faults import Fault, FaultyText, Loc, Place
+from airflow_wall.text.scalars import AmbiguousScalar, plain
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 32
+MAX_SCALAR = 1 << 16
+MAX_NODES = 100_000
+MAX_ALIASES = 100
+
+try:
+    from yaml import CSafeLoader as _Parser
+except ImportError:  # a PyYAML built without libyaml: the same events, slower
+    from yaml import SafeLoader as _Parser  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class Document:
+    """
+    One YAML document as plain values.
+
+    :param path: The file, as the caller named it.
+    :param text: The whole text of the file.
+    :param value: dict, list, str, int, float, bool or None, nested.
+    :param keys: Where each mapping key stands.
+    :param values: Where each value stands.
+    """
+
+    path: Path
+    text: str = field(repr=False)
+    value: Any
+    keys: dict[Loc, Place] = field(repr=False)
+    values: dict[Loc, Place] = field(repr=False)
+
+    def place(self, loc: Loc, *, of_key: bool = False) -> Place:
+        """Where the value (or its key) at `loc` stands; for what is not in the text, its nearest ancestor."""
+        while True:
+            for table in (self.keys, self.values) if of_key else (self.values, self.keys):
+                if loc in table:
+                    return table[loc]
+            if not loc:
+                return Place(1, 1)
+            loc, of_key = loc[:-1], True
+
+
+def read_file(path: Path) -> list[Document]:
+    """
+    Read every document of a file.
+
+    :raises FaultyText: the file cannot be read, is too large, is no YAML, or is YAML that is refused.
+    """
+    return read_text(_bounded_bytes(path), path)
+
+
+def read_text(content: bytes, path: Path) -> list[Document]:
+    """Read every document of `content`; `path` is its name in messages."""
+    if len(content) > MAX_BYTES:
+        _refuse(path, "", Place(1, 1), f"file has more than {MAX_BYTES:,} bytes", "split it into several files")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        _refuse(path, "", Place(line, 1), f"byte {error.start} is not UTF-8", "save the file as UTF-8")
+    try:
+        return list(_Builder(path, text).documents())
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
+        what = f"{error.problem or 'cannot be read'}{f' {error.context}' if error.context else ''}"
+        _refuse(path, text, place, f"not YAML: {what}", _syntax_hint(text, place))
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        _refuse(path, text, Place(line, 1), f"character {error.character!r} is not allowed in YAML", "remove it")
+
+
+def _bounded_bytes(path: Path) -> bytes:
+    # O_NONBLOCK and the check of the kind: a FIFO or a device named x.yaml must not hang the reader.
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        _refuse(path, "", Place(1, 1), f"cannot be opened: {error.strerror}", None)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            _refuse(path, "", Place(1, 1), "is not a regular file", None)
+        return file.read(MAX_BYTES + 1)
+
+
+def _syntax_hint(text: str, place: Place) -> str:
+    lines = text.splitlines()
+    line = lines[place.line - 1] if place.line <= len(lines) else ""
+    if "\t" in line[: place.column]:
+        return "indent with spaces: YAML allows no tabs"
+    return "look at the indentation, brackets and quotes of this line and the one before"
+
+
+def _refuse(path: Path, text: str, place: Place, message: str, hint: str | None) -> NoReturn:
+    raise FaultyText([Fault(path, place, message, hint)], text)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A list or mapping whose end has not come yet."""
+
+    value: Any
+    loc: Loc
+    place: Place
+    anchor: str | None
+    first_node: int
+    key: str | None = None
+    key_place: Place | None = None
+    is_mapping: bool = False
+
+
+class _Builder:
+    """Builds the documents of one text from libyaml's events."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self.path = path
+        self.text = text
+        self.faults: list[Fault] = []
+
+    def documents(self) -> Iterator[Document]:
+        events = yaml.parse(self.text, Loader=_Parser)
+        for event in events:
+            if type(event) is yaml.DocumentStartEvent:
+                if event.version or event.tags:
+                    self._fatal(event, "directives (`%YAML`, `%TAG`) are refused", "remove the line")
+                yield self._document(events)
+        if self.faults:
+            raise FaultyText(self.faults, self.text)
+
+    def _document(self, events: Any) -> Document:
+        self.stack: list[_Open] = []
+        self.keys: dict[Loc, Place] = {}
+        self.values: dict[Loc, Place] = {}
+        self.anchors: dict[str, tuple[Any, int]] = {}
+        self.root: Any = None
+        self.nodes = self.aliases = 0
+        for event in events:
+            kind = type(event)
+            if kind is yaml.ScalarEvent:
+                self._scalar(event)
+            elif kind is yaml.MappingStartEvent:
+                self._start(event, {}, is_mapping=True)
+            elif kind is yaml.SequenceStartEvent:
+                self._start(event, [], is_mapping=False)
+            elif kind is yaml.AliasEvent:
+                self._alias(event)
+            elif kind is yaml.DocumentEndEvent:
+                break
+            else:
+                self._end()
+        return Document(self.path, self.text, self.root, self.keys, self.values)
+
+    def _scalar(self, event: Any) -> None:
+        text = event.value
+        if len(text) > MAX_SCALAR:
+            self._fatal(event, f"value has {len(text):,} characters; at most {MAX_SCALAR:,} are read", None)
+        if event.tag is not None:
+            self._fatal(event, f"tag `{event.tag}` is refused: tags are not part of the language", "quote the value instead")
+        place = _place(event)
+        top = self.stack[-1] if self.stack else None
+        if top is not None and top.is_mapping and top.key is None:
+            self._key(top, text, place, plain_text=event.style is None)
+            return
+        value: Any = text
+        if event.implicit[0]:  # plain: not quoted, not a block
+            try:
+                value = plain(text)
+            except AmbiguousScalar as error:
+                self.faults.append(Fault(self.path, place, *error.args))
+        self._add(value, place, event, size=1)
+
+    def _key(self, top: _Open, key: str, place: Place, *, plain_text: bool) -> None:
+        if key == "<<" and plain_text:
+            self._fault(place, "merge key `<<` is refused", "write the keys out, or share values by `vars`")
+        loc = (*top.loc, key)
+        if key in top.value:
+            first = self.keys[loc]
+            self._fault(place, f"key `{key}` is written twice; the first is on line {first.line}", "remove one of them")
+        top.key, top.key_place = key, place
+        self.keys.setdefault(loc, place)
+
+    def _start(self, event: Any, value: Any, *, is_mapping: bool) -> None:
+        if event.tag is not None:
+            self._fatal(event, f"tag `{event.tag}` is refused: tags are not part of the language", "remove the tag")
+        if len(self.stack) >= MAX_DEPTH:
+            self._fatal(event, f"nested deeper than {MAX_DEPTH} levels", "flatten the document")
+        top = self.stack[-1] if self.stack else None
+        if top is not None and top.is_mapping and top.key is None:
+            self._fatal(event, "a list or mapping cannot be a key", "write a plain name as the key")
+        opened = _Open(value, self._loc(), _place(event), event.anchor, self.nodes, is_mapping=is_mapping)
+        self._count(event, 1)
+        self.values[opened.loc] = opened.place
+        self.stack.append(opened)
+
+    def _end(self) -> None:
+        done = self.stack.pop()
+        if done.anchor is not None:
+            self.anchors[done.anchor] = (done.value, self.nodes - done.first_node)
+        self._attach(done.value)
+
+    def _alias(self, event: Any) -> None:
+        self.aliases += 1
+        if self.aliases > MAX_ALIASES:
+            self._fatal(event, f"more than {MAX_ALIASES} aliases", "share values by `vars` instead")
+        if event.anchor not in self.anchors:
+            self._fatal(event, f"alias `*{event.anchor}` names no finished anchor before it", "share values by `vars` instead")
+        value, size = self.anchors[event.anchor]
+        self._add(value, _place(event), event, size=size)
+
+    def _add(self, value: Any, place: Place, event: Any, *, size: int) -> None:
+        self._count(event, size)
+        self.values[self._loc()] = place
+        if getattr(event, "anchor", None) is not None and type(event) is not yaml.AliasEvent:
+            self.anchors[event.anchor] = (value, size)
+        self._attach(value)
+
+    def _attach(self, value: Any) -> None:
+        if not self.stack:
+            self.root = value
+            return
+        top = self.stack[-1]
+        if top.is_mapping:
+            top.value.setdefault(top.key, value)
+            top.key = None
+        else:
+            top.value.append(value)
+
+    def _loc(self) -> Loc:
+        if not self.stack:
+            return ()
+        top = self.stack[-1]
+        return (*top.loc, top.key if top.is_mapping and top.key is not None else len(top.value))
+
+    def _count(self, event: Any, size: int) -> None:
+        # An alias counts for all it stands for, so a few lines cannot grow into billions of values.
+        self.nodes += size
+        if self.nodes > MAX_NODES:
+            self._fatal(event, f"more than {MAX_NODES:,} values", "split the file into several pipelines")
+
+    def _fault(self, place: Place, message: str, hint: str | None) -> None:
+        self.faults.append(Fault(self.path, place, message, hint))
+
+    def _fatal(self, event: Any, message: str, hint: str | None) -> NoReturn:
+        raise FaultyText([*self.faults, Fault(self.path, _place(event), message, hint)], self.text)
+
+
+def _place(event: Any) -> Place:
+    start, end = event.start_mark, event.end_mark
+    width = end.column - start.column if end.line == start.line else 1
+    return Place(start.line + 1, start.column + 1, max(1, width))
