@@ -1,0 +1,180 @@
+"""Items as written to items as meant: expressions resolved, matrices repeated, every block checked."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from airflow_wall.loader.expressions import Resolver, Scope
+from airflow_wall.loader.faults import Faults
+from airflow_wall.loader.files import Folder
+from airflow_wall.spec.document import Item
+from airflow_wall.spec.markers import Template
+from airflow_wall.spec.pipeline import Group, Task
+from airflow_wall.spec.steps.base import Step
+from airflow_wall.spec.steps.table import STEPS
+from airflow_wall.text.faults import Loc, shown, suggestion
+
+MAX_TASKS = 1_000
+
+Cell = tuple[str, dict[str, Any]]
+"""One repetition: what it adds to the id, and what `${{ matrix.* }}` is in it."""
+
+
+class Expander:
+    """
+    Expands the items of one document.
+
+    :param faults: Where faults go.
+    :param folder: The pipeline's folder, for files that values name.
+    :param policy: `[wall] policy`.
+    :param value: The document's value, the environment applied.
+    """
+
+    def __init__(self, faults: Faults, folder: Folder, policy: str, value: Mapping[str, Any]) -> None:
+        self.faults = faults
+        self.folder = folder
+        self.policy = policy
+        self.resolver = Resolver(faults, folder)
+        self.openers = list(_openers(value.get("tasks"), ""))
+        self.tasks = 0
+
+    def items(self, values: Any, loc: Loc, scope: Scope) -> tuple[Item, ...]:
+        """The items of the list `values` that stands at `loc`."""
+        if not isinstance(values, list) or not values:
+            self.faults.add(loc, f"must be a list of tasks, got `{shown(values)}`", "write `- id: NAME` for each task")
+            return ()
+        return tuple(item for index, value in enumerate(values) for item in self._item(value, (*loc, index), scope))
+
+    def _item(self, value: Any, loc: Loc, scope: Scope) -> Iterator[Item]:
+        if not isinstance(value, dict):
+            self.faults.add(loc, f"must be a task or a group, got `{shown(value)}`", "write `- id: NAME` and its keys below")
+            return
+        name = value.get("id")
+        for suffix, cell in self._cells(value, loc, scope):
+            self.tasks += 1
+            if self.tasks > MAX_TASKS:
+                if self.tasks == MAX_TASKS + 1:
+                    self.faults.add(loc, f"brings the pipeline above {MAX_TASKS:,} tasks", "split it into several pipelines")
+                return
+            inner = scope.within(cell, (*loc, "matrix")) if cell else scope
+            repeated = {**value, "id": f"{name}_{suffix}"} if suffix and isinstance(name, str) else value
+            item = self._group(repeated, loc, inner, name) if "tasks" in value else self._task(repeated, loc, inner, name)
+            if item is not None:
+                yield item
+
+    # --- matrix
+
+    def _cells(self, value: dict[str, Any], loc: Loc, scope: Scope) -> list[Cell]:
+        if "matrix" not in value:
+            return [("", {})]
+        loc = (*loc, "matrix")
+        matrix = self.resolver.plain(value["matrix"], loc, scope)
+        if not isinstance(matrix, dict) or not matrix:
+            self.faults.add(loc, f"must give names and their values, got `{shown(matrix)}`", "write e.g. `matrix: {domain: [a, b]}`")
+            return []
+        for name, values in matrix.items():
+            if not isinstance(values, list) or not values or not all(isinstance(each, str | int | float) for each in values):
+                self.faults.add((*loc, name), f"must be a list of texts or numbers, got `{shown(values)}`", f"write e.g. `{name}: [a, b]`")
+                return []
+        cells = [dict(zip(matrix, values, strict=True)) for values in itertools.product(*matrix.values())]
+        made = [("_".join(_in_id(each) for each in cell.values()), cell) for cell in cells]
+        twice = next((suffix for index, (suffix, _) in enumerate(made) if suffix in (other for other, _ in made[:index])), None)
+        if twice is not None:
+            self.faults.add(loc, f"makes two repetitions whose ids end in `{twice}`", "use values that differ in letters or digits")
+            return []
+        return made
+
+    # --- blocks
+
+    def _group(self, value: dict[str, Any], loc: Loc, scope: Scope, name: Any) -> Item | None:
+        written = {key: self.resolver.plain(each, (*loc, key), scope) for key, each in value.items() if key not in ("tasks", "matrix")}
+        items = self.items(value["tasks"], (*loc, "tasks"), scope)
+        block = self.faults.check(Group, {**written, "tasks": [_PLACEHOLDER]}, loc)
+        if block is None:
+            return None
+        return Item(block.id, name if "matrix" in value else None, block, None, {}, loc, items)
+
+    def _task(self, value: dict[str, Any], loc: Loc, scope: Scope, name: Any) -> Item | None:
+        written = {key: self.resolver.plain(each, (*loc, key), scope) for key, each in value.items() if key not in ("with", "matrix")}
+        given = self.resolver.arguments(value.get("with", {}), (*loc, "with"), scope)
+        block = self.faults.check(Task, {**written, "with": given}, loc)
+        uses = written.get("uses")
+        if not isinstance(uses, str) or not isinstance(given, dict):
+            step, arguments = None, given if isinstance(given, dict) else {}
+        elif "." in uses:
+            step, arguments = None, given
+            self._allowed(uses, loc)
+        else:
+            step, arguments = self._step(uses, given, loc, value.get("with", {}))
+        if block is None:
+            return None
+        return Item(block.id, name if "matrix" in value else None, block, step, arguments, loc)
+
+    def _allowed(self, uses: str, loc: Loc) -> None:
+        if self.policy == "restricted":
+            self.faults.add(
+                (*loc, "uses"),
+                f"names the operator `{uses}`, but this deployment allows only our steps",
+                "use one of our steps; the setting is `[wall] policy`",
+            )
+
+    def _step(self, uses: str, given: dict[str, Any], loc: Loc, written: Any) -> tuple[Step | None, dict[str, Any]]:
+        model = STEPS.get(uses)
+        if model is None:
+            hint = f"{suggestion(uses, STEPS, what='steps')}; any other operator is named by its dotted path"
+            self.faults.add((*loc, "uses"), f"is not a known step: `{uses}`", hint)
+            return None, {}
+        files, extra = self._files(model, given, loc, written)
+        completed = {**self._closed(model, uses, given, loc), **given, **files}
+        return self.faults.check(model, completed, (*loc, "with")), extra
+
+    def _files(self, model: type[Step], given: dict[str, Any], loc: Loc, written: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Values that name a file beside the pipeline become its text; which file it was goes with them."""
+        texts: dict[str, Any] = {}
+        names: dict[str, Any] = {}
+        for field, suffix in model.reads_file.items():
+            value = given.get(field)
+            if isinstance(value, str) and value.endswith(suffix) and "\n" not in value:
+                text = self.folder.read(value, (*loc, "with", field), self.faults)
+                texts[field] = Template(text or " ") if suffix == ".sql" else text or " "
+                names[f"{field}_file"] = value
+            elif isinstance(written, dict) and isinstance(named := written.get(field), dict) and "$f" in named:
+                names[f"{field}_file"] = named["$f"]
+        return texts, names
+
+    def _closed(self, model: type[Step], uses: str, given: dict[str, Any], loc: Loc) -> dict[str, Any]:
+        """For the second of a pair that does not say what it closes: the only one there is."""
+        if model.closes is None or model.closes in given:
+            return {}
+        opener = model.task_fields[model.closes]
+        found = [path for path, used in self.openers if used == opener]
+        if len(found) == 1:
+            return {model.closes: found[0]}
+        if found:
+            listed = ", ".join(f"`{path}`" for path in found)
+            hint = f"write `with: {{{model.closes}: {found[0]}}}`"
+            self.faults.add(loc, f"does not say which `{opener}` it closes; there are {listed}", hint)
+        else:
+            self.faults.add(loc, f"has nothing to close: no task uses `{opener}`", f"add a task that uses `{opener}`, or remove `{uses}`")
+        return {model.closes: "?"}
+
+
+# A group is checked with its items apart, each at its own place.
+_PLACEHOLDER = Task(id="x")
+
+
+def _in_id(value: Any) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", str(value)).strip("_") or "x"
+
+
+def _openers(items: Any, prefix: str) -> Iterator[tuple[str, str]]:
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, dict) and isinstance(item.get("id"), str) and "matrix" not in item:
+            path = f"{prefix}{item['id']}"
+            if "tasks" in item:
+                yield from _openers(item["tasks"], f"{path}.")
+            else:
+                yield path, str(item.get("uses"))

@@ -1,0 +1,178 @@
+"""`${{ }}` and the markers: what is resolved when the file is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_wall.loader.faults import Faults
+from airflow_wall.loader.files import Folder
+from airflow_wall.spec.markers import MARKERS, Const, FileRef, Template, XComRef
+from airflow_wall.text.faults import Loc, shown, suggestion
+
+_EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_0-9][A-Za-z0-9_-]*)*")
+_RUN_TIME = re.compile(
+    r"\{\{\s*(ds|ds_nodash|ts|ts_nodash|logical_date|data_interval_start|data_interval_end|dag_run|run_id|params|macros|var|conn|"
+    r"ti|task_instance|task|dag|prev_\w+)\b"
+)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """
+    What `${{ }}` may name at one place of the file.
+
+    :param names: First part (`vars`, `env`, `matrix`) to its values.
+    :param places: First part to where its values stand in the text.
+    """
+
+    names: Mapping[str, Mapping[str, Any]]
+    places: Mapping[str, Loc]
+
+    def within(self, cell: Mapping[str, Any], loc: Loc) -> Scope:
+        """This scope inside one repetition of a matrix at `loc`."""
+        outer = self.names.get("matrix", {})
+        return Scope({**self.names, "matrix": {**outer, **cell}}, {**self.places, "matrix": loc})
+
+
+class _Unresolved(Exception):
+    """An expression that was noted as a fault."""
+
+
+class Resolver:
+    """Replaces expressions and markers in values of one document. Faults go to `faults`; the value is then None."""
+
+    def __init__(self, faults: Faults, folder: Folder) -> None:
+        self.faults = faults
+        self.folder = folder
+
+    def plain(self, value: Any, loc: Loc, scope: Scope) -> Any:
+        """The value with its `${{ }}` resolved; markers stay what they are, mappings."""
+        return self._walk(value, loc, scope, self._no_marker)
+
+    def arguments(self, value: Any, loc: Loc, scope: Scope) -> Any:
+        """The value of a `with`: expressions resolved, and markers made."""
+        return self._walk(value, loc, scope, self._marker)
+
+    def _walk(self, value: Any, loc: Loc, scope: Scope, marker: Callable[[dict[str, Any], Loc, Scope], Any]) -> Any:
+        if isinstance(value, str):
+            return self._text(value, loc, scope, warn=marker == self._marker)
+        if isinstance(value, list):
+            return [self._walk(item, (*loc, index), scope, marker) for index, item in enumerate(value)]
+        if isinstance(value, dict):
+            made = marker(value, loc, scope)
+            if made is not None:
+                return made
+            return {key: self._walk(item, (*loc, key), scope, marker) for key, item in value.items()}
+        return value
+
+    def _no_marker(self, _value: dict[str, Any], _loc: Loc, _scope: Scope) -> Any:
+        return None
+
+    # --- ${{ }}
+
+    def _text(self, text: str, loc: Loc, scope: Scope, *, warn: bool) -> Any:
+        if warn and (found := _RUN_TIME.search(text)) and "${{" not in text:
+            self.faults.warn(
+                loc,
+                f"holds `{shown(found.group(0) + ' ... }}')}`, which stays text here: values are literal",
+                f"to have it filled in when the task runs, write {{$t: '{shown(text)}'}}",
+            )
+        if "${{" not in text:
+            return text
+        try:
+            whole = _EXPRESSION.fullmatch(text)
+            if whole:
+                return self._whole(whole.group(1), loc, scope)
+            return _EXPRESSION.sub(lambda match: self._part(match.group(1), loc, scope), text)
+        except _Unresolved:
+            return None
+
+    def _whole(self, expression: str, loc: Loc, scope: Scope) -> Any:
+        value, origin = self._lookup(expression, loc, scope)
+        if isinstance(value, dict | list):  # what is wrong inside it is wrong where it was written
+            self.faults.moved[loc] = origin
+        return value
+
+    def _part(self, expression: str, loc: Loc, scope: Scope) -> str:
+        value, _ = self._lookup(expression, loc, scope)
+        if isinstance(value, dict | list) or value is None:
+            self.faults.add(
+                loc,
+                f"puts `${{{{ {expression} }}}}` into a text, but its value is `{shown(value)}`",
+                "use a text or number there, or make the expression the whole value",
+            )
+            raise _Unresolved
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    def _lookup(self, expression: str, loc: Loc, scope: Scope) -> tuple[Any, Loc]:
+        if not _NAME.fullmatch(expression):
+            self._refuse(loc, expression, "is not a name", "write `${{ vars.NAME }}`, `${{ matrix.NAME }}` or `${{ env.NAME }}`")
+        first, *rest = expression.split(".")
+        if first not in scope.names or not rest:
+            known = [f"{name}.…" for name in scope.names]
+            hint = "`matrix` is known only inside an item that has one" if first == "matrix" else f"it may begin with {', '.join(f'`{k}`' for k in known)}"
+            self._refuse(loc, expression, "is not known", hint)
+        value: Any = scope.names[first]
+        for depth, part in enumerate(rest):
+            if not isinstance(value, Mapping) or part not in value:
+                known = list(value) if isinstance(value, Mapping) else []
+                self._refuse(loc, expression, "is not known", self._unknown(first, part, known, depth))
+            value = value[part]
+        if first == "env" and value is None:
+            self._refuse(loc, expression, "is not set", f"set {rest[0]} in the environment of every Airflow component")
+        return value, (*scope.places[first], *rest)
+
+    def _unknown(self, first: str, part: str, known: list[str], depth: int) -> str:
+        if first == "env" and depth == 0:
+            return f"only variables that the setting `[wall] allowed_env` lists can be read; add `{part}` to it"
+        return suggestion(part, known, what=f"{first} here")
+
+    def _refuse(self, loc: Loc, expression: str, message: str, hint: str) -> None:
+        self.faults.add(loc, f"names `${{{{ {expression} }}}}`, which {message}", hint)
+        raise _Unresolved
+
+    # --- markers
+
+    def _marker(self, value: dict[str, Any], loc: Loc, scope: Scope) -> Any:
+        keys = [key for key in value if key.startswith("$")]
+        if not keys:
+            return None
+        key = keys[0]
+        kind = MARKERS.get(key)
+        if kind is None:
+            self.faults.add((*loc, key), "is not a known marker", f"{suggestion(key, MARKERS, what='markers')}; a key that really begins with `$` goes into {{$const: ...}}", of_key=True)
+            return Const(None)
+        if len(value) > 1:
+            self.faults.add((*loc, key), "must be the only key of its mapping", "put the marker into a value of its own", of_key=True)
+            return Const(None)
+        inner = value[key]
+        if kind is Const:
+            return Const(inner)
+        if kind is XComRef:
+            return self._xcom(inner, (*loc, key), scope)
+        if kind is Template and isinstance(inner, dict) and set(inner) & {"$f", "$file"}:
+            made = self._marker(inner, (*loc, key), scope)
+            return Template(self._file(made, (*loc, key)))
+        text = self.plain(inner, (*loc, key), scope)
+        if not isinstance(text, str):
+            self.faults.add((*loc, key), f"must be text, got `{shown(text)}`", "quote it")
+            return Const(None)
+        return Template(text) if kind is Template else self._file(FileRef(text), (*loc, key))
+
+    def _file(self, reference: Any, loc: Loc) -> str:
+        if not isinstance(reference, FileRef):
+            return reference if isinstance(reference, str) else ""
+        return self.folder.read(reference.path, loc, self.faults)
+
+    def _xcom(self, inner: Any, loc: Loc, scope: Scope) -> Any:
+        inner = self.plain(inner, loc, scope)
+        if isinstance(inner, str) and inner:
+            return XComRef(inner)
+        if isinstance(inner, dict) and isinstance(inner.get("task"), str) and set(inner) <= {"task", "key"}:
+            return XComRef(inner["task"], inner.get("key"))
+        self.faults.add(loc, f"must name a task, got `{shown(inner)}`", "write {$x: task_id} or {$x: {task: task_id, key: name}}")
+        return Const(None)

@@ -1,0 +1,185 @@
+"""Collect the faults of one document, and say in one voice what pydantic finds."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from airflow_wall.spec.base import SpecModel
+from airflow_wall.text.faults import Fault, Loc, nearest, shown, suggestion
+from airflow_wall.text.reader import Document
+
+Model = TypeVar("Model", bound=SpecModel)
+
+_EXPECTED = {
+    "int_type": "must be an integer",
+    "int_from_float": "must be an integer",
+    "float_type": "must be a number",
+    "bool_type": "must be `true` or `false`",
+    "string_type": "must be text",
+    "dict_type": "must be a mapping",
+    "model_type": "must be a mapping",
+    "model_attributes_type": "must be a mapping",
+    "list_type": "must be a list",
+    "none_required": "must be empty",
+}
+
+_HINTS = {
+    "int_type": "write a whole number, e.g., `{name}: 3`",
+    "int_from_float": "write a whole number, e.g., `{name}: 3`",
+    "bool_type": "write `{name}: true` or `{name}: false`, without quotes",
+    "string_type": 'write text; quote what looks like a number or a truth value, e.g., `{name}: "3"`',
+    "list_type": "write a list, e.g., `{name}: [a, b]`",
+    "dict_type": "write keys and values, e.g., `{name}: {{key: value}}`",
+    "model_type": "write keys and values, e.g., `{name}: {{key: value}}`",
+}
+
+
+class Faults:
+    """
+    The faults and warnings of one document.
+
+    :param document: The document they are about.
+    """
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.found: list[Fault] = []
+        self.warnings: list[Fault] = []
+        self.moved: dict[Loc, Loc] = {}
+
+    def add(self, loc: Loc, message: str, hint: str | None = None, *, of_key: bool = False) -> None:
+        """Note that the value at `loc` is wrong; `message` goes on after the key path."""
+        self.found.append(self._fault(loc, message, hint, of_key=of_key))
+
+    def warn(self, loc: Loc, message: str, hint: str | None = None) -> None:
+        """Note that the value at `loc` is probably not what was meant."""
+        self.warnings.append(self._fault(loc, message, hint, of_key=False))
+
+    def origin(self, loc: Loc) -> Loc:
+        """Where what is now at `loc` stands in the text: overlays and expressions move values."""
+        for end in range(len(loc), -1, -1):
+            if loc[:end] in self.moved:
+                return self.origin(self.moved[loc[:end]] + loc[end:])
+        return loc
+
+    def _fault(self, loc: Loc, message: str, hint: str | None, *, of_key: bool) -> Fault:
+        path = key_path(self.document.value, loc)
+        place = self.document.place(self.origin(loc), of_key=of_key)
+        return Fault(self.document.path, place, f"`{path}` {message}" if path else message, hint)
+
+    def check(self, model: type[Model], values: Any, loc: Loc, *, also: Iterable[str] = ()) -> Model | None:
+        """The values as `model`, or None with every fault noted. `also`: keys that are known, but read elsewhere."""
+        try:
+            return model.model_validate(values)
+        except ValidationError as error:
+            for detail in _one_each(error.errors(include_url=False)):
+                self._detail(model, values, loc, detail, tuple(also))
+            return None
+
+    def _detail(self, model: type[SpecModel], values: Any, loc: Loc, detail: ErrorDetails, also: tuple[str, ...]) -> None:
+        kind, given = detail["type"], detail["input"]
+        inner = detail["loc"]
+        where = (*loc, *inner)
+        name = str(inner[-1]) if inner else ""
+        if kind == "extra_forbidden":
+            known = [*_keys(model, inner[:-1]), *(also if len(inner) == 1 else ())]
+            self.add(where, "is not a known key", suggestion(name, known, what="keys"), of_key=True)
+        elif kind == "missing":
+            description = _description(model, inner)
+            misspelt = nearest(name, [key for key in _given_keys(values, inner[:-1]) if key not in _keys(model, inner[:-1])])
+            if misspelt is None:  # else the misspelt key is a fault of its own
+                self.add(where, "is missing", f"add `{name}`: {description}" if description else f"add `{name}`", of_key=True)
+        else:
+            context: Mapping[str, Any] = detail.get("ctx") or {}
+            hint = context.get("hint") or _HINTS.get(kind)
+            expected = _EXPECTED.get(kind) or _from_message(kind, detail["msg"], context)
+            self.add(where, f"{expected}, got `{shown(given)}`", hint.format(name=name) if hint else None)
+
+
+def key_path(document: Any, loc: Loc) -> str:
+    """`loc` as a reader would say it: `tasks[fit].with.epochs`, items named by their id."""
+    text, value = "", document
+    for part in loc:
+        value = _step(value, part)
+        if isinstance(part, int):
+            name = value.get("id") if isinstance(value, dict) else None
+            text += f"[{name if isinstance(name, str) else part}]"
+        else:
+            text += f".{part}" if text else part
+    return text
+
+
+def _step(value: Any, part: str | int) -> Any:
+    if isinstance(value, dict):
+        return value.get(part)
+    if isinstance(value, list) and isinstance(part, int) and part < len(value):
+        return value[part]
+    return None
+
+
+def _one_each(details: Iterable[ErrorDetails]) -> list[ErrorDetails]:
+    """One error per place: a union reports each of its branches."""
+    best: dict[Loc, ErrorDetails] = {}
+    for detail in details:
+        loc = tuple(part for part in detail["loc"] if not _is_branch(part))
+        best.setdefault(loc, {**detail, "loc": loc})
+    return list(best.values())
+
+
+def _is_branch(part: str | int) -> bool:
+    # pydantic names the branch of a union in the path: `str`, `constrained-str`, `is-instance[Template]`, ...
+    return isinstance(part, str) and (
+        part in ("str", "int", "float", "constrained-str", "[key]") or part.startswith(("is-instance[", "list[", "function-", "lax-or-strict"))
+    )
+
+
+def _given_keys(values: Any, inner: Loc) -> list[str]:
+    for part in inner:
+        values = _step(values, part)
+    return [str(key) for key in values] if isinstance(values, dict) else []
+
+
+def _block(model: type[SpecModel], inner: Loc) -> type[SpecModel] | None:
+    """The model of the block at `inner`."""
+    found: type[SpecModel] | None = model
+    for part in inner:
+        if isinstance(part, int) or found is None:
+            continue
+        info = next((info for name, info in found.model_fields.items() if (info.alias or name) == part), None)
+        found = None if info is None else _model_in(info.annotation)
+    return found
+
+
+def _model_in(annotation: Any) -> type[SpecModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, SpecModel):
+        return annotation
+    return next((found for inner in typing.get_args(annotation) if (found := _model_in(inner)) is not None), None)
+
+
+def _keys(model: type[SpecModel], inner: Loc) -> list[str]:
+    block = _block(model, inner)
+    return [] if block is None else [info.alias or name for name, info in block.model_fields.items()]
+
+
+def _description(model: type[SpecModel], inner: Loc) -> str | None:
+    block = _block(model, inner[:-1])
+    if block is None:
+        return None
+    info = next((info for name, info in block.model_fields.items() if (info.alias or name) == inner[-1]), None)
+    text = info.description if info else None
+    return text[0].lower() + text[1:].rstrip(".") if text else None
+
+
+def _from_message(kind: str, message: str, context: Mapping[str, Any]) -> str:
+    if kind == "literal_error":
+        return f"must be one of {str(context['expected']).replace(chr(39), '`')}"
+    if kind == "string_pattern_mismatch":
+        return f"must match `{context['pattern']}`"
+    if message.startswith("must "):
+        return message
+    return message[0].lower() + message[1:].replace("Input should", "should").replace("input should", "must")

@@ -1,0 +1,56 @@
+"""Files that a pipeline names: read once, when the pipeline is, and only from its own folder."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from airflow_wall.loader.faults import Faults
+from airflow_wall.text.faults import Loc, nearest
+from airflow_wall.text.reader import MAX_BYTES
+
+
+class Folder:
+    """
+    The folder of a pipeline file.
+
+    :param path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self, name: str, loc: Loc, faults: Faults) -> str:
+        """The text of the file `name` in the folder; what is wrong with it is noted at `loc`, and the text is then empty."""
+        path = self.path / name
+        root = self.path.resolve()
+        if Path(name).is_absolute() or not path.resolve().is_relative_to(root):
+            faults.add(loc, f"names `{name}`, which is outside the folder of the pipeline", f"put the file below `{self.path}`")
+            return ""
+        try:
+            return _text_of(path)
+        except FileNotFoundError:
+            faults.add(loc, f"names the file `{name}`, which does not exist", self._missing(path))
+        except UnicodeDecodeError:
+            faults.add(loc, f"names the file `{name}`, which is not UTF-8 text", "save it as UTF-8")
+        except OSError as error:
+            faults.add(loc, f"names the file `{name}`, which cannot be read: {error.strerror or error}")
+        return ""
+
+    def _missing(self, path: Path) -> str:
+        near = nearest(path.name, os.listdir(path.parent)) if path.parent.is_dir() else None
+        if near is not None:
+            return f"did you mean `{(path.parent / near).relative_to(self.path)}`?"
+        return f"it is looked for below the pipeline's own folder: create `{path}`"
+
+
+def _text_of(path: Path) -> str:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(0, "it is not a regular file")
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise OSError(0, f"it has more than {MAX_BYTES:,} bytes")
+    return content.decode("utf-8-sig")

@@ -1,0 +1,133 @@
+"""
+Load pipelines: text to Spec, with all faults of a file in one report.
+
+The steps of it: read the text within bounds, lay the environment over it, resolve `vars`, check the head, expand and
+check the items.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from airflow_wall.loader.expand import Expander
+from airflow_wall.loader.expressions import Resolver, Scope
+from airflow_wall.loader.faults import Faults
+from airflow_wall.loader.files import Folder
+from airflow_wall.settings import Settings
+from airflow_wall.spec.document import Spec
+from airflow_wall.spec.pipeline import Head, Pipeline
+from airflow_wall.text.faults import Fault, FaultyText, Loc, suggestion
+from airflow_wall.text.reader import Document, read_file
+
+OWN_KEYS = ("tasks", "vars", "environments")
+"""Top-level keys that are no part of the head."""
+
+NEVER_OVERLAID = ("dag_id", "tasks", "environments")
+"""Keys that an environment may not replace."""
+
+MERGED = ("vars", "default_args")
+"""Keys whose entries an environment replaces one by one."""
+
+
+def load_specs(path: Path, settings: Settings) -> list[Spec]:
+    """
+    Load every pipeline of a file.
+
+    :param path: A YAML file; documents without `dag_id` are left alone.
+    :raises FaultyText: with every fault of the file.
+    """
+    documents = read_file(path)
+    faults: list[Fault] = []
+    specs = []
+    for document in documents:
+        if not is_pipeline(document):
+            continue
+        try:
+            specs.append(load_spec(document, settings))
+        except FaultyText as error:
+            faults.extend(error.faults)
+    if faults:
+        raise FaultyText(faults, documents[0].text)
+    return specs
+
+
+def is_pipeline(document: Document) -> bool:
+    """Whether a document is meant as a pipeline."""
+    return isinstance(document.value, dict) and ("dag_id" in document.value or "airflow" in str(document.value.get("$schema", "")))
+
+
+def load_spec(document: Document, settings: Settings) -> Spec:
+    """
+    Load one document.
+
+    :raises FaultyText: with every fault of the document.
+    """
+    faults = Faults(document)
+    value = _overlaid(document.value, settings, faults)
+    folder = Folder(document.path.parent)
+    scope = _scope(value, settings, Resolver(faults, folder))
+    resolver = Resolver(faults, folder)
+    own = {key: resolver.plain(each, (key,), scope) for key, each in value.items() if key not in OWN_KEYS}
+    _refuse_schema(own, faults)
+    head = faults.check(Head, own, (), also=OWN_KEYS)
+    items = Expander(faults, folder, settings.policy, value).items(value.get("tasks"), ("tasks",), scope)
+    if faults.found or head is None:
+        raise FaultyText(faults.found, document.text)
+    environment = settings.environment if value.get("environments") else None
+    return Spec(document.path, document, head, items, environment, tuple(faults.warnings))
+
+
+def _refuse_schema(own: dict[str, Any], faults: Faults) -> None:
+    if own.pop("$schema", None) is not None:
+        faults.add(
+            ("$schema",),
+            "marks a document in Airflow's own format, which this version of airflow-wall does not read yet",
+            "remove `$schema` to have it read as a pipeline of ours",
+            of_key=True,
+        )
+
+
+def _overlaid(value: dict[str, Any], settings: Settings, faults: Faults) -> dict[str, Any]:
+    """The document with the keys of the environment in force laid over it."""
+    environments = value.get("environments")
+    if environments is None:
+        return value
+    if not isinstance(environments, dict) or not all(isinstance(overlay, dict) for overlay in environments.values()):
+        faults.add(("environments",), "must give the keys of each environment", "write `environments: {production: {...}}`")
+        return value
+    for name, overlay in environments.items():
+        for key in overlay:
+            if key in NEVER_OVERLAID or key not in (info.alias or field for field, info in Pipeline.model_fields.items()):
+                known = [field for field in Pipeline.model_fields if field not in NEVER_OVERLAID]
+                faults.add(("environments", name, key), "cannot be set by an environment", suggestion(key, known, what="keys"), of_key=True)
+    chosen = settings.environment
+    if chosen is None:
+        return value
+    if chosen not in environments:
+        hint = f"add it, or mend the setting `[wall] environment`; the file has {', '.join(f'`{name}`' for name in environments)}"
+        faults.add(("environments",), f"does not list `{chosen}`, the environment in force", hint, of_key=True)
+        return value
+    return _merged(value, environments[chosen], ("environments", chosen), faults)
+
+
+def _merged(value: dict[str, Any], overlay: dict[str, Any], loc: Loc, faults: Faults) -> dict[str, Any]:
+    merged = dict(value)
+    for key, each in overlay.items():
+        if key in MERGED and isinstance(each, dict) and isinstance(value.get(key), dict):
+            merged[key] = {**value[key], **each}
+            faults.moved.update({(key, name): (*loc, key, name) for name in each})
+        else:
+            merged[key] = each
+            faults.moved[(key,)] = (*loc, key)
+    return merged
+
+
+def _scope(value: dict[str, Any], settings: Settings, resolver: Resolver) -> Scope:
+    outer = Scope({"env": settings.env}, {"env": ()})
+    found = value.get("vars", {})
+    if not isinstance(found, dict):
+        resolver.faults.add(("vars",), "must give names and their values", "write e.g. `vars: {region: europe-west1}`")
+        found = {}
+    names = {name: resolver.plain(each, ("vars", name), outer) for name, each in found.items()}
+    return Scope({**outer.names, "vars": names}, {**outer.places, "vars": ("vars",)})

@@ -1,0 +1,87 @@
+"""The base of all spec models, and the types that several of them share."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_\-]{0,199}$"
+
+
+class SpecModel(BaseModel):
+    """A block of the YAML: frozen, without coercion between types, and closed against unknown keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=False, serialize_by_alias=True)
+
+
+_SHORT = re.compile(r"(?=\d)(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_ISO = re.compile(r"P(?=[\dT])(?:(\d+)W)?(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
+
+
+def parse_duration(text: str) -> timedelta | None:
+    """The duration that `5m`, `1h30m` or ISO 8601 `PT5M` means, or None where it is none."""
+    match = _SHORT.fullmatch(text) or _ISO.fullmatch(text)
+    if match is None or not any(match.groups()):
+        return None
+    weeks, days, hours, minutes, seconds = (int(group or 0) for group in match.groups())
+    return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def _duration(value: Any) -> timedelta:
+    found = parse_duration(value) if isinstance(value, str) else value
+    if not isinstance(found, timedelta):
+        raise PydanticCustomError("duration", "must be a duration", {"hint": "write e.g. `30s`, `5m`, `2h`, `1d` or ISO 8601 `PT5M`"})
+    return found
+
+
+def _moment(value: Any) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise PydanticCustomError("moment", "must be a date or a time", {"hint": "write e.g. `2013-01-01` or `2013-01-01T03:00`"}) from None
+
+
+def _zone(value: Any) -> str:
+    try:
+        ZoneInfo(value)
+    except (TypeError, ValueError, OSError, ZoneInfoNotFoundError):
+        raise PydanticCustomError("zone", "must be a time zone", {"hint": "write a name of the IANA list, e.g. `America/New_York` or `UTC`"}) from None
+    return str(value)
+
+
+def _many(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    WithJsonSchema({"type": "string", "examples": ["30s", "5m", "2h", "1d", "PT5M"]}),
+]
+"""A length of time."""
+
+Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "examples": ["2013-01-01"]})]
+"""A date, or a date and time."""
+
+Zone = Annotated[str, BeforeValidator(_zone), WithJsonSchema({"type": "string", "examples": ["America/New_York", "UTC"]})]
+"""A time zone of the IANA list."""
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+"""An id: letters, digits, `_` and `-`."""
+
+Names = Annotated[
+    list[str],
+    BeforeValidator(_many),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+"""One id, or a list of them."""
+
+NonNegative = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]

@@ -1,0 +1,57 @@
+"""The Spec: one pipeline as it was written, checked, with every `${{ }}` and matrix resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from airflow_wall.spec.pipeline import Group, Head, Task
+from airflow_wall.spec.steps.base import Step
+from airflow_wall.text.faults import Fault, Loc
+from airflow_wall.text.reader import Document
+
+
+@dataclass(frozen=True)
+class Item:
+    """
+    One task or group, one repetition of it where it had a `matrix`.
+
+    :param id: Its id in its group; of a repetition with the values, e.g. `etl_domain_1`.
+    :param repeats: The id as written, that stands for all repetitions; None where there is no matrix.
+    :param block: What was written, checked.
+    :param step: The checked `with` of a step of ours; None for other operators and groups.
+    :param arguments: The `with` of any other operator, markers resolved.
+    :param loc: Where it stands in the document.
+    :param items: The items of a group.
+    """
+
+    id: str
+    repeats: str | None
+    block: Task | Group
+    step: Step | None
+    arguments: Mapping[str, Any]
+    loc: Loc
+    items: tuple[Item, ...] = ()
+
+
+@dataclass(frozen=True)
+class Spec:
+    """
+    One pipeline.
+
+    :param path: Its file, as the caller named it.
+    :param document: Its text with positions.
+    :param head: What it says of itself, the environment applied.
+    :param items: Its tasks and groups in the order of the file.
+    :param environment: The environment in force, if the file has any.
+    :param warnings: What is allowed, but probably not meant.
+    """
+
+    path: Path
+    document: Document = field(repr=False)
+    head: Head
+    items: tuple[Item, ...]
+    environment: str | None
+    warnings: tuple[Fault, ...] = ()

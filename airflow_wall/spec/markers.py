@@ -1,0 +1,49 @@
+"""The markers of Airflow's YAML format: values that are not what they look like until a DAG is built or a task runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Template:
+    """`{$t: text}`: Jinja, rendered when the task runs."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class XComRef:
+    """`{$x: task}` or `{$x: {task: ..., key: ...}}`: what another task returned, read when the task runs."""
+
+    task: str
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class FileRef:
+    """`{$f: path}`: the text of a file beside the pipeline, read when the DAG is built."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Const:
+    """`{$const: value}`: the value to the letter, whatever keys it has."""
+
+    value: Any
+
+
+MARKERS = {
+    "$t": Template,
+    "$template": Template,
+    "$x": XComRef,
+    "$xcom": XComRef,
+    "$f": FileRef,
+    "$file": FileRef,
+    "$const": Const,
+}
+"""Marker key to what it makes."""
+
+Marker = Template | XComRef | FileRef | Const

@@ -1,0 +1,54 @@
+"""The keys that every task has, whatever it does: arguments of Airflow's `BaseOperator`, in Airflow's words."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from airflow_wall.spec.base import Duration, Moment, Name, NonNegative, Positive, SpecModel
+
+TriggerRule = Literal[
+    "all_success", "all_failed", "all_done", "all_done_min_one_success", "one_success", "one_failed", "one_done",
+    "none_failed", "none_failed_min_one_success", "none_skipped", "all_skipped", "always",
+]  # fmt: skip
+
+
+class OperatorArguments(SpecModel):
+    """What a task, or `default_args` for all tasks, may say of how it is run."""
+
+    owner: str | None = Field(None, description="Who is responsible, as the UI shows it.")
+    retries: NonNegative | None = Field(None, description="How often a failed task is tried again.")
+    retry_delay: Duration | None = Field(None, description="How long to wait before a retry.")
+    retry_exponential_backoff: bool | None = Field(None, description="Whether each wait is longer than the last.")
+    max_retry_delay: Duration | None = Field(None, description="The longest wait before a retry.")
+    execution_timeout: Duration | None = Field(None, description="How long one try may take.")
+    start_date: Moment | None = Field(None, description="The first date the task runs for.")
+    end_date: Moment | None = Field(None, description="The last date the task runs for.")
+    depends_on_past: bool | None = Field(None, description="Whether the task waits for its own success in the last run.")
+    wait_for_downstream: bool | None = Field(None, description="Whether it also waits for the tasks after it in the last run.")
+    trigger_rule: TriggerRule | None = Field(None, description="Which states of the tasks before it let it run.")
+    pool: str | None = Field(None, description="The pool whose slots bound how many run at once.")
+    pool_slots: Positive | None = Field(None, description="How many slots of the pool it takes.")
+    priority_weight: int | None = Field(None, description="Who goes first when slots are few.")
+    weight_rule: Literal["downstream", "upstream", "absolute"] | None = Field(None, description="How priorities add up.")
+    queue: str | None = Field(None, description="The workers' queue it runs on.")
+    executor: str | None = Field(None, description="The executor that runs it, if several are configured.")
+    executor_config: dict[str, Any] | None = Field(None, description="What only that executor understands.")
+    max_active_tis_per_dag: Positive | None = Field(None, description="How many of this task run at once over all runs.")
+    max_active_tis_per_dagrun: Positive | None = Field(None, description="How many of this task run at once in one run.")
+    do_xcom_push: bool | None = Field(None, description="Whether what it returns is kept for other tasks.")
+    run_as_user: str | None = Field(None, description="The Unix user it runs as.")
+    doc_md: str | None = Field(None, description="Documentation, as Markdown.")
+    task_display_name: str | None = Field(None, description="How the UI names it.")
+
+    def given(self) -> dict[str, Any]:
+        """The arguments that the YAML gives, by Airflow's names."""
+        return {name: getattr(self, name) for name in OperatorArguments.model_fields if name in self.model_fields_set}
+
+
+class MatrixCell(SpecModel):
+    """Which repetition of an item with `matrix` this is."""
+
+    name: Name = Field(description="The id that stands for all repetitions.")
+    values: dict[str, Any] = Field(description="What `${{ matrix.* }}` is in this one.")

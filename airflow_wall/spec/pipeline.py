@@ -1,0 +1,87 @@
+"""The blocks of a pipeline file: the pipeline itself, its tasks and its groups."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Union
+
+from pydantic import Field, WithJsonSchema
+
+from airflow_wall.spec.base import Moment, Name, Names, NonNegative, Positive, SpecModel, Zone
+from airflow_wall.spec.operator import OperatorArguments
+
+Matrix = Annotated[
+    dict[str, list[Any]],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": {"anyOf": [{"type": "array"}, {"type": "string", "pattern": r"^\$\{\{.*\}\}$"}]},
+        }
+    ),
+]
+
+
+class Task(OperatorArguments):
+    """One task: a step of ours or any operator."""
+
+    id: Name = Field(description="Name of the task, unique in its group.")
+    uses: str | None = Field(
+        None, description="One of our steps by its bare name, or any operator by its dotted path; nothing is an empty task."
+    )
+    with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="Arguments of the step or operator.")
+    needs: Names = Field(default_factory=list, description="Tasks and groups that come before it.")
+    matrix: Matrix | None = Field(None, description="Repeat the task for each value when the file is read.")
+
+
+class Group(SpecModel):
+    """A task group: an item that has `tasks`."""
+
+    id: Name = Field(description="Name of the group, unique in its group.")
+    tasks: list[Annotated[Union["Task", "Group"], Field(union_mode="left_to_right")]] = Field(
+        min_length=1, description="The tasks and groups in it."
+    )
+    needs: Names = Field(default_factory=list, description="Tasks and groups that come before all of it.")
+    matrix: Matrix | None = Field(None, description="Repeat the group for each value when the file is read.")
+    tooltip: str | None = Field(None, description="What the UI says of the group.")
+    default_args: OperatorArguments | None = Field(None, description="Arguments of all its tasks that do not say otherwise.")
+
+
+class Head(SpecModel):
+    """What a pipeline says of itself, besides its tasks."""
+
+    dag_id: Name = Field(description="Name of the pipeline, unique in the deployment.")
+    description: str | None = Field(None, description="One line, shown in the UI.")
+    dag_display_name: str | None = Field(None, description="How the UI names it.")
+    schedule: str | None = Field(None, description="When it runs: a cron expression or a preset such as `@daily`; nothing is only by hand.")
+    timezone: Zone = Field("UTC", description="The zone of the schedule and of dates without one.")
+    start_date: Moment | None = Field(None, description="The first date it runs for.")
+    end_date: Moment | None = Field(None, description="The last date it runs for.")
+    catchup: bool | None = Field(None, description="Whether dates missed since `start_date` are run too.")
+    tags: list[str] = Field(default_factory=list, description="Words to find it by in the UI.")
+    doc_md: str | None = Field(None, description="Documentation, as Markdown.")
+    owner_links: dict[str, str] | None = Field(None, description="Owner to link, for the UI.")
+    params: dict[str, Any] | None = Field(None, description="Values a run may be started with, and their defaults.")
+    max_active_runs: Positive | None = Field(
+        None, description="How many runs go at once; 1 by default where a model is retrained or a release is made."
+    )
+    max_active_tasks: Positive | None = Field(None, description="How many tasks go at once in one run.")
+    max_consecutive_failed_dag_runs: NonNegative | None = Field(None, description="After how many failed runs it is paused.")
+    fail_fast: bool | None = Field(None, description="Whether the first failed task ends the run.")
+    is_paused_upon_creation: bool | None = Field(None, description="Whether it is paused when it first appears.")
+    default_args: OperatorArguments | None = Field(None, description="Arguments of all tasks that do not say otherwise.")
+    storage: str | None = Field(None, description="Where tables, models and releases are kept; relative paths are under it.")
+
+
+class Pipeline(Head):
+    """A whole file, or one document of it."""
+
+    vars: dict[str, Any] = Field(default_factory=dict, description="Values for `${{ vars.* }}`.")
+    environments: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Keys that replace the file's in one environment."
+    )
+    tasks: list[Annotated[Task | Group, Field(union_mode="left_to_right")]] = Field(
+        min_length=1, description="The tasks and groups, in any order."
+    )
+
+
+Group.model_rebuild()
