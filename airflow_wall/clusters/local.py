@@ -1,0 +1,126 @@
+"""The `local` cluster: each job is a process of its own on the worker's machine, with the threads and memory it may use."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from airflow_wall import errors, state
+from airflow_wall.clusters.base import Document, Log
+from airflow_wall.errors import ClusterError, Interrupted, WallError
+
+_PR_SET_PDEATHSIG = 1
+_THREADS_OF_LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS")
+
+
+class LocalCluster:
+    """
+    Processes on this machine, under one name.
+
+    :param name: Its name.
+    :param config: `threads` and `memory` that one job may use.
+    :param folder: Folder of our own state in the lake; the cluster is one document in it.
+    """
+
+    def __init__(self, name: str, config: Mapping[str, Any], folder: Path) -> None:
+        self.name = name
+        self.config = config
+        self.document = folder / "clusters" / f"{name}.json"
+
+    def ensure(self) -> dict[str, Any]:
+        """Adopt the cluster of this name, or create it."""
+        described = {"type": "local", "name": self.name, "threads": self.config.get("threads", 2), "memory": self.config.get("memory", "2GB")}
+        state.create(self.document, {**described, "started": datetime.now(UTC).isoformat()})
+        return described
+
+    def run(self, job: Document, connections: Mapping[str, Document], log: Log) -> dict[str, Any]:
+        """Run a job in a process of its own, which dies with this one."""
+        running = state.read(self.document)
+        if running is None:
+            raise ClusterError(f"cluster `{self.name}` is not running", hint="clear the `start_cluster` task of this run, with the tasks after it")
+        process = subprocess.Popen(  # noqa: S603 - our own module, no shell
+            [sys.executable, "-m", "airflow_wall.jobs"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=_environment(running),
+            preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509 - one system call, safe between fork and exec
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        reader = threading.Thread(target=_forward, args=(process.stderr, log), daemon=True)
+        reader.start()
+        try:
+            with process.stdin as pipe:
+                json.dump({"job": dict(job), "connections": {key: dict(value) for key, value in connections.items()}}, pipe)
+            answer = process.stdout.read()
+            code = process.wait()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        reader.join(timeout=5)
+        return _result(answer, code, self.name)
+
+    def delete(self) -> bool:
+        """Forget the cluster: no job can be started on it any more."""
+        try:
+            self.document.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+
+def _environment(running: Mapping[str, Any]) -> dict[str, str]:
+    threads = str(running["threads"])
+    limits = dict.fromkeys(_THREADS_OF_LIBRARIES, threads)
+    paths = os.pathsep.join(path for path in sys.path if path)
+    return {**os.environ, **limits, "AIRFLOW_WALL_THREADS": threads, "AIRFLOW_WALL_MEMORY": str(running["memory"]), "PYTHONPATH": paths}
+
+
+def _die_with_parent(parent: int) -> Any:
+    """
+    A function for the child, between fork and exec: have the kernel kill it when the task that waits for it dies.
+
+    Without it a killed task would leave its job running beside its own retry.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None)
+
+    def set_signal() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died in between
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return set_signal
+
+
+def _forward(lines: Any, log: Log) -> None:
+    for line in lines:
+        log(line.rstrip("\n"))
+
+
+def _result(answer: str, code: int, name: str) -> dict[str, Any]:
+    try:
+        reply = json.loads(answer.strip().splitlines()[-1])
+    except (ValueError, IndexError):
+        how = f"was killed by signal {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        hint = "its last lines are in the log above; SIGKILL often means that memory ran out: raise `cluster.memory` or the worker's limit"
+        raise Interrupted(f"the job's process on cluster `{name}` {how}", hint=hint) from None
+    if "error" in reply:
+        error = reply["error"]
+        raised: WallError = getattr(errors, error["kind"])(error["message"], hint=error["hint"])
+        raise raised
+    return dict(reply["result"])

@@ -1,0 +1,153 @@
+"""Plan to DAG: the only place that makes a `DAG` and its operators."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from airflow.sdk import DAG, BaseOperator, TaskGroup, XComArg, literal
+from airflow.sdk.module_loading import import_string
+
+from airflow_wall.compiler.plan import Plan, TaskPlan
+from airflow_wall.compiler.steps import OPERATORS
+from airflow_wall.operators.base import StepOperator
+from airflow_wall.spec.markers import Const, FileRef, Template, XComRef
+from airflow_wall.text.faults import Fault, FaultyText
+
+Operators = dict[str, BaseOperator]
+
+
+def build_dag(plan: Plan) -> DAG:
+    """
+    Build the DAG of a plan.
+
+    :raises FaultyText: an operator cannot be imported or refuses its arguments; says which task, where.
+    """
+    arguments = dict(plan.arguments)
+    for name in ("start_date", "end_date"):
+        arguments[name] = _in_zone(arguments.get(name), plan.timezone)
+    arguments.setdefault("doc_md", _page(plan))
+    try:
+        dag = DAG(plan.dag_id, default_args=dict(plan.default_args), **arguments)
+    except Exception as error:
+        raise FaultyText([Fault(plan.path, plan.tasks[0].place, f"`{plan.dag_id}` cannot be a DAG: {error}")], plan.text) from error
+    groups: dict[str, TaskGroup] = {}
+    for group in plan.groups:
+        groups[group.group_id] = TaskGroup(
+            group.group_id.rpartition(".")[2],
+            dag=dag,
+            parent_group=groups[group.parent] if group.parent else dag.task_group,
+            tooltip=group.tooltip or "",
+        )
+    built: Operators = {}
+    for task in plan.tasks:
+        operator = _operator(plan, task, dag, groups[task.group] if task.group else dag.task_group, built)
+        built[task.task_id] = operator
+        if task.upstream:
+            operator.set_upstream([built[task_id] for task_id in task.upstream])
+    _close(plan, built)
+    return dag
+
+
+def _close(plan: Plan, built: Operators) -> None:
+    for task in plan.tasks:
+        if task.closes:
+            operator = built[task.task_id]
+            # With this flag the colour of the run depends on the clean-up too, wherever it stands in the graph.
+            operator.as_teardown(setups=built[task.closes], on_failure_fail_dagrun=True)
+
+
+def _in_zone(moment: datetime | None, zone: str) -> datetime | None:
+    if moment is not None and moment.tzinfo is not None:
+        return moment
+    return None if moment is None else moment.replace(tzinfo=ZoneInfo(zone))
+
+
+def _page(plan: Plan) -> str:
+    environment = f" · environment `{plan.environment}`" if plan.environment else ""
+    return f"Built by airflow-wall from `{plan.path.name}`{environment}\n\n```yaml\n{plan.text}\n```\n"
+
+
+def _operator(plan: Plan, task: TaskPlan, dag: DAG, group: TaskGroup, built: Operators) -> BaseOperator:
+    try:
+        kind = OPERATORS.get(task.uses) or _imported(task.uses, plan.code)
+        values, rendered = _values(task.arguments, built)
+        _only_templated(kind, task.arguments)
+        own: dict[str, Any] = {}
+        if issubclass(kind, StepOperator):
+            place = f"{plan.path}:{task.place.line}"
+            own = {"storage": str(plan.storage), "project": str(plan.project), "code": str(plan.code), "place": place}
+        label = task.task_id.rpartition(".")[2]
+        operator: BaseOperator = kind(task_id=label, dag=dag, task_group=group, **own, **task.settings, **values)
+    except Exception as error:
+        message = f"`{task.task_id}` ({task.uses}) cannot be built: {_reason(error)}"
+        raise FaultyText([Fault(plan.path, task.place, message, _hint(task, error))], plan.text) from error
+    # Values are literal unless marked: what the YAML gives without a marker is not rendered again.
+    operator.template_fields = tuple(name for name in operator.template_fields if name not in task.arguments or name in rendered)
+    operator.template_ext = ()
+    return operator
+
+
+def _imported(path: str, code: Path) -> Callable[..., BaseOperator]:
+    if str(code) not in sys.path:  # Airflow puts its own dags folder there; a pipeline may lie deeper
+        sys.path.append(str(code))
+    found = import_string(path)
+    if not (isinstance(found, type) and issubclass(found, BaseOperator)):
+        raise TypeError(f"`{path}` is not an operator")
+    return found
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0]
+
+
+def _hint(task: TaskPlan, error: Exception) -> str | None:
+    if isinstance(error, ImportError):
+        package = ".".join(task.uses.split(".")[:3])
+        return f"check the spelling of `uses`, and that the package with `{package}` is installed where DAGs are parsed"
+    if "missing keyword argument" in str(error) or "Invalid arguments" in str(error):
+        return f"compare `with` with the arguments of {task.uses}"
+    return None
+
+
+def _only_templated(kind: Callable[..., BaseOperator], arguments: Mapping[str, Any]) -> None:
+    templated = set(getattr(kind, "template_fields", ()))
+    wrong = [name for name, value in arguments.items() if name not in templated and _is_marked(value)]
+    if wrong:
+        listed = ", ".join(f"`{name}`" for name in wrong)
+        raise ValueError(f"{listed} cannot hold a marker; it fills in only {', '.join(f'`{name}`' for name in sorted(templated))}")
+
+
+def _values(arguments: Mapping[str, Any], built: Operators) -> tuple[dict[str, Any], set[str]]:
+    """The arguments as an operator takes them, and which of them are filled in when the task runs."""
+    rendered = {name for name, value in arguments.items() if _is_marked(value)}
+    return {name: _value(value, built, protect=name in rendered) for name, value in arguments.items()}, rendered
+
+
+def _is_marked(value: Any) -> bool:
+    if isinstance(value, Template | XComRef):
+        return True
+    if isinstance(value, dict):
+        return any(_is_marked(each) for each in value.values())
+    return isinstance(value, list) and any(_is_marked(each) for each in value)
+
+
+def _value(value: Any, built: Operators, *, protect: bool) -> Any:
+    # Beside a marked value in the same field, a plain text must not be rendered with it.
+    if isinstance(value, XComRef):
+        return XComArg(built[value.task]) if value.key is None else XComArg(built[value.task], key=value.key)
+    if isinstance(value, Template):
+        return value.text
+    if isinstance(value, Const):
+        return literal(value.value) if protect else value.value
+    if isinstance(value, dict):
+        return {key: _value(each, built, protect=protect) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_value(each, built, protect=protect) for each in value]
+    assert not isinstance(value, FileRef), "the loader reads files"
+    return literal(value) if protect and isinstance(value, str) else value

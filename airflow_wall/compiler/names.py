@@ -1,0 +1,84 @@
+"""Find the tasks that a name means: in its own group first, then outwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from airflow_wall.spec.document import Item
+
+
+@dataclass
+class Node:
+    """
+    A task or group in the tree of a pipeline.
+
+    :param path: Full id, e.g. `etl_domain_1.ingest`; empty for the pipeline itself.
+    :param item: What it was made from; None for the pipeline itself.
+    """
+
+    path: str
+    item: Item | None
+    parent: Node | None
+    children: dict[str, list[Node]] = field(default_factory=dict)
+
+    @property
+    def is_group(self) -> bool:
+        """Whether it holds tasks rather than being one."""
+        return self.item is None or bool(self.item.items)
+
+    def tasks(self) -> Iterator[Node]:
+        """The tasks at or below it."""
+        if not self.is_group:
+            yield self
+            return
+        for item_id, nodes in self.children.items():
+            for node in nodes:
+                if node.item is not None and node.item.id == item_id:
+                    yield from node.tasks()
+
+    def names(self) -> list[str]:
+        """What can be named from inside it, outwards."""
+        return [*self.children, *(self.parent.names() if self.parent else [])]
+
+
+def tree(items: tuple[Item, ...]) -> tuple[Node, list[tuple[Node, Node]]]:
+    """The tree of a pipeline's items, and each pair of items that have the same id in one group."""
+    root = Node("", None, None)
+    clashes: list[tuple[Node, Node]] = []
+    _grow(root, items, clashes)
+    return root, clashes
+
+
+def _grow(parent: Node, items: tuple[Item, ...], clashes: list[tuple[Node, Node]]) -> None:
+    for item in items:
+        node = Node(f"{parent.path}.{item.id}" if parent.path else item.id, item, parent)
+        taken = parent.children.get(item.id)
+        if taken:
+            clashes.append((taken[0], node))
+            continue
+        parent.children[item.id] = [node]
+        if item.repeats is not None:
+            repeated = parent.children.setdefault(item.repeats, [])
+            if repeated and repeated[0].item is not None and repeated[0].item.repeats != item.repeats:
+                clashes.append((repeated[0], node))
+            repeated.append(node)
+        _grow(node, item.items, clashes)
+
+
+def find(name: str, scope: Node) -> list[Node]:
+    """
+    The tasks and groups that `name` means inside `scope`; of a matrix, all its repetitions. Empty if there is none.
+
+    The innermost group that knows the first part of the name decides.
+    """
+    first, *rest = name.split(".")
+    at: Node | None = scope
+    while at is not None:
+        if first in at.children:
+            found = at.children[first]
+            for part in rest:
+                found = [child for node in found for child in node.children.get(part, ())]
+            return found
+        at = at.parent
+    return []

@@ -1,0 +1,371 @@
+"""
+Spec to Plan: which tasks there are, what each is given, and which comes before which.
+
+Pure: nothing of Airflow, no files. Two plans of the same text are equal.
+"""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from airflow_wall.compiler.names import Node, find, tree
+from airflow_wall.settings import Settings
+from airflow_wall.spec.base import SpecModel
+from airflow_wall.spec.document import Item, Spec
+from airflow_wall.spec.markers import XComRef
+from airflow_wall.spec.pipeline import Group, Task
+from airflow_wall.spec.steps.base import Step
+from airflow_wall.spec.steps.table import STEPS
+from airflow_wall.text.faults import Fault, FaultyText, Place, suggestion
+
+EMPTY = "airflow.providers.standard.operators.empty.EmptyOperator"
+"""What a task without `uses` is."""
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """
+    One task.
+
+    :param task_id: Full id.
+    :param uses: A step's bare name, or an operator's dotted path.
+    :param arguments: What the step or operator is given; may hold markers, whose tasks are full ids.
+    :param settings: Arguments of `BaseOperator` that its own keys and its groups' `default_args` give.
+    :param upstream: Full ids of the tasks right before it, sorted.
+    :param group: Full id of its group; None at the top.
+    :param closes: Full id of the task it cleans up after; it then runs whatever happened in between.
+    :param place: Where it stands in the file.
+    """
+
+    task_id: str
+    uses: str
+    arguments: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    upstream: tuple[str, ...]
+    group: str | None
+    closes: str | None
+    place: Place
+
+
+@dataclass(frozen=True)
+class GroupPlan:
+    """
+    One task group.
+
+    :param group_id: Full id.
+    :param parent: Full id of the group it is in; None at the top.
+    """
+
+    group_id: str
+    parent: str | None
+    tooltip: str | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """
+    One pipeline, ready to be built.
+
+    :param dag_id: Its id.
+    :param path: Its file, as the caller named it.
+    :param arguments: Arguments of `DAG` that the file gives, by Airflow's names.
+    :param default_args: Arguments of all tasks that do not say otherwise.
+    :param timezone: The zone of its schedule.
+    :param groups: Its groups, each after the group it is in.
+    :param tasks: Its tasks, each after the tasks before it.
+    :param storage: Absolute path of its lake.
+    :param project: Absolute path that relative paths of connections are under.
+    :param code: Absolute path of its folder.
+    :param environment: The environment in force, if the file has any.
+    :param text: Its text, for the page of the DAG.
+    :param warnings: What is allowed, but probably not meant.
+    """
+
+    dag_id: str
+    path: Path
+    arguments: Mapping[str, Any]
+    default_args: Mapping[str, Any]
+    timezone: str
+    groups: tuple[GroupPlan, ...]
+    tasks: tuple[TaskPlan, ...]
+    storage: Path
+    project: Path
+    code: Path
+    environment: str | None
+    text: str = field(repr=False)
+    warnings: tuple[Fault, ...] = ()
+
+
+DAG_ARGUMENTS = (
+    "description", "dag_display_name", "schedule", "start_date", "end_date", "catchup", "tags", "doc_md", "owner_links", "params",
+    "max_active_runs", "max_active_tasks", "max_consecutive_failed_dag_runs", "fail_fast", "is_paused_upon_creation",
+)  # fmt: skip
+"""Keys of the head that `DAG` takes under the same name."""
+
+
+def plan(spec: Spec, settings: Settings) -> Plan:
+    """
+    Plan one pipeline.
+
+    :raises FaultyText: names that mean nothing, two tasks of one id, a cycle, a pair that does not fit: all of them.
+    """
+    return _Planner(spec, settings).plan()
+
+
+class _Planner:
+    def __init__(self, spec: Spec, settings: Settings) -> None:
+        self.spec = spec
+        self.settings = settings
+        self.faults: list[Fault] = []
+        self.root, clashes = tree(spec.items)
+        for first, second in clashes:
+            line = spec.document.place(_item(first).loc).line
+            self._fault(second, ("id",), f"has the id `{second.path}`, which is taken on line {line}", "give it another id")
+
+    def plan(self) -> Plan:
+        nodes = list(self.root.tasks())
+        upstream = {node.path: set(self._upstream(node)) for node in nodes}
+        tasks = {node.path: self._task(node, upstream) for node in nodes}
+        order = self._order(tasks)
+        if order:
+            self._pairs(tasks)
+        if self.faults:
+            raise FaultyText(self.faults, self.spec.document.text)
+        head = self.spec.head
+        path = self.spec.path
+        project = self.settings.project_of(path)
+        given = {name: getattr(head, name) for name in DAG_ARGUMENTS if name in head.model_fields_set}
+        if any(STEPS[task.uses].one_run_at_a_time for task in tasks.values() if task.uses in STEPS):
+            given.setdefault("max_active_runs", 1)
+        return Plan(
+            dag_id=head.dag_id,
+            path=path,
+            arguments=given,
+            default_args=head.default_args.given() if head.default_args else {},
+            timezone=head.timezone,
+            groups=tuple(self._groups(self.root)),
+            tasks=tuple(tasks[task_id] for task_id in order),
+            storage=project / (head.storage or "lake"),
+            project=project,
+            code=path.absolute().parent,
+            environment=self.spec.environment,
+            text=self.spec.document.text,
+            warnings=self.spec.warnings,
+        )
+
+    # --- tasks and groups
+
+    def _groups(self, node: Node) -> Iterable[GroupPlan]:
+        for item_id, children in node.children.items():
+            for child in children:
+                item = _item(child)
+                if isinstance(item.block, Group) and item.id == item_id:
+                    yield GroupPlan(child.path, node.path or None, item.block.tooltip)
+                    yield from self._groups(child)
+
+    def _task(self, node: Node, upstream: dict[str, set[str]]) -> TaskPlan:
+        item = _item(node)
+        block = item.block
+        assert isinstance(block, Task)
+        uses = block.uses or EMPTY
+        if item.step is None:
+            arguments = dict(item.arguments)
+        else:
+            arguments = {**_given(item.step), **item.arguments}
+        arguments = {name: self._linked(value, node, ("with", name), upstream) for name, value in arguments.items()}
+        closes = self._tasks_named(node, arguments, upstream)
+        own = {**self._inherited(node), **block.given()}
+        group = node.parent.path if node.parent and node.parent.path else None
+        return TaskPlan(
+            node.path, uses, arguments, own, tuple(sorted(upstream[node.path])), group, closes, self._place(item, ())
+        )
+
+    def _inherited(self, node: Node) -> dict[str, Any]:
+        """`default_args` of the groups around a task, the innermost last."""
+        found: dict[str, Any] = {}
+        at = node.parent
+        while at is not None and at.item is not None:
+            block = at.item.block
+            if isinstance(block, Group) and block.default_args is not None:
+                found = {**block.default_args.given(), **found}
+            at = at.parent
+        return found
+
+    def _tasks_named(self, node: Node, arguments: dict[str, Any], upstream: dict[str, set[str]]) -> str | None:
+        """Resolve fields that name another task. Return what this task closes, if it closes anything."""
+        item = _item(node)
+        if item.step is None:
+            return None
+        kind = type(item.step)
+        for name, opener in kind.task_fields.items():
+            if arguments.get(name) is None:
+                continue
+            found = self._one(node, str(arguments[name]), ("with", name))
+            if found is None:
+                continue
+            uses = _item(found).block
+            if not isinstance(uses, Task) or uses.uses != opener:
+                self._fault(node, ("with", name), f"names `{arguments[name]}`, which is not a `{opener}` task", f"name a task with `uses: {opener}`")
+                continue
+            arguments[name] = found.path
+        return arguments.get(kind.closes) if kind.closes else None
+
+    # --- edges
+
+    def _upstream(self, node: Node) -> Iterable[str]:
+        """What a task needs: its own `needs`, and at the edge of a group what the group needs."""
+        inside = self._named(node)
+        yield from inside
+        at = node.parent
+        while at is not None and at.item is not None:
+            # Only tasks that need nothing inside the group wait for what the group needs.
+            if any(task == at.path or task.startswith(f"{at.path}.") for task in inside):
+                return
+            inside = self._named(at)
+            yield from inside
+            at = at.parent
+
+    def _named(self, node: Node) -> list[str]:
+        item = _item(node)
+        found: list[str] = []
+        for index, name in enumerate(item.block.needs):
+            found.extend(self._last_tasks(node, name, index))
+        return found
+
+    def _last_tasks(self, node: Node, name: str, index: int) -> Iterable[str]:
+        nodes = self._found(node, name, ("needs", index))
+        for other in nodes:
+            if other.path == node.path or node.path.startswith(f"{other.path}."):
+                self._fault(node, ("needs", index), f"names `{name}`, which is the item itself or a group it is in", "remove it")
+                continue
+            yield from self._ends(other)
+
+    def _ends(self, node: Node) -> list[str]:
+        """The tasks of a group that no other task of it waits for."""
+        tasks = list(node.tasks())
+        if not node.is_group:
+            return [node.path]
+        inner = {path for task in tasks for path in self._inner_needs(task)}
+        return [task.path for task in tasks if task.path not in inner]
+
+    def _inner_needs(self, node: Node) -> Iterable[str]:
+        at: Node | None = node
+        while at is not None and at.item is not None:
+            scope = at.parent
+            assert scope is not None
+            for name in at.item.block.needs:
+                for other in find(name, scope):
+                    yield from (task.path for task in other.tasks())
+            at = scope
+
+    def _linked(self, value: Any, node: Node, loc: tuple[str | int, ...], upstream: dict[str, set[str]]) -> Any:
+        """The value with the task of every `$x` as a full id; each is a task that comes before."""
+        if isinstance(value, XComRef):
+            found = self._one(node, value.task, loc)
+            if found is None:
+                return value
+            upstream[node.path].add(found.path)
+            return replace(value, task=found.path)
+        if isinstance(value, dict):
+            return {key: self._linked(each, node, (*loc, key), upstream) for key, each in value.items()}
+        if isinstance(value, list):
+            return [self._linked(each, node, (*loc, index), upstream) for index, each in enumerate(value)]
+        return value
+
+    def _found(self, node: Node, name: str, loc: tuple[str | int, ...]) -> list[Node]:
+        scope = node.parent or self.root
+        found = find(name, scope)
+        if not found:
+            known = [known for known in scope.names() if known != _item(node).id]
+            self._fault(node, loc, f"names `{name}`, but there is no such task", suggestion(name, known, what="tasks here"))
+        return found
+
+    def _one(self, node: Node, name: str, loc: tuple[str | int, ...]) -> Node | None:
+        if name == "?":  # noted as a fault when the file was loaded
+            return None
+        found = self._found(node, name, loc)
+        if len(found) > 1:
+            first = found[0].path
+            self._fault(node, loc, f"names `{name}`, which is repeated by a matrix", f"name one of its repetitions, e.g. `{first}`")
+            return None
+        if found and found[0].is_group:
+            self._fault(node, loc, f"names `{name}`, which is a group", "name a task in it")
+            return None
+        return found[0] if found else None
+
+    # --- the graph as a whole
+
+    def _order(self, tasks: Mapping[str, TaskPlan]) -> list[str]:
+        try:
+            return list(graphlib.TopologicalSorter({task.task_id: task.upstream for task in tasks.values()}).static_order())
+        except graphlib.CycleError as error:
+            cycle = list(reversed(error.args[1]))
+            place = tasks[cycle[0]].place
+            shown = " -> ".join(f"`{task_id}`" for task_id in cycle)
+            self.faults.append(Fault(self.spec.path, place, f"tasks wait for each other in a circle: {shown}", "remove one of these `needs`"))
+            return []
+
+    def _pairs(self, tasks: Mapping[str, TaskPlan]) -> None:
+        """What a pair opens is there while it is used: opener before every user, every user before the closer."""
+        before = _ancestors(tasks)
+        closers = {task.closes: task for task in tasks.values() if task.closes}
+        for task in tasks.values():
+            if task.uses not in STEPS or task.closes:
+                continue
+            for name in STEPS[task.uses].task_fields:
+                opener = task.arguments.get(name)
+                if opener not in tasks:
+                    continue
+                if opener not in before[task.task_id]:
+                    self._order_fault(task, name, f"uses `{opener}`, which does not come before it", f"add `needs: {opener}`")
+                closer = closers.get(opener)
+                if closer is not None and task.task_id not in before[closer.task_id]:
+                    hint = f"add `{task.task_id}` to the `needs` of `{closer.task_id}`"
+                    self._order_fault(task, name, f"uses `{opener}`, but `{closer.task_id}` does not wait for it", hint)
+        for opener, closer in closers.items():
+            if opener not in before[closer.task_id]:
+                self._order_fault(closer, "needs", f"closes `{opener}`, which does not come before it", f"add `needs: {opener}`")
+
+    def _order_fault(self, task: TaskPlan, name: str, message: str, hint: str) -> None:
+        self.faults.append(Fault(self.spec.path, task.place, f"`{task.task_id}.{name}` {message}", hint))
+
+    # --- faults
+
+    def _place(self, item: Item, loc: tuple[str | int, ...]) -> Place:
+        return self.spec.document.place((*item.loc, *loc))
+
+    def _fault(self, node: Node, loc: tuple[str | int, ...], message: str, hint: str | None) -> None:
+        item = _item(node)
+        where = ".".join(str(part) for part in loc if isinstance(part, str))
+        self.faults.append(Fault(self.spec.path, self._place(item, loc), f"`tasks[{item.repeats or item.id}].{where}` {message}", hint))
+
+
+def _given(step: Step) -> dict[str, Any]:
+    """What a step is given, blocks inside it as plain values with their defaults."""
+    return {name: _plain(getattr(step, name)) for name in type(step).model_fields if name in step.model_fields_set}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, SpecModel):
+        return value.model_dump(mode="json", exclude_none=True)
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value
+
+
+def _item(node: Node) -> Item:
+    assert node.item is not None, "the pipeline itself has no item"
+    return node.item
+
+
+def _ancestors(tasks: Mapping[str, TaskPlan]) -> dict[str, set[str]]:
+    """Every task that comes before each task, for tasks without a cycle."""
+    found: dict[str, set[str]] = {}
+    for task_id in graphlib.TopologicalSorter({task.task_id: task.upstream for task in tasks.values()}).static_order():
+        direct = tasks[task_id].upstream
+        found[task_id] = set(direct).union(*(found[other] for other in direct))
+    return found

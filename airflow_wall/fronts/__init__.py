@@ -1,0 +1,1 @@
+"""How DAGs reach Airflow."""

@@ -1,0 +1,27 @@
+"""Prove that a connection can be used, before anything is started that needs it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from airflow_wall.connections import SQL_TYPES, sql_engine
+from airflow_wall.jobs.document import Env
+
+log = logging.getLogger(__name__)
+
+
+def get_credentials(env: Env, *, conn_id: str) -> dict[str, Any]:
+    """
+    Look a connection up and, where it holds SQL tables, log in once.
+
+    :return: A reference, never a secret: `conn_id`, `conn_type` and the login's name.
+    :raises ConnectionFault: the connection is missing, incomplete, or its server refuses it.
+    """
+    connection = env.connections(conn_id)
+    if connection.conn_type in SQL_TYPES:
+        sql_engine(connection, project=env.run.project).dispose()
+        log.info("connection %s (%s) answers", conn_id, connection.conn_type)
+    else:
+        log.info("connection %s (%s) is defined; a server of this type is first asked when it is used", conn_id, connection.conn_type)
+    return {"conn_id": conn_id, "conn_type": connection.conn_type, "login": connection.login}

@@ -1,0 +1,34 @@
+"""Every kind of job by name, and how one is run."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from airflow_wall.connections import Connections
+from airflow_wall.jobs.document import Env, Job
+
+JOBS: dict[str, str] = {
+    "check_new_data": "airflow_wall.jobs.check_new_data",
+    "get_credentials": "airflow_wall.jobs.get_credentials",
+    "ingest": "airflow_wall.jobs.ingest",
+    "transform": "airflow_wall.jobs.transform",
+    "retrain": "airflow_wall.jobs.retrain",
+    "predict": "airflow_wall.jobs.predict",
+    "check_integrity": "airflow_wall.jobs.check_integrity",
+    "start_sender": "airflow_wall.jobs.release",
+    "stage": "airflow_wall.jobs.release",
+    "stop_sender": "airflow_wall.jobs.release",
+}
+"""Kind of job to the module whose function of that name does it. Modules are imported when a job runs: engines are heavy."""
+
+
+def run_job(job: Job, connections: Connections) -> dict[str, Any]:
+    """
+    Run a job here and return its result, a small JSON object.
+
+    :raises WallError: whatever was wrong, said for the user.
+    """
+    function = getattr(importlib.import_module(JOBS[job.kind]), job.kind)
+    result: dict[str, Any] = function(Env(job.run, connections), **job.arguments)
+    return result

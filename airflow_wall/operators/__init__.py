@@ -1,0 +1,1 @@
+"""The steps as Airflow operators, for pipelines in YAML and for hand-written DAGs."""

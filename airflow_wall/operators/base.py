@@ -1,0 +1,150 @@
+"""What all our operators share: the run they belong to, the connections they may read, and how their errors are told."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator, Connection
+from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
+
+from airflow_wall.connections import ConnectionInfo
+from airflow_wall.errors import ConnectionFault, Terminal, WallError
+from airflow_wall.jobs.document import Job, Run, Slice, safe_name
+from airflow_wall.jobs.table import run_job
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
+
+
+class StepOperator(BaseOperator):
+    """
+    Base of all steps.
+
+    :param storage: Folder of the lake; by default `lake` beside the `dags` folder.
+    :param project: Folder that relative paths of connections are under; by default the one that holds `dags`.
+    :param code: Folder of SQL files, check files and the user's modules; by default that of the DAG's file.
+    :param place: Where the task is written, for messages; by default the DAG's file.
+    """
+
+    ui_color = "#eef4f8"
+
+    def __init__(
+        self,
+        *,
+        storage: str | None = None,
+        project: str | None = None,
+        code: str | None = None,
+        place: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.storage = storage
+        self.project = project
+        self.code = code
+        self.place = place
+
+    def do(self, context: Context, kind: str, **arguments: Any) -> dict[str, Any]:
+        """Run a job of this kind here, in the worker. Arguments that are None are left to the job."""
+        with self.told(context):
+            return run_job(self.job(context, kind, arguments), connection)
+
+    def job(self, context: Context, kind: str, arguments: Mapping[str, Any]) -> Job:
+        """The job document of this task."""
+        given = {name: value for name, value in arguments.items() if value is not None}
+        return Job(kind, given, self.run_of(context))
+
+    def run_of(self, context: Context) -> Run:
+        """The run this task belongs to, as far as jobs know it."""
+        code = Path(self.code) if self.code else Path(context["dag"].fileloc).absolute().parent
+        project = Path(self.project) if self.project else (code.parent if code.name == "dags" else code)
+        ti = context["ti"]
+        return Run(
+            pipeline=ti.dag_id,
+            run_id=ti.run_id,
+            task_id=ti.task_id if ti.map_index is None or ti.map_index < 0 else f"{ti.task_id}.{ti.map_index}",
+            try_number=ti.try_number,
+            slice=slice_of(context),
+            storage=project / (self.storage or "lake"),
+            project=project,
+            code=code,
+        )
+
+    @contextlib.contextmanager
+    def told(self, context: Context) -> Iterator[None]:
+        """Tell our errors with the task and its place, and let Airflow retry only those that a retry can mend."""
+        try:
+            yield
+        except WallError as error:
+            ti = context["ti"]
+            place = self.place or context["dag"].fileloc
+            message = f"task `{ti.task_id}` ({place}): {error}"
+            if isinstance(error, Terminal):
+                raise AirflowFailException(message) from None
+            raise type(error)(f"task `{ti.task_id}` ({place}): {error.message}", hint=error.hint) from None
+
+    def value_of(self, task: BaseOperator, name: str, context: Context) -> Any:
+        """A field of another task of this DAG as that task sees it in this run."""
+        value = getattr(task, name)
+        return self.render_template(value, context) if name in task.template_fields else value
+
+    def partner(self, task_id: str) -> BaseOperator:
+        """The task of this DAG that this one works with, such as the `start_cluster` it runs on."""
+        task: BaseOperator = self.get_dag().get_task(task_id)
+        return task
+
+
+def slice_of(context: Context) -> Slice:
+    """The slice of a run: its logical date, else its partition key, else the run itself."""
+    dag_run = context["dag_run"]
+    logical_date: datetime | None = dag_run.logical_date
+    order = (logical_date or dag_run.run_after).astimezone(UTC)
+    if logical_date is not None:
+        return Slice(order.strftime("%Y%m%dT%H%M%SZ"), order.isoformat())
+    key = getattr(dag_run, "partition_key", None)  # Airflow 3.2 has none
+    return Slice(safe_name(key or dag_run.run_id), order.isoformat())
+
+
+def connection(conn_id: str) -> ConnectionInfo:
+    """
+    The Airflow connection of that id.
+
+    :raises ConnectionFault: there is none; says where it was looked for.
+    """
+    try:
+        found = Connection.get(conn_id)
+    except AirflowNotFoundException:
+        variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+        raise ConnectionFault(
+            f"connection `{conn_id}` is not defined; looked in the secrets backends, the variable `{variable}`, and Airflow's database",
+            hint=f"define it: `airflow connections add {conn_id} ...`, or set `{variable}`",
+        ) from None
+    return ConnectionInfo(
+        conn_id=conn_id,
+        conn_type=found.conn_type,
+        host=found.host,
+        login=found.login,
+        password=found.password,
+        schema=found.schema,
+        port=found.port,
+        extra=found.extra_dejson,
+    )
+
+
+def named_connections(values: Sequence[Any]) -> tuple[str, ...]:
+    """The ids of the connections that addresses such as `sql://CONNECTION/TABLE` name."""
+    texts = [value for value in values if isinstance(value, str) and "://" in value]
+    found = {text.split("://", 1)[1].split("/", 1)[0] for text in texts if text.startswith("sql://")}
+    return tuple(sorted(found))
+
+
+def connection_values(conn_id: str) -> dict[str, Any]:
+    """The Airflow connection of that id as plain values, to be sent with a job."""
+    return asdict(connection(conn_id))

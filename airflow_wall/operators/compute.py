@@ -1,0 +1,38 @@
+"""Base of the operators that compute: in the worker, or on the cluster that a task of the run started."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_wall.clusters.backends import open_cluster
+from airflow_wall.operators.base import StepOperator, connection_values, named_connections
+from airflow_wall.operators.start_cluster import StartClusterOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class ComputeOperator(StepOperator):
+    """
+    Base of the steps that compute.
+
+    :param cluster: Id of the `StartClusterOperator` task on whose cluster the work is done; by default in the worker.
+    """
+
+    def __init__(self, *, cluster: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cluster = cluster
+
+    def compute(self, context: Context, kind: str, **arguments: Any) -> dict[str, Any]:
+        """Run a job of this kind where `cluster` says."""
+        if self.cluster is None:
+            return self.do(context, kind, **arguments)
+        starter = self.partner(self.cluster)
+        assert isinstance(starter, StartClusterOperator)
+        with self.told(context):
+            job = self.job(context, kind, arguments)
+            job = replace(job, connections=named_connections(list(arguments.values())))
+            name, config = starter.name_and_config(context)
+            sent = {conn_id: connection_values(conn_id) for conn_id in job.connections}
+            return open_cluster(name, config, job.run.state).run(job.to_json(), sent, self.log.info)

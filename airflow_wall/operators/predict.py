@@ -1,0 +1,60 @@
+"""`PredictOperator`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_wall.operators.compute import ComputeOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class PredictOperator(ComputeOperator):
+    """
+    Score this run's rows with the champion, or with a pinned version.
+
+    :param model: The model's name in the registry. (templated)
+    :param inputs: The rows to score, e.g. `{'features': 'silver/*'}`. (templated)
+    :param target: The table the scores go to. (templated)
+    :param version: A version of the model instead of the champion. (templated)
+    :param keep: Input columns to keep beside the score; by default all that are no feature. (templated)
+    :param max_age: How old the model may be.
+    """
+
+    template_fields: Sequence[str] = ("model", "inputs", "target", "version", "keep")
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        inputs: Mapping[str, str],
+        target: str,
+        version: int | None = None,
+        keep: Sequence[str] | None = None,
+        max_age: timedelta | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.inputs = inputs
+        self.target = target
+        self.version = version
+        self.keep = keep
+        self.max_age = max_age
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Return the table, its number of rows, and the model's version."""
+        max_age = None if self.max_age is None else self.max_age.total_seconds()
+        return self.compute(
+            context,
+            "predict",
+            model=self.model,
+            inputs=self.inputs,
+            target=self.target,
+            version=self.version,
+            keep=self.keep,
+            max_age=max_age,
+        )

@@ -1,0 +1,58 @@
+"""`RetrainOperator`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_wall.operators.compute import ComputeOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class RetrainOperator(ComputeOperator):
+    """
+    Train a model, judge it on held-out rows beside the champion, and promote it only if it is better.
+
+    :param entrypoint: The training function, `module:function`. (templated)
+    :param inputs: Argument of the function to table, e.g. `{'features': 'silver/*'}`. (templated)
+    :param model: The model's name in the registry. (templated)
+    :param promote: `metric`, `lower_is_better` and `margin`; by default `rmse`, lower is better. (templated)
+    :param holdout: `by` and `fraction`: which rows judge the model; by default the latest fifth. (templated)
+    :param parameters: Further arguments of the function. (templated)
+    """
+
+    template_fields: Sequence[str] = ("entrypoint", "inputs", "model", "promote", "holdout", "parameters")
+
+    def __init__(
+        self,
+        *,
+        entrypoint: str,
+        inputs: Mapping[str, str],
+        model: str,
+        promote: Mapping[str, Any] | None = None,
+        holdout: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.entrypoint = entrypoint
+        self.inputs = inputs
+        self.model = model
+        self.promote = promote
+        self.holdout = holdout
+        self.parameters = parameters
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Return the model's version, its metric, the champion's, and whether it was promoted."""
+        return self.compute(
+            context,
+            "retrain",
+            entrypoint=self.entrypoint,
+            inputs=self.inputs,
+            model=self.model,
+            promote=self.promote,
+            holdout=self.holdout,
+            parameters=self.parameters,
+        )

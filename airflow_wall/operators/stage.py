@@ -1,0 +1,64 @@
+"""Base of the operators that stage rows into a release that another task opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_wall.operators.base import StepOperator
+from airflow_wall.operators.start_sender import StartSenderOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class StageOperator(StepOperator):
+    """
+    Stage rows of a table: clients see them when `StopSenderOperator` commits the release, not before.
+
+    :param release: Id of the `StartSenderOperator` task whose release they are part of. (templated)
+    :param table: The table whose rows are staged. (templated)
+    :param to: `sql://CONNECTION/TABLE`, `search://CONNECTION/INDEX`, `files://NAME` or `webhook://CONNECTION`. (templated)
+    :param where: Which of its rows, as a SQL condition; by default all. (templated)
+    :param key: Columns that tell rows apart. (templated)
+    """
+
+    template_fields: Sequence[str] = ("release", "table", "to", "where", "key")
+    ui_color = "#d9e2f3"
+
+    def __init__(
+        self,
+        *,
+        release: str,
+        table: str,
+        to: str,
+        where: str | None = None,
+        key: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.release = release
+        self.table = table
+        self.to = to
+        self.where = where
+        self.key = key
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Return how many rows were staged, and for where."""
+        return self.stage(context)
+
+    def stage(self, context: Context, **more: Any) -> dict[str, Any]:
+        """Stage the rows; `more` are further arguments of the job."""
+        starter = self.partner(self.release)
+        assert isinstance(starter, StartSenderOperator)
+        return self.do(
+            context,
+            "stage",
+            release=self.value_of(starter, "release", context),
+            part=self.task_id,
+            table=self.table,
+            to=self.to,
+            where=self.where,
+            key=self.key,
+            **more,
+        )

@@ -1,0 +1,42 @@
+"""`StartClusterOperator`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_wall.clusters.backends import open_cluster
+from airflow_wall.clusters.base import cluster_name
+from airflow_wall.operators.base import StepOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class StartClusterOperator(StepOperator):
+    """
+    Have a cluster for this run: adopt the one that bears its name, or create it.
+
+    :param cluster: What to start: its `type`, and what that type takes. (templated)
+    """
+
+    template_fields: Sequence[str] = ("cluster",)
+    ui_color = "#d9ead3"
+
+    def __init__(self, *, cluster: Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cluster = cluster
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Return `type`, `name` and size of the cluster."""
+        with self.told(context):
+            name, config = self.name_and_config(context)
+            described = open_cluster(name, config, self.run_of(context).state).ensure()
+        self.log.info("cluster %s (%s) is running", name, described["type"])
+        return described
+
+    def name_and_config(self, context: Context) -> tuple[str, Mapping[str, Any]]:
+        """Name and configuration of this run's cluster, for this task and for every other that works on it."""
+        ti = context["ti"]
+        config = self.value_of(self, "cluster", context)
+        return cluster_name(ti.dag_id, ti.run_id, self.task_id), config
