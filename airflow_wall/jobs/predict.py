@@ -1,0 +1,148 @@
+"""The job `predict`: score this slice's rows with the champion, or a pinned version, into a table."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from airflow_wall.checks.durations import duration, elapsed
+from airflow_wall.errors import DataError, ModelError
+from airflow_wall.jobs.document import Env, Run
+from airflow_wall.jobs.rows import check_inputs, read_rows
+from airflow_wall.models.backends import open_registry
+from airflow_wall.models.base import Record, Registry
+from airflow_wall.models.features import check_fit, frame, listed
+from airflow_wall.storage.backends import open_tables
+
+log = logging.getLogger(__name__)
+
+ADDED = ("score", "model", "model_version", "run_id")
+"""Columns that `predict` adds."""
+
+
+def predict(
+    env: Env,
+    *,
+    model: str,
+    inputs: dict[str, str],
+    target: str,
+    version: int | None = None,
+    keep: list[str] | None = None,
+    max_age: str | None = None,
+) -> dict[str, Any]:
+    """
+    Write one row per input row of this slice: what is kept of it, and `score`, `model`, `model_version`, `run_id`.
+
+    :param inputs: One name -> table or pattern of tables, e.g. `silver/*`.
+    :param target: The table to write.
+    :param version: A version of the model; None is its champion.
+    :param keep: Input columns to write; None is all that are not features.
+    :param max_age: How long before this slice the slice may lie that the model was trained for, e.g. `30d`.
+    :raises ModelError: no champion, a stale model, rows that do not fit it, or scores that are not finite.
+    :raises DataError: this slice has no rows.
+    """
+    run = env.run
+    check_inputs(inputs)
+    if len(inputs) != 1:
+        raise DataError(
+            f"`inputs` must name one input to score, got {listed(list(inputs))}", hint="join them in a transform before"
+        )
+    registry = open_registry(run.state)
+    record = _record(registry, model, version)
+    _check_age(record, run, max_age)
+    store = open_tables(run.storage)
+    ((key, pattern),) = inputs.items()
+    rows = read_rows(store, key, pattern, slices=[run.slice.id]).table
+    where = f"`inputs.{key}` (`{pattern}`)"
+    if not rows.num_rows:
+        raise DataError(
+            f"{where} has no row of slice `{run.slice.id}`",
+            hint="look at the steps that write it: their slice is empty",
+        )
+    check_fit(record, rows.schema, where)
+    kept = _kept(rows, record, keep, where)
+    scores = registry.open(model, record.version).score(frame(rows.select([f.name for f in record.features])))
+    _check_finite(scores, kept, record)
+    commit = store.replace_slice(
+        target, _output(kept, scores, record, run), slice_id=run.slice.id, number=run.slice.number
+    )
+    log.info("scored %d rows of slice %s with version %d of `%s`", commit.rows, run.slice.id, record.version, model)
+    return {
+        "table": target,
+        "rows": commit.rows,
+        "model": model,
+        "model_version": record.version,
+        "skipped_rows": rows.num_rows - commit.rows,
+    }
+
+
+def _record(registry: Registry, model: str, version: int | None) -> Record:
+    if version is not None:
+        return registry.record(model, version)
+    champion = registry.champion(model)
+    if champion is not None:
+        return registry.record(model, champion.version)
+    versions = registry.versions(model)
+    if versions:
+        raise ModelError(
+            f"model `{model}` has no champion: none of its {len(versions)} versions was promoted",
+            hint="the log of retrain says why; mend the training, or pin one by `version`",
+        )
+    raise ModelError(f"model `{model}` has no champion: it was never trained", hint="run retrain first")
+
+
+def _check_age(record: Record, run: Run, max_age: str | None) -> None:
+    if max_age is None:
+        return
+    try:
+        allowed = duration(max_age)
+    except ValueError as error:
+        raise ModelError(f"`max_age` {error}", hint="write, e.g., `30d`") from None
+    age = elapsed(record.lineage.order, run.slice.order)
+    if age > allowed:
+        raise ModelError(
+            f"version {record.version} of model `{record.name}` is stale: it was trained for {record.lineage.order}, "
+            f"{age.total_seconds() / 86400:.1f} days before this slice ({run.slice.order}); `max_age` is {max_age}",
+            hint="run retrain, or raise `max_age`",
+        )
+
+
+def _kept(rows: pa.Table, record: Record, keep: list[str] | None, where: str) -> pa.Table:
+    features = {feature.name for feature in record.features}
+    names = [name for name in rows.schema.names if name not in features] if keep is None else keep
+    if missing := [name for name in names if name not in rows.schema.names]:
+        raise DataError(
+            f"`keep` names {listed(missing)}, which {where} does not have",
+            hint=f"it has {listed(rows.schema.names, 30)}",
+        )
+    if taken := [name for name in names if name in ADDED]:
+        raise DataError(
+            f"{where} has a column `{taken[0]}`, which is the name of a column that predict writes",
+            hint=f"rename it before, or leave it out of `keep`; predict writes {listed(ADDED)}",
+        )
+    return rows.select(names)
+
+
+def _check_finite(scores: NDArray[np.float64], kept: pa.Table, record: Record) -> None:
+    lost = np.flatnonzero(~np.isfinite(scores))
+    if len(lost):
+        first = ", ".join(f"{name}={value}" for name, value in kept.slice(int(lost[0]), 1).to_pylist()[0].items())
+        raise ModelError(
+            f"version {record.version} of model `{record.name}` gave {len(lost):,} scores of {len(scores):,} that "
+            f"are not finite, the first for {first or f'row {lost[0] + 1}'}; nothing was written",
+            hint="look at the features of that row, or pin an earlier `version`",
+        )
+
+
+def _output(kept: pa.Table, scores: NDArray[np.float64], record: Record, run: Run) -> pa.Table:
+    rows = len(scores)
+    return (
+        kept.append_column("score", pa.array(scores))
+        .append_column("model", pa.array([record.name] * rows, pa.string()))
+        .append_column("model_version", pa.array([record.version] * rows, pa.int64()))
+        .append_column("run_id", pa.array([run.run_id] * rows, pa.string()))
+    )

@@ -1,0 +1,253 @@
+"""
+The job `retrain`: call the user's training function, judge what it returns on rows it never saw, register it, and
+make it champion only if it is better.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import logging
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from airflow_wall.errors import Interrupted, ModelError
+from airflow_wall.jobs.document import Env, Run
+from airflow_wall.jobs.rows import check_inputs, read_rows
+from airflow_wall.jobs.user_code import calling, load_function
+from airflow_wall.models import formats
+from airflow_wall.models.backends import open_registry
+from airflow_wall.models.base import Candidate, Champion, Decision, Lineage, Model, Record, Registry, Trained
+from airflow_wall.models.evaluation import check_observed, measure, measure_all
+from airflow_wall.models.features import check_fit, described, frame, listed, target_of
+from airflow_wall.models.holdout import Split, split
+from airflow_wall.models.promotion import Rule, decide, read_rule
+from airflow_wall.models.registry import is_older
+from airflow_wall.storage.backends import open_tables
+
+log = logging.getLogger(__name__)
+
+_RACES = 10  # how often the champion may change under one retrain before it gives up
+
+
+def retrain(
+    env: Env,
+    *,
+    entrypoint: str,
+    inputs: dict[str, str],
+    model: str,
+    promote: dict[str, Any] | None = None,
+    holdout: dict[str, Any] | None = None,
+    parameters: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """
+    Train a version of `model` on all slices there are, and promote it if it is better than the champion.
+
+    The first input is split and judged on; the function gets one DataFrame per input with the training rows only.
+
+    :param entrypoint: The training function, e.g. `models.scores:train`. It returns a `Trained`.
+    :param inputs: Argument of the function -> table or pattern of tables, e.g. `silver/*`.
+    :param model: Name of the model.
+    :param promote: `metric`, `lower_is_better`, `margin`; see `airflow_wall.models.promotion`.
+    :param holdout: `by`, `fraction`; see `airflow_wall.models.holdout`.
+    :param parameters: Further arguments of the function.
+    :raises ModelError: what the function returned cannot be used, or its metric is not finite.
+    :raises UserCodeError: the function raised.
+    """
+    rule = read_rule(promote)
+    check_inputs(inputs)
+    store = open_tables(env.run.storage)
+    registry = open_registry(env.run.state)
+    registry.champion(model)  # a bad name is refused before an hour of training, not after
+    rows = {key: read_rows(store, key, pattern) for key, pattern in inputs.items()}
+    parts = split({key: found.table for key, found in rows.items()}, holdout)
+    function = load_function(entrypoint, code=env.run.code)
+    trained = _train(function, env.run, entrypoint, parts, parameters or {})
+    trial = _judge(trained, entrypoint, parts, rule, next(iter(inputs)))
+    data = {table: version for found in rows.values() for table, version in found.versions.items()}
+    lineage = _lineage(env.run, entrypoint, function, data, parameters or {})
+    record = registry.register(model, _candidate(trained, trial, parts, lineage))
+    decision = _promote(registry, record, trial, rule)
+    log.info("model `%s` version %d: %s", model, record.version, decision.reason)
+    return {
+        "model": model,
+        "version": record.version,
+        "promoted": decision.promoted,
+        "metric": decision.metric,
+        "value": decision.value,
+        "champion_version": decision.champion_version,
+        "champion_value": decision.champion_value,
+        "rows_trained": trial.rows_trained,
+        "rows_held_out": len(trial.observed),
+        "reason": decision.reason,
+    }
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A challenger as it comes back from its bytes, and what it did on the held-out rows whose target is known."""
+
+    model: Model
+    model_format: str
+    content: bytes
+    metric: str
+    metrics: dict[str, float]
+    baseline: float
+    held_out: pa.Table
+    observed: NDArray[np.float64]
+    rows_trained: int
+
+    @property
+    def value(self) -> float:
+        return self.metrics[self.metric]
+
+
+def _train(
+    function: Callable[..., Any], run: Run, entrypoint: str, parts: Split, parameters: Mapping[str, Any]
+) -> Trained:
+    if twice := [name for name in parameters if name in parts.training]:
+        raise ModelError(f"`{twice[0]}` is named in both `inputs` and `parameters`", hint="rename one of them")
+    frames = {key: frame(rows) for key, rows in parts.training.items()}
+    counts = ", ".join(f"{key}: {len(rows):,} rows" for key, rows in frames.items())
+    log.info("calling `%s` with %s; held out: %s", entrypoint, counts, parts.window.how)
+    with calling(entrypoint, code=run.code):
+        trained = function(**frames, **parameters)
+    if not isinstance(trained, Trained):
+        raise ModelError(
+            f"`entrypoint` `{entrypoint}` must return a `Trained`, got `{type(trained).__name__}`",
+            hint="end it with `return Trained(estimator, features=[...], target=...)`, from `airflow_wall.models.base`",
+        )
+    _check_trained(trained, entrypoint, next(iter(parts.training)), parts.held_out.schema)
+    return trained
+
+
+def _check_trained(trained: Trained, entrypoint: str, key: str, schema: pa.Schema) -> None:
+    where = f"`entrypoint` `{entrypoint}` returned"
+    features = trained.features
+    if isinstance(features, str) or not features or not all(isinstance(name, str) for name in features):
+        raise ModelError(f"{where} features that are no list of column names: `{features}`")
+    if missing := [name for name in (*features, trained.target) if name not in schema.names]:
+        raise ModelError(
+            f"{where} a model of columns that `inputs.{key}` does not have: {listed(missing)}",
+            hint="compute them in a transform before, so that predict has them too",
+        )
+    if trained.target in features:
+        raise ModelError(f"{where} a model that has its target `{trained.target}` among its features")
+    if len(set(features)) != len(features):
+        raise ModelError(f"{where} a model that names a feature twice")
+
+
+def _judge(trained: Trained, entrypoint: str, parts: Split, rule: Rule, key: str) -> _Trial:
+    where = f"`entrypoint` `{entrypoint}` returned"
+    name = formats.format_of(trained.estimator)
+    content = formats.dump(trained.estimator, name)
+    model = formats.load(content, name)  # judged as predict will have it: from its bytes
+    metric = rule.metric_for(model.kind)
+    training = _known(target_of(parts.training[key], trained.target, f"`inputs.{key}`"))
+    target = target_of(parts.held_out, trained.target, f"`inputs.{key}`")
+    held_out = parts.held_out.filter(pa.array(np.isfinite(target)))
+    observed = _known(target)
+    if not len(observed) or not len(training):
+        what = "held out" if not len(observed) else "to train on"
+        raise ModelError(
+            f"{where} a model of `{trained.target}`, which has no value in the rows {what}",
+            hint="give more rows, or change `holdout`",
+        )
+    check_observed(model.kind, np.concatenate([training, observed]), trained.target)
+    scores = model.score(frame(held_out.select(list(trained.features))))
+    metrics = measure_all(model.kind, observed, scores)
+    if metric not in metrics:
+        lost = int(np.count_nonzero(~np.isfinite(scores)))
+        why = f"{lost:,} of its scores are not finite" if lost else "it is not defined for these rows"
+        raise ModelError(
+            f"{where} a model whose {metric} on {len(observed):,} held-out rows is not a finite number: {why}; "
+            "nothing was registered",
+            hint="look at the training rows for missing or infinite values",
+        )
+    baseline = measure(metric, observed, np.full(len(observed), training.mean()))
+    return _Trial(model, name, content, metric, metrics, baseline, held_out, observed, len(training))
+
+
+def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    known: NDArray[np.float64] = values[np.isfinite(values)]
+    return known
+
+
+def _lineage(
+    run: Run, entrypoint: str, function: Callable[..., Any], data: Mapping[str, int], parameters: Mapping[str, Any]
+) -> Lineage:
+    file = inspect.getsourcefile(inspect.unwrap(function))
+    code = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file and Path(file).is_file() else ""
+    return Lineage(
+        run.pipeline, run.run_id, run.slice.id, run.slice.order, entrypoint, code, dict(data), dict(parameters)
+    )
+
+
+def _candidate(trained: Trained, trial: _Trial, parts: Split, lineage: Lineage) -> Candidate:
+    return Candidate(
+        model_format=trial.model_format,
+        content=trial.content,
+        kind=trial.model.kind,
+        features=described(trial.held_out.schema, list(trained.features)),
+        target=trained.target,
+        metrics=trial.metrics,
+        reported={name: float(value) for name, value in (trained.metrics or {}).items()},
+        rows_trained=trial.rows_trained,
+        rows_held_out=len(trial.observed),
+        window=parts.window,
+        lineage=lineage,
+    )
+
+
+def _promote(registry: Registry, record: Record, trial: _Trial, rule: Rule) -> Decision:
+    """Decide, and move the champion; decide again where it moved meanwhile."""
+    for _ in range(_RACES):
+        champion = registry.champion(record.name)
+        if champion is not None and champion.version == record.version:
+            return champion.decision  # an earlier try of this run got this far
+        decision = _decide(registry, record, champion, trial, rule)
+        if not decision.promoted:
+            return decision
+        try:
+            expected = None if champion is None else champion.version
+            return registry.promote(record.name, record.version, decision, expected=expected).decision
+        except Interrupted as error:
+            log.info("%s; deciding again", error.message)
+    raise Interrupted(f"the champion of model `{record.name}` changed {_RACES} times while this run decided")
+
+
+def _decide(registry: Registry, record: Record, champion: Champion | None, trial: _Trial, rule: Rule) -> Decision:
+    if champion is None:
+        return decide(trial.metric, rule, trial.value, champion=None, champion_value=None, baseline=trial.baseline)
+    value, why = _champion_value(registry, registry.record(record.name, champion.version), trial, record.target)
+    if is_older(record.lineage.order, champion.order):
+        reason = f"trained for {record.lineage.order}; version {champion.version} is for the later {champion.order}"
+        return Decision(False, trial.metric, trial.value, champion.version, value, reason)
+    decision = decide(
+        trial.metric, rule, trial.value, champion=champion.version, champion_value=value, baseline=trial.baseline
+    )
+    return decision if why is None else replace(decision, reason=f"{decision.reason} ({why})")
+
+
+def _champion_value(
+    registry: Registry, champion: Record, trial: _Trial, target: str
+) -> tuple[float | None, str | None]:
+    """The champion's metric on the same rows, or None and why it has none."""
+    if champion.target != target or champion.kind != trial.model.kind:
+        return None, f"it predicts `{champion.target}` ({champion.kind})"
+    try:
+        check_fit(champion, trial.held_out.schema, "what is held out")
+        features = [feature.name for feature in champion.features]
+        scores = registry.open(champion.name, champion.version).score(frame(trial.held_out.select(features)))
+    except ModelError as error:
+        log.warning("the champion cannot be compared with: %s", error.message)
+        return None, error.message
+    value = measure(trial.metric, trial.observed, scores)
+    return (value, None) if math.isfinite(value) else (None, f"its {trial.metric} is not a finite number")

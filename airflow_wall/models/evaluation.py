@@ -1,0 +1,82 @@
+"""The metrics a model is judged by, over held-out rows."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import metrics as sk
+
+from airflow_wall.errors import ModelError
+from airflow_wall.models.base import Kind
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """
+    A metric.
+
+    :param measure: Takes the observed targets and the scores, both of shape (rows,).
+    :param kinds: The kinds of model it is for.
+    """
+
+    measure: Callable[[Floats, Floats], float]
+    lower_is_better: bool
+    kinds: tuple[Kind, ...]
+
+
+METRICS: dict[str, Metric] = {
+    "rmse": Metric(lambda y, s: float(sk.root_mean_squared_error(y, s)), True, ("regression",)),
+    "mae": Metric(lambda y, s: float(sk.mean_absolute_error(y, s)), True, ("regression",)),
+    "r2": Metric(lambda y, s: float(sk.r2_score(y, s)), False, ("regression",)),
+    "log_loss": Metric(lambda y, s: float(sk.log_loss(y, s, labels=[0, 1])), True, ("binary",)),
+    "accuracy": Metric(lambda y, s: float(sk.accuracy_score(y, s >= 0.5)), False, ("binary",)),
+    "auc": Metric(lambda y, s: float(sk.roc_auc_score(y, s)), False, ("binary",)),
+}
+"""Name -> metric."""
+
+DEFAULT: dict[Kind, str] = {"regression": "rmse", "binary": "log_loss"}
+"""The metric of a kind of model where the pipeline names none."""
+
+
+def names_for(kind: Kind) -> list[str]:
+    """The metrics that judge a kind of model."""
+    return [name for name, metric in METRICS.items() if kind in metric.kinds]
+
+
+def measure(name: str, observed: Floats, scores: Floats) -> float:
+    """One metric; NaN where it is not defined for these rows, such as `auc` with one class only."""
+    if not len(observed) or not np.isfinite(scores).all():
+        return math.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # sklearn warns where it returns NaN; the caller looks at the NaN
+        try:
+            return METRICS[name].measure(observed, scores)
+        except ValueError:
+            return math.nan
+
+
+def measure_all(kind: Kind, observed: Floats, scores: Floats) -> dict[str, float]:
+    """Every metric of a kind of model that is defined for these rows."""
+    found = {name: measure(name, observed, scores) for name in names_for(kind)}
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def check_observed(kind: Kind, observed: Floats, target: str) -> None:
+    """
+    Make sure that the observed targets are what a kind of model predicts.
+
+    :raises ModelError: a classifier's target holds something else than 0 and 1.
+    """
+    if kind == "binary" and not np.isin(observed, (0.0, 1.0)).all():
+        other = observed[~np.isin(observed, (0.0, 1.0))][0]
+        raise ModelError(
+            f"a classifier was trained, and its target `{target}` holds {other:g}; it must be 0 or 1",
+            hint="encode the target as 0 and 1, or train a regressor",
+        )

@@ -1,0 +1,216 @@
+"""
+The registry in files: one folder per version that never changes, and one small document that names the champion.
+
+::
+
+    <name>/versions/1/model.lightgbm  the model, in the format of that name
+    <name>/versions/1/record.json     everything else about the version
+    <name>/champion.json              the version that predictions use
+
+A version is written in a folder with a hidden name and becomes visible by one rename; the champion moves by
+compare-and-set. Both happen under one lock per model, which ends with its process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from airflow_wall import state
+from airflow_wall.errors import Interrupted, ModelError
+from airflow_wall.models import formats
+from airflow_wall.models.base import Candidate, Champion, Decision, Model, Record
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_HIDDEN = ".new-"
+
+
+class FileRegistry:
+    """
+    Versions and champions below a folder.
+
+    :param root: The folder; it is made when the first model is registered.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def register(self, name: str, candidate: Candidate) -> Record:
+        """See `Registry.register`."""
+        sha256 = hashlib.sha256(candidate.content).hexdigest()
+        fingerprint = _fingerprint(candidate, sha256)
+        with self._locked(name):
+            versions = self.versions(name)
+            for version in reversed(versions):
+                record = self.record(name, version)
+                if record.fingerprint == fingerprint:
+                    return record
+            version = versions[-1] + 1 if versions else 1
+            record = _record(name, version, candidate, sha256, fingerprint)
+            self._write(name, record, candidate.content)
+            return record
+
+    def versions(self, name: str) -> list[int]:
+        """See `Registry.versions`."""
+        try:
+            return sorted(int(entry.name) for entry in os.scandir(self._versions(name)) if entry.name.isdecimal())
+        except FileNotFoundError:
+            return []
+
+    def record(self, name: str, version: int) -> Record:
+        """See `Registry.record`."""
+        path = self._versions(name) / str(version) / "record.json"
+        document = state.read(path)
+        if document is None:
+            raise ModelError(f"model `{name}` has no version {version}", hint=self._known(name))
+        try:
+            return Record.from_json(document)
+        except (KeyError, TypeError) as error:
+            raise ModelError(
+                f"`{path}` is not the record of a model: {error!r}", hint="restore it from a backup"
+            ) from error
+
+    def champion(self, name: str) -> Champion | None:
+        """See `Registry.champion`."""
+        document = state.read(self._folder(name) / "champion.json")
+        return None if document is None else Champion.from_json(document)
+
+    def promote(
+        self, name: str, version: int, decision: Decision, *, expected: int | None, force: bool = False
+    ) -> Champion:
+        """See `Registry.promote`."""
+        record = self.record(name, version)
+        with self._locked(name):
+            current = self.champion(name)
+            found = None if current is None else current.version
+            if found != expected:
+                raise Interrupted(
+                    f"the champion of model `{name}` became {_said(found)} while it was {_said(expected)}"
+                )
+            if current is not None and not force and is_older(record.lineage.order, current.order):
+                raise ModelError(
+                    f"version {version} of model `{name}` was trained for {record.lineage.order}, "
+                    f"its champion, version {found}, for {current.order}: the champion does not move back in time",
+                    hint="run retrain for a later slice, or promote with `force`",
+                )
+            champion = Champion(version, record.lineage.order, decision, _now())
+            state.write(self._folder(name) / "champion.json", champion.to_json())
+            return champion
+
+    def open(self, name: str, version: int) -> Model:
+        """See `Registry.open`."""
+        record = self.record(name, version)
+        path = self._versions(name) / str(version) / record.file
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ModelError(
+                f"version {version} of model `{name}` cannot be read: {path}: {error.strerror}",
+                hint="restore it from a backup",
+            ) from error
+        found = hashlib.sha256(content).hexdigest()
+        if found != record.sha256:  # before any library sees the bytes
+            raise ModelError(
+                f"`{path}` was changed after it was registered: its SHA-256 is {found}, "
+                f"the record says {record.sha256}; it was not opened",
+                hint="restore it from a backup, or run retrain and find out who wrote to the registry",
+            )
+        return formats.load(content, record.model_format)
+
+    def _write(self, name: str, record: Record, content: bytes) -> None:
+        versions = self._versions(name)
+        versions.mkdir(parents=True, exist_ok=True)
+        for left in versions.glob(f"{_HIDDEN}*"):
+            shutil.rmtree(left)  # we hold the lock, so whoever wrote this is dead
+        folder = Path(tempfile.mkdtemp(dir=versions, prefix=_HIDDEN))
+        folder.chmod(0o755)
+        state.write_bytes(folder / record.file, content)
+        state.write(folder / "record.json", record.to_json())
+        folder.rename(versions / str(record.version))
+        descriptor = os.open(versions, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    @contextlib.contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        with state.locked(self._folder(name) / "champion.json"):
+            yield
+
+    def _folder(self, name: str) -> Path:
+        if _NAME.fullmatch(name) is None:
+            raise ModelError(
+                f"`model` must be a name of letters, digits, `.`, `_` and `-`, got `{name}`",
+                hint="write, e.g., `platform_scores`",
+            )
+        return self._root / name
+
+    def _versions(self, name: str) -> Path:
+        return self._folder(name) / "versions"
+
+    def _known(self, name: str) -> str:
+        versions = self.versions(name)
+        if not versions:
+            return f"run retrain for model `{name}` first"
+        return f"name one of its versions: {', '.join(str(version) for version in versions[-10:])}"
+
+
+def is_older(order: str, than: str) -> bool:
+    """Whether the slice of `order` lies before that of `than`; both ISO 8601."""
+    return _moment(order) < _moment(than)
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _said(version: int | None) -> str:
+    return "none" if version is None else f"version {version}"
+
+
+def _fingerprint(candidate: Candidate, sha256: str) -> str:
+    """What makes a candidate the same one: the run, its data and code, and the model. Not when it was trained."""
+    lineage = candidate.lineage
+    parts: dict[str, Any] = {
+        "run": [lineage.pipeline, lineage.run_id, lineage.slice],
+        "from": [lineage.entrypoint, lineage.code, dict(lineage.data), dict(lineage.parameters)],
+        "model": [candidate.model_format, sha256, [[f.name, f.type] for f in candidate.features], candidate.target],
+        "rows": [candidate.rows_trained, candidate.rows_held_out],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _record(name: str, version: int, candidate: Candidate, sha256: str, fingerprint: str) -> Record:
+    return Record(
+        name=name,
+        version=version,
+        model_format=candidate.model_format,
+        file=f"model.{candidate.model_format}",
+        sha256=sha256,
+        fingerprint=fingerprint,
+        created=_now(),
+        kind=candidate.kind,
+        features=candidate.features,
+        target=candidate.target,
+        metrics=dict(candidate.metrics),
+        reported=dict(candidate.reported),
+        rows_trained=candidate.rows_trained,
+        rows_held_out=candidate.rows_held_out,
+        window=candidate.window,
+        lineage=candidate.lineage,
+    )

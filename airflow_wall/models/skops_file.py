@@ -1,0 +1,151 @@
+"""
+scikit-learn estimators by skops: a zip of arrays and JSON that names classes, of which only trusted ones are built.
+
+skops names its parts by memory addresses and stamps them with the time; both are replaced, so the same estimator gives
+the same bytes in every process.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+import zipfile
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import skops.io
+from numpy.typing import NDArray
+from sklearn.base import is_classifier, is_regressor
+from sklearn.utils.validation import check_is_fitted
+
+from airflow_wall.errors import ModelError
+from airflow_wall.models.base import Kind
+
+TRUSTED = (
+    "collections.OrderedDict",
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
+    "lightgbm.sklearn.LGBMRegressor",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.neighbors._kd_tree.KDTree",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils._bunch.Bunch",
+)
+"""Classes that may be built beside those skops trusts itself: parts of scikit-learn's and LightGBM's own models."""
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first time a zip can hold
+
+
+def dump(estimator: Any) -> bytes:
+    """The estimator as a skops file."""
+    name = type(estimator).__name__
+    _kind(estimator)
+    try:
+        check_is_fitted(estimator)
+    except ValueError as error:  # NotFittedError is a ValueError
+        raise ModelError(f"the `{name}` is not fitted", hint="call its `fit` first") from error
+    try:
+        content = _canonical(skops.io.dumps(estimator))
+    except Exception as error:  # skops has no error of its own: whatever an attribute of the estimator brings
+        raise ModelError(
+            f"skops cannot save the `{name}`: {error}", hint="keep only plain values and arrays in it"
+        ) from error
+    _refuse_untrusted(content, f"the `{name}`")
+    return content
+
+
+def load(content: bytes) -> SklearnModel:
+    """The model from a skops file."""
+    try:
+        _refuse_untrusted(content, "the model")
+        estimator = skops.io.loads(content, trusted=list(TRUSTED))
+    except ModelError:
+        raise
+    except Exception as error:  # a file that is no skops file fails in ways of zipfile, json and numpy
+        raise ModelError(f"skops cannot read the model: {type(error).__name__}: {error}") from error
+    return SklearnModel(_kind(estimator), estimator)
+
+
+class SklearnModel:
+    """A scikit-learn estimator."""
+
+    def __init__(self, kind: Kind, estimator: Any) -> None:
+        self.kind: Kind = kind
+        self._estimator = estimator
+
+    def score(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        """See `Model.score`."""
+        try:
+            with warnings.catch_warnings():
+                # An estimator fitted on an array knows no names; the record's order is what counts.
+                warnings.filterwarnings("ignore", message="X has feature names", category=UserWarning)
+                found = self._estimator.predict(rows) if self.kind == "regression" else self._probability(rows)
+        except (ValueError, TypeError, AttributeError) as error:
+            text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise ModelError(f"`{type(self._estimator).__name__}` cannot score these rows: {text}") from error
+        return np.asarray(found, dtype=np.float64).reshape(len(rows))
+
+    def _probability(self, rows: pd.DataFrame) -> Any:
+        return self._estimator.predict_proba(rows)[:, 1]
+
+
+def _kind(estimator: Any) -> Kind:
+    name = type(estimator).__name__
+    if is_regressor(estimator):
+        return "regression"
+    if not is_classifier(estimator) or not hasattr(estimator, "predict_proba"):
+        raise ModelError(
+            f"the `{name}` is neither a regressor nor a classifier with `predict_proba`",
+            hint="end the pipeline with one, or set `probability=True` where the classifier has it",
+        )
+    classes = getattr(estimator, "classes_", None)
+    if classes is not None and list(classes) != [0, 1]:
+        shown = ", ".join(str(label) for label in list(classes)[:5])
+        raise ModelError(
+            f"the `{name}` was fitted on the classes {shown}; a classifier needs the target 0 or 1",
+            hint="encode the target as 0 and 1",
+        )
+    return "binary"
+
+
+def _refuse_untrusted(content: bytes, what: str) -> None:
+    untrusted = sorted(set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED))
+    if untrusted:
+        raise ModelError(
+            f"{what} holds {', '.join(f'`{name}`' for name in untrusted)}, which is not on the list of trusted classes",
+            hint="use estimators of scikit-learn and LightGBM only",
+        )
+
+
+def _canonical(content: bytes) -> bytes:
+    """The same skops file with addresses counted from 1 in order of appearance, and without times."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        parts = {info.filename: archive.read(info) for info in archive.infolist()}
+    schema = json.loads(parts.pop("schema.json"))
+    names: dict[str, str] = {}
+    _renumber(schema, {}, names)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for old, new in sorted(names.items(), key=lambda pair: int(pair[1].partition(".")[0])):
+            archive.writestr(zipfile.ZipInfo(new, _EPOCH), parts.pop(old), zipfile.ZIP_DEFLATED)
+        if parts:
+            raise ValueError(f"parts that the schema does not name: {', '.join(sorted(parts))}")
+        archive.writestr(zipfile.ZipInfo("schema.json", _EPOCH), json.dumps(schema), zipfile.ZIP_DEFLATED)
+    return out.getvalue()
+
+
+def _renumber(node: Any, numbers: dict[int, int], names: dict[str, str]) -> None:
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    if isinstance(node, dict):
+        if isinstance(node.get("__id__"), int):
+            node["__id__"] = numbers.setdefault(node["__id__"], len(numbers) + 1)
+        if isinstance(node.get("file"), str):
+            _, dot, kind = node["file"].partition(".")
+            node["file"] = names.setdefault(node["file"], f"{len(names) + 1}{dot}{kind}")
+    for child in children:
+        _renumber(child, numbers, names)

@@ -1,0 +1,1 @@
+"""Training functions of the pipelines in this folder."""

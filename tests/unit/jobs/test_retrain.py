@@ -1,0 +1,392 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from airflow_wall.errors import DataError, ModelError, UserCodeError
+from airflow_wall.jobs.document import Env, Run, Slice
+from airflow_wall.jobs.retrain import retrain
+from airflow_wall.models.backends import open_registry
+from airflow_wall.storage.backends import open_tables
+
+MODELS = """
+import numpy as np
+from sklearn.dummy import DummyRegressor
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from airflow_wall.models.base import Trained
+
+SEEN = []
+
+def line(features, noise=0.0):
+    SEEN.append(features)
+    rows = features.dropna(subset=["y"])
+    x, y = rows[["a", "b"]], rows["y"]
+    if noise:
+        y = y + noise * np.sin(np.arange(len(y)) * 7.0) + noise * x["a"]
+    return Trained(LinearRegression().fit(x, y), ["a", "b"], "y", metrics={"seconds": np.float32(1.5)})
+
+def mean(features):
+    rows = features.dropna(subset=["y"])
+    return Trained(DummyRegressor().fit(rows[["a"]], rows["y"]), ["a"], "y")
+
+def only_b(features):
+    rows = features.dropna(subset=["y"])
+    return Trained(LinearRegression().fit(rows[["b"]], rows["y"]), ["b"], "y")
+
+def late(features):
+    x = features[["a"]]
+    return Trained(LogisticRegression().fit(x, features["late"]), ["a"], "late")
+
+def worse_than_mean(features):
+    far_off = DummyRegressor(strategy="constant", constant=1e6)
+    return Trained(far_off.fit(features[["a"]], [0.0] * len(features)), ["a"], "y")
+
+def infinite(features):
+    model = LinearRegression().fit(features[["a"]], np.arange(len(features)))
+    model.coef_[:] = np.inf
+    return Trained(model, ["a"], "y")
+
+def raises(features):
+    raise ValueError("no such luck")
+
+def nothing(features):
+    return None
+
+def made_up(features):
+    return Trained(LinearRegression().fit(features[["a"]], features["a"]), ["a", "a_squared"], "why")
+
+def leaks(features):
+    return Trained(LinearRegression().fit(features[["a"]], features["a"]), ["a", "y"], "y")
+
+def no_target(features):
+    return Trained(LinearRegression().fit(features[["a"]], features["a"]), ["a"], "empty")
+"""
+
+START = datetime(2013, 1, 1)
+
+
+def rows(first=0, count=200, seed=1, **more):
+    rng = np.random.default_rng(seed)
+    a, b = rng.normal(size=count), rng.normal(size=count)
+    y = 3 * a - 2 * b + 0.1 * rng.normal(size=count)
+    hours = [START + timedelta(hours=first + i) for i in range(count)]
+    empty = pa.nulls(count, pa.float64())
+    columns = {
+        "hour": pa.array(hours, pa.timestamp("us")),
+        "a": a,
+        "b": b,
+        "y": y,
+        "late": (y > 0).astype(int),
+        "empty": empty,
+    }
+    return pa.table({**columns, **more})
+
+
+@pytest.fixture
+def code(tmp_path):
+    folder = tmp_path / "dags"
+    folder.mkdir()
+    (folder / "fits.py").write_text(MODELS)
+    return folder
+
+
+@pytest.fixture
+def env(tmp_path, code):
+    def make(day=1, run_id=None):
+        part = Slice(f"201307{day:02}T000000Z", f"2013-07-{day:02}T00:00:00+00:00")
+        return Env(
+            Run("p", run_id or f"run-{day}", "retrain", 1, part, tmp_path / "lake", tmp_path, code), lambda _: None
+        )
+
+    return make
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = open_tables(tmp_path / "lake")
+    store.replace_slice("silver/a", rows(), slice_id="s1", number=1)
+    store.replace_slice("silver/b", rows(seed=2), slice_id="s1", number=1)
+    return store
+
+
+def call(env, function="line", **more):
+    return retrain(env, entrypoint=f"fits:{function}", inputs={"features": "silver/*"}, model="m", **more)
+
+
+def champion(env):
+    found = open_registry(env.run.state).champion("m")
+    return None if found is None else found.version
+
+
+def test_the_first_model_is_judged_on_the_last_fifth_and_becomes_champion(store, env):
+    found = call(env(), promote={"metric": "rmse", "lower_is_better": True, "margin": "1%"})
+    value = found.pop("value")
+    assert 0 < value < 0.2
+    baseline = found.pop("reason").removeprefix(
+        f"first model, rmse {value:.6g}, no worse than predicting the mean of the training rows (rmse "
+    )
+    assert 2 < float(baseline.removesuffix(")")) < 5
+    assert found == {
+        "model": "m",
+        "version": 1,
+        "promoted": True,
+        "metric": "rmse",
+        "champion_version": None,
+        "champion_value": None,
+        "rows_trained": 320,
+        "rows_held_out": 80,
+    }
+    assert champion(env()) == 1
+
+
+def test_the_function_sees_the_training_rows_only(store, env):
+    call(env())
+    seen = sys.modules["fits"].SEEN[-1]
+    assert len(seen) == 320
+    assert seen["hour"].max() < START + timedelta(hours=160)
+    assert list(seen.columns) == ["hour", "a", "b", "y", "late", "empty"]  # none of ours
+
+
+def test_rows_without_a_target_are_neither_counted_nor_judged(store, env):
+    table = rows()
+    y = table.column("y").to_pylist()
+    gaps = pa.array([None if i % 10 == 0 else value for i, value in enumerate(y)])
+    store.replace_slice("silver/a", table.set_column(3, "y", gaps), slice_id="s1", number=1)
+    found = call(env())
+    assert (found["rows_trained"], found["rows_held_out"]) == (320 - 16, 80 - 4)
+
+
+def test_the_record_says_where_the_model_comes_from(store, env):
+    call(env(), parameters={"noise": 0.5})
+    record = open_registry(env().run.state).record("m", 1)
+    assert [(feature.name, feature.type) for feature in record.features] == [("a", "double"), ("b", "double")]
+    assert record.lineage.data == {"silver/a": store.version("silver/a"), "silver/b": store.version("silver/b")}
+    assert record.lineage.parameters == {"noise": 0.5}
+    assert (record.lineage.slice, record.lineage.run_id) == ("20130701T000000Z", "run-1")
+    assert len(record.lineage.code) == 64
+    assert set(record.metrics) == {"rmse", "mae", "r2"}
+    assert record.reported == {"seconds": 1.5}
+    assert (record.window.first, record.window.last) == ("2013-01-01T00:00:00", "2013-01-07T15:00:00")
+
+
+def test_a_retry_gives_the_same_version_and_the_same_answer(store, env):
+    first = call(env())
+    assert call(env()) == first
+    worse = call(env(2), parameters={"noise": 1.0})
+    assert worse["promoted"] is False
+    assert call(env(2), parameters={"noise": 1.0}) == worse
+    assert open_registry(env().run.state).versions("m") == [1, 2]
+
+
+def test_a_worse_challenger_does_not_move_the_champion(store, env):
+    good = call(env(1))
+    bad = call(env(2), parameters={"noise": 1.0})
+    assert (bad["version"], bad["promoted"], bad["champion_version"]) == (2, False, 1)
+    assert bad["champion_value"] == good["value"]  # on the same rows
+    assert bad["reason"] == f"rmse {bad['value']:.6g} against {good['value']:.6g} of version 1: worse"
+    assert champion(env()) == 1
+
+
+def test_a_better_challenger_moves_the_champion(store, env):
+    call(env(1), parameters={"noise": 1.0})
+    good = call(env(2), promote={"metric": "mae", "margin": "1%"})
+    assert (good["promoted"], good["metric"], good["champion_version"]) == (True, "mae", 1)
+    assert champion(env()) == 2
+
+
+def test_an_older_slice_trained_later_does_not_move_the_champion(store, env):
+    call(env(5), parameters={"noise": 1.0})
+    better = call(env(4))
+    assert better["value"] < better["champion_value"]
+    assert (better["promoted"], better["reason"]) == (
+        False,
+        "trained for 2013-07-04T00:00:00+00:00; version 1 is for the later 2013-07-05T00:00:00+00:00",
+    )
+    assert champion(env()) == 1
+
+
+def test_a_champion_that_cannot_score_any_more_is_replaced(store, env):
+    call(env(1))
+    for table in ("silver/a", "silver/b"):
+        whole = store.read(table)
+        store.replace_table(table, whole.drop_columns(["a"]))
+    found = call(env(2), "only_b")
+    assert (found["promoted"], found["champion_version"], found["champion_value"]) == (True, 1, None)
+    assert found["reason"] == (
+        f"the champion, version 1, cannot score these rows; rmse is {found['value']:.6g} "
+        "(what is held out does not fit version 1 of model `m`: it has no column `a`)"
+    )
+
+
+def test_a_first_model_that_is_worse_than_the_mean_is_kept_but_not_promoted(store, env):
+    found = call(env(), "worse_than_mean")
+    assert (found["version"], found["promoted"]) == (1, False)
+    assert "is worse than predicting the mean of the training rows" in found["reason"]
+    assert champion(env()) is None
+
+
+def test_a_classifier_is_judged_by_log_loss(store, env):
+    found = call(env(), "late")
+    assert (found["metric"], found["promoted"]) == ("log_loss", True)
+
+
+KILL = """
+import json, os, signal, sys
+from pathlib import Path
+from airflow_wall.jobs.document import Env, Run
+from airflow_wall.jobs.retrain import retrain
+from airflow_wall.models.registry import FileRegistry
+FileRegistry.promote = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)  # version written, champion not
+env = Env(Run.from_json(json.load(sys.stdin)), None)
+retrain(env, entrypoint="fits:line", inputs={"features": "silver/*"}, model="m")
+"""
+
+
+def test_a_kill_between_version_and_champion_is_mended_by_the_retry(store, env):
+    run = json.dumps(env().run.to_json())
+    done = subprocess.run([sys.executable, "-c", KILL], input=run, text=True, timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
+    registry = open_registry(env().run.state)
+    assert (registry.versions("m"), champion(env())) == ([1], None)
+    found = call(env())
+    assert (found["version"], found["promoted"]) == (1, True)
+    assert (registry.versions("m"), champion(env())) == ([1], 1)
+
+
+def test_inputs_of_different_columns_are_joined_by_name(store, env):
+    store.replace_slice("silver/c", rows(seed=3, more=["x"] * 200), slice_id="s1", number=1)
+    assert call(env())["rows_trained"] == 480
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "message"),
+    [
+        ("raises", UserCodeError, "`entrypoint` `fits:raises` raised `ValueError: no such luck` (CODE/fits.py:39)"),
+        (
+            "nothing",
+            ModelError,
+            "`entrypoint` `fits:nothing` must return a `Trained`, got `NoneType`\n\n"
+            "hint: end it with `return Trained(estimator, features=[...], target=...)`, "
+            "from `airflow_wall.models.base`",
+        ),
+        (
+            "made_up",
+            ModelError,
+            "`entrypoint` `fits:made_up` returned a model of columns that `inputs.features` does not have: "
+            "`a_squared`, `why`\n\nhint: compute them in a transform before, so that predict has them too",
+        ),
+        ("leaks", ModelError, "`entrypoint` `fits:leaks` returned a model that has its target `y` among its features"),
+        (
+            "infinite",
+            ModelError,
+            "`entrypoint` `fits:infinite` returned a model whose rmse on 80 held-out rows is not a finite number: "
+            "80 of its scores are not finite; nothing was registered\n\n"
+            "hint: look at the training rows for missing or infinite values",
+        ),
+        (
+            "no_target",
+            ModelError,
+            "`entrypoint` `fits:no_target` returned a model of `empty`, which has no value in the rows held out\n\n"
+            "hint: give more rows, or change `holdout`",
+        ),
+    ],
+)
+def test_a_training_function_that_fails_promotes_nothing(store, env, code, function, error, message):
+    call(env(1))
+    with pytest.raises(error) as caught:
+        call(env(2), function)
+    assert str(caught.value).replace(str(code), "CODE") == message
+    assert (open_registry(env().run.state).versions("m"), champion(env())) == ([1], 1)
+
+
+@pytest.mark.parametrize(
+    ("more", "error", "message"),
+    [
+        (
+            {"inputs": {}},
+            DataError,
+            "`inputs` is empty\n\nhint: write, e.g., `inputs: {features: silver/*}`",
+        ),
+        (
+            {"inputs": {"the-rows": "silver/*"}},
+            DataError,
+            "`inputs.the-rows` cannot be the name of a function's argument\n\n"
+            "hint: write letters, digits and `_`, e.g. `features`",
+        ),
+        (
+            {"parameters": {"features": 1}},
+            ModelError,
+            "`features` is named in both `inputs` and `parameters`\n\nhint: rename one of them",
+        ),
+        (
+            {"promote": {"metric": "auc"}},
+            ModelError,
+            "`promote.metric` `auc` does not judge a regressor\n\nhint: write one of `rmse`, `mae`, `r2`",
+        ),
+        (
+            {"model": "a/b"},
+            ModelError,
+            "`model` must be a name of letters, digits, `.`, `_` and `-`, got `a/b`\n\n"
+            "hint: write, e.g., `platform_scores`",
+        ),
+    ],
+)
+def test_arguments_that_cannot_be_meant_are_refused(store, env, more, error, message):
+    arguments = {"entrypoint": "fits:line", "inputs": {"features": "silver/*"}, "model": "m", **more}
+    with pytest.raises(error) as caught:
+        retrain(env(), **arguments)
+    assert str(caught.value) == message
+
+
+def test_tables_whose_types_clash_are_named(store, env):
+    store.replace_slice("silver/c", rows().set_column(1, "a", pa.array(["x"] * 200)), slice_id="s1", number=1)
+    with pytest.raises(DataError) as caught:
+        call(env())
+    assert str(caught.value) == (
+        "`inputs.features` (`silver/*`): column `a` is `double` in `silver/a` and `string` in `silver/c`\n\n"
+        "hint: give the column one type in the steps that write these tables"
+    )
+
+
+def test_the_example_trains_within_seconds(tmp_path, env):
+    count, rng = 6500, np.random.default_rng(3)
+    hours = [START + timedelta(hours=i) for i in range(count)]
+    weather = [
+        "temp",
+        "dewp",
+        "humid",
+        "wind_dir",
+        "wind_speed",
+        "wind_gust",
+        "precip",
+        "pressure",
+        "visib",
+        "distance",
+    ]
+    store = open_tables(tmp_path / "lake")
+    for number, origin in enumerate(("EWR", "JFK")):
+        hour_of_day = np.array([hour.hour for hour in hours])
+        delay = pa.array(
+            [None if i % 50 == 0 else v for i, v in enumerate((hour_of_day * 2 + rng.normal(size=count)).tolist())]
+        )
+        columns = {name: rng.normal(size=count) for name in weather}
+        columns |= {"domain": [f"domain_{number + 1}"] * count, "origin": [origin] * count, "hour": hours}
+        columns |= {"flights": rng.integers(1, 60, count), "mean_dep_delay": delay, "hour_of_day": hour_of_day}
+        columns |= {"day_of_week": rng.integers(1, 8, count), "month": [hour.month for hour in hours]}
+        store.replace_slice(f"silver/{origin}", pa.table(columns), slice_id="s1", number=1)
+    run = env().run
+    dags = Path(__file__).parents[3] / "dags"
+    here = Env(Run(run.pipeline, run.run_id, run.task_id, 1, run.slice, run.storage, run.project, dags), lambda _: None)
+    arguments = {"entrypoint": "models.scores:train", "inputs": {"features": "silver/*"}, "model": "platform_scores"}
+    found = retrain(here, **arguments)
+    assert found["promoted"]
+    assert found["value"] < 2
+    assert retrain(here, **arguments) == found  # deterministic

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from airflow_wall.errors import ModelError
+from airflow_wall.models.evaluation import check_observed, measure, measure_all
+
+
+def test_the_metrics_of_numbers_are_the_textbook_ones():
+    observed, scores = np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 5.0])
+    found = measure_all("regression", observed, scores)
+    assert found == pytest.approx({"rmse": math.sqrt(4 / 3), "mae": 2 / 3, "r2": -1.0})
+
+
+def test_the_metrics_of_probabilities_are_the_textbook_ones():
+    observed, scores = np.array([0.0, 1.0, 1.0, 0.0]), np.array([0.2, 0.8, 0.4, 0.6])
+    found = measure_all("binary", observed, scores)
+    loss = -(math.log(0.8) + math.log(0.8) + math.log(0.4) + math.log(0.4)) / 4
+    assert found == pytest.approx({"log_loss": loss, "accuracy": 0.5, "auc": 0.75})
+
+
+@pytest.mark.parametrize(
+    ("name", "observed", "scores"),
+    [
+        ("rmse", [1.0, 2.0], [1.0, math.nan]),
+        ("rmse", [1.0, 2.0], [1.0, math.inf]),
+        ("rmse", [], []),
+        ("r2", [1.0], [1.0]),
+        ("auc", [1.0, 1.0], [0.3, 0.4]),
+    ],
+)
+def test_a_metric_that_is_not_defined_is_nan(name, observed, scores):
+    assert math.isnan(measure(name, np.array(observed), np.array(scores)))
+
+
+def test_a_classifier_needs_a_target_of_0_and_1():
+    check_observed("regression", np.array([3.0]), "late")
+    check_observed("binary", np.array([0.0, 1.0]), "late")
+    with pytest.raises(ModelError) as caught:
+        check_observed("binary", np.array([0.0, 2.0]), "late")
+    assert str(caught.value) == (
+        "a classifier was trained, and its target `late` holds 2; it must be 0 or 1\n\n"
+        "hint: encode the target as 0 and 1, or train a regressor"
+    )

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from sklearn.cluster import KMeans
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+
+from airflow_wall.errors import ModelError
+from airflow_wall.models import formats
+
+RNG = np.random.default_rng(7)
+X = pd.DataFrame({"a": RNG.normal(size=200), "b": RNG.normal(size=200)})
+Y = X["a"] * 2 + X["b"]
+LGBM = {"n_estimators": 5, "num_threads": 1, "verbosity": -1}
+
+
+def round_trip(estimator):
+    name = formats.format_of(estimator)
+    return formats.load(formats.dump(estimator, name), name)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        lightgbm.LGBMRegressor(**LGBM),
+        Ridge(),
+        make_pipeline(StandardScaler(), Ridge()),
+        HistGradientBoostingRegressor(max_iter=5),
+        make_pipeline(StandardScaler(), lightgbm.LGBMRegressor(**LGBM)),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_a_regressor_scores_after_the_round_trip_as_before(estimator):
+    estimator.fit(X, Y)
+    model = round_trip(estimator)
+    assert model.kind == "regression"
+    np.testing.assert_allclose(model.score(X), estimator.predict(X))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [lightgbm.LGBMClassifier(**LGBM), LogisticRegression(), RandomForestClassifier(5, random_state=1)],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_a_classifier_scores_the_probability_of_1(estimator):
+    estimator.fit(X, (Y > 0).astype(int))
+    model = round_trip(estimator)
+    assert model.kind == "binary"
+    np.testing.assert_allclose(model.score(X), estimator.predict_proba(X)[:, 1])
+
+
+def test_a_bare_booster_is_saved():
+    booster = lightgbm.train({"verbosity": -1, "num_threads": 1}, lightgbm.Dataset(X, Y), num_boost_round=3)
+    np.testing.assert_allclose(round_trip(booster).score(X), booster.predict(X))
+
+
+def test_text_columns_reach_lightgbm_as_the_categories_it_was_fitted_on():
+    rows = X.assign(place=np.where(RNG.random(200) > 0.5, "north", "south"))
+    target = Y + 10 * (rows["place"] == "north")
+    estimator = lightgbm.LGBMRegressor(**LGBM).fit(rows.astype({"place": "category"}), target)
+    model = round_trip(estimator)
+    one_side = rows[rows["place"] == "north"]  # other categories, in another order, than those of the training rows
+    assert model.score(one_side).mean() > model.score(one_side.assign(place="south")).mean()
+
+
+def test_text_columns_reach_a_scikit_learn_pipeline():
+    rows = X.assign(place=np.where(RNG.random(200) > 0.5, "north", "south"))
+    encode = make_column_transformer((OneHotEncoder(), ["place"]), remainder="passthrough")
+    estimator = make_pipeline(encode, Ridge()).fit(rows, Y)
+    np.testing.assert_allclose(round_trip(estimator).score(rows), estimator.predict(rows))
+
+
+DUMP = """
+import hashlib, sys
+import numpy as np
+from sklearn.linear_model import Ridge
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from airflow_wall.models import formats
+X = np.random.default_rng(0).normal(size=(50, 3))
+junk = [object() for _ in range(int(sys.argv[1]))]
+for last in (Ridge(), RandomForestRegressor(3, random_state=0)):
+    print(hashlib.sha256(formats.dump(make_pipeline(StandardScaler(), last).fit(X, X[:, 0]), "skops")).hexdigest())
+"""
+
+
+def test_the_same_estimator_gives_the_same_bytes_in_another_process():
+    runs = [subprocess.Popen([sys.executable, "-c", DUMP, n], stdout=subprocess.PIPE, text=True) for n in "19"]
+    first, second = (run.communicate(timeout=60)[0].split() for run in runs)
+    assert first == second
+    assert len(set(first)) == 2
+
+
+class Runs:
+    """Unpickling it writes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return (os.system, (f"touch {self.path}",))
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "skops"])
+def test_a_pickle_is_never_run(tmp_path, name):
+    marker = tmp_path / "it-ran"
+    content = pickle.dumps(Runs(marker))
+    with pytest.raises(ModelError):
+        formats.load(content, name)
+    assert not marker.exists()
+    pickle.loads(content)
+    assert marker.exists()  # so the file was a real one
+
+
+def test_a_skops_file_with_a_function_that_runs_commands_is_refused():
+    content = skops.io.dumps(FunctionTransformer(os.system))
+    with pytest.raises(ModelError) as caught:
+        formats.load(content, "skops")
+    assert str(caught.value) == (
+        "the model holds `posix.system`, which is not on the list of trusted classes\n\n"
+        "hint: use estimators of scikit-learn and LightGBM only"
+    )
+
+
+class Mine(Ridge):
+    pass
+
+
+class NoEstimator:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [
+        (
+            NoEstimator(),
+            f"an estimator of type `{__name__}.NoEstimator` cannot be saved; supported are LightGBM (`LGBMRegressor`, "
+            "`LGBMClassifier`, `Booster`) and scikit-learn (regressors, classifiers, and pipelines that end in one)\n\n"
+            "hint: return one of these as `Trained(estimator=...)`",
+        ),
+        (
+            Mine().fit(X, Y),
+            f"the `Mine` holds `{__name__}.Mine`, which is not on the list of trusted classes\n\n"
+            "hint: use estimators of scikit-learn and LightGBM only",
+        ),
+        (Ridge(), "the `Ridge` is not fitted\n\nhint: call its `fit` first"),
+        (lightgbm.LGBMRegressor(), "the `LGBMRegressor` is not fitted\n\nhint: call its `fit` first"),
+        (
+            KMeans(2, n_init=1).fit(X),
+            "the `KMeans` is neither a regressor nor a classifier with `predict_proba`\n\n"
+            "hint: end the pipeline with one, or set `probability=True` where the classifier has it",
+        ),
+        (
+            LogisticRegression().fit(X, np.where(Y > 0, "late", "early")),
+            "the `LogisticRegression` was fitted on the classes early, late; a classifier needs the target 0 or 1\n\n"
+            "hint: encode the target as 0 and 1",
+        ),
+        (
+            lightgbm.LGBMClassifier(**LGBM).fit(X, np.where(Y > 0, 5, 3)),
+            "the `LGBMClassifier` was fitted on the classes 3, 5; a classifier needs the target 0 or 1\n\n"
+            "hint: encode the target as 0 and 1",
+        ),
+    ],
+    ids=[
+        "no-estimator",
+        "own-class",
+        "ridge-not-fitted",
+        "lightgbm-not-fitted",
+        "clusterer",
+        "text-classes",
+        "3-and-5",
+    ],
+)
+def test_what_cannot_be_saved_is_refused(estimator, message):
+    with pytest.raises(ModelError) as caught:
+        formats.dump(estimator, formats.format_of(estimator))
+    assert str(caught.value) == message
+
+
+def test_an_unknown_format_is_refused():
+    with pytest.raises(ModelError) as caught:
+        formats.load(b"", "onnx")
+    assert str(caught.value) == (
+        "the model format `onnx` is not known; known are `lightgbm`, `skops`\n\n"
+        "hint: upgrade airflow-wall where this runs: a newer one wrote the model"
+    )
+
+
+def test_rows_that_the_library_cannot_score_are_a_model_error():
+    model = round_trip(Ridge().fit(X, Y))
+    with pytest.raises(ModelError) as caught:
+        model.score(X.assign(b=np.nan))
+    assert str(caught.value) == "`Ridge` cannot score these rows: Input X contains NaN."

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from airflow_wall.errors import ModelError
+from airflow_wall.models.promotion import Rule, decide, read_rule
+
+
+@pytest.mark.parametrize(
+    ("promote", "rule"),
+    [
+        (None, Rule()),
+        ({"metric": "rmse", "lower_is_better": True, "margin": "1%"}, Rule("rmse", 0.01, True)),
+        ({"metric": "r2", "margin": 0.05}, Rule("r2", 0.05, False)),
+        ({"margin": "2.5 %"}, Rule(None, 0.025, True)),
+    ],
+)
+def test_a_rule_is_read(promote, rule):
+    assert read_rule(promote) == rule
+
+
+@pytest.mark.parametrize(
+    ("promote", "message"),
+    [
+        (
+            {"metrik": "rmse"},
+            "`promote` has no key `metrik`\n\nhint: its keys are `metric`, `lower_is_better`, `margin`",
+        ),
+        (
+            {"metric": "f1"},
+            "`promote.metric` must be one of `rmse`, `mae`, `r2`, `log_loss`, `accuracy`, `auc`, got `f1`",
+        ),
+        (
+            {"metric": "r2", "lower_is_better": True},
+            "`promote.lower_is_better` is `true`, but `r2` is better when higher\n\n"
+            "hint: remove `lower_is_better`: the metric decides it",
+        ),
+        (
+            {"margin": "one"},
+            '`promote.margin` must be a number from 0 or a percentage, got `one`\n\nhint: write, e.g., "1%" or 0.05',
+        ),
+        (
+            {"margin": -1},
+            '`promote.margin` must be a number from 0 or a percentage, got `-1`\n\nhint: write, e.g., "1%" or 0.05',
+        ),
+    ],
+)
+def test_a_rule_that_cannot_be_meant_is_refused(promote, message):
+    with pytest.raises(ModelError) as caught:
+        read_rule(promote)
+    assert str(caught.value) == message
+
+
+def test_a_metric_of_another_kind_of_model_is_refused():
+    with pytest.raises(ModelError) as caught:
+        Rule("auc").metric_for("regression")
+    assert str(caught.value) == (
+        "`promote.metric` `auc` does not judge a regressor\n\nhint: write one of `rmse`, `mae`, `r2`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("metric", "rule", "value", "champion_value", "promoted", "reason"),
+    [
+        ("rmse", Rule(), 9.0, 10.0, True, "rmse 9 against 10 of version 4: better by 1"),
+        ("rmse", Rule(), 10.0, 10.0, False, "rmse 10 against 10 of version 4: equal"),
+        ("rmse", Rule(), 11.0, 10.0, False, "rmse 11 against 10 of version 4: worse"),
+        (
+            "rmse",
+            Rule(margin=0.01, relative=True),
+            9.95,
+            10.0,
+            False,
+            "rmse 9.95 against 10 of version 4: better by 0.05, less than the margin of 0.1",
+        ),
+        ("rmse", Rule(margin=0.01, relative=True), 9.8, 10.0, True, "rmse 9.8 against 10 of version 4: better by 0.2"),
+        ("r2", Rule(margin=0.1), 0.5, 0.3, True, "r2 0.5 against 0.3 of version 4: better by 0.2"),
+        ("r2", Rule(), 0.2, 0.3, False, "r2 0.2 against 0.3 of version 4: worse"),
+        ("r2", Rule(margin=0.5, relative=True), -0.1, -0.4, True, "r2 -0.1 against -0.4 of version 4: better by 0.3"),
+        ("rmse", Rule(), 99.0, None, True, "the champion, version 4, cannot score these rows; rmse is 99"),
+        ("rmse", Rule(), 99.0, math.nan, True, "the champion, version 4, cannot score these rows; rmse is 99"),
+    ],
+)
+def test_a_challenger_is_promoted_only_if_better_by_the_margin(metric, rule, value, champion_value, promoted, reason):
+    found = decide(metric, rule, value, champion=4, champion_value=champion_value, baseline=0.0)
+    assert (found.promoted, found.reason) == (promoted, reason)
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "baseline", "promoted", "reason"),
+    [
+        (
+            "rmse",
+            5.0,
+            6.0,
+            True,
+            "first model, rmse 5, no worse than predicting the mean of the training rows (rmse 6)",
+        ),
+        (
+            "rmse",
+            6.0,
+            6.0,
+            True,
+            "first model, rmse 6, no worse than predicting the mean of the training rows (rmse 6)",
+        ),
+        (
+            "rmse",
+            7.0,
+            6.0,
+            False,
+            "first model, rmse 7, is worse than predicting the mean of the training rows (rmse 6)",
+        ),
+        (
+            "auc",
+            0.4,
+            0.5,
+            False,
+            "first model, auc 0.4, is worse than predicting the mean of the training rows (auc 0.5)",
+        ),
+    ],
+)
+def test_the_first_model_must_be_as_good_as_the_mean(metric, value, baseline, promoted, reason):
+    found = decide(metric, Rule(), value, champion=None, champion_value=None, baseline=baseline)
+    assert (found.promoted, found.reason) == (promoted, reason)
