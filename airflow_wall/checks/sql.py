@@ -1,0 +1,38 @@
+"""`sql`: a query that finds what must not be."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import duckdb
+from pydantic import Field
+
+from airflow_wall.checks.base import Check, Outcome, number
+from airflow_wall.checks.data import Data, Unanswerable, shown_rows
+
+
+class Sql(Check):
+    """The query returns no row. It reads the view `data` (this slice) and `earlier` (the slices before it)."""
+
+    kind: ClassVar[str] = "sql"
+    needs_earlier: ClassVar[bool] = True
+
+    query: str = Field(min_length=1, description="One SELECT over the view `data`; the rows it returns are faults.")
+
+    def subject(self) -> str:
+        """See `Check.subject`."""
+        text = " ".join(self.query.split())
+        return text if len(text) <= 60 else f"{text[:59]}…"
+
+    def run(self, data: Data) -> Outcome:
+        """See `Check.run`."""
+        query = self.query.strip().rstrip(";")
+        try:
+            count = int(data.one(f"SELECT count(*) FROM ({query}\n)")[0])  # noqa: S608
+            first = data.first(query, 3) if count else []
+        except duckdb.Error as error:
+            text = " ".join(str(error).split())
+            raise Unanswerable("the query failed", text if len(text) <= 400 else f"{text[:399]}…") from error
+        if not count:
+            return Outcome(True, "no rows", "no rows")
+        return Outcome(False, f"{number(count)} rows", "no rows", shown_rows(first))

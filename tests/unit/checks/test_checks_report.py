@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+
+from airflow_wall.checks.base import Report, Result
+from airflow_wall.checks.report import failures_text, to_html, to_json, to_text
+
+REPORT = Report(
+    (
+        Result("row_count", "row_count", "error", True, "72 rows", "at least 1 rows"),
+        Result("drift of score", "drift", "warn", False, "KS 0.7 (p 1e-20)", "KS at most 0.6", "72 values against 900"),
+        Result(
+            "x < 1 & <script>",
+            "range",
+            "error",
+            False,
+            "3 of 72 values outside",
+            "at least 0",
+            "the values are -1 to 5",
+        ),
+    ),
+    rows=72,
+    earlier_rows=9000,
+    now="2013-07-02T00:00:00+00:00",
+    about={"table": "gold/scores", "run": "<run>"},
+)
+
+
+def test_the_text_is_a_table():
+    assert to_text(REPORT) == (
+        "      check             observed                expected\n"
+        "pass  row_count         72 rows                 at least 1 rows\n"
+        "warn  drift of score    KS 0.7 (p 1e-20)        KS at most 0.6\n"
+        "fail  x < 1 & <script>  3 of 72 values outside  at least 0\n"
+        "72 rows: 1 passed, 1 warned, 1 failed"
+    )
+
+
+def test_the_json_holds_everything():
+    found = json.loads(json.dumps(to_json(REPORT)))
+    assert (found["passed"], found["warned"], found["failed"], found["rows"]) == (1, 1, 1, 72)
+    assert found["about"] == {"table": "gold/scores", "run": "<run>"}
+    assert found["results"][2] == {
+        "name": "x < 1 & <script>",
+        "kind": "range",
+        "severity": "error",
+        "passed": False,
+        "observed": "3 of 72 values outside",
+        "expected": "at least 0",
+        "detail": "the values are -1 to 5",
+        "status": "fail",
+    }
+
+
+def test_the_failures_are_whole():
+    assert failures_text(REPORT.failures) == (
+        "  x < 1 & <script>: 3 of 72 values outside; expected at least 0\n      the values are -1 to 5"
+    )
+
+
+class Page(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.words = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data.strip())
+
+
+def test_the_page_is_self_contained_and_escapes_what_it_shows():
+    page = Page(to_html(REPORT))
+    assert not [tag for tag, _ in page.tags if tag in ("script", "link", "img", "run")]
+    assert not [attrs for _, attrs in page.tags if {"src", "href", "onclick"} & set(attrs)]
+    for word in ("gold/scores", "<run>", "x < 1 & <script>", "3 of 72 values outside", "the values are -1 to 5"):
+        assert word in page.words
+
+
+def test_the_page_shows_what_failed_first():
+    text = to_html(REPORT)
+    assert text.index("x &lt; 1") < text.index("drift of score") < text.index(">row_count<")
+    assert '<h1>gold/scores <b class="fail">failed</b></h1>' in text

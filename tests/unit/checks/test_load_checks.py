@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from airflow_wall.checks.backends import CHECKS
+from airflow_wall.checks.durations import duration
+from airflow_wall.checks.load import load_checks
+from airflow_wall.errors import SpecError
+
+FAULTY = """\
+checks:
+  - row_cuont: {min: 1}
+  - row_count: {min: 5, max: 1}
+  - not_null: {colums: [a]}
+  - range:
+      column: score
+      min: low
+      severity: fatal
+  - freshness: {column: hour, max_age: soon}
+  - unique
+  - columns: {required: {a: txt}}
+  - accepted_values: {column: a, values: [null]}
+  - distribution: {column: a}
+  - {sql: {query: ""}, name: x}
+  - not_null: {columns: [], max_fraction: 2}
+more: 1
+"""
+
+REPORT = """\
+error: checks/scores.yaml:2:5: `checks[0].row_cuont` is not a kind of check
+  2 |   - row_cuont: {min: 1}
+    |     ^^^^^^^^^
+
+hint: did you mean `row_count`?
+
+error: checks/scores.yaml:3:5: `checks[1].row_count` `min` 5 is above `max` 1
+  3 |   - row_count: {min: 5, max: 1}
+    |     ^^^^^^^^^
+
+error: checks/scores.yaml:4:5: `checks[2].not_null` needs `columns`
+  4 |   - not_null: {colums: [a]}
+    |     ^^^^^^^^
+
+error: checks/scores.yaml:4:16: `checks[2].not_null.colums` is not an option of `not_null`
+  4 |   - not_null: {colums: [a]}
+    |                ^^^^^^
+
+hint: did you mean `columns`?
+
+error: checks/scores.yaml:7:12: `checks[3].range.min` must be a number, got `low`
+  7 |       min: low
+    |            ^^^
+
+error: checks/scores.yaml:8:17: `checks[3].range.severity` must be one of `error` or `warn`, got `fatal`
+  8 |       severity: fatal
+    |                 ^^^^^
+
+error: checks/scores.yaml:9:40: `checks[4].freshness.max_age` must be a duration, got `soon`
+  9 |   - freshness: {column: hour, max_age: soon}
+    |                                        ^^^^
+
+error: checks/scores.yaml:10:5: `checks[5].unique` needs `key`
+  10 |   - unique
+     |     ^^^^^^
+
+error: checks/scores.yaml:11:29: `checks[6].columns.required.a` must be one of `integer`, `float`, `number`, `text`, \
+`boolean`, `timestamp` or `date`, got `txt`
+  11 |   - columns: {required: {a: txt}}
+     |                             ^^^
+
+error: checks/scores.yaml:12:43: `checks[7].accepted_values.values[0]` must be `true` or `false` or a whole number or \
+a number or text, got `null`
+  12 |   - accepted_values: {column: a, values: [null]}
+     |                                           ^^^^
+
+error: checks/scores.yaml:13:5: `checks[8].distribution` needs one of \
+`min_distinct`, `min_stddev`, `min_mean`, `max_mean`
+  13 |   - distribution: {column: a}
+     |     ^^^^^^^^^^^^
+
+error: checks/scores.yaml:14:5: `checks[9]` must be one check with its options, got \
+`{"sql": {"query": ""}, "name": "x"}`
+  14 |   - {sql: {query: ""}, name: x}
+     |     ^
+
+hint: write, e.g., `- row_count: {min: 1}`
+
+error: checks/scores.yaml:15:25: `checks[10].not_null.columns` must be not empty, got `[]`
+  15 |   - not_null: {columns: [], max_fraction: 2}
+     |                         ^
+
+error: checks/scores.yaml:15:43: `checks[10].not_null.max_fraction` must be below 1, got `2`
+  15 |   - not_null: {columns: [], max_fraction: 2}
+     |                                           ^
+
+error: checks/scores.yaml:16:1: `more` is not a key of a file of checks
+  16 | more: 1
+     | ^^^^
+
+hint: its only key is `checks`"""
+
+
+def test_all_faults_of_a_file_are_in_one_report():
+    with pytest.raises(SpecError) as caught:
+        load_checks(FAULTY, path="checks/scores.yaml")
+    assert str(caught.value) == REPORT
+
+
+def test_a_file_and_a_list_give_the_same_checks():
+    text = "checks:\n  - range: {column: score, min: 0, severity: warn}\n  - not_null: {columns: a}\n"
+    values = [{"range": {"column": "score", "min": 0, "severity": "warn"}}, {"not_null": {"columns": ["a"]}}]
+    assert load_checks(text, path="x.yaml") == load_checks(values, path=None)
+
+
+def test_faults_of_a_list_name_their_keys():
+    with pytest.raises(SpecError) as caught:
+        load_checks([{"range": {"colum": "a", "min": 0}}, {"row_count": {"min": -1}}], path=None)
+    assert str(caught.value) == (
+        "`checks[0].range` needs `column`\n"
+        "`checks[0].range.colum` is not an option of `range` (did you mean `column`?)\n"
+        "`checks[1].row_count.min` must be at least 0, got `-1`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "",
+            "error: c.yaml:1:1: a file of checks is a mapping with the key `checks`\n\n"
+            "hint: write `checks:` and the list below it",
+        ),
+        (
+            "checks:\n",
+            "error: c.yaml:1:8: `checks` must be a list of checks, got no check\n  1 | checks:\n    |        ^\n\n"
+            "hint: write, e.g., `- row_count: {min: 1}`",
+        ),
+        (
+            "checks: yes\n",
+            "error: c.yaml:1:9: `checks` must be a list of checks, got `yes`\n  1 | checks: yes\n    |         ^^^\n\n"
+            "hint: write, e.g., `- row_count: {min: 1}`",
+        ),
+        (
+            "checks: [a\n",
+            "error: c.yaml:1:9: not YAML: did not find expected ',' or ']' while parsing a flow sequence\n"
+            "  1 | checks: [a\n    |         ^\n\n"
+            "hint: look at the indentation, brackets and quotes of this line and the one before",
+        ),
+    ],
+    ids=["empty", "nothing", "text", "no-yaml"],
+)
+def test_a_file_that_holds_no_checks_is_refused(text, message):
+    with pytest.raises(SpecError) as caught:
+        load_checks(text, path="c.yaml")
+    assert str(caught.value) == message
+
+
+def test_words_are_not_turned_into_booleans():
+    (check,) = load_checks("checks: [{accepted_values: {column: a, values: [NO, on, 1]}}]", path="c.yaml")
+    assert check.values == ["NO", "on", 1]
+
+
+def test_every_option_is_described():
+    for kind, check in CHECKS.items():
+        for name, field in check.model_fields.items():
+            assert field.description, f"{kind}.{name}"
+        assert check.model_json_schema()["additionalProperties"] is False
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("30s", timedelta(seconds=30)),
+        ("1d12h", timedelta(hours=36)),
+        ("2w", timedelta(weeks=2)),
+        ("PT5M", timedelta(minutes=5)),
+        ("P1DT1S", timedelta(days=1, seconds=1)),
+    ],
+)
+def test_a_duration_is_read(text, expected):
+    assert duration(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "5", "soon", "P", "-1d", 5, None])
+def test_what_is_no_duration_is_refused(text):
+    with pytest.raises(ValueError, match=f"^must be a duration, got `{text}`$"):
+        duration(text)
