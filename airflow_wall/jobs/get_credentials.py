@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from airflow_wall.connections import SQL_TYPES, sql_engine
+from airflow_wall.databases import SQL_TYPES, sql_engine
 from airflow_wall.jobs.document import Env
 
 log = logging.getLogger(__name__)

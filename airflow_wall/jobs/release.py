@@ -30,9 +30,10 @@ def start_sender(env: Env, *, release: str, force: bool = False) -> dict[str, An
     :raises ReleaseError: a newer slice has been published already, and `force` is not given.
     """
     opened = release_id(env, release)
-    _releases(env).open(release, opened, order=env.run.slice.order, fence=env.run.try_number, force=force)
+    fence = env.run.try_number
+    _releases(env).open(release, opened, order=env.run.slice.order, fence=fence, force=force)
     log.info("release %s is open; clients see none of it until it is committed", opened)
-    return {"release": release, "id": opened}
+    return {"release": release, "id": opened, "fence": fence}
 
 
 def stage(
@@ -42,6 +43,7 @@ def stage(
     part: str,
     table: str,
     to: str,
+    fence: int | None = None,
     where: str | None = None,
     key: Sequence[str] | None = None,
     format: str | None = None,
@@ -50,23 +52,33 @@ def stage(
     Stage the rows of a table into this run's release.
 
     :param part: Name of this part in the release; staging it again replaces it.
+    :param fence: Which try of `start_sender` opened the release; a later one shuts this call out.
     :param where: Which rows, as a SQL condition.
     :return: `rows`, `to`, `part`.
     """
     data = open_tables(env.run.storage).read(table, where=where)
     options = {"format": format} if format is not None else {}
     staged = _releases(env).stage(
-        release, release_id(env, release), part=part, to=to, data=data, key=tuple(key or ()), options=options
+        release,
+        release_id(env, release),
+        part=part,
+        to=to,
+        data=data,
+        key=tuple(key or ()),
+        options=options,
+        fence=fence,
+        attempt=env.run.try_number,
     )
     log.info("staged %s rows of %s for %s", staged["rows"], table, to)
     return dict(staged)
 
 
-def stop_sender(env: Env, *, release: str, expected: Sequence[str]) -> dict[str, Any]:
+def stop_sender(env: Env, *, release: str, expected: Sequence[str], fence: int | None = None) -> dict[str, Any]:
     """
     Commit this run's release if every expected part is staged; else take it back.
 
     :param expected: Names of the parts.
+    :param fence: Which try of `start_sender` opened the release.
     :raises ReleaseError: parts are missing; clients still see the last release.
     """
-    return dict(_releases(env).close(release, release_id(env, release), expected=tuple(expected)))
+    return dict(_releases(env).close(release, release_id(env, release), expected=tuple(expected), fence=fence))

@@ -47,7 +47,7 @@ class PredictOperator(ComputeOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the table, its number of rows, and the model's version."""
-        max_age = None if self.max_age is None else self.max_age.total_seconds()
+        max_age = None if self.max_age is None else f"{int(self.max_age.total_seconds())}s"
         return self.compute(
             context,
             "predict",

@@ -36,15 +36,15 @@ class PublishOperator(StepOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the release's id, its rows and its targets."""
         parts = {f"{self.task_id}.{number}": destination for number, destination in enumerate(self.to, start=1)}
-        self.do(context, "start_sender", release=self.release, force=self.force)
+        fence = self.do(context, "start_sender", release=self.release, force=self.force)["fence"]
         try:
             for part, destination in parts.items():
-                self.do(context, "stage", release=self.release, part=part, table=self.table, **destination)
+                self.do(context, "stage", release=self.release, part=part, table=self.table, fence=fence, **destination)
         except BaseException:
             # Closing with parts missing takes the release back; what went wrong first is what is told.
             self._take_back(context, sorted(parts))
             raise
-        return self.do(context, "stop_sender", release=self.release, expected=sorted(parts))
+        return self.do(context, "stop_sender", release=self.release, expected=sorted(parts), fence=fence)
 
     def _take_back(self, context: Context, expected: list[str]) -> None:
         try:

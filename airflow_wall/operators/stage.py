@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
+def fence_of(context: Context, starter: str) -> int | None:
+    """Which try of the task that opened the release is the current one; None where it has left no message."""
+    opened = context["ti"].xcom_pull(task_ids=starter)
+    return opened.get("fence") if isinstance(opened, dict) else None
+
+
 class StageOperator(StepOperator):
     """
     Stage rows of a table: clients see them when `StopSenderOperator` commits the release, not before.
@@ -56,6 +62,7 @@ class StageOperator(StepOperator):
             "stage",
             release=self.value_of(starter, "release", context),
             part=self.task_id,
+            fence=fence_of(context, self.release),
             table=self.table,
             to=self.to,
             where=self.where,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_wall.operators.base import StepOperator
-from airflow_wall.operators.stage import StageOperator
+from airflow_wall.operators.stage import StageOperator, fence_of
 from airflow_wall.operators.start_sender import StartSenderOperator
 
 if TYPE_CHECKING:
@@ -32,4 +32,10 @@ class StopSenderOperator(StepOperator):
         starter = self.partner(self.release)
         assert isinstance(starter, StartSenderOperator)
         parts = [task.task_id for task in self.get_dag().tasks if isinstance(task, StageOperator) and task.release == self.release]
-        return self.do(context, "stop_sender", release=self.value_of(starter, "release", context), expected=sorted(parts))
+        return self.do(
+            context,
+            "stop_sender",
+            release=self.value_of(starter, "release", context),
+            expected=sorted(parts),
+            fence=fence_of(context, self.release),
+        )

@@ -1,0 +1,1 @@
+"""Releases: scores staged in several targets become visible together, or not at all."""

@@ -1,0 +1,107 @@
+"""`search://CONN/INDEX` on Postgres: all versions in one table with a GIN index over `tsvector`, and a pointer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
+
+from airflow_wall.errors import DataError
+from airflow_wall.publish.address import Address
+from airflow_wall.publish.base import Rows
+from airflow_wall.publish.database import Database, shown
+from airflow_wall.publish.documents import documents, words
+
+
+class PostgresIndex:
+    """
+    One published index.
+
+    :param address: Its `to`.
+    :param place: Its database.
+    """
+
+    def __init__(self, address: Address, place: Database) -> None:
+        self.address = address
+        self.place = place
+        self.pointer = f"search:{address.name}"
+        self._table = _table(address.name)
+
+    def stage(self, version: str, part: str, rows: Rows) -> None:
+        """Replace the documents of the part in one transaction."""
+        made = documents(rows, self.address.to)
+        table = self._table
+        with self.place.define() as database:
+            self.place.claim(database, self.pointer)
+            table.create(database, checkfirst=True)
+        with self.place.write() as database:
+            database.execute(sa.delete(table).where(table.c.release == version, table.c.part == part))
+            query = sa.select(table.c.number, table.c.part).where(table.c.release == version)
+            taken = {row[0]: row[1] for row in database.execute(query)}
+            for document in made:
+                if document.number in taken:
+                    raise DataError(
+                        f"`key`: {document.id} stands in part `{part}` and in part `{taken[document.number]}` "
+                        f"of `{self.address.to}`",
+                        hint="add a column to `key`, or have each part hold its own rows",
+                    )
+            if made:
+                vector = sa.func.to_tsvector(sa.literal_column("'simple'"), sa.bindparam("said", type_=sa.Text))
+                body = sa.cast(sa.bindparam("document", type_=sa.Text), JSONB)
+                database.execute(
+                    sa.insert(table).values(release=version, part=part, words=vector, body=body),
+                    [{"number": one.number, "document": one.body, "said": one.words} for one in made],
+                )
+
+    def discard(self, version: str, part: str) -> None:
+        """Drop the documents of the part."""
+        table = self._table
+        with self.place.write() as database:
+            if sa.inspect(database).has_table(table.name):
+                database.execute(sa.delete(table).where(table.c.release == version, table.c.part == part))
+
+    def count(self, version: str) -> dict[str, int]:
+        """Documents by part."""
+        table = self._table
+        with self.place.read() as database:
+            if not sa.inspect(database).has_table(table.name):
+                return {}
+            query = sa.select(table.c.part, sa.func.count()).where(table.c.release == version).group_by(table.c.part)
+            return {part: int(rows) for part, rows in database.execute(query)}
+
+    def forget(self, keep: Collection[str]) -> None:
+        """Drop the documents of other versions."""
+        table = self._table
+        with self.place.write() as database:
+            if sa.inspect(database).has_table(table.name):
+                kept = {*keep, shown(database, self.pointer)} - {None}
+                database.execute(sa.delete(table).where(table.c.release.not_in(kept)))
+
+
+def search(database: sa.Connection, index: str, text: str, limit: int) -> list[dict[str, Any]] | None:
+    """Return the documents that hold all words of `text`, best first; None where nothing is published."""
+    version = shown(database, f"search:{index}")
+    if version is None:
+        return None
+    table = _table(index)
+    query = sa.select(table.c.body).where(table.c.release == version).limit(limit)
+    if terms := words(text):
+        wanted = sa.func.plainto_tsquery(sa.literal_column("'simple'"), " ".join(terms))
+        query = query.where(table.c.words.op("@@")(wanted)).order_by(sa.func.ts_rank(table.c.words, wanted).desc())
+    return list(database.scalars(query.order_by(table.c.number)))
+
+
+def _table(index: str) -> sa.Table:
+    name = f"{index}__search"
+    return sa.Table(
+        name,
+        sa.MetaData(),
+        sa.Column("release", sa.Text, primary_key=True),
+        sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("part", sa.Text, nullable=False),
+        sa.Column("body", JSONB, nullable=False),
+        sa.Column("words", TSVECTOR, nullable=False),
+        sa.Index(f"{name}_words", "words", postgresql_using="gin"),
+    )

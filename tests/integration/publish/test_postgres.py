@@ -1,0 +1,280 @@
+"""Releases on a real Postgres of our own, on a free loopback port."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import random
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from airflow_wall.connections import ConnectionInfo
+from airflow_wall.errors import ConnectionFault, DataError
+from airflow_wall.publish.release import Releases
+from airflow_wall.publish.search import search
+
+psycopg = pytest.importorskip("psycopg", reason="needs the extra `postgres`")
+pytestmark = pytest.mark.integration
+
+SQL, SEARCH = "sql://platform/scores", "search://platform/scores"
+USER = "postgres"
+
+
+def _tool(name: str) -> str:
+    found = [*sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), *filter(None, [shutil.which(name)])]
+    if not found:
+        pytest.skip(f"`{name}` is not installed (Debian: `apt install postgresql`)")
+    return str(found[0])
+
+
+def _as_user() -> dict[str, Any]:
+    """Postgres refuses to run as root."""
+    if os.geteuid() != 0:
+        return {}
+    try:
+        who = pwd.getpwnam(USER)
+    except KeyError:
+        pytest.skip(f"runs as root, and there is no user `{USER}`")
+    return {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ConnectionInfo]:
+    initdb, postgres = _tool("initdb"), _tool("postgres")
+    as_user, password = _as_user(), secrets.token_hex(8)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = Path(tempfile.mkdtemp(prefix="wall-pg-"))  # not below tmp_path, which only its owner may enter
+    try:
+        (folder / "password").write_text(password)
+        if as_user:
+            for path in (folder, folder / "password"):
+                os.chown(path, as_user["user"], as_user["group"])
+        data = str(folder / "data")
+        command = [initdb, "-D", data, "-U", USER, "-A", "scram-sha-256", "--pwfile", str(folder / "password"), "-N"]
+        subprocess.run(command, check=True, capture_output=True, cwd=folder, **as_user)
+        options = ["-p", str(port), "-c", "listen_addresses=127.0.0.1", "-k", str(folder), "-c", "fsync=off"]
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen([postgres, "-D", data, *options], stdout=log, stderr=log, cwd=folder, **as_user)
+            try:
+                connection = ConnectionInfo(
+                    "platform", "postgres", host="127.0.0.1", login=USER, password=password, schema=USER, port=port
+                )
+                _wait(connection)
+                yield connection
+            finally:
+                process.send_signal(signal.SIGINT)
+                process.wait(30)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait(connection: ConnectionInfo) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return client(connection).close()
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def client(connection: ConnectionInfo) -> Any:
+    return psycopg.connect(
+        host=connection.host,
+        port=connection.port,
+        user=connection.login,
+        password=connection.password,
+        dbname=connection.schema,
+    )
+
+
+class Lab:
+    def __init__(self, connection: ConnectionInfo, folder: Path) -> None:
+        self.info = connection
+        self.folder = folder
+
+    def connection(self, _: str, /) -> ConnectionInfo:
+        return self.info
+
+    @property
+    def releases(self) -> Releases:
+        return Releases(
+            self.folder / "_wall", storage=self.folder, project=self.folder, connections=self.connection, patience=20
+        )
+
+    def open(self, release: str) -> None:
+        self.releases.open("platform", release, order="2013-07-01", fence=1)
+
+    def stage(self, release: str, part: str, to: str, data: pa.Table | None = None) -> None:
+        data = scores(release) if data is None else data
+        self.releases.stage("platform", release, part=part, to=to, data=data, key=data.column_names[:1])
+
+    def close(self, release: str, *parts: str) -> dict[str, Any]:
+        return self.releases.close("platform", release, expected=parts)
+
+    def publish(self, release: str) -> dict[str, Any]:
+        self.open(release)
+        self.stage(release, "a", SQL)
+        self.stage(release, "b", SEARCH)
+        return self.close(release, "a", "b")
+
+
+@pytest.fixture
+def lab(server: ConnectionInfo, tmp_path: Path) -> Iterator[Lab]:
+    yield Lab(server, tmp_path)
+    with client(server) as database:
+        database.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+
+
+def scores(release: str, rows: int = 200) -> pa.Table:
+    return pa.table({"hour": range(rows), "word": [f"EWR {release}"] * rows, "made_by": [release] * rows})
+
+
+def seen(database: Any) -> dict[str, int]:
+    return dict(database.execute("SELECT made_by, count(*) FROM scores GROUP BY 1").fetchall())
+
+
+def found(lab: Lab, text: str) -> int:
+    return len(search(lab.info, "scores", text, 1000, project=lab.folder))
+
+
+def test_table_and_index_are_published_and_replaced(lab: Lab) -> None:
+    lab.publish("r1")
+    lab.open("r2")
+    lab.stage("r2", "a", SQL, scores("r2", rows=7))
+    lab.stage("r2", "a", SQL)
+    lab.stage("r2", "b", SEARCH)
+    with client(lab.info) as database:
+        assert seen(database) == {"r1": 200}
+    assert (found(lab, "ewr R1"), found(lab, "ewr r2")) == (200, 0)
+    assert lab.close("r2", "a", "b")["targets"] == {SQL: 200, SEARCH: 200}
+    with client(lab.info) as database:
+        assert seen(database) == {"r2": 200}
+        lab.publish("r3")
+        kept = database.execute("SELECT DISTINCT _release FROM scores__releases ORDER BY 1").fetchall()
+    assert kept == [("r2",), ("r3",)]
+    assert (found(lab, "r2"), found(lab, "r3")) == (0, 200)
+    assert search(lab.info, "scores", "r3", 1, project=lab.folder)[0]["made_by"] == "r3"
+
+
+def test_every_plain_type_and_new_columns_fit(lab: Lab) -> None:
+    lab.publish("r1")
+    at = datetime(2013, 7, 1, 5, tzinfo=UTC)
+    data = pa.table(
+        {
+            "hour": [1], "made_by": ["r2"], "at": [at], "x": pa.array([0.5], pa.float32()), "price": [Decimal("1.50")],
+            "raw": [b"\x00"], "nothing": pa.nulls(1), "word": pa.nulls(1), "yes": [True], 'odd "%(name)s: x': ["y"],
+        }
+    )  # fmt: skip
+    lab.open("r2")
+    lab.stage("r2", "a", SQL, data)
+    lab.close("r2", "a")
+    with client(lab.info) as database:
+        query = 'SELECT "hour", made_by, at, x, price, raw, nothing, word, yes, "odd ""%(name)s: x" FROM scores'
+        assert database.execute(query).fetchall() == [
+            (1, "r2", at, 0.5, Decimal("1.50"), b"\x00", None, None, True, "y")
+        ]
+    lab.open("r3")
+    with pytest.raises(DataError, match="column `hour` of `scores` in connection `platform` holds whole numbers"):
+        lab.stage("r3", "a", SQL, pa.table({"hour": [0.5]}))
+
+
+def test_wrong_password_gives_one_clear_message(lab: Lab) -> None:
+    right, lab.info = lab.info, replace(lab.info, password="wrong")
+    lab.open("r1")
+    with pytest.raises(ConnectionFault) as error:
+        lab.stage("r1", "a", SQL)
+    lab.info = right
+    where = f"postgresql+psycopg://{USER}:***@127.0.0.1:{right.port}/{right.schema}"
+    assert error.value.message.startswith(f"connection `platform` ({where}) was refused: ")
+    assert error.value.message.count("password authentication failed") == 1
+    assert "wrong" not in error.value.message
+    assert error.value.hint == "mend the connection: `airflow connections get platform` shows it"
+
+
+def _stage(lab: Lab, part: str) -> None:
+    lab.stage("r1", part, SQL)
+
+
+def _close(lab: Lab, release: str) -> None:
+    lab.close(release, "a", "b")
+
+
+def test_three_processes_stage_at_once_into_a_database_without_tables(lab: Lab) -> None:
+    lab.open("r1")
+    parts = ("p1", "p2", "p3")
+    processes = [get_context("fork").Process(target=_stage, args=(lab, part)) for part in parts]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert lab.close("r1", *parts)["rows"] == 600
+
+
+def test_readers_of_any_isolation_level_see_whole_releases_while_close_is_killed(lab: Lab) -> None:
+    lab.publish("r0")
+    views: list[dict[str, int]] = []
+    stop = threading.Event()
+
+    def watch(level: Any) -> None:
+        with client(lab.info) as database:
+            database.isolation_level = level
+            while not stop.is_set():
+                views.append(seen(database))
+                database.rollback()
+                time.sleep(0.005)
+
+    levels = (psycopg.IsolationLevel.READ_COMMITTED, psycopg.IsolationLevel.REPEATABLE_READ)
+    threads = [threading.Thread(target=watch, args=(level,)) for level in levels]
+    for thread in threads:
+        thread.start()
+    pick = random.Random(3)
+    for number in range(1, 6):
+        release = f"r{number}"
+        lab.open(release)
+        lab.stage(release, "a", SQL)
+        lab.stage(release, "b", SEARCH)
+        process = get_context("spawn").Process(target=_close, args=(lab, release))
+        process.start()
+        time.sleep(pick.uniform(0.6, 1.6))
+        process.kill()
+        process.join()
+        lab.close(release, "a", "b")
+        with client(lab.info) as database:
+            assert seen(database) == {release: 200}
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert len(views) > 100
+    assert all(list(view.values()) == [200] for view in views)
+
+
+def test_thirteen_thousand_rows_are_staged_in_seconds(lab: Lab) -> None:
+    lab.open("r1")
+    began = time.perf_counter()
+    lab.stage("r1", "a", SQL, scores("r1", rows=13_000))
+    table = time.perf_counter() - began
+    lab.stage("r1", "b", SEARCH, scores("r1", rows=13_000))
+    index = time.perf_counter() - began - table
+    assert (table < 5, index < 10) == (True, True), (table, index)
+    lab.close("r1", "a", "b")

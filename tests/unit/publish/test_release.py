@@ -1,0 +1,344 @@
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from publish_lab import FILES, SEARCH, SQL, Lab, scores
+
+from airflow_wall import state
+from airflow_wall.errors import Interrupted, ReleaseError
+
+ALL = {"a": SQL, "b": SEARCH, "c": FILES}
+
+
+def test_release_is_unseen_until_it_closes_and_then_seen_everywhere(lab: Lab) -> None:
+    lab.publish("r1", ALL)
+    lab.open("r2")
+    for part, to in ALL.items():
+        assert lab.stage("r2", part, to) == {"rows": 50, "to": to, "part": part}
+    assert lab.table() == lab.index() == lab.files() == {"r1": 50}
+
+    result = lab.close("r2", *ALL)
+
+    assert lab.table() == lab.index() == lab.files() == {"r2": 50}
+    assert (result["release"], result["rows"], result["previous"]) == ("r2", 150, "r1")
+    assert result["targets"] == {SQL: 50, SEARCH: 50, FILES: 50}
+    current = lab.releases().current("platform")
+    assert current is not None
+    assert (current["release"], current["previous"]["release"]) == ("r2", "r1")
+
+
+def test_opening_twice_adopts_what_is_staged(lab: Lab) -> None:
+    first = lab.open("r1", fence=1)
+    lab.stage("r1")
+    second = lab.open("r1", fence=2)
+    assert (first["adopted"], second["adopted"]) == (False, True)
+    assert lab.close("r1")["rows"] == 50
+
+
+def test_staging_again_leaves_the_rows_of_one_try(lab: Lab) -> None:
+    lab.open("r1")
+    for part, to in ALL.items():
+        lab.stage("r1", part, to, scores("r1", rows=80), attempt=1)
+        lab.stage("r1", part, to, scores("r1", rows=50), attempt=2)
+    assert lab.close("r1", *ALL)["targets"] == dict.fromkeys((SQL, SEARCH, FILES), 50)
+    assert lab.table() == lab.index() == lab.files() == {"r1": 50}
+
+
+def test_close_again_tells_the_same(lab: Lab) -> None:
+    lab.publish("r1")
+    first = lab.publish("r2")
+    assert lab.close("r2") == first
+
+
+def test_missing_part_rolls_everything_back(lab: Lab) -> None:
+    lab.publish("r1", ALL)
+    lab.open("r2")
+    for part, to in ALL.items():
+        lab.stage("r2", part, to)
+    with pytest.raises(ReleaseError) as error:
+        lab.close("r2", *ALL, "d", "e")
+    assert str(error.value) == (
+        "release `r2` of `platform` is rolled back: 2 of 5 parts were not staged (`d`, `e`); clients still see release "
+        "`r1`\n\nhint: mend the tasks that stage them, then clear the run from `start_sender` on"
+    )
+    assert lab.table() == lab.index() == lab.files() == {"r1": 50}
+    with lab.db() as database:
+        assert database.execute("SELECT DISTINCT _release FROM scores__releases").fetchall() == [("r1",)]
+        assert len(_indexes(lab)) == 1
+    assert [path.name for path in (lab.storage / "published/scores/releases").iterdir()] == ["r1"]
+    assert list((lab.storage / "published/scores/.staging").iterdir()) == []
+
+
+def test_rolled_back_release_can_be_run_again(lab: Lab) -> None:
+    lab.open("r1")
+    with pytest.raises(ReleaseError):
+        lab.close("r1", "a")
+    with pytest.raises(ReleaseError) as error:
+        lab.stage("r1")
+    assert str(error.value) == (
+        "release `r1` of `platform` takes no more rows: it is rolled back\n\nhint: clear the run from `start_sender` on"
+    )
+    with pytest.raises(ReleaseError) as error:
+        lab.close("r1")
+    assert str(error.value) == (
+        "release `r1` of `platform` is rolled back; clients still see nothing\n\n"
+        "hint: clear the run from `start_sender` on"
+    )
+    assert lab.publish("r1", fence=2)["version"] == "r1~2"
+    assert lab.table() == {"r1": 50}
+
+
+def test_rollback_drops_what_is_staged_and_can_be_repeated(lab: Lab) -> None:
+    lab.publish("r1")
+    lab.open("r2")
+    lab.stage("r2")
+    for _ in range(2):
+        assert lab.releases().rollback("platform", "r2") == {"release": "r2", "current": "r1"}
+    assert lab.table() == {"r1": 50}
+    assert lab.releases().rollback("platform", "never") == {"release": "never", "current": "r1"}
+    with pytest.raises(ReleaseError) as error:
+        lab.releases().rollback("platform", "r1")
+    assert str(error.value) == (
+        "release `r1` of `platform` is committed, so it cannot be rolled back\n\nhint: publish a newer one"
+    )
+
+
+def test_cleared_run_of_a_committed_release_shows_no_gap(lab: Lab) -> None:
+    lab.publish("r1", ALL)
+    opened = lab.open("r1", fence=2)
+    assert (opened["version"], opened["adopted"], opened["current"]) == ("r1~2", False, "r1")
+    assert lab.table() == lab.index() == lab.files() == {"r1": 50}
+    for part, to in ALL.items():
+        lab.stage("r1", part, to, scores("again", rows=60))
+    assert lab.table() == lab.index() == lab.files() == {"r1": 50}
+    lab.close("r1", *ALL)
+    assert lab.table() == lab.index() == lab.files() == {"again": 60}
+
+
+def test_cleared_run_that_fails_leaves_its_committed_release(lab: Lab) -> None:
+    lab.publish("r1", ALL)
+    lab.open("r1", fence=2)
+    lab.stage("r1", "a", SQL, scores("again"))
+    with pytest.raises(ReleaseError):
+        lab.close("r1", *ALL)
+    assert lab.table() == lab.index() == lab.files() == {"r1": 50}
+
+
+def test_repeated_try_of_a_committed_part_is_answered_but_other_rows_are_refused(lab: Lab) -> None:
+    lab.publish("r1")
+    assert lab.stage("r1") == {"rows": 50, "to": SQL, "part": "a"}
+    with pytest.raises(ReleaseError) as error:
+        lab.stage("r1", data=scores("other"))
+    assert str(error.value) == (
+        "release `r1` of `platform` is committed, and part `a` brings other rows\n\n"
+        "hint: clear the run from `start_sender` on"
+    )
+    assert lab.table() == {"r1": 50}
+
+
+def test_older_slice_is_refused_unless_forced(lab: Lab) -> None:
+    lab.publish("r2")
+    with pytest.raises(ReleaseError) as error:
+        lab.open("r1")
+    assert str(error.value) == (
+        "release `r1` of `platform` (2013-07-01T00:00:00Z) is older than `r2` (2013-07-02T00:00:00Z), which clients see"
+        "\n\nhint: publish it nevertheless with `force: true`"
+    )
+    assert lab.publish("r1", force=True)["release"] == "r1"
+    assert lab.table() == {"r1": 50}
+
+
+def test_slice_overtaken_while_it_is_open_never_moves_the_pointer_back(lab: Lab) -> None:
+    lab.open("r1")
+    lab.stage("r1")
+    lab.open("r3")
+    lab.stage("r3")
+    lab.stage("r1", "late")
+    lab.close("r3")
+    with pytest.raises(ReleaseError) as error:
+        lab.close("r1")
+    assert str(error.value) == (
+        "release `r1` of `platform` is not open; clients still see release `r3`\n\n"
+        "hint: open it first: clear the run from `start_sender` on"
+    )
+    assert lab.table() == {"r3": 50}
+    with lab.db() as database:
+        assert database.execute("SELECT DISTINCT _release FROM scores__releases").fetchall() == [("r3",)]
+
+
+def test_forced_release_does_not_go_behind_one_committed_after_it_was_opened(lab: Lab) -> None:
+    lab.publish("r2")
+    lab.open("r1", force=True)
+    lab.stage("r1")
+    lab.publish("r3")
+    with pytest.raises(ReleaseError, match="is not open; clients still see release `r3`"):
+        lab.close("r1")
+    assert lab.table() == {"r3": 50}
+
+
+@pytest.mark.parametrize("fences", [(2, 1), ("2026-01-02", "2026-01-01"), ("x", 7)])
+def test_older_try_is_fenced_off(lab: Lab, fences: tuple[int | str, int | str]) -> None:
+    new, old = fences
+    lab.open("r1", fence=new)
+    message = (
+        f"release `r1` of `platform`: try {old} came after try {new} had opened it, so it is refused\n\n"
+        "hint: leave it: the later try counts"
+    )
+    for late in (
+        lambda: lab.open("r1", fence=old),
+        lambda: lab.stage("r1", fence=old),
+        lambda: lab.close("r1", fence=old),
+    ):
+        with pytest.raises(ReleaseError) as error:
+            late()
+        assert str(error.value) == message
+    lab.stage("r1", fence=new)
+    assert lab.close("r1", fence=new)["rows"] == 50
+
+
+def test_zombie_of_a_staging_task_is_fenced_off(lab: Lab) -> None:
+    lab.open("r1")
+    lab.stage("r1", attempt=2)
+    with pytest.raises(ReleaseError) as error:
+        lab.stage("r1", data=scores("zombie"), attempt=1)
+    assert str(error.value) == (
+        "part `a` of release `r1` of `platform`: try 1 came after try 2 had begun, so it is refused\n\n"
+        "hint: leave it: the later try counts"
+    )
+    lab.close("r1")
+    assert lab.table() == {"r1": 50}
+
+
+def test_retry_does_not_write_beside_a_zombie_that_still_stages(lab: Lab) -> None:
+    lab.open("r1")
+    with state.locked(lab.storage / "_wall/releases/platform/parts/a"):
+        hasty = lab.releases(patience=0.1)
+        stage = partial(hasty.stage, part="a", to=SQL, data=scores("r1"))
+        for late in (stage, partial(hasty.close, expected=["a"])):
+            with pytest.raises(Interrupted) as error:
+                late("platform", "r1")
+            assert str(error.value) == (
+                "part `a` of release `platform` has been staged by another process for more than 0.1 s\n\n"
+                "hint: wait until that process ends, or end it; then run this task again"
+            )
+    lab.stage("r1")
+    assert lab.close("r1")["rows"] == 50
+
+
+def test_part_that_moves_to_another_target_leaves_the_first(lab: Lab) -> None:
+    lab.open("r1")
+    lab.stage("r1", "a", SQL)
+    lab.stage("r1", "a", FILES)
+    lab.stage("r1", "b", SQL, scores("r1", rows=7))
+    assert lab.close("r1", "a", "b")["targets"] == {FILES: 50, SQL: 7}
+    assert lab.table() == {"r1": 7}
+
+
+def test_part_that_is_not_expected_is_dropped(lab: Lab) -> None:
+    lab.open("r1")
+    lab.stage("r1", "a")
+    lab.stage("r1", "gone", data=scores("gone", "JFK"))
+    assert lab.close("r1", "a")["targets"] == {SQL: 50}
+    assert lab.table() == {"r1": 50}
+
+
+def test_rows_that_somebody_else_removed_stop_the_commit(lab: Lab) -> None:
+    lab.publish("r1")
+    lab.open("r2")
+    lab.stage("r2")
+    with lab.db() as database, database:
+        database.execute("DELETE FROM scores__releases WHERE _release = 'r2' AND hour < 3")
+    with pytest.raises(ReleaseError) as error:
+        lab.close("r2")
+    assert str(error.value) == (
+        "release `r2` of `platform` is rolled back: `sql://platform/scores` holds 47 rows of part `a`, staged were 50; "
+        "clients still see release `r1`\n\nhint: see who else writes there, then clear the run from `start_sender` on"
+    )
+    assert lab.table() == {"r1": 50}
+
+
+def test_last_release_is_kept_and_older_ones_are_dropped(lab: Lab) -> None:
+    for release in ("r1", "r2", "r3"):
+        lab.publish(release, ALL)
+    with lab.db() as database:
+        kept = database.execute("SELECT DISTINCT _release FROM scores__releases ORDER BY 1").fetchall()
+    assert kept == [("r2",), ("r3",)]
+    assert len(_indexes(lab)) == 2
+    assert sorted(path.name for path in (lab.storage / "published/scores/releases").iterdir()) == ["r2", "r3"]
+    documents = sorted(path.name for path in (lab.storage / "_wall/releases/platform").glob("*.json"))
+    assert documents == ["current.json", "r2.json", "r3.json"]
+
+
+def test_release_without_parts_is_refused(lab: Lab) -> None:
+    lab.open("r1")
+    with pytest.raises(ReleaseError) as error:
+        lab.releases().close("platform", "r1", expected=())
+    assert str(error.value) == (
+        "release `r1` of `platform` is rolled back: nothing stages into it; clients still see nothing\n\n"
+        "hint: put a step that stages, e.g. `persist`, between `start_sender` and `stop_sender`"
+    )
+
+
+def test_release_that_is_not_open_takes_no_rows(lab: Lab) -> None:
+    with pytest.raises(ReleaseError) as error:
+        lab.stage("r1")
+    assert str(error.value) == (
+        "release `r1` of `platform` is not open; clients still see nothing\n\n"
+        "hint: open it first: clear the run from `start_sender` on"
+    )
+
+
+@pytest.mark.parametrize(
+    ("release", "message"),
+    [
+        ("../x", "`release` must be letters, digits, `.`, `_` and `-`, beginning with a letter or a digit, got `../x`"),
+        ("current", "`release` cannot be `current`: the name is taken"),
+    ],
+)
+def test_bad_release_id_is_refused(lab: Lab, release: str, message: str) -> None:
+    with pytest.raises(ReleaseError) as error:
+        lab.releases().open("platform", release, order="2013-07-01", fence=1)
+    assert str(error.value) == f"{message}\n\nhint: choose another `release`"
+
+
+def test_order_that_is_no_time_is_refused(lab: Lab) -> None:
+    with pytest.raises(ReleaseError) as error:
+        lab.releases().open("platform", "r1", order="monday", fence=1)
+    assert str(error.value) == (
+        "`order` of a release must be an ISO 8601 time, got `monday`\n\nhint: write, e.g., `2013-07-01T00:00:00Z`"
+    )
+
+
+def test_table_of_another_release_name_is_refused(lab: Lab) -> None:
+    lab.publish("r1", ALL)
+    other = lab.releases()
+    other.open("other", "r1", order="2013-07-01", fence=1)
+    for to, message in {
+        SQL: "`to`: `scores` in connection `platform` belongs to the release `platform`, not to `other`\n\n"
+        "hint: name another table in `to`, or stage into that release",
+        FILES: "`to`: `files://scores` belongs to the release `platform`, not to `other`\n\n"
+        "hint: name another folder in `to`, or stage into that release",
+    }.items():
+        with pytest.raises(ReleaseError) as error:
+            other.stage("other", "r1", part="a", to=to, data=scores("other"))
+        assert str(error.value) == message
+
+
+def test_half_committed_release_goes_forward_when_the_next_one_opens(lab: Lab) -> None:
+    lab.publish("r1", ALL)
+    lab.open("r2")
+    for part, to in ALL.items():
+        lab.stage("r2", part, to)
+    path = lab.storage / "_wall/releases/platform/r2.json"
+    document = state.read(path)
+    assert document is not None
+    # What a kill right after the decision to commit leaves behind.
+    state.write(path, {**document, "status": "committing", "before": dict.fromkeys((SQL, SEARCH, FILES), "r1")})
+    assert lab.open("r3")["current"] == "r2"
+    assert lab.table() == lab.index() == lab.files() == {"r2": 50}
+
+
+def _indexes(lab: Lab) -> list[str]:
+    with lab.db() as database:
+        return [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE sql LIKE '%USING fts5%'")]
