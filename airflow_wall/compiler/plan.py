@@ -124,7 +124,7 @@ class _Planner:
         self.root, clashes = tree(spec.items)
         for first, second in clashes:
             line = spec.document.place(_item(first).loc).line
-            self._fault(second, ("id",), f"has the id `{second.path}`, which is taken on line {line}", "give it another id")
+            self._fault(second, ("id",), f"is `{second.path}`, which is taken on line {line}", "give it another id")
 
     def plan(self) -> Plan:
         nodes = list(self.root.tasks())

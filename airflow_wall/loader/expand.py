@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow_wall.loader.expressions import Resolver, Scope
-from airflow_wall.loader.faults import Faults
+from airflow_wall.loader.faults import UNRESOLVED, Faults
 from airflow_wall.loader.files import Folder
 from airflow_wall.spec.document import Item
 from airflow_wall.spec.markers import Template
@@ -43,6 +43,8 @@ class Expander:
 
     def items(self, values: Any, loc: Loc, scope: Scope) -> tuple[Item, ...]:
         """The items of the list `values` that stands at `loc`."""
+        if values is None and loc == ("tasks",):
+            return ()  # the head's check says it
         if not isinstance(values, list) or not values:
             self.faults.add(loc, f"must be a list of tasks, got `{shown(values)}`", "write `- id: NAME` for each task")
             return ()
@@ -72,10 +74,14 @@ class Expander:
             return [("", {})]
         loc = (*loc, "matrix")
         matrix = self.resolver.plain(value["matrix"], loc, scope)
+        if matrix is UNRESOLVED:
+            return []
         if not isinstance(matrix, dict) or not matrix:
             self.faults.add(loc, f"must give names and their values, got `{shown(matrix)}`", "write e.g. `matrix: {domain: [a, b]}`")
             return []
         for name, values in matrix.items():
+            if values is UNRESOLVED:
+                return []
             if not isinstance(values, list) or not values or not all(isinstance(each, str | int | float) for each in values):
                 self.faults.add((*loc, name), f"must be a list of texts or numbers, got `{shown(values)}`", f"write e.g. `{name}: [a, b]`")
                 return []
@@ -124,8 +130,8 @@ class Expander:
     def _step(self, uses: str, given: dict[str, Any], loc: Loc, written: Any) -> tuple[Step | None, dict[str, Any]]:
         model = STEPS.get(uses)
         if model is None:
-            hint = f"{suggestion(uses, STEPS, what='steps')}; any other operator is named by its dotted path"
-            self.faults.add((*loc, "uses"), f"is not a known step: `{uses}`", hint)
+            hint = f"{suggestion(uses, STEPS, what='steps')} Any other operator is named by its dotted path"
+            self.faults.add((*loc, "uses"), f"names `{uses}`, which is no step", hint)
             return None, {}
         files, extra = self._files(model, given, loc, written)
         completed = {**self._closed(model, uses, given, loc), **given, **files}

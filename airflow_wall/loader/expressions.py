@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_wall.loader.faults import Faults
+from airflow_wall.loader.faults import UNRESOLVED, Faults
 from airflow_wall.loader.files import Folder
 from airflow_wall.spec.markers import MARKERS, Const, FileRef, Template, XComRef
 from airflow_wall.text.faults import Loc, shown, suggestion
@@ -43,7 +43,7 @@ class _Unresolved(Exception):
 
 
 class Resolver:
-    """Replaces expressions and markers in values of one document. Faults go to `faults`; the value is then None."""
+    """Replaces expressions and markers in values of one document. Faults go to `faults`; the value is then UNRESOLVED."""
 
     def __init__(self, faults: Faults, folder: Folder) -> None:
         self.faults = faults
@@ -89,7 +89,7 @@ class Resolver:
                 return self._whole(whole.group(1), loc, scope)
             return _EXPRESSION.sub(lambda match: self._part(match.group(1), loc, scope), text)
         except _Unresolved:
-            return None
+            return UNRESOLVED
 
     def _whole(self, expression: str, loc: Loc, scope: Scope) -> Any:
         value, origin = self._lookup(expression, loc, scope)
@@ -144,11 +144,11 @@ class Resolver:
         key = keys[0]
         kind = MARKERS.get(key)
         if kind is None:
-            self.faults.add((*loc, key), "is not a known marker", f"{suggestion(key, MARKERS, what='markers')}; a key that really begins with `$` goes into {{$const: ...}}", of_key=True)
-            return Const(None)
+            self.faults.add((*loc, key), "is not a known marker", f"{suggestion(key, MARKERS, what='markers')} A key that really begins with `$` goes into {{$const: ...}}", of_key=True)
+            return UNRESOLVED
         if len(value) > 1:
             self.faults.add((*loc, key), "must be the only key of its mapping", "put the marker into a value of its own", of_key=True)
-            return Const(None)
+            return UNRESOLVED
         inner = value[key]
         if kind is Const:
             return Const(inner)
@@ -158,9 +158,11 @@ class Resolver:
             made = self._marker(inner, (*loc, key), scope)
             return Template(self._file(made, (*loc, key)))
         text = self.plain(inner, (*loc, key), scope)
+        if text is UNRESOLVED:
+            return UNRESOLVED
         if not isinstance(text, str):
             self.faults.add((*loc, key), f"must be text, got `{shown(text)}`", "quote it")
-            return Const(None)
+            return UNRESOLVED
         return Template(text) if kind is Template else self._file(FileRef(text), (*loc, key))
 
     def _file(self, reference: Any, loc: Loc) -> str:
@@ -170,9 +172,11 @@ class Resolver:
 
     def _xcom(self, inner: Any, loc: Loc, scope: Scope) -> Any:
         inner = self.plain(inner, loc, scope)
+        if inner is UNRESOLVED:
+            return UNRESOLVED
         if isinstance(inner, str) and inner:
             return XComRef(inner)
         if isinstance(inner, dict) and isinstance(inner.get("task"), str) and set(inner) <= {"task", "key"}:
             return XComRef(inner["task"], inner.get("key"))
         self.faults.add(loc, f"must name a task, got `{shown(inner)}`", "write {$x: task_id} or {$x: {task: task_id, key: name}}")
-        return Const(None)
+        return UNRESOLVED

@@ -9,11 +9,21 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from airflow_wall.spec.base import SpecModel
+from airflow_wall.spec.base import NAME_PATTERN, SpecModel
 from airflow_wall.text.faults import Fault, Loc, nearest, shown, suggestion
 from airflow_wall.text.reader import Document
 
 Model = TypeVar("Model", bound=SpecModel)
+
+
+class _Unresolved:
+    """Stands for a value whose fault is noted already, so that nothing more is said of it."""
+
+    def __repr__(self) -> str:
+        return "unresolved"
+
+
+UNRESOLVED: Any = _Unresolved()
 
 _EXPECTED = {
     "int_type": "must be an integer",
@@ -28,6 +38,13 @@ _EXPECTED = {
     "none_required": "must be empty",
 }
 
+_BOUNDS = {
+    "greater_than_equal": ("ge", "at least"),
+    "greater_than": ("gt", "more than"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+}
+
 _HINTS = {
     "int_type": "write a whole number, e.g., `{name}: 3`",
     "int_from_float": "write a whole number, e.g., `{name}: 3`",
@@ -37,6 +54,10 @@ _HINTS = {
     "dict_type": "write keys and values, e.g., `{name}: {{key: value}}`",
     "model_type": "write keys and values, e.g., `{name}: {{key: value}}`",
 }
+
+
+_ABOUT_THE_WHOLE = ("one_of",)
+"""Errors about keys that do not go together: the whole block is no news."""
 
 
 class Faults:
@@ -78,7 +99,8 @@ class Faults:
             return model.model_validate(values)
         except ValidationError as error:
             for detail in _one_each(error.errors(include_url=False)):
-                self._detail(model, values, loc, detail, tuple(also))
+                if detail["input"] is not UNRESOLVED:
+                    self._detail(model, values, loc, detail, tuple(also))
             return None
 
     def _detail(self, model: type[SpecModel], values: Any, loc: Loc, detail: ErrorDetails, also: tuple[str, ...]) -> None:
@@ -98,7 +120,8 @@ class Faults:
             context: Mapping[str, Any] = detail.get("ctx") or {}
             hint = context.get("hint") or _HINTS.get(kind)
             expected = _EXPECTED.get(kind) or _from_message(kind, detail["msg"], context)
-            self.add(where, f"{expected}, got `{shown(given)}`", hint.format(name=name) if hint else None)
+            got = "" if isinstance(given, SpecModel | dict) and kind in _ABOUT_THE_WHOLE else f", got `{shown(given)}`"
+            self.add(where, f"{expected}{got}", hint.format(name=name) if hint else None)
 
 
 def key_path(document: Any, loc: Loc) -> str:
@@ -134,7 +157,7 @@ def _one_each(details: Iterable[ErrorDetails]) -> list[ErrorDetails]:
 def _is_branch(part: str | int) -> bool:
     # pydantic names the branch of a union in the path: `str`, `constrained-str`, `is-instance[Template]`, ...
     return isinstance(part, str) and (
-        part in ("str", "int", "float", "constrained-str", "[key]") or part.startswith(("is-instance[", "list[", "function-", "lax-or-strict"))
+        part in ("str", "int", "float", "constrained-str", "[key]") or part.startswith(("is-instance[", "json-or-python[", "list[", "function-", "lax-or-strict"))
     )
 
 
@@ -179,7 +202,10 @@ def _from_message(kind: str, message: str, context: Mapping[str, Any]) -> str:
     if kind == "literal_error":
         return f"must be one of {str(context['expected']).replace(chr(39), '`')}"
     if kind == "string_pattern_mismatch":
-        return f"must match `{context['pattern']}`"
+        return "must be letters, digits, `_` and `-`" if context["pattern"] == NAME_PATTERN else f"must match `{context['pattern']}`"
+    if kind in _BOUNDS:
+        name, words = _BOUNDS[kind]
+        return f"must be {words} {context[name]}"
     if message.startswith("must "):
         return message
     return message[0].lower() + message[1:].replace("Input should", "should").replace("input should", "must")

@@ -17,7 +17,7 @@ from airflow_wall.loader.files import Folder
 from airflow_wall.settings import Settings
 from airflow_wall.spec.document import Spec
 from airflow_wall.spec.pipeline import Head, Pipeline
-from airflow_wall.text.faults import Fault, FaultyText, Loc, suggestion
+from airflow_wall.text.faults import Fault, FaultyText, Loc, nearest, suggestion
 from airflow_wall.text.reader import Document, read_file
 
 OWN_KEYS = ("tasks", "vars", "environments")
@@ -25,6 +25,9 @@ OWN_KEYS = ("tasks", "vars", "environments")
 
 NEVER_OVERLAID = ("dag_id", "tasks", "environments")
 """Keys that an environment may not replace."""
+
+PRESETS = ("@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
+"""Schedules with a name."""
 
 MERGED = ("vars", "default_args")
 """Keys whose entries an environment replaces one by one."""
@@ -71,11 +74,30 @@ def load_spec(document: Document, settings: Settings) -> Spec:
     own = {key: resolver.plain(each, (key,), scope) for key, each in value.items() if key not in OWN_KEYS}
     _refuse_schema(own, faults)
     head = faults.check(Head, own, (), also=OWN_KEYS)
+    if value.get("tasks") is None and nearest("tasks", own) is None:
+        faults.add(("tasks",), "is missing", "add `tasks`, a list with `- id: NAME` for each task")
+    if head is not None and head.schedule is not None:
+        _check_schedule(head.schedule, faults)
     items = Expander(faults, folder, settings.policy, value).items(value.get("tasks"), ("tasks",), scope)
     if faults.found or head is None:
         raise FaultyText(faults.found, document.text)
     environment = settings.environment if value.get("environments") else None
     return Spec(document.path, document, head, items, environment, tuple(faults.warnings))
+
+
+def _check_schedule(schedule: str, faults: Faults) -> None:
+    if schedule in PRESETS:
+        return
+    if schedule.startswith("@"):
+        faults.add(("schedule",), f"must be a preset or a cron expression, got `{schedule}`", suggestion(schedule, PRESETS, what="presets"))
+        return
+    from croniter import croniter  # Airflow's own reader of cron, which most files do not need
+
+    try:
+        croniter(schedule)
+    except ValueError as error:
+        hint = "write five fields: minute, hour, day of month, month, day of week, e.g. `0 3 * * *`"
+        faults.add(("schedule",), f"must be a preset or a cron expression, got `{schedule}`: {error}", hint)
 
 
 def _refuse_schema(own: dict[str, Any], faults: Faults) -> None:
@@ -100,7 +122,8 @@ def _overlaid(value: dict[str, Any], settings: Settings, faults: Faults) -> dict
         for key in overlay:
             if key in NEVER_OVERLAID or key not in (info.alias or field for field, info in Pipeline.model_fields.items()):
                 known = [field for field in Pipeline.model_fields if field not in NEVER_OVERLAID]
-                faults.add(("environments", name, key), "cannot be set by an environment", suggestion(key, known, what="keys"), of_key=True)
+                hint = "set it for all environments, at the top" if key in NEVER_OVERLAID else suggestion(key, known, what="keys")
+                faults.add(("environments", name, key), "cannot be set by an environment", hint, of_key=True)
     chosen = settings.environment
     if chosen is None:
         return value

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
+
+from airflow_wall.text.durations import parse_duration
 
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_\-]{0,199}$"
 
@@ -17,19 +18,6 @@ class SpecModel(BaseModel):
     """A block of the YAML: frozen, without coercion between types, and closed against unknown keys."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=False, serialize_by_alias=True)
-
-
-_SHORT = re.compile(r"(?=\d)(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
-_ISO = re.compile(r"P(?=[\dT])(?:(\d+)W)?(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
-
-
-def parse_duration(text: str) -> timedelta | None:
-    """The duration that `5m`, `1h30m` or ISO 8601 `PT5M` means, or None where it is none."""
-    match = _SHORT.fullmatch(text) or _ISO.fullmatch(text)
-    if match is None or not any(match.groups()):
-        return None
-    weeks, days, hours, minutes, seconds = (int(group or 0) for group in match.groups())
-    return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
 def _duration(value: Any) -> timedelta:

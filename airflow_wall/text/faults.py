@@ -94,4 +94,4 @@ def suggestion(word: str, known: Iterable[str], *, what: str) -> str:
     near = nearest(word, known)
     if near is not None:
         return f"did you mean `{near}`?"
-    return f"known {what}: {', '.join(f'`{name}`' for name in known)}" if known else f"there is no {what} to name"
+    return f"known {what}: {', '.join(f'`{name}`' for name in known)}." if known else f"there are no {what}"

@@ -57,7 +57,8 @@ class Document:
                     return table[loc]
             if not loc:
                 return Place(1, 1)
-            loc, of_key = loc[:-1], True
+            # A list item that is not there stands for a single value in its place; a key that is not, for its block.
+            loc, of_key = loc[:-1], isinstance(loc[-1], str)
 
 
 def read_file(path: Path) -> list[Document]:
@@ -82,6 +83,8 @@ def read_text(content: bytes, path: Path) -> list[Document]:
         return list(_Builder(path, text).documents())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if mark is not None and mark.line >= len(text.splitlines()):  # the end of the text tells nothing; what was open does
+            mark = error.context_mark or mark
         place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
         what = f"{error.problem or 'cannot be read'}{f' {error.context}' if error.context else ''}"
         _refuse(path, text, place, f"not YAML: {what}", _syntax_hint(text, place))
@@ -178,7 +181,7 @@ class _Builder:
         place = _place(event)
         top = self.stack[-1] if self.stack else None
         if top is not None and top.is_mapping and top.key is None:
-            self._key(top, text, place, plain_text=event.style is None)
+            self._key(top, text, place, plain_text=event.implicit[0])
             return
         value: Any = text
         if event.implicit[0]:  # plain: not quoted, not a block
