@@ -1,0 +1,1 @@
+"""The command `airflow-wall`: one file per verb."""

@@ -1,0 +1,124 @@
+"""`airflow-wall graph`: the DAG as a picture."""
+
+from __future__ import annotations
+
+import os
+from html import escape
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from airflow_wall.cli.layers import Layout, lay_out
+from airflow_wall.cli.output import out
+from airflow_wall.compiler.plan import Plan, plan
+from airflow_wall.loader.load import load_specs
+from airflow_wall.settings import Settings
+from airflow_wall.spec.steps.table import STEPS
+
+_GAP_X, _GAP_Y, _HEIGHT, _CHARACTER = 28, 46, 34, 7.3
+_FILL = {"start": "#d9ead3", "stop": "#f4cccc", "other": "#eef4f8", "foreign": "#f3f3f3"}
+
+
+def graph(
+    file: Annotated[Path, typer.Argument(help="The pipeline, a YAML file.", exists=True, dir_okay=False)],
+    svg: Annotated[Path | None, typer.Option(help="Draw into this SVG file instead of the terminal.")] = None,
+    env: Annotated[str | None, typer.Option(help="Which of the file's environments is in force.")] = None,
+) -> None:
+    """
+    Draw a pipeline: tasks from top to bottom, each below what it needs.
+
+    Dashed lines are the ones Airflow adds between what is opened and what closes it.
+    """
+    settings = Settings.from_environment(os.environ, environment=env)
+    for spec in load_specs(file, settings):
+        made = plan(spec, settings)
+        if svg is None:
+            out().print(draw_text(made))
+        else:
+            svg.write_text(draw_svg(made), encoding="utf-8")
+            out().print(f"{made.dag_id}: {len(made.tasks)} tasks drawn into {svg}")
+
+
+def draw_text(made: Plan) -> str:
+    """The graph as text: a row of boxes per layer, and below it which tasks its edges lead to."""
+    layout = lay_out(made)
+    lines = [f"{made.dag_id}: {len(made.tasks)} tasks, {len(layout.edges)} edges", ""]
+    for number, layer in enumerate(layout.layers):
+        lines += _boxes(layer)
+        if number + 1 < len(layout.layers):
+            lines += _arrows(layer, layout)
+    return "\n".join(lines)
+
+
+def _boxes(layer: list[str]) -> list[str]:
+    top = "  ".join(f"┌─{'─' * len(task_id)}─┐" for task_id in layer)
+    middle = "  ".join(f"│ {task_id} │" for task_id in layer)
+    bottom = "  ".join(f"└─{'─' * len(task_id)}─┘" for task_id in layer)
+    return [top, middle, bottom]
+
+
+def _arrows(layer: list[str], layout: Layout) -> list[str]:
+    """One arrow under each box, with names only where the edge does not simply lead to the next layer as a whole."""
+    layer_of = layout.layer_of
+    below = layer_of[layer[0]] + 1
+    rows = ["  ".join("▼".center(len(task_id) + 4) for task_id in layer)]
+    for task_id in layer:
+        far = sorted(second for first, second in layout.edges if first == task_id and layer_of[second] > below)
+        near = [second for first, second in layout.edges if first == task_id and layer_of[second] == below]
+        if far:
+            rows.append(f"  {task_id} ┄▶ {', '.join(far)}")
+        if len(near) == 1 and len(layer) > 1 and len(layout.layers[below]) > 1:
+            rows.append(f"  {task_id} ─▶ {near[0]}")
+    return rows
+
+
+def draw_svg(made: Plan) -> str:
+    """The graph as an SVG picture, readable on its own."""
+    layout = lay_out(made)
+    widths = {task.task_id: len(task.task_id) * _CHARACTER + 24 for task in made.tasks}
+    rows = [sum(widths[task_id] for task_id in layer) + _GAP_X * (len(layer) - 1) for layer in layout.layers]
+    width = max(rows) + 2 * _GAP_X
+    height = len(layout.layers) * (_HEIGHT + _GAP_Y) + _GAP_Y
+    places: dict[str, tuple[float, float]] = {}
+    for number, layer in enumerate(layout.layers):
+        x, y = (width - rows[number]) / 2, _GAP_Y + number * (_HEIGHT + _GAP_Y)
+        for task_id in layer:
+            places[task_id] = (x, y)
+            x += widths[task_id] + _GAP_X
+    added = {(task.closes, task.task_id) for task in made.tasks if task.closes and task.closes not in task.upstream}
+    parts = [_edge(places, widths, edge, dashed=edge in added) for edge in layout.edges]
+    parts += [_box(task.task_id, task.uses, places, widths) for task in made.tasks]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="ui-monospace, Menlo, Consolas, monospace" font-size="12">\n'
+        f"<title>{escape(made.dag_id)}</title>\n"
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        '<path d="M0 0 L8 4 L0 8 z" fill="#667"/></marker></defs>\n'
+        '<rect width="100%" height="100%" fill="white"/>\n' + "\n".join(parts) + "\n</svg>\n"
+    )
+
+
+def _edge(places: dict[str, tuple[float, float]], widths: dict[str, float], edge: tuple[str, str], *, dashed: bool) -> str:
+    (first_x, first_y), (second_x, second_y) = places[edge[0]], places[edge[1]]
+    x1, y1 = first_x + widths[edge[0]] / 2, first_y + _HEIGHT
+    x2, y2 = second_x + widths[edge[1]] / 2, second_y
+    bend = (y2 - y1) / 2
+    if dashed:  # a wide bow around what lies between
+        bow = 60 + widths[edge[0]]
+        path = f"M{first_x + widths[edge[0]]:.1f} {first_y + _HEIGHT / 2:.1f} C{x1 + bow:.1f} {y1:.1f} {x2 + bow:.1f} {y2:.1f} {second_x + widths[edge[1]]:.1f} {second_y + _HEIGHT / 2:.1f}"
+    else:
+        path = f"M{x1:.1f} {y1:.1f} C{x1:.1f} {y1 + bend:.1f} {x2:.1f} {y2 - bend:.1f} {x2:.1f} {y2:.1f}"
+    style = ' stroke-dasharray="4 4"' if dashed else ""
+    return f'<path d="{path}" fill="none" stroke="#667"{style} marker-end="url(#tip)"/>'
+
+
+def _box(task_id: str, uses: str, places: dict[str, tuple[float, float]], widths: dict[str, float]) -> str:
+    x, y = places[task_id]
+    kind = "foreign" if uses not in STEPS else uses.split("_")[0]
+    fill = _FILL.get(kind, _FILL["other"])
+    width = widths[task_id]
+    return (
+        f'<g><title>{escape(uses)}</title><rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{_HEIGHT}" rx="6" fill="{fill}" stroke="#667"/>'
+        f'<text x="{x + width / 2:.1f}" y="{y + _HEIGHT / 2 + 4:.1f}" text-anchor="middle">{escape(task_id)}</text></g>'
+    )

@@ -1,0 +1,54 @@
+"""The command `airflow-wall`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from airflow_wall import __version__
+from airflow_wall.cli.graph import graph
+from airflow_wall.cli.output import INTERRUPTED, out, report
+from airflow_wall.cli.query import query
+from airflow_wall.cli.run import run
+from airflow_wall.cli.schema import schema
+from airflow_wall.cli.validate import validate
+
+app = typer.Typer(
+    name="airflow-wall",
+    help="From a YAML file to a production pipeline on Apache Airflow.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (validate, run, graph, query, schema):
+    app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out().print(f"airflow-wall {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """From a YAML file to a production pipeline on Apache Airflow."""
+
+
+def main() -> None:
+    """Run the command line: exit code 0, 1 for faults of the user, 3 for ours, 130 for ^C."""
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        code = INTERRUPTED
+    except Exception as error:
+        code = report(error)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,119 @@
+"""`airflow-wall run`: one pipeline, one date, on this machine."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.console import Console
+
+from airflow_wall.cli.home import CONNECTIONS_FILE, Home, find_home, quiet_terminal
+from airflow_wall.compiler.plan import Plan, plan
+from airflow_wall.errors import WallError
+from airflow_wall.loader.load import load_specs
+from airflow_wall.settings import Settings
+from airflow_wall.text.durations import parse_duration
+from airflow_wall.text.faults import suggestion
+
+
+def run(
+    file: Annotated[Path, typer.Argument(help="The pipeline, a YAML file.", exists=True, dir_okay=False)],
+    date: Annotated[str | None, typer.Option(help="Logical date of the run, e.g. 2013-07-01; by default now.")] = None,
+    env: Annotated[str | None, typer.Option(help="Which of the file's environments is in force.")] = None,
+    dag_id: Annotated[str | None, typer.Option(help="Which pipeline, where the file has several.")] = None,
+    connections: Annotated[
+        Path | None, typer.Option(help=f"File of Airflow connections; by default {CONNECTIONS_FILE} in the project's folder, if it is there.")
+    ] = None,
+    parallel: Annotated[int, typer.Option(min=1, help="How many tasks run at once.")] = os.cpu_count() or 2,
+    retry_wait: Annotated[str, typer.Option(help="The longest wait before a retry, whatever the pipeline says.")] = "5s",
+) -> None:
+    """
+    Run a pipeline on this machine, through a real Airflow.
+
+    State is kept in .airflow in the project's folder (or AIRFLOW_HOME): runs, task states and logs can be read there
+    afterwards, also by `airflow standalone`. A run that failed goes on where it stopped; a date that succeeded before is
+    looked at again for data that came since.
+    """
+    settings = Settings.from_environment(os.environ, environment=env)
+    chosen = _chosen([plan(spec, settings) for spec in load_specs(file, settings)], file, dag_id)
+    wait = parse_duration(retry_wait)
+    if wait is None:
+        raise typer.BadParameter("write a duration, e.g. 5s or 1m", param_hint="--retry-wait")
+    logical_date = _date(date, chosen.timezone)
+    home = find_home(chosen.project, os.environ)
+    found = connections or chosen.project / CONNECTIONS_FILE
+    wanted = home.environment(settings, found.absolute() if found.exists() else None)
+    os.environ.update({name: value for name, value in wanted.items() if name not in os.environ})
+    console = Console(file=quiet_terminal(home.console), markup=False, highlight=False, soft_wrap=True)
+    try:
+        success = _run(home, file, chosen, logical_date, console, parallel, wait)
+    except (WallError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        raise WallError(f"Airflow failed: {type(error).__name__}: {error}", hint=f"look into `{home.console}`") from error
+    if not success:
+        raise typer.Exit(1)
+
+
+def _chosen(plans: list[Plan], file: Path, dag_id: str | None) -> Plan:
+    if not plans:
+        raise WallError(f"`{file}` holds no pipeline", hint="a pipeline has `dag_id` at its top")
+    if dag_id is None and len(plans) == 1:
+        return plans[0]
+    ids = [each.dag_id for each in plans]
+    if dag_id is None:
+        raise WallError(f"`{file}` holds {len(plans)} pipelines: {', '.join(f'`{each}`' for each in ids)}", hint=f"choose one: `--dag-id {ids[0]}`")
+    if dag_id not in ids:
+        raise WallError(f"`{file}` holds no pipeline `{dag_id}`", hint=suggestion(dag_id, ids, what="pipelines of the file"))
+    return plans[ids.index(dag_id)]
+
+
+def _date(text: str | None, zone: str) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise WallError(f"`--date` must be a date, got `{text}`", hint="write e.g. `--date 2013-07-01` or `--date 2013-07-01T03:00`") from None
+    return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone))
+
+
+def _run(home: Home, file: Path, chosen: Plan, date: datetime | None, console: Console, parallel: int, wait: timedelta) -> bool:
+    stub = home.write_bundle(file.absolute())
+    console.print(f"{chosen.dag_id}: starting Airflow in {_short(home.path)}")
+    # Airflow reads its configuration when it is imported, so not before the environment is set.
+    from airflow_wall.cli.progress import Progress
+    from airflow_wall.cli.runner import Runner, prepare_database
+    from airflow_wall.cli.summary import show_summary
+
+    prepare_database()
+    runner = Runner(home, stub, chosen.dag_id, parallel=parallel, retry_wait=wait)
+    messages: dict[str, str] = {}
+    with Progress(console, [task.task_id for task in chosen.tasks]) as progress:
+        for change in runner.run(date):
+            progress.show(change)
+            if change.message:
+                messages[change.task_id] = change.message
+            if change.state == "success":
+                messages.pop(change.task_id, None)
+    outcome = runner.outcome()
+    console.print(f"\nrun {outcome.run_id}{' (gone on with)' if outcome.resumed else ''}: {'success' if outcome.success else 'failed'}\n")
+    show_summary(console, chosen, outcome.results)
+    for task_id, message in messages.items():
+        if outcome.states[task_id] in ("failed", "skipped"):
+            console.print(message if outcome.states[task_id] == "skipped" else f"error: {message}\n")
+    if not outcome.success:
+        logs = home.logs / f"dag_id={chosen.dag_id}" / f"run_id={outcome.run_id}"
+        console.print(f"logs: {_short(logs)}\nmend it and run the same command again: it goes on where it stopped")
+    return outcome.success
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,364 @@
+"""
+Run one DAG on this machine, without scheduler, API server or containers.
+
+A DagRun and its task instances are made in the metadata database. Airflow's own rules say what may run next; each task
+is a process of its own under Airflow's supervisor, which speaks to an Execution API in the same process and writes the
+task's log where the UI looks for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import httpx
+from airflow import settings as airflow_settings
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+from airflow.executors.workloads import ExecuteTask
+from airflow.models.dagbag import DBDagBag
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.trigger import Trigger
+from airflow.models.xcom import XComModel
+from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor, in_process_api_server, supervise_task
+from airflow.sdk.module_loading import import_string
+from airflow.utils.db import check_migrations, initdb
+from airflow.utils.state import DagRunState, TaskInstanceState
+from airflow.utils.types import DagRunTriggeredByType, DagRunType
+from sqlalchemy import inspect, select
+
+from airflow_wall.cli.home import BUNDLE, Home
+from airflow_wall.errors import WallError
+
+POLL = 0.05
+"""Seconds between two looks at the states of tasks."""
+
+_UNDER_WAY = frozenset((TaskInstanceState.QUEUED, TaskInstanceState.RUNNING))
+_ENDED = frozenset((DagRunState.SUCCESS, DagRunState.FAILED))
+_FORK = multiprocessing.get_context("fork")
+
+
+@dataclass(frozen=True)
+class Change:
+    """
+    A task changed its state.
+
+    :param state: Airflow's name of the state, e.g. `running`.
+    :param seconds: How long the try took, if it has ended.
+    :param message: What the log says of a failure or a skip.
+    """
+
+    task_id: str
+    state: str
+    try_number: int
+    seconds: float | None
+    message: str | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """
+    How a run ended.
+
+    :param run_id: Airflow's run id.
+    :param resumed: Whether an earlier, unfinished run of the same date was gone on with.
+    :param states: Task id to its last state.
+    :param results: Task id to what it returned.
+    """
+
+    run_id: str
+    success: bool
+    resumed: bool
+    states: dict[str, str]
+    results: dict[str, Any]
+
+
+def prepare_database() -> None:
+    """Create the metadata database, or bring it up to date. An SQLite file that is there and current costs 0.1 s."""
+    engine = airflow_settings.engine
+    if inspect(engine).has_table("dag_run"):
+        with contextlib.suppress(TimeoutError):
+            check_migrations(timeout=1)
+            return
+    initdb()
+
+
+class Runner:
+    """
+    Runs one DAG once.
+
+    :param home: Where state is kept; the process's environment must be set for it.
+    :param stub: The file in the bundle that loads the DAG.
+    :param dag_id: The DAG.
+    :param parallel: How many tasks run at once.
+    :param retry_wait: The longest wait before a retry, whatever the pipeline says.
+    """
+
+    def __init__(self, home: Home, stub: Path, dag_id: str, *, parallel: int, retry_wait: timedelta) -> None:
+        self.home = home
+        self.stub = stub
+        self.dag_id = dag_id
+        self.parallel = parallel
+        self.retry_wait = retry_wait
+        self.processes: dict[str, BaseProcess] = {}
+        self.seen: dict[str, tuple[str, int]] = {}
+        self.session = airflow_settings.Session()
+        self._sync()
+        dag = DBDagBag().get_latest_version_of_dag(dag_id, session=self.session)
+        if dag is None:
+            raise WallError(f"DAG `{dag_id}` did not reach Airflow's database", hint=f"look into `{home.console}`")
+        self.dag = dag
+        _warm_up()
+
+    def _sync(self) -> None:
+        manager = DagBundlesManager()
+        manager.sync_bundles_to_db(session=self.session)
+        self.session.commit()
+        bundle = manager.get_bundle(BUNDLE)
+        bag = BundleDagBag(dag_folder=self.stub, bundle_path=bundle.path, bundle_name=BUNDLE)
+        if bag.import_errors:
+            raise WallError("\n".join(bag.import_errors.values()))
+        sync_bag_to_db(bag, BUNDLE, bundle.version)
+
+    # --- the run
+
+    def run(self, date: datetime | None) -> Iterator[Change]:
+        """
+        Make or go on with the run of `date`, and yield each change of a task's state.
+
+        :param date: Logical date; None: now. If its run succeeded before, a run without logical date looks for data
+            that came since; if it did not, it goes on where it stopped.
+        """
+        self.run_row = self._dag_run(date or datetime.now(UTC))
+        self.run_id = self.run_row.run_id
+        for row in self.run_row.get_task_instances(session=self.session):
+            if row.state == TaskInstanceState.SUCCESS:
+                self.seen[row.task_id] = (str(row.state), row.try_number)
+        try:
+            while True:
+                yield from self._changes()
+                if self.run_row.state in _ENDED:
+                    return
+                self._start_ready()
+                time.sleep(POLL)
+        finally:
+            self._stop_processes()
+
+    def outcome(self) -> Outcome:
+        """How the run ended."""
+        rows = self.run_row.get_task_instances(session=self.session)
+        found = self.session.scalars(
+            select(XComModel).where(XComModel.dag_id == self.dag_id, XComModel.run_id == self.run_id, XComModel.key == "return_value")
+        )
+        results = {row.task_id: XComModel.deserialize_value(row) for row in found}
+        states = {row.task_id: str(row.state) for row in rows}
+        return Outcome(self.run_id, self.run_row.state == DagRunState.SUCCESS, self.resumed, states, results)
+
+    def _dag_run(self, date: datetime) -> DagRun:
+        self.resumed = False
+        found = self.session.scalar(select(DagRun).where(DagRun.dag_id == self.dag_id, DagRun.logical_date == date))
+        if found is not None and found.state != DagRunState.SUCCESS:
+            return self._resume(found)
+        again = found is not None
+        unfinished = self.session.scalar(
+            select(DagRun)
+            .where(DagRun.dag_id == self.dag_id, DagRun.logical_date.is_(None), DagRun.run_after == date, DagRun.state != DagRunState.SUCCESS)
+            .order_by(DagRun.id.desc())
+        )
+        if again and unfinished is not None:
+            return self._resume(unfinished)
+        logical_date = None if again else date
+        interval = None if again else self.dag.timetable.infer_manual_data_interval(run_after=date)
+        suffix = f"__{datetime.now(UTC):%Y%m%dT%H%M%S%f}" if again else ""
+        run: DagRun = self.dag.create_dagrun(
+            run_id=f"manual__{date.isoformat()}{suffix}",
+            logical_date=logical_date,
+            data_interval=interval,
+            run_after=date,
+            run_type=DagRunType.MANUAL,
+            triggered_by=DagRunTriggeredByType.CLI,
+            state=DagRunState.RUNNING,
+            start_date=datetime.now(UTC),
+            session=self.session,
+        )
+        self.session.commit()
+        return run
+
+    def _resume(self, run: DagRun) -> DagRun:
+        """Clear what did not succeed, with what opens and closes around it, as clearing in the UI does."""
+        self.resumed = True
+        rows = run.get_task_instances(session=self.session)
+        for row in rows:
+            if row.state in _UNDER_WAY:  # its process died with an earlier `airflow-wall run`
+                row.state = TaskInstanceState.FAILED
+        self.session.commit()
+        unfinished = [row.task_id for row in rows if row.state not in (TaskInstanceState.SUCCESS, TaskInstanceState.SKIPPED)]
+        if unfinished:
+            subset = self.dag.partial_subset(task_ids=unfinished, include_downstream=True, include_upstream=False)
+            subset.clear(run_id=run.run_id, dag_run_state=DagRunState.RUNNING, run_on_latest_version=True, session=self.session)
+        run.state = DagRunState.RUNNING
+        self.session.commit()
+        return run
+
+    def _start_ready(self) -> None:
+        self.session.expire_all()
+        self.run_row.dag = self.dag
+        ready, _ = self.run_row.update_state(session=self.session)
+        rows = self.run_row.get_task_instances(session=self.session)
+        busy = sum(row.state in _UNDER_WAY for row in rows)
+        for row in [*ready, *self._due_retries(rows)]:
+            if busy >= self.parallel:
+                break
+            if row.state != TaskInstanceState.UP_FOR_RESCHEDULE:
+                row.try_number += 1
+            row.state = TaskInstanceState.QUEUED
+            row.queued_dttm = row.scheduled_dttm = datetime.now(UTC)
+            self.session.commit()
+            self._fork(row, _run_task, (ExecuteTask.make(row, dag_rel_path=self.stub.relative_to(self.home.bundle)),))
+            busy += 1
+        for row in rows:
+            if row.state == TaskInstanceState.DEFERRED and row.trigger_id is not None and not self._alive(row):
+                self._fork(row, _run_trigger, (row.trigger_id,))
+        self._fail_lost(rows)
+        self.session.commit()
+
+    def _due_retries(self, rows: list[TaskInstance]) -> list[TaskInstance]:
+        """Tasks whose retry the pipeline puts later than a person at a terminal waits."""
+        now = datetime.now(UTC)
+        waiting = [row for row in rows if row.state == TaskInstanceState.UP_FOR_RETRY and not self._alive(row)]
+        return [row for row in waiting if row.end_date is not None and row.end_date + self.retry_wait <= now]
+
+    def _fail_lost(self, rows: list[TaskInstance]) -> None:
+        """A supervisor that was killed reports nothing: tell Airflow, which then retries or fails the task."""
+        for row in rows:
+            if row.state in _UNDER_WAY and not self._alive(row):
+                self.session.refresh(row)
+                if row.state in _UNDER_WAY:
+                    row.task = self.dag.get_task(row.task_id)
+                    row.handle_failure("the process that supervised the task was killed", session=self.session)
+
+    # --- processes
+
+    def _fork(self, row: TaskInstance, target: Any, arguments: tuple[Any, ...]) -> None:
+        process = _FORK.Process(target=target, args=arguments, daemon=False)
+        process.start()
+        self.processes[row.id] = process
+
+    def _alive(self, row: TaskInstance) -> bool:
+        process = self.processes.get(row.id)
+        return process is not None and process.is_alive()
+
+    def _stop_processes(self) -> None:
+        """Let supervisors report, then stop what is left: after a run there is nothing, after ^C there may be."""
+        over = self.run_row.state in _ENDED
+        deadline = time.monotonic() + (3 if over else 0)
+        for process in self.processes.values():
+            process.join(timeout=max(0, deadline - time.monotonic()))
+            if process.is_alive() and process.pid is not None:
+                os.kill(process.pid, signal.SIGTERM)
+                process.join(timeout=5)
+            if process.is_alive():
+                process.kill()
+
+    # --- what is told
+
+    def _changes(self) -> Iterator[Change]:
+        for row in self.run_row.get_task_instances(session=self.session):
+            state = str(row.state) if row.state else "none"
+            if self.seen.get(row.task_id) == (state, row.try_number):
+                continue
+            self.seen[row.task_id] = (state, row.try_number)
+            if state == "none":
+                continue
+            ended = row.end_date is not None and state not in ("queued", "running", "scheduled")
+            told = state in ("failed", "up_for_retry", "skipped") and row.start_date is not None
+            yield Change(
+                row.task_id,
+                state,
+                row.try_number,
+                (row.end_date - row.start_date).total_seconds() if ended and row.start_date else None,
+                self._last_words(row) if told else None,
+            )
+
+    def _last_words(self, row: TaskInstance) -> str | None:
+        """What the task's log says of how its last try ended."""
+        path = self.home.logs / ExecuteTask.make(row, dag_rel_path=self.stub).log_path
+        found = None
+        with contextlib.suppress(OSError):
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                with contextlib.suppress(ValueError):
+                    found = _words(json.loads(line)) or found
+        return found
+
+
+def _words(entry: dict[str, Any]) -> str | None:
+    details = entry.get("error_detail") or entry.get("exception")
+    if isinstance(details, list) and details and isinstance(details[0], dict) and details[0].get("exc_value"):
+        kind, value = details[0].get("exc_type"), str(details[0]["exc_value"])
+        return value if kind == "AirflowFailException" or value.startswith("task `") else f"{kind}: {value}"
+    if str(entry.get("event", "")).startswith("Skipping"):
+        return str(entry.get("reason") or entry["event"])
+    return None
+
+
+def _warm_up() -> None:
+    """
+    Have the Execution API answer once before any fork.
+
+    Its first answer costs seconds, in which it builds its routes; each task's process then begins with them.
+    """
+    app = in_process_api_server().app
+
+    async def ask() -> None:
+        # Its lifespan can be entered only once, and that is for the task's process: any answer will do here.
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://in-process.invalid") as client:
+            await client.get("/variables/airflow-wall-warm-up")
+
+    asyncio.run(ask())
+
+
+def _in_new_process() -> None:
+    # ^C reaches the whole group; the runner decides what ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    airflow_settings.engine.dispose(close=False)
+
+
+def _run_task(workload: ExecuteTask) -> None:
+    """Supervise one task, in a process of its own."""
+    _in_new_process()
+    supervise_task(
+        ti=workload.ti,
+        bundle_info=workload.bundle_info,
+        dag_rel_path=workload.dag_rel_path,
+        token="",
+        log_path=workload.log_path,
+        client=InProcessTestSupervisor._api_client(),  # what `dag.test()` uses; there is no public name for it
+    )
+
+
+def _run_trigger(trigger_id: int) -> None:
+    """Wait for one trigger of a deferred task, in a process of its own, and hand its event to the task."""
+    _in_new_process()
+    session = airflow_settings.Session()
+    row = session.get(Trigger, trigger_id)
+    trigger = import_string(row.classpath)(**row.kwargs)
+
+    async def first_event() -> Any:
+        return await anext(trigger.run())
+
+    event = asyncio.run(first_event())
+    Trigger.submit_event(trigger_id, event, session=session)
+    session.commit()
