@@ -1,0 +1,73 @@
+# Two commands do all the set-up: `make run` runs the example pipeline, `make test` the tests.
+
+PYTHON ?= python3
+DATE ?= 2013-07-01
+PIPELINE ?= dags/platform_scores.yaml
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test unit check lint types contract chart format schema lock benchmark clean
+
+help: ## Show what there is to make.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Dependencies as they were tested. uv resolves in seconds; where it cannot be had, pip does the same in a minute.
+define install
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "airflow-wall needs Python 3.11 or later; name one: make PYTHON=python3.12 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1" "uv>=0.8" || $(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@if [ -x $(BIN)/uv ] && $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[local]' $(1); then :; \
+	else $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[local]' $(1); fi
+endef
+
+$(VENV)/.installed-examples: pyproject.toml constraints.txt
+	$(call install,--group examples)
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt
+	$(call install,--group dev)
+	@touch $@ $(VENV)/.installed-examples
+
+run: $(VENV)/.installed-examples ## Run the example pipeline for DATE (by default 2013-07-01) on real data.
+	@$(BIN)/python examples/nycflights13/land.py --until $(DATE) lake/landing
+	@$(BIN)/airflow-wall run $(PIPELINE) --date $(DATE)
+
+test: $(VENV)/.installed-dev ## Run all tests.
+	@$(BIN)/python -m pytest
+
+unit: $(VENV)/.installed-dev ## Run the tests that need no server.
+	@$(BIN)/python -m pytest -m "not integration"
+
+check: lint types contract chart ## Lint, types, import contract, chart.
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+contract: $(VENV)/.installed-dev
+	$(BIN)/lint-imports
+
+chart: $(VENV)/.installed-dev
+	$(BIN)/helm lint --strict helm
+	$(BIN)/helm template wall helm >/dev/null
+
+format: $(VENV)/.installed-dev ## Format the code.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+schema: $(VENV)/.installed-dev ## Write the JSON schema that editors use.
+	$(BIN)/airflow-wall schema --output dags/airflow-wall.schema.json
+
+lock: $(VENV)/.installed-dev ## Resolve the tested dependencies anew.
+	$(BIN)/uv pip compile --quiet --universal --upgrade --no-header --no-annotate --all-extras --group dev pyproject.toml -o constraints.txt
+
+benchmark: $(VENV)/.installed-dev ## Measure, as ratios within one run.
+	$(BIN)/python benchmarks/build.py
+
+clean: ## Remove the virtual environment, Airflow's state and the lake.
+	rm -rf $(VENV) .airflow lake
