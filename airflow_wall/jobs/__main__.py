@@ -29,7 +29,9 @@ def main() -> int:
 
     def connections(conn_id: str) -> ConnectionInfo:
         if conn_id not in known:
-            raise ConnectionFault(f"connection `{conn_id}` was not sent with the job", hint="name it in `connections` of the job")
+            raise ConnectionFault(
+                f"connection `{conn_id}` was not sent with the job", hint="name it in `connections` of the job"
+            )
         return known[conn_id]
 
     reply: dict[str, Any]
@@ -37,7 +39,7 @@ def main() -> int:
         reply = {"result": run_job(Job.from_json(request["job"]), connections)}
     except WallError as error:
         reply = {"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}}
-    print(json.dumps(reply), file=answer, flush=True)  # noqa: T201 - the answer is what this program prints
+    print(json.dumps(reply), file=answer, flush=True)
     return 0 if "result" in reply else 1
 
 

@@ -23,5 +23,9 @@ def get_credentials(env: Env, *, conn_id: str) -> dict[str, Any]:
         sql_engine(connection, project=env.run.project).dispose()
         log.info("connection %s (%s) answers", conn_id, connection.conn_type)
     else:
-        log.info("connection %s (%s) is defined; a server of this type is first asked when it is used", conn_id, connection.conn_type)
+        log.info(
+            "connection %s (%s) is defined; a server of this type is first asked when it is used",
+            conn_id,
+            connection.conn_type,
+        )
     return {"conn_id": conn_id, "conn_type": connection.conn_type, "login": connection.login}

@@ -20,7 +20,7 @@ JOBS: dict[str, str] = {
     "stage": "airflow_wall.jobs.release",
     "stop_sender": "airflow_wall.jobs.release",
 }
-"""Kind of job to the module whose function of that name does it. Modules are imported when a job runs: engines are heavy."""
+"""Kind of job to the module whose function of that name does it; imported when one runs, because engines are heavy."""
 
 
 def run_job(job: Job, connections: Connections) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib
+import importlib.machinery
 import re
 import sys
 import sysconfig
@@ -99,6 +100,19 @@ def _put_in_force(code: Path, wanted: str, where: str) -> None:
             hint=f"rename `{wanted}` in `{code}`",
         )
     _forget(name for name, file in strangers.items() if not _installed(file))
+    if wanted in own and wanted not in sys.modules:
+        _claim_plain_folder(wanted, code)
+
+
+def _claim_plain_folder(name: str, code: Path) -> None:
+    """A folder without `__init__.py` would lose to a package of that name anywhere on the path, so it is made first."""
+    folder = code / name
+    if folder.is_dir() and not (folder / "__init__.py").exists() and not folder.with_suffix(".py").exists():
+        package = ModuleType(name)
+        package.__path__ = [str(folder)]
+        package.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
+        package.__spec__.submodule_search_locations = package.__path__
+        sys.modules[name] = package
 
 
 def _loaded() -> Iterator[tuple[str, Path]]:

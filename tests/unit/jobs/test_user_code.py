@@ -65,6 +65,16 @@ def test_a_module_that_another_folder_of_the_path_gave_is_replaced(tmp_path: Pat
     assert load_function("scores:train", code=tmp_path / "dags/pipeline")() == "pipeline"
 
 
+def test_a_plain_folder_comes_before_a_package_of_another_folder(tmp_path: Path) -> None:
+    _put(tmp_path, "dags/models/__init__.py", "")
+    _put(tmp_path, "dags/models/scores.py", "def train(): return 'dags'")
+    _put(tmp_path, "dags/pipeline/models/scores.py", "from models.parts import NAME\ndef train(): return NAME")
+    _put(tmp_path, "dags/pipeline/models/parts.py", "NAME = 'pipeline'")
+    sys.path.insert(0, str(tmp_path / "dags"))
+    assert load_function("models.scores:train", code=tmp_path / "dags/pipeline")() == "pipeline"
+    assert load_function("models.scores:train", code=tmp_path / "dags")() == "dags"
+
+
 def test_a_folder_named_like_an_installed_module_is_refused(tmp_path: Path) -> None:
     _put(tmp_path, "json.py", "def train(): ...")
     assert _error("json:train", tmp_path) == (

@@ -1,0 +1,1 @@
+"""Tables of the lake: atomic commits, one slice at a time."""

@@ -1,0 +1,348 @@
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from airflow_wall.errors import DataError, Interrupted
+from airflow_wall.storage.backends import open_tables
+from airflow_wall.storage.base import SOURCE, SourceVersion
+from airflow_wall.storage.delta import DeltaStore
+
+
+def _table(values: Sequence[int], **columns: object) -> pa.Table:
+    return pa.table({"a": pa.array(values, pa.int64()), **columns})
+
+
+def _from(uri: str, values: Sequence[int]) -> pa.Table:
+    return _table(values, **{SOURCE: [uri] * len(values)})
+
+
+def _values(store: DeltaStore, table: str = "b/t") -> list[int]:
+    return sorted(store.read(table).column("a").to_pylist())
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DeltaStore:
+    return DeltaStore(tmp_path / "a lake")
+
+
+def _put(store: DeltaStore, slice_id: str, data: pa.Table, *sources: SourceVersion, number: int = 7):
+    return store.replace_slice("b/t", data, slice_id=slice_id, number=number, sources=sources)
+
+
+def test_a_slice_is_replaced_and_the_others_stay(store: DeltaStore) -> None:
+    first = _put(store, "s1", _table([1, 2]))
+    _put(store, "s2", _table([3]))
+    again = _put(store, "s1", _table([4]))
+    assert (first.rows, first.changed, again.rows, again.changed) == (2, True, 1, True)
+    assert again.version == store.version("b/t") == 2
+    assert _values(store) == [3, 4]
+    assert store.slices("b/t") == ["s1", "s2"]
+
+
+def test_the_same_slice_again_changes_nothing(store: DeltaStore) -> None:
+    first = _put(store, "s1", _table([1, 2]))
+    again = _put(store, "s1", _table([1, 2]))
+    assert (again.version, again.rows, again.changed) == (first.version, 2, False)
+
+
+def test_a_slice_with_a_quote_in_its_name_is_replaced(store: DeltaStore) -> None:
+    _put(store, "it's", _table([1]))
+    _put(store, "it's", _table([2]))
+    assert _values(store) == [2]
+
+
+def test_a_slice_may_become_empty(store: DeltaStore) -> None:
+    _put(store, "s1", _table([1]))
+    assert _put(store, "s1", pa.table({})).rows == 0
+    assert store.read("b/t").num_rows == 0
+    assert store.schema("b/t") == pa.schema([("a", pa.int64())])
+
+
+def test_nothing_makes_no_table(store: DeltaStore) -> None:
+    commit = _put(store, "s1", pa.table({}))
+    assert (commit.version, commit.rows, commit.changed) == (-1, 0, False)
+    assert not store.exists("b/t")
+
+
+def test_new_columns_are_added(store: DeltaStore) -> None:
+    _put(store, "s1", _table([1]))
+    _put(store, "s2", _table([2], b=["x"]))
+    _put(store, "s3", pa.table({"b": ["y"]}))
+    rows = store.read("b/t", columns=["b", "a"]).to_pydict()
+    assert rows == {"b": [None, "x", "y"], "a": [1, 2, None]}
+
+
+def test_letter_case_is_no_new_column(store: DeltaStore) -> None:
+    _put(store, "s1", _table([1]))
+    _put(store, "s2", pa.table({"A": [2]}))
+    assert _values(store) == [1, 2]
+
+
+def test_a_changed_type_is_refused_and_nothing_is_written(store: DeltaStore) -> None:
+    _put(store, "s1", _table([1]))
+    with pytest.raises(DataError) as caught:
+        _put(store, "s2", pa.table({"a": [1.5]}))
+    assert str(caught.value) == (
+        "column `a` of table `b/t` has type `int64`, and the new rows have `double`\n\n"
+        "hint: cast the new rows to `int64`, or write to another table"
+    )
+    assert _values(store) == [1]
+
+
+def test_a_wider_type_takes_a_narrower_one(store: DeltaStore) -> None:
+    _put(store, "s1", pa.table({"a": [1.5], "n": pa.array([2**40], pa.int64())}))
+    _put(store, "s2", pa.table({"a": pa.array([2], pa.int32()), "n": pa.array([None], pa.null())}))
+    assert store.read("b/t").to_pydict() == {"a": [1.5, 2.0], "n": [2**40, None]}
+
+
+def test_a_source_version_of_another_slice_is_left_out(store: DeltaStore) -> None:
+    one, two = SourceVersion("f/1.csv", "v1"), SourceVersion("f/2.csv", "v1")
+    _put(store, "s1", _from("f/1.csv", [1, 2]), one, number=11)
+    both = pa.concat_tables([_from("f/1.csv", [1, 2]), _from("f/2.csv", [3])])
+    assert store.held_elsewhere("b/t", [one, two], slice_id="s2") == [one]
+    assert _put(store, "s2", both, one, two, number=22).rows == 1
+    assert _values(store) == [1, 2, 3]
+    assert (store.owner("b/t", one), store.owner("b/t", two)) == (11, 22)
+    assert store.owner("b/t", SourceVersion("f/1.csv", "v2")) is None
+
+
+def test_a_source_that_landed_again_replaces_its_rows_wherever_they_are(store: DeltaStore) -> None:
+    old, new = SourceVersion("f/it's.csv", "v1"), SourceVersion("f/it's.csv", "v2")
+    other = SourceVersion("f/b.csv", "v1")
+    _put(store, "s1", pa.concat_tables([_from("f/it's.csv", [1, 2]), _from("f/b.csv", [3])]), old, other)
+    before = store.version("b/t")
+    assert store.held_elsewhere("b/t", [new], slice_id="s2") == []
+    assert _put(store, "s2", _from("f/it's.csv", [10]), new).version == before + 1
+    rows = store.read("b/t", hidden=True).select(["a", "_wall_slice"]).to_pydict()
+    assert rows == {"a": [3, 10], "_wall_slice": ["s1", "s2"]}
+
+
+def test_rows_that_a_cursor_gives_again_move_to_the_new_slice(store: DeltaStore) -> None:
+    uri = "sql://w/orders"
+    _put(store, "s1", _from(uri, [1, 2]), SourceVersion(uri, "2", cursor="a"))
+    _put(store, "s3", _from(uri, [3, 4, 5]), SourceVersion(uri, "5", since="2", cursor="a"))
+    _put(store, "s2", _from(uri, [3, 4]), SourceVersion(uri, "4", since="2", cursor="a"))
+    assert _values(store) == [1, 2, 3, 4, 5]
+    assert sorted(store.read("b/t", slices=["s2"]).column("a").to_pylist()) == [3, 4]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pa.timestamp("us"), pa.timestamp("us", tz="UTC"), pa.date32(), pa.string(), pa.float64(), pa.decimal128(21, 2)],
+)
+def test_a_cursor_may_have_any_ordered_type(store: DeltaStore, kind: pa.DataType) -> None:
+    uri = "sql://w/orders"
+    base = pa.array([86_400_000_000 * day for day in (1, 2, 3)], pa.int64())
+    if pa.types.is_date(kind):
+        cursor = pa.array([1, 2, 3], pa.int32()).cast(kind)
+    elif pa.types.is_timestamp(kind):
+        cursor = base.cast(kind)
+    else:
+        cursor = pa.array([1, 2, 3]).cast(kind)
+    data = pa.table({"c": cursor, SOURCE: [uri] * 3})
+    _put(store, "s1", data, SourceVersion(uri, "3", cursor="c"))
+    _put(store, "s2", data.slice(1), SourceVersion(uri, "3", since="1", cursor="c"))
+    assert store.read("b/t").num_rows == 3
+    assert store.read("b/t", slices=["s2"]).num_rows == 2
+
+
+def test_a_whole_table_is_replaced_with_its_schema(store: DeltaStore) -> None:
+    _put(store, "s1", _table([1]))
+    first = store.replace_table("b/t", pa.table({"b": ["x", "y"]}))
+    again = store.replace_table("b/t", pa.table({"b": ["x", "y"]}))
+    assert (first.rows, first.changed, again.rows, again.changed) == (2, True, 2, False)
+    assert store.schema("b/t").names == ["b"]
+    assert store.slices("b/t") == []
+
+
+def test_rows_of_a_whole_table_belong_to_every_slice(store: DeltaStore) -> None:
+    store.replace_table("b/t", _table([1]))
+    _put(store, "s1", _table([2]))
+    assert sorted(store.read("b/t", slices=["s1"]).column("a").to_pylist()) == [1, 2]
+    assert store.read("b/t", slices=["s2"]).column("a").to_pylist() == [1]
+
+
+def test_replacing_the_whole_table_forgets_what_slices_had_written(store: DeltaStore) -> None:
+    source = SourceVersion("f/1.csv", "v1")
+    _put(store, "s1", _from("f/1.csv", [1]), source)
+    store.replace_table("b/t", _from("f/0.csv", [0]))
+    assert _put(store, "s1", _from("f/1.csv", [1]), source).changed
+    assert _values(store) == [0, 1]
+    assert store.replace_table("b/t", _from("f/0.csv", [0])).changed
+    assert _values(store) == [0]
+
+
+def test_rows_come_in_the_order_of_slices(store: DeltaStore) -> None:
+    for slice_id in ("s3", "s1", "s2"):
+        _put(store, slice_id, _table([int(slice_id[1])]))
+    assert store.read("b/t").column("a").to_pylist() == [1, 2, 3]
+
+
+def test_rows_of_a_slice_stay_in_their_order(store: DeltaStore) -> None:
+    parts = pa.concat_tables([_table(range(place * 50, place * 50 + 50)) for place in range(40)])
+    for rows in (parts, parts.slice(1)):
+        _put(store, "s1", rows)
+        assert store.read("b/t").equals(rows)
+
+
+def test_rows_are_read_by_slice_column_and_condition(store: DeltaStore) -> None:
+    _put(store, "s1", _table([1, 2, 3], b=["x", "y", "z"]))
+    _put(store, "s2", _table([4], b=["x"]))
+    assert store.read("b/t", slices=["s1"], columns=["b"], where="a > 1 -- why").to_pydict() == {"b": ["y", "z"]}
+    assert store.read("b/t", where="_wall_slice = 's2'").column("a").to_pylist() == [4]
+    assert store.read("b/t", hidden=True).column_names == ["a", "b", "_wall_slice"]
+
+
+def test_an_unknown_column_names_the_nearest(store: DeltaStore) -> None:
+    _put(store, "s1", _table([1], mean_delay=[1.0]))
+    with pytest.raises(DataError) as caught:
+        store.read("b/t", columns=["mean_dela"])
+    assert str(caught.value) == (
+        "table `b/t` has no column `mean_dela`, did you mean `mean_delay`? (it has: a, mean_delay)"
+    )
+
+
+def test_a_condition_that_fails_is_told_with_the_columns(store: DeltaStore) -> None:
+    _put(store, "s1", _table([1]))
+    with pytest.raises(DataError) as caught:
+        store.read("b/t", where="hour > 1")
+    assert str(caught.value) == (
+        '`hour > 1` is no condition on table `b/t`: Binder Error: Referenced column "hour" not found in FROM '
+        "clause!\n\n"
+        "hint: write a SQL condition on its columns: a"
+    )
+
+
+def test_a_condition_cannot_read_files(store: DeltaStore, tmp_path: Path) -> None:
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    _put(store, "s1", _table([1]))
+    with pytest.raises(DataError, match="file system operations are disabled by configuration"):
+        store.read("b/t", where=f"a IN (SELECT a FROM read_csv('{tmp_path}/secret.csv'))")
+
+
+def test_names_are_found_by_pattern_and_our_own_state_is_not_among_them(store: DeltaStore, tmp_path: Path) -> None:
+    for table in ("silver/b", "silver/a", "gold/x/y"):
+        store.replace_slice(table, _table([1]), slice_id="s", number=1)
+    DeltaStore(tmp_path / "a lake" / "_wall").replace_table("ledger", _table([1]))
+    assert store.names("silver/*") == ["silver/a", "silver/b"]
+    assert store.names("gold/*/y") == ["gold/x/y"]
+    assert store.names("silver/a") == ["silver/a"]
+    with pytest.raises(DataError) as caught:
+        store.names("bronze/*")
+    assert str(caught.value) == (
+        f"no table in `{tmp_path}/a lake` matches `bronze/*`: there are `gold/x/y`, `silver/a`, `silver/b`"
+    )
+
+
+def test_a_missing_table_names_the_nearest(store: DeltaStore, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        store.read("silver/domain_1")
+    assert str(caught.value) == (
+        f"there is no table `silver/domain_1` in `{tmp_path}/a lake`: there are no tables yet\n\n"
+        "hint: run the task that writes it first"
+    )
+    store.replace_slice("silver/domain_1", _table([1]), slice_id="s", number=1)
+    with pytest.raises(DataError) as caught:
+        store.names("silver/domain1")
+    assert str(caught.value) == (
+        f"there is no table `silver/domain1` in `{tmp_path}/a lake`: there are `silver/domain_1`\n\n"
+        "hint: did you mean `silver/domain_1`?"
+    )
+
+
+@pytest.mark.parametrize("name", ["", "/etc", "../up", "a/../../b", "a//b", "_wall/ledger", "a\\b", "a/", "s3://b"])
+def test_a_name_that_leaves_the_lake_is_refused(store: DeltaStore, name: str) -> None:
+    with pytest.raises(DataError) as caught:
+        store.replace_table(name, _table([1]))
+    assert str(caught.value) == (
+        f"`{name}` is no table name: it must be a path below the storage, without `..`, outside `_wall`\n\n"
+        "hint: write a name such as `bronze/orders`"
+    )
+
+
+def test_a_first_commit_that_was_killed_leaves_no_table(store: DeltaStore, tmp_path: Path) -> None:
+    (tmp_path / "a lake/b/t/_delta_log").mkdir(parents=True)
+    assert not store.exists("b/t")
+    _put(store, "s1", _table([1]))
+    assert _values(store) == [1]
+
+
+def test_a_writer_that_always_loses_is_interrupted(store: DeltaStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DeltaStore, "_commit", lambda *_: False)
+    monkeypatch.setattr("airflow_wall.storage.delta.pause", lambda _: None)
+    with pytest.raises(Interrupted) as caught:
+        _put(store, "s1", _table([1]))
+    assert str(caught.value) == ("table `b/t`: other writers came first 12 times; nothing of this try was written")
+
+
+Writer = tuple[str, str | None, pa.Table]
+
+
+def _write(storage: Path, writer: Writer) -> bool:
+    slice_id, uri, data = writer
+    sources = [] if uri is None else [SourceVersion(uri, "v1")]
+    return DeltaStore(storage).replace_slice("b/t", data, slice_id=slice_id, number=7, sources=sources).changed
+
+
+def _racing(storage: Path, *writers: Writer) -> list[bool]:
+    """Let all write at the same moment, in threads: the store is called without Python's lock."""
+    start = threading.Barrier(len(writers))
+
+    def write(writer: Writer) -> bool:
+        start.wait()
+        return _write(storage, writer)
+
+    with ThreadPoolExecutor(len(writers)) as pool:
+        return sorted(pool.map(write, writers))
+
+
+@pytest.mark.parametrize("round_", range(5))
+def test_two_writers_that_race_on_a_slice_leave_one_set_of_rows(tmp_path: Path, round_: int) -> None:
+    for value in (1, 2):  # the first time they also race to create the table
+        writer = ("s1", None, _table([value, value]))
+        assert _racing(tmp_path, writer, writer) == [False, True]
+        assert _values(DeltaStore(tmp_path)) == [value, value]
+
+
+@pytest.mark.parametrize("round_", range(5))
+def test_two_slices_that_race_on_one_file_leave_its_rows_once(tmp_path: Path, round_: int) -> None:
+    rows = _from("f/1.csv", [1, 2])
+    _racing(tmp_path, ("s1", "f/1.csv", rows), ("s2", "f/1.csv", rows))
+    assert _values(DeltaStore(tmp_path)) == [1, 2]
+
+
+@pytest.mark.parametrize("round_", range(5))
+def test_slices_that_are_written_at_once_are_all_there_with_all_columns(tmp_path: Path, round_: int) -> None:
+    writers = [(f"s{place}", None, _table([place], **{f"c{place}": ["x"]})) for place in range(3)]
+    assert _racing(tmp_path, *writers) == [True] * 3
+    assert _values(DeltaStore(tmp_path)) == [0, 1, 2]
+    assert sorted(DeltaStore(tmp_path).schema("b/t").names) == ["a", "c0", "c1", "c2"]
+
+
+def _process(storage: Path, start: object, results: object) -> None:
+    start.wait()  # type: ignore[attr-defined]
+    results.put(_write(storage, ("s1", None, _table([1, 2]))))  # type: ignore[attr-defined]
+
+
+def test_two_processes_that_race_on_a_slice_leave_one_set_of_rows(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["airflow_wall.jobs.ingest"])
+    start, results = context.Barrier(2), context.Queue()
+    processes = [context.Process(target=_process, args=(tmp_path, start, results)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    assert sorted(results.get(timeout=60) for _ in processes) == [False, True]
+    for process in processes:
+        process.join(60)
+    assert _values(DeltaStore(tmp_path)) == [1, 2]
+
+
+def test_open_tables_gives_delta_tables(tmp_path: Path) -> None:
+    assert isinstance(open_tables(tmp_path), DeltaStore)
