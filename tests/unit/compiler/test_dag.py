@@ -1,0 +1,129 @@
+"""Plan to DAG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from airflow.sdk import DAG
+
+from airflow_wall.compiler.dag import build_dag
+from airflow_wall.compiler.plan import plan
+from airflow_wall.compiler.steps import OPERATORS
+from airflow_wall.errors import SpecError
+from airflow_wall.loader.load import load_specs
+from airflow_wall.operators.ingest import IngestOperator
+from airflow_wall.settings import Settings
+from airflow_wall.spec.steps.table import STEPS
+
+PIPELINE = Path(__file__).parents[3] / "dags" / "platform_scores.yaml"
+BASH = "airflow.providers.standard.operators.bash.BashOperator"
+
+
+def build(folder: Path, text: str) -> DAG:
+    path = folder / "pipeline.yaml"
+    path.write_text(text)
+    (spec,) = load_specs(path, Settings())
+    return build_dag(plan(spec, Settings()))
+
+
+def test_article_has_only_the_edges_that_airflow_adds_to_a_pair() -> None:
+    (spec,) = load_specs(PIPELINE, Settings())
+    made = plan(spec, Settings())
+    dag = build_dag(made)
+    planned = {(other, task.task_id) for task in made.tasks for other in task.upstream}
+    built = {(task.task_id, below) for task in dag.tasks for below in task.downstream_task_ids}
+    assert built - planned == {("start_cluster", "stop_cluster"), ("start_sender", "stop_sender")}
+    assert planned - built == set()
+    assert [task.task_id for task in dag.tasks if task.is_setup] == ["start_cluster", "start_sender"]
+    assert [task.task_id for task in dag.tasks if task.is_teardown] == ["stop_cluster", "stop_sender"]
+
+
+def test_tables_of_steps_and_operators_agree() -> None:
+    assert list(STEPS) == list(OPERATORS)
+
+
+def test_settings_reach_the_dag_and_its_tasks(tmp_path: Path) -> None:
+    dag = build(
+        tmp_path,
+        "dag_id: churn\nschedule: '0 3 * * *'\ntimezone: America/New_York\nstart_date: 2013-01-01\ncatchup: false\n"
+        "default_args: {retries: 2, owner: team}\ntasks:\n  - id: g\n    default_args: {retries: 3}\n    tasks:\n"
+        "      - id: a\n        retry_delay: 5m\n      - id: b\n        retries: 4\n",
+    )
+    a, b = dag.get_task("g.a"), dag.get_task("g.b")
+    assert (a.retries, b.retries, a.owner, a.retry_delay.total_seconds()) == (3, 4, "team", 300)
+    assert dag.start_date is not None
+    assert dag.start_date.isoformat() == "2013-01-01T05:00:00+00:00"
+    assert str(dag.timezone) == "America/New_York"
+    assert dag.task_group.get_child_by_label("g").group_id == "g"  # type: ignore[attr-defined]
+
+
+def test_values_are_literal_unless_marked(tmp_path: Path) -> None:
+    dag = build(
+        tmp_path,
+        f"dag_id: churn\ntasks:\n  - id: a\n    uses: {BASH}\n"
+        '    with: {bash_command: {$t: "echo {{ ds }}"}, cwd: "/{{ x }}"}\n',
+    )
+    task = dag.get_task("a")
+    assert "bash_command" in task.template_fields
+    assert "cwd" not in task.template_fields
+    assert "env" in task.template_fields
+
+
+def test_xcom_marker_makes_an_edge(tmp_path: Path) -> None:
+    dag = build(
+        tmp_path,
+        f"dag_id: churn\ntasks:\n  - id: a\n    uses: {BASH}\n    with: {{bash_command: {{$x: b}}}}\n  - id: b\n",
+    )
+    assert dag.get_task("a").upstream_task_ids == {"b"}
+
+
+@pytest.mark.parametrize(
+    ("uses", "arguments", "message", "hint"),
+    [
+        (
+            "airflow.providers.standard.operators.bash.BashOperatr",
+            "bash_command: ls",
+            "cannot be built: module `airflow.providers.standard.operators.bash` has no `BashOperatr`",
+            "check the spelling of `uses`, and that the package with `airflow.providers.standard` is installed where DAGs "
+            "are parsed",
+        ),
+        ("os.path.join", "a: 1", "cannot be built: `os.path.join` is not an operator", None),
+        (
+            BASH,
+            "",
+            "cannot be built: missing keyword argument 'bash_command'",
+            f"compare `with` with the arguments of {BASH}",
+        ),
+        (
+            BASH,
+            "bash_command: ls, cwdd: /",
+            "cannot be built: Invalid arguments were passed to BashOperator (task_id: a). Invalid arguments were:",
+            f"compare `with` with the arguments of {BASH}",
+        ),
+        (
+            BASH,
+            "bash_command: ls, output_encoding: {$t: x}",
+            "cannot be built: `output_encoding` cannot hold a marker; it fills in only `bash_command`, `cwd`, `env`",
+            None,
+        ),
+    ],
+    ids=["misspelt", "no operator", "missing", "unknown", "marker"],
+)
+def test_operator_that_cannot_be_built_says_where(
+    tmp_path: Path, uses: str, arguments: str, message: str, hint: str | None
+) -> None:
+    with pytest.raises(SpecError) as error:
+        build(tmp_path, f"dag_id: churn\ntasks:\n  - id: a\n    uses: {uses}\n    with: {{{arguments}}}\n")
+    text = f"error: {tmp_path}/pipeline.yaml:3:5: `a` ({uses}) {message}\n  3 |   - id: a\n    |     ^"
+    assert str(error.value) == (text if hint is None else f"{text}\n\nhint: {hint}")
+
+
+def test_steps_know_where_their_files_are() -> None:
+    (spec,) = load_specs(PIPELINE, Settings())
+    task = build_dag(plan(spec, Settings())).get_task("etl_domain_2.ingest")
+    assert isinstance(task, IngestOperator)
+    assert (task.source, task.target, task.cluster) == ("landing/domain_2", "bronze/domain_2", "start_cluster")
+    assert task.storage == str(PIPELINE.parents[1] / "lake")
+    assert task.place is not None
+    assert task.place.startswith(f"{PIPELINE}:")

@@ -1,0 +1,54 @@
+"""The article's pipeline as a plan: its tasks and its edges, to the letter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from airflow_wall.compiler.plan import Plan, plan
+from airflow_wall.loader.load import load_specs
+from airflow_wall.settings import Settings
+
+PIPELINE = Path(__file__).parents[3] / "dags" / "platform_scores.yaml"
+DOMAINS = ("domain_1", "domain_2", "domain_3")
+
+ARTICLE = {
+    ("check_new_data", "start_cluster"),
+    ("get_credentials", "start_cluster"),
+    *(("start_cluster", f"etl_{domain}.ingest") for domain in DOMAINS),
+    *((f"etl_{domain}.ingest", f"etl_{domain}.normalize_aggregate") for domain in DOMAINS),
+    *((f"etl_{domain}.normalize_aggregate", "retrain_on_new_data") for domain in DOMAINS),
+    ("retrain_on_new_data", "predict"),
+    ("predict", "stop_cluster"),
+    ("predict", "check_integrity"),
+    ("stop_cluster", "start_sender"),
+    ("check_integrity", "start_sender"),
+    *(("start_sender", f"finalize_{domain}.persist") for domain in DOMAINS),
+    *((f"finalize_{domain}.persist", f"finalize_{domain}.index") for domain in DOMAINS),
+    *((f"finalize_{domain}.index", "stop_sender") for domain in DOMAINS),
+}
+"""The edges of the graph in the DataOps article."""
+
+
+def made() -> Plan:
+    (spec,) = load_specs(PIPELINE, Settings())
+    return plan(spec, Settings())
+
+
+def test_article_has_its_tasks_and_edges() -> None:
+    found = {(other, task.task_id) for task in made().tasks for other in task.upstream}
+    assert len(ARTICLE) == 25
+    assert found == ARTICLE
+    assert len(made().tasks) == 21
+
+
+def test_two_plans_of_one_text_are_equal() -> None:
+    assert made() == made()
+
+
+def test_pipeline_with_a_release_runs_one_at_a_time() -> None:
+    assert made().arguments["max_active_runs"] == 1
+
+
+def test_storage_lies_in_the_project() -> None:
+    project = PIPELINE.parents[1]
+    assert (made().storage, made().project, made().code) == (project / "lake", project, project / "dags")

@@ -1,0 +1,152 @@
+"""Text to Spec: environments, files, settings and warnings. The messages of faults are pinned by `tests/cases`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_wall.errors import SpecError
+from airflow_wall.loader.load import load_specs
+from airflow_wall.settings import Settings
+from airflow_wall.spec.document import Spec
+from airflow_wall.spec.markers import Template
+
+ENVIRONMENTS = """
+dag_id: churn
+storage: ./lake
+default_args: {retries: 1, owner: me}
+vars: {threads: 2, source: landing}
+environments:
+  production:
+    storage: /srv/lake
+    default_args: {retries: 5}
+    vars: {threads: 8}
+tasks:
+  - id: up
+    uses: start_cluster
+    with: {cluster: {type: local, threads: "${{ vars.threads }}"}}
+  - id: look
+    uses: check_new_data
+    with: {source: "${{ vars.source }}"}
+"""
+
+
+def load(folder: Path, text: str, settings: Settings | None = None) -> Spec:
+    (folder / "pipeline.yaml").write_text(text)
+    (spec,) = load_specs(folder / "pipeline.yaml", settings or Settings())
+    return spec
+
+
+def step(spec: Spec, index: int = 0) -> Any:
+    return spec.items[index].step
+
+
+def test_without_environment_the_file_stands_as_it_is(tmp_path: Path) -> None:
+    spec = load(tmp_path, ENVIRONMENTS)
+    assert (spec.head.storage, step(spec).cluster.threads, spec.environment) == ("./lake", 2, None)
+
+
+def test_environment_replaces_keys_and_entries(tmp_path: Path) -> None:
+    spec = load(tmp_path, ENVIRONMENTS, Settings(environment="production"))
+    assert (spec.head.storage, step(spec).cluster.threads, spec.environment) == ("/srv/lake", 8, "production")
+    assert spec.head.default_args is not None
+    assert spec.head.default_args.given() == {"retries": 5, "owner": "me"}
+    assert step(spec, 1).source == "landing"
+
+
+def test_laptop_file_never_runs_in_an_environment_it_does_not_list(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as error:
+        load(tmp_path, ENVIRONMENTS, Settings(environment="staging"))
+    assert str(error.value) == (
+        f"error: {tmp_path}/pipeline.yaml:6:1: `environments` does not list `staging`, the environment in force\n"
+        "  6 | environments:\n    | ^^^^^^^^^^^^\n\n"
+        "hint: add it, or mend the setting `[wall] environment`; the file has `production`"
+    )
+
+
+def test_fault_in_an_environment_is_shown_where_it_stands(tmp_path: Path) -> None:
+    text = ENVIRONMENTS.replace("threads: 8", "threads: many")
+    with pytest.raises(SpecError) as error:
+        load(tmp_path, text, Settings(environment="production"))
+    assert ":10:21: `tasks[up].with.cluster.threads` must be an integer, got `many`" in str(error.value)
+
+
+def test_allowed_variable_is_read_and_keeps_text(tmp_path: Path) -> None:
+    text = 'dag_id: churn\ntasks:\n  - id: a\n    owner: "team-${{ env.TEAM }}"\n'
+    spec = load(tmp_path, text, Settings(env={"TEAM": "7"}))
+    assert spec.items[0].block.owner == "team-7"  # type: ignore[union-attr]
+
+
+def test_allowed_variable_that_is_not_set_is_refused(tmp_path: Path) -> None:
+    text = 'dag_id: churn\ntasks:\n  - id: a\n    owner: "${{ env.TEAM }}"\n'
+    with pytest.raises(SpecError, match=r"which is not set"):
+        load(tmp_path, text, Settings(env={"TEAM": None}))
+
+
+def test_single_expression_keeps_its_type(tmp_path: Path) -> None:
+    text = 'dag_id: churn\nvars: {n: 3}\ntasks:\n  - id: a\n    retries: "${{ vars.n }}"\n'
+    assert load(tmp_path, text).items[0].block.retries == 3  # type: ignore[union-attr]
+
+
+def test_shell_variables_and_templates_stay_text(tmp_path: Path) -> None:
+    text = (
+        "dag_id: churn\ntasks:\n  - id: a\n    uses: airflow.providers.standard.operators.bash.BashOperator\n"
+        '    with: {bash_command: "echo ${HOME} {{ x }}"}\n'
+    )
+    spec = load(tmp_path, text)
+    assert spec.items[0].arguments == {"bash_command": "echo ${HOME} {{ x }}"}
+    assert spec.warnings == ()
+
+
+def test_unmarked_run_time_name_draws_a_warning_with_the_spelling_meant(tmp_path: Path) -> None:
+    text = (
+        "dag_id: churn\ntasks:\n  - id: a\n    uses: airflow.providers.standard.operators.bash.BashOperator\n"
+        '    with: {bash_command: "echo {{ ds }}"}\n'
+    )
+    (warning,) = load(tmp_path, text).warnings
+    assert warning.message == (
+        "`tasks[a].with.bash_command` holds `{{ ds ... }}`, which stays text here: values are literal"
+    )
+    assert warning.hint == "to have it filled in when the task runs, write {$t: 'echo {{ ds }}'}"
+
+
+def test_sql_file_is_read_and_may_use_run_time_names(tmp_path: Path) -> None:
+    (tmp_path / "q.sql").write_text("select '{{ ds }}' as day from raw")
+    text = "dag_id: churn\ntasks:\n  - id: a\n    uses: transform\n    with: {inputs: {raw: b/a}, target: s/a, sql: q.sql}\n"
+    spec = load(tmp_path, text)
+    assert step(spec).sql == Template("select '{{ ds }}' as day from raw")
+    assert spec.items[0].arguments == {"sql_file": "q.sql"}
+
+
+def test_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "secret.sql").write_text("select 1")
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "q.sql").symlink_to(tmp_path / "secret.sql")
+    text = "dag_id: churn\ntasks:\n  - id: a\n    uses: transform\n    with: {inputs: {raw: b/a}, target: s/a, sql: q.sql}\n"
+    with pytest.raises(SpecError, match="which is outside the folder of the pipeline"):
+        load(tmp_path / "dags", text)
+
+
+def test_restricted_policy_admits_only_our_steps(tmp_path: Path) -> None:
+    text = "dag_id: churn\ntasks:\n  - id: a\n    uses: airflow.providers.standard.operators.bash.BashOperator\n    with: {bash_command: id}\n"
+    with pytest.raises(SpecError) as error:
+        load(tmp_path, text, Settings(policy="restricted"))
+    assert (
+        "names the operator `airflow.providers.standard.operators.bash.BashOperator`, but this deployment allows only our steps"
+        in str(error.value)
+    )
+
+
+def test_yaml_that_is_no_pipeline_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text("checks: []\n")
+    assert load_specs(tmp_path / "other.yaml", Settings()) == []
+
+
+def test_loading_imports_no_airflow() -> None:
+    import subprocess
+    import sys
+
+    program = "import sys, airflow_wall.loader.load, airflow_wall.compiler.plan; sys.exit('airflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
