@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+
 @dataclass(frozen=True)
 class ConnectionInfo:
     """
@@ -29,4 +30,5 @@ class ConnectionInfo:
 class Connections(Protocol):
     """Gives a connection by its id. Raises ConnectionFault that says where it looked."""
 
-    def __call__(self, conn_id: str, /) -> ConnectionInfo: ...
+    def __call__(self, conn_id: str, /) -> ConnectionInfo:
+        """The connection of that id."""

@@ -7,8 +7,8 @@ from typing import Any
 from airflow_wall import __version__
 
 OPERATORS = (
-    "check_integrity", "check_new_data", "get_credentials", "index", "ingest", "persist", "predict", "publish", "retrain",
-    "start_cluster", "start_sender", "stop_cluster", "stop_sender", "submit", "transform",
+    "check_integrity", "check_new_data", "get_credentials", "index", "ingest", "persist", "predict", "publish",
+    "retrain", "start_cluster", "start_sender", "stop_cluster", "stop_sender", "submit", "transform",
 )  # fmt: skip
 """Modules of `airflow_wall.operators` with one public operator each."""
 
@@ -21,21 +21,33 @@ def get_provider_info() -> dict[str, Any]:
         "description": "From a YAML file to a production pipeline.",
         "versions": [__version__],
         "integrations": [
-            {"integration-name": "airflow-wall", "external-doc-url": "https://pypi.org/project/airflow-wall/", "tags": ["software"]}
+            {
+                "integration-name": "airflow-wall",
+                "external-doc-url": "https://pypi.org/project/airflow-wall/",
+                "tags": ["software"],
+            }
         ],
         "operators": [
-            {"integration-name": "airflow-wall", "python-modules": [f"airflow_wall.operators.{name}" for name in OPERATORS]}
+            {
+                "integration-name": "airflow-wall",
+                "python-modules": [f"airflow_wall.operators.{name}" for name in OPERATORS],
+            }
         ],
         "config": {
             "wall": {
                 "description": "How pipelines in YAML are read.",
                 "options": {
                     "environment": _option("Which of a file's `environments` is in force.", example="production"),
-                    "allowed_env": _option("Variables that `${{ env.NAME }}` may read, separated by commas.", example="REGION,TEAM"),
-                    "policy": _option(
-                        "`open`: who writes pipelines may run code. `restricted`: pipelines may only use our steps.", default="open"
+                    "allowed_env": _option(
+                        "Variables that `${{ env.NAME }}` may read, separated by commas.", example="REGION,TEAM"
                     ),
-                    "project": _option("Folder that a relative `storage` is under; by default the one that holds `dags`."),
+                    "policy": _option(
+                        "`open`: who writes pipelines may run code. `restricted`: pipelines may only use our steps.",
+                        default="open",
+                    ),
+                    "project": _option(
+                        "Folder that a relative `storage` is under; by default the one that holds `dags`."
+                    ),
                 },
             }
         },
@@ -43,4 +55,10 @@ def get_provider_info() -> dict[str, Any]:
 
 
 def _option(description: str, *, default: str | None = None, example: str | None = None) -> dict[str, Any]:
-    return {"description": description, "version_added": "0.1.0", "type": "string", "example": example, "default": default}
+    return {
+        "description": description,
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": example,
+        "default": default,
+    }

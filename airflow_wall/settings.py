@@ -1,5 +1,5 @@
 """
-What the deployment decides, read once and frozen: section `[wall]` of airflow.cfg, or AIRFLOW__WALL__* in the environment.
+What the deployment decides, read once and frozen: section `[wall]` of airflow.cfg, or AIRFLOW__WALL__* variables.
 
 The functions that read and plan a YAML file see nothing of the outside but its text and one `Settings`.
 """

@@ -24,7 +24,10 @@ REWRITE = os.environ.get("REWRITE_CASES") == "1"
 def test_pipeline_gives_the_expected_plan_or_error(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(CASES / case)
     try:
-        outcome, name = shown([plan(spec, Settings()) for spec in load_specs(Path("pipeline.yaml"), Settings())]), "expected_plan.json"
+        outcome, name = (
+            shown([plan(spec, Settings()) for spec in load_specs(Path("pipeline.yaml"), Settings())]),
+            "expected_plan.json",
+        )
     except SpecError as error:
         outcome, name = f"{error}\n", "expected_error.txt"
     expected = Path(name)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from airflow_wall.checks.durations import moment
 
 
-class Unanswerable(Exception):  # noqa: N818 - it is an answer, not a fault
+class Unanswerable(Exception):
     """
     A check cannot be answered by these data; it counts as not passed.
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow_wall.text.durations import parse_duration
 
+
 def duration(text: object) -> timedelta:
     """
     The length of time that `5m`, `1d12h` or ISO 8601 `PT5M` means.

@@ -91,7 +91,7 @@ def draw_svg(made: Plan) -> str:
     parts += [_box(task.task_id, task.uses, places, widths) for task in made.tasks]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="ui-monospace, Menlo, Consolas, monospace" font-size="12">\n'
+        f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="ui-monospace, Consolas, monospace" font-size="12">\n'
         f"<title>{escape(made.dag_id)}</title>\n"
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0 L8 4 L0 8 z" fill="#667"/></marker></defs>\n'
@@ -99,26 +99,27 @@ def draw_svg(made: Plan) -> str:
     )
 
 
-def _edge(places: dict[str, tuple[float, float]], widths: dict[str, float], edge: tuple[str, str], *, dashed: bool) -> str:
-    (first_x, first_y), (second_x, second_y) = places[edge[0]], places[edge[1]]
-    x1, y1 = first_x + widths[edge[0]] / 2, first_y + _HEIGHT
-    x2, y2 = second_x + widths[edge[1]] / 2, second_y
-    bend = (y2 - y1) / 2
+def _edge(
+    places: dict[str, tuple[float, float]], widths: dict[str, float], edge: tuple[str, str], *, dashed: bool
+) -> str:
+    first, second = edge
+    (x1, y1), (x2, y2) = places[first], places[second]
     if dashed:  # a wide bow around what lies between
-        bow = 60 + widths[edge[0]]
-        path = f"M{first_x + widths[edge[0]]:.1f} {first_y + _HEIGHT / 2:.1f} C{x1 + bow:.1f} {y1:.1f} {x2 + bow:.1f} {y2:.1f} {second_x + widths[edge[1]]:.1f} {second_y + _HEIGHT / 2:.1f}"
+        x1, y1, x2, y2 = x1 + widths[first], y1 + _HEIGHT / 2, x2 + widths[second], y2 + _HEIGHT / 2
+        bow = max(x1, x2) + 60 + widths[first] / 2
+        path = f"M{x1:.1f} {y1:.1f} C{bow:.1f} {y1:.1f} {bow:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"
     else:
+        x1, y1, x2 = x1 + widths[first] / 2, y1 + _HEIGHT, x2 + widths[second] / 2
+        bend = (y2 - y1) / 2
         path = f"M{x1:.1f} {y1:.1f} C{x1:.1f} {y1 + bend:.1f} {x2:.1f} {y2 - bend:.1f} {x2:.1f} {y2:.1f}"
     style = ' stroke-dasharray="4 4"' if dashed else ""
     return f'<path d="{path}" fill="none" stroke="#667"{style} marker-end="url(#tip)"/>'
 
 
 def _box(task_id: str, uses: str, places: dict[str, tuple[float, float]], widths: dict[str, float]) -> str:
-    x, y = places[task_id]
+    (x, y), width = places[task_id], widths[task_id]
     kind = "foreign" if uses not in STEPS else uses.split("_")[0]
     fill = _FILL.get(kind, _FILL["other"])
-    width = widths[task_id]
-    return (
-        f'<g><title>{escape(uses)}</title><rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{_HEIGHT}" rx="6" fill="{fill}" stroke="#667"/>'
-        f'<text x="{x + width / 2:.1f}" y="{y + _HEIGHT / 2 + 4:.1f}" text-anchor="middle">{escape(task_id)}</text></g>'
-    )
+    shape = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{_HEIGHT}" rx="6" fill="{fill}" stroke="#667"'
+    label = f'x="{x + width / 2:.1f}" y="{y + _HEIGHT / 2 + 4:.1f}" text-anchor="middle"'
+    return f"<g><title>{escape(uses)}</title><rect {shape}/><text {label}>{escape(task_id)}</text></g>"

@@ -1,4 +1,4 @@
-"""Where `airflow-wall run` keeps Airflow's state, and the environment it runs Airflow in. Nothing here imports Airflow."""
+"""Where `airflow-wall run` keeps Airflow's state, and the environment it runs Airflow in. Imports no Airflow."""
 
 from __future__ import annotations
 
@@ -50,7 +50,13 @@ class Home:
 
         :param connections: File of connections, if there is one.
         """
-        bundles = [{"name": BUNDLE, "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": {"path": str(self.bundle)}}]
+        bundles = [
+            {
+                "name": BUNDLE,
+                "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+                "kwargs": {"path": str(self.bundle)},
+            }
+        ]
         wanted = {
             "AIRFLOW_HOME": str(self.path),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

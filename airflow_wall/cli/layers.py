@@ -29,7 +29,9 @@ def lay_out(plan: Plan) -> Layout:
     edges += [(task.closes, task.task_id) for task in plan.tasks if task.closes and task.closes not in task.upstream]
     depth: dict[str, int] = {}
     for task in plan.tasks:  # the plan has them in topological order
-        depth[task.task_id] = 1 + max((depth[first] for first, second in edges if second == task.task_id and first in depth), default=-1)
+        depth[task.task_id] = 1 + max(
+            (depth[first] for first, second in edges if second == task.task_id and first in depth), default=-1
+        )
     layers: list[list[str]] = [[] for _ in range(max(depth.values()) + 1)]
     for task_id in sorted(depth):
         layers[depth[task_id]].append(task_id)
@@ -40,7 +42,9 @@ def lay_out(plan: Plan) -> Layout:
 def _untangle(layers: list[list[str]], edges: list[tuple[str, str]]) -> None:
     """Order each layer by where the tasks before it stand (the barycentre heuristic)."""
     for number in range(1, len(layers)):
-        place = {task_id: index / max(1, len(layer) - 1) for layer in layers[:number] for index, task_id in enumerate(layer)}
+        place = {
+            task_id: index / max(1, len(layer) - 1) for layer in layers[:number] for index, task_id in enumerate(layer)
+        }
 
         def centre(task_id: str, place: dict[str, float] = place) -> float:
             before = [place[first] for first, second in edges if second == task_id and first in place]

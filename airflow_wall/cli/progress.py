@@ -38,14 +38,18 @@ class Progress:
         self.console = console
         self.changes: dict[str, Change | None] = dict.fromkeys(tasks)
         self.started: dict[str, float] = {}
-        self.live = Live(get_renderable=self._table, console=console, refresh_per_second=8) if console.is_terminal else None
+        self.live = (
+            Live(get_renderable=self._table, console=console, refresh_per_second=8) if console.is_terminal else None
+        )
 
     def __enter__(self) -> Progress:
         if self.live is not None:
             self.live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.live is not None:
             self.live.stop()
 
@@ -71,7 +75,13 @@ class Progress:
                 seconds = time.monotonic() - self.started[task_id]
             shown = f"{seconds:.1f} s" if seconds is not None else ""
             attempt = _attempt(change) if change else ""
-            table.add_row(Text(sign, style), Text(task_id), Text("" if state == "none" else state, style), Text(shown, "dim"), Text(attempt, "dim"))
+            table.add_row(
+                Text(sign, style),
+                Text(task_id),
+                Text("" if state == "none" else state, style),
+                Text(shown, "dim"),
+                Text(attempt, "dim"),
+            )
         return table
 
 

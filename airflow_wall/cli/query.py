@@ -15,17 +15,25 @@ from airflow_wall.settings import Settings
 
 
 def query(
-    address: Annotated[str, typer.Argument(help="sql://CONNECTION/TABLE or search://CONNECTION/INDEX, as in the pipeline.")],
+    address: Annotated[
+        str, typer.Argument(help="sql://CONNECTION/TABLE or search://CONNECTION/INDEX, as in the pipeline.")
+    ],
     text: Annotated[str | None, typer.Argument(help="For an index: the words to find.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many rows.")] = 10,
     project: Annotated[Path, typer.Option(help="The project's folder.", exists=True, file_okay=False)] = Path(),
-    connections: Annotated[Path | None, typer.Option(help=f"File of Airflow connections; by default {CONNECTIONS_FILE} in the project's folder.")] = None,
+    connections: Annotated[
+        Path | None,
+        typer.Option(help=f"File of Airflow connections; by default {CONNECTIONS_FILE} in the project's folder."),
+    ] = None,
 ) -> None:
     """Show published rows as clients see them: those of the last committed release."""
     scheme, _, rest = address.partition("://")
     conn_id, _, name = rest.partition("/")
     if scheme not in ("sql", "search") or not conn_id or not name:
-        raise WallError(f"`{address}` is not an address that can be queried", hint="write `sql://CONNECTION/TABLE` or `search://CONNECTION/INDEX`")
+        raise WallError(
+            f"`{address}` is not an address that can be queried",
+            hint="write `sql://CONNECTION/TABLE` or `search://CONNECTION/INDEX`",
+        )
     if scheme == "search" and not text:
         raise WallError("an index is asked for words", hint=f"write e.g. `airflow-wall query {address} domain_1`")
     project = project.absolute()
@@ -58,7 +66,11 @@ def _rows(scheme: str, conn_id: str, name: str, text: str, limit: int, project: 
         return search(found, name, text, limit=limit, project=project)
     engine = sql_engine(found, project=project)
     if not sqlalchemy.inspect(engine).has_table(name):
-        raise WallError(f"connection `{conn_id}` has no table `{name}`", hint="a pipeline makes it when it first publishes")
+        raise WallError(
+            f"connection `{conn_id}` has no table `{name}`", hint="a pipeline makes it when it first publishes"
+        )
     with engine.connect() as database:
-        rows = database.execute(sqlalchemy.select(sqlalchemy.text("*")).select_from(sqlalchemy.table(name)).limit(limit))
+        rows = database.execute(
+            sqlalchemy.select(sqlalchemy.text("*")).select_from(sqlalchemy.table(name)).limit(limit)
+        )
         return [dict(row) for row in rows.mappings()]

@@ -26,17 +26,22 @@ def run(
     env: Annotated[str | None, typer.Option(help="Which of the file's environments is in force.")] = None,
     dag_id: Annotated[str | None, typer.Option(help="Which pipeline, where the file has several.")] = None,
     connections: Annotated[
-        Path | None, typer.Option(help=f"File of Airflow connections; by default {CONNECTIONS_FILE} in the project's folder, if it is there.")
+        Path | None,
+        typer.Option(
+            help=f"File of Airflow connections; by default {CONNECTIONS_FILE} in the project's folder, if it is there."
+        ),
     ] = None,
     parallel: Annotated[int, typer.Option(min=1, help="How many tasks run at once.")] = os.cpu_count() or 2,
-    retry_wait: Annotated[str, typer.Option(help="The longest wait before a retry, whatever the pipeline says.")] = "5s",
+    retry_wait: Annotated[
+        str, typer.Option(help="The longest wait before a retry, whatever the pipeline says.")
+    ] = "5s",
 ) -> None:
     """
     Run a pipeline on this machine, through a real Airflow.
 
     State is kept in .airflow in the project's folder (or AIRFLOW_HOME): runs, task states and logs can be read there
-    afterwards, also by `airflow standalone`. A run that failed goes on where it stopped; a date that succeeded before is
-    looked at again for data that came since.
+    afterwards, also by `airflow standalone`. A run that failed goes on where it stopped; a date that succeeded
+    before is looked at again for data that came since.
     """
     settings = Settings.from_environment(os.environ, environment=env)
     chosen = _chosen([plan(spec, settings) for spec in load_specs(file, settings)], file, dag_id)
@@ -54,7 +59,9 @@ def run(
     except (WallError, KeyboardInterrupt):
         raise
     except Exception as error:
-        raise WallError(f"Airflow failed: {type(error).__name__}: {error}", hint=f"look into `{home.console}`") from error
+        raise WallError(
+            f"Airflow failed: {type(error).__name__}: {error}", hint=f"look into `{home.console}`"
+        ) from error
     if not success:
         raise typer.Exit(1)
 
@@ -66,9 +73,14 @@ def _chosen(plans: list[Plan], file: Path, dag_id: str | None) -> Plan:
         return plans[0]
     ids = [each.dag_id for each in plans]
     if dag_id is None:
-        raise WallError(f"`{file}` holds {len(plans)} pipelines: {', '.join(f'`{each}`' for each in ids)}", hint=f"choose one: `--dag-id {ids[0]}`")
+        raise WallError(
+            f"`{file}` holds {len(plans)} pipelines: {', '.join(f'`{each}`' for each in ids)}",
+            hint=f"choose one: `--dag-id {ids[0]}`",
+        )
     if dag_id not in ids:
-        raise WallError(f"`{file}` holds no pipeline `{dag_id}`", hint=suggestion(dag_id, ids, what="pipelines of the file"))
+        raise WallError(
+            f"`{file}` holds no pipeline `{dag_id}`", hint=suggestion(dag_id, ids, what="pipelines of the file")
+        )
     return plans[ids.index(dag_id)]
 
 
@@ -78,11 +90,15 @@ def _date(text: str | None, zone: str) -> datetime | None:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise WallError(f"`--date` must be a date, got `{text}`", hint="write e.g. `--date 2013-07-01` or `--date 2013-07-01T03:00`") from None
+        raise WallError(
+            f"`--date` must be a date, got `{text}`", hint="write e.g. `--date 2013-07-01` or `--date 2013-07-01T03:00`"
+        ) from None
     return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone))
 
 
-def _run(home: Home, file: Path, chosen: Plan, date: datetime | None, console: Console, parallel: int, wait: timedelta) -> bool:
+def _run(
+    home: Home, file: Path, chosen: Plan, date: datetime | None, console: Console, parallel: int, wait: timedelta
+) -> bool:
     stub = home.write_bundle(file.absolute())
     console.print(f"{chosen.dag_id}: starting Airflow in {_short(home.path)}")
     # Airflow reads its configuration when it is imported, so not before the environment is set.
@@ -101,7 +117,8 @@ def _run(home: Home, file: Path, chosen: Plan, date: datetime | None, console: C
             if change.state == "success":
                 messages.pop(change.task_id, None)
     outcome = runner.outcome()
-    console.print(f"\nrun {outcome.run_id}{' (gone on with)' if outcome.resumed else ''}: {'success' if outcome.success else 'failed'}\n")
+    resumed = " (gone on with)" if outcome.resumed else ""
+    console.print(f"\nrun {outcome.run_id}{resumed}: {'success' if outcome.success else 'failed'}\n")
     show_summary(console, chosen, outcome.results)
     for task_id, message in messages.items():
         if outcome.states[task_id] in ("failed", "skipped"):

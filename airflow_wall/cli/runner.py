@@ -160,7 +160,9 @@ class Runner:
         """How the run ended."""
         rows = self.run_row.get_task_instances(session=self.session)
         found = self.session.scalars(
-            select(XComModel).where(XComModel.dag_id == self.dag_id, XComModel.run_id == self.run_id, XComModel.key == "return_value")
+            select(XComModel).where(
+                XComModel.dag_id == self.dag_id, XComModel.run_id == self.run_id, XComModel.key == "return_value"
+            )
         )
         results = {row.task_id: XComModel.deserialize_value(row) for row in found}
         states = {row.task_id: str(row.state) for row in rows}
@@ -174,7 +176,12 @@ class Runner:
         again = found is not None
         unfinished = self.session.scalar(
             select(DagRun)
-            .where(DagRun.dag_id == self.dag_id, DagRun.logical_date.is_(None), DagRun.run_after == date, DagRun.state != DagRunState.SUCCESS)
+            .where(
+                DagRun.dag_id == self.dag_id,
+                DagRun.logical_date.is_(None),
+                DagRun.run_after == date,
+                DagRun.state != DagRunState.SUCCESS,
+            )
             .order_by(DagRun.id.desc())
         )
         if again and unfinished is not None:
@@ -204,10 +211,14 @@ class Runner:
             if row.state in _UNDER_WAY:  # its process died with an earlier `airflow-wall run`
                 row.state = TaskInstanceState.FAILED
         self.session.commit()
-        unfinished = [row.task_id for row in rows if row.state not in (TaskInstanceState.SUCCESS, TaskInstanceState.SKIPPED)]
+        unfinished = [
+            row.task_id for row in rows if row.state not in (TaskInstanceState.SUCCESS, TaskInstanceState.SKIPPED)
+        ]
         if unfinished:
             subset = self.dag.partial_subset(task_ids=unfinished, include_downstream=True, include_upstream=False)
-            subset.clear(run_id=run.run_id, dag_run_state=DagRunState.RUNNING, run_on_latest_version=True, session=self.session)
+            subset.clear(
+                run_id=run.run_id, dag_run_state=DagRunState.RUNNING, run_on_latest_version=True, session=self.session
+            )
         run.state = DagRunState.RUNNING
         self.session.commit()
         return run

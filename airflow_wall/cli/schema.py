@@ -16,7 +16,9 @@ _EXPRESSION = {"type": "string", "pattern": r"\$\{\{.*\}\}"}
 
 
 def schema(
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file instead of the terminal.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write to this file instead of the terminal.")
+    ] = None,
 ) -> None:
     """
     Print the JSON schema of pipeline files.
@@ -39,11 +41,16 @@ def json_schema() -> dict[str, Any]:
         for key, definition in inner.pop("$defs", {}).items():
             made["$defs"][f"{name}.{key}"] = definition
         made["$defs"][f"with.{name}"] = inner
-        steps.append({"if": {"required": ["uses"], "properties": {"uses": {"const": name}}}, "then": {"properties": {"with": {"$ref": f"#/$defs/with.{name}"}}}})
+        steps.append(
+            {
+                "if": {"required": ["uses"], "properties": {"uses": {"const": name}}},
+                "then": {"properties": {"with": {"$ref": f"#/$defs/with.{name}"}}},
+            }
+        )
     made["$defs"]["Task"]["allOf"] = steps
     made["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     made["title"] = "airflow-wall pipeline"
-    return _with_expressions(made)
+    return {key: _with_expressions(value) for key, value in made.items()}
 
 
 def _with_expressions(node: Any) -> Any:

@@ -14,7 +14,17 @@ Results = Mapping[str, Any]
 
 def show_summary(console: Console, plan: Plan, results: Results) -> None:
     """Print what the steps of a plan returned; nothing for steps that did not run."""
-    rows = [row for row in (_rows_in(plan, results), _scored(plan, results), *_models(plan, results), *_checks(plan, results), *_published(plan, results)) if row]
+    rows = [
+        row
+        for row in (
+            _rows_in(plan, results),
+            _scored(plan, results),
+            *_models(plan, results),
+            *_checks(plan, results),
+            *_published(plan, results),
+        )
+        if row
+    ]
     if not rows:
         return
     for name, text in rows:  # no table: paths must stay whole, to be copied
@@ -53,7 +63,10 @@ def _models(plan: Plan, results: Results) -> list[tuple[str, str]]:
 
 def _checks(plan: Plan, results: Results) -> list[tuple[str, str]]:
     return [
-        ("checks", f"{each['passed']} passed, {each['warned']} warned, {each['failed']} failed; report: {each['report']}")
+        (
+            "checks",
+            f"{each['passed']} passed, {each['warned']} warned, {each['failed']} failed; report: {each['report']}",
+        )
         for each in _of(plan, results, "check_integrity")
     ]
 

@@ -37,7 +37,9 @@ def validate(
         faulty += any(problem.startswith("error") for problem in problems)
         for problem in problems:
             out().print(problem, end="\n\n")
-    out().print(f"{len(seen)} pipelines in {len(files)} files: {f'{faulty} files with faults' if faulty else 'all good'}")
+    out().print(
+        f"{len(seen)} pipelines in {len(files)} files: {f'{faulty} files with faults' if faulty else 'all good'}"
+    )
     if faulty:
         raise typer.Exit(USER_FAULT)
 
@@ -55,7 +57,9 @@ def _problems(file: Path, settings: Settings, seen: dict[str, Path], *, strict: 
         try:
             made = plan(load_spec(document, settings), settings)
             if made.dag_id in seen:
-                raise FaultyText([_taken(file, made.dag_id, seen[made.dag_id], document.place(("dag_id",)))], document.text)
+                raise FaultyText(
+                    [_taken(file, made.dag_id, seen[made.dag_id], document.place(("dag_id",)))], document.text
+                )
             seen[made.dag_id] = file
             lines = document.text.splitlines()
             problems += [_warning(fault, lines, strict=strict) for fault in made.warnings]

@@ -26,5 +26,7 @@ def open_cluster(name: str, config: Mapping[str, Any], state: Path) -> Cluster:
     kind = config.get("type")
     if kind not in CLUSTERS:
         known = ", ".join(f"`{name}`" for name in CLUSTERS)
-        raise ClusterError(f"`cluster.type` must be one of {known}, got `{kind}`", hint="write e.g. `cluster: {type: local}`")
+        raise ClusterError(
+            f"`cluster.type` must be one of {known}, got `{kind}`", hint="write e.g. `cluster: {type: local}`"
+        )
     return CLUSTERS[kind](name, config, state)

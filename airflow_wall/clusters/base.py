@@ -13,7 +13,7 @@ Log = Callable[[str], None]
 
 class Cluster(Protocol):
     """
-    One cluster, known by a name that is computed from the run: whoever stops it needs no message from whoever started it.
+    One cluster, known by a name that is computed from the run: who stops it needs no message from who started it.
 
     Every call may be repeated.
     """
@@ -38,7 +38,7 @@ class Cluster(Protocol):
 
 
 def cluster_name(pipeline: str, run_id: str, task_id: str) -> str:
-    """The name of the cluster that a task of a run starts: letters, digits and `-`, at most 54 of them, as clouds ask."""
+    """The name of the cluster that a task of a run starts: letters, digits and `-`, at most 54, as clouds ask."""
     digest = hashlib.sha256("\n".join((pipeline, run_id, task_id)).encode()).hexdigest()[:12]
     readable = re.sub(r"[^a-z0-9]+", "-", pipeline.lower()).strip("-")[:36] or "run"
     return f"wall-{readable}-{digest}"

@@ -1,4 +1,4 @@
-"""The `local` cluster: each job is a process of its own on the worker's machine, with the threads and memory it may use."""
+"""The `local` cluster: each job is a process of its own on the worker's machine, with bounded threads and memory."""
 
 from __future__ import annotations
 
@@ -38,7 +38,12 @@ class LocalCluster:
 
     def ensure(self) -> dict[str, Any]:
         """Adopt the cluster of this name, or create it."""
-        described = {"type": "local", "name": self.name, "threads": self.config.get("threads", 2), "memory": self.config.get("memory", "2GB")}
+        described = {
+            "type": "local",
+            "name": self.name,
+            "threads": self.config.get("threads", 2),
+            "memory": self.config.get("memory", "2GB"),
+        }
         state.create(self.document, {**described, "started": datetime.now(UTC).isoformat()})
         return described
 
@@ -46,15 +51,18 @@ class LocalCluster:
         """Run a job in a process of its own, which dies with this one."""
         running = state.read(self.document)
         if running is None:
-            raise ClusterError(f"cluster `{self.name}` is not running", hint="clear the `start_cluster` task of this run, with the tasks after it")
-        process = subprocess.Popen(  # noqa: S603 - our own module, no shell
+            raise ClusterError(
+                f"cluster `{self.name}` is not running",
+                hint="clear the `start_cluster` task of this run, with the tasks after it",
+            )
+        process = subprocess.Popen(
             [sys.executable, "-m", "airflow_wall.jobs"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env=_environment(running),
-            preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509 - one system call, safe between fork and exec
+            preexec_fn=_die_with_parent(os.getpid()),
         )
         assert process.stdin is not None
         assert process.stdout is not None
@@ -63,7 +71,9 @@ class LocalCluster:
         reader.start()
         try:
             with process.stdin as pipe:
-                json.dump({"job": dict(job), "connections": {key: dict(value) for key, value in connections.items()}}, pipe)
+                json.dump(
+                    {"job": dict(job), "connections": {key: dict(value) for key, value in connections.items()}}, pipe
+                )
             answer = process.stdout.read()
             code = process.wait()
         except BaseException:
@@ -86,7 +96,13 @@ def _environment(running: Mapping[str, Any]) -> dict[str, str]:
     threads = str(running["threads"])
     limits = dict.fromkeys(_THREADS_OF_LIBRARIES, threads)
     paths = os.pathsep.join(path for path in sys.path if path)
-    return {**os.environ, **limits, "AIRFLOW_WALL_THREADS": threads, "AIRFLOW_WALL_MEMORY": str(running["memory"]), "PYTHONPATH": paths}
+    return {
+        **os.environ,
+        **limits,
+        "AIRFLOW_WALL_THREADS": threads,
+        "AIRFLOW_WALL_MEMORY": str(running["memory"]),
+        "PYTHONPATH": paths,
+    }
 
 
 def _die_with_parent(parent: int) -> Any:
@@ -117,7 +133,7 @@ def _result(answer: str, code: int, name: str) -> dict[str, Any]:
         reply = json.loads(answer.strip().splitlines()[-1])
     except (ValueError, IndexError):
         how = f"was killed by signal {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        hint = "its last lines are in the log above; SIGKILL often means that memory ran out: raise `cluster.memory` or the worker's limit"
+        hint = "its last lines are in the task's log; SIGKILL often means that memory ran out: raise the worker's limit"
         raise Interrupted(f"the job's process on cluster `{name}` {how}", hint=hint) from None
     if "error" in reply:
         error = reply["error"]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import DAG, BaseOperator, TaskGroup, XComArg, literal
-from airflow.sdk.module_loading import import_string
 
 from airflow_wall.compiler.plan import Plan, TaskPlan
 from airflow_wall.compiler.steps import OPERATORS
@@ -34,7 +34,9 @@ def build_dag(plan: Plan) -> DAG:
     try:
         dag = DAG(plan.dag_id, default_args=dict(plan.default_args), **arguments)
     except Exception as error:
-        raise FaultyText([Fault(plan.path, plan.tasks[0].place, f"`{plan.dag_id}` cannot be a DAG: {error}")], plan.text) from error
+        raise FaultyText(
+            [Fault(plan.path, plan.tasks[0].place, f"`{plan.dag_id}` cannot be a DAG: {error}")], plan.text
+        ) from error
     groups: dict[str, TaskGroup] = {}
     for group in plan.groups:
         groups[group.group_id] = TaskGroup(
@@ -74,7 +76,7 @@ def _page(plan: Plan) -> str:
 
 def _operator(plan: Plan, task: TaskPlan, dag: DAG, group: TaskGroup, built: Operators) -> BaseOperator:
     try:
-        kind = OPERATORS.get(task.uses) or _imported(task.uses, plan.code)
+        kind: type[BaseOperator] = OPERATORS.get(task.uses) or _imported(task.uses, plan.code)
         values, rendered = _values(task.arguments, built)
         _only_templated(kind, task.arguments)
         own: dict[str, Any] = {}
@@ -87,15 +89,21 @@ def _operator(plan: Plan, task: TaskPlan, dag: DAG, group: TaskGroup, built: Ope
         message = f"`{task.task_id}` ({task.uses}) cannot be built: {_reason(error)}"
         raise FaultyText([Fault(plan.path, task.place, message, _hint(task, error))], plan.text) from error
     # Values are literal unless marked: what the YAML gives without a marker is not rendered again.
-    operator.template_fields = tuple(name for name in operator.template_fields if name not in task.arguments or name in rendered)
+    operator.template_fields = tuple(
+        name for name in operator.template_fields if name not in task.arguments or name in rendered
+    )
     operator.template_ext = ()
     return operator
 
 
-def _imported(path: str, code: Path) -> Callable[..., BaseOperator]:
+def _imported(path: str, code: Path) -> type[BaseOperator]:
     if str(code) not in sys.path:  # Airflow puts its own dags folder there; a pipeline may lie deeper
         sys.path.append(str(code))
-    found = import_string(path)
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except AttributeError as error:
+        raise ImportError(f"module `{module}` has no `{name}`") from error
     if not (isinstance(found, type) and issubclass(found, BaseOperator)):
         raise TypeError(f"`{path}` is not an operator")
     return found
@@ -115,12 +123,14 @@ def _hint(task: TaskPlan, error: Exception) -> str | None:
     return None
 
 
-def _only_templated(kind: Callable[..., BaseOperator], arguments: Mapping[str, Any]) -> None:
+def _only_templated(kind: type[BaseOperator], arguments: Mapping[str, Any]) -> None:
     templated = set(getattr(kind, "template_fields", ()))
     wrong = [name for name, value in arguments.items() if name not in templated and _is_marked(value)]
     if wrong:
         listed = ", ".join(f"`{name}`" for name in wrong)
-        raise ValueError(f"{listed} cannot hold a marker; it fills in only {', '.join(f'`{name}`' for name in sorted(templated))}")
+        raise ValueError(
+            f"{listed} cannot hold a marker; it fills in only {', '.join(f'`{name}`' for name in sorted(templated))}"
+        )
 
 
 def _values(arguments: Mapping[str, Any], built: Operators) -> tuple[dict[str, Any], set[str]]:

@@ -101,8 +101,9 @@ class Plan:
 
 
 DAG_ARGUMENTS = (
-    "description", "dag_display_name", "schedule", "start_date", "end_date", "catchup", "tags", "doc_md", "owner_links", "params",
-    "max_active_runs", "max_active_tasks", "max_consecutive_failed_dag_runs", "fail_fast", "is_paused_upon_creation",
+    "description", "dag_display_name", "schedule", "start_date", "end_date", "catchup", "tags", "doc_md", "owner_links",
+    "params", "max_active_runs", "max_active_tasks", "max_consecutive_failed_dag_runs", "fail_fast",
+    "is_paused_upon_creation",
 )  # fmt: skip
 """Keys of the head that `DAG` takes under the same name."""
 
@@ -172,12 +173,9 @@ class _Planner:
         block = item.block
         assert isinstance(block, Task)
         uses = block.uses or EMPTY
-        if item.step is None:
-            arguments = dict(item.arguments)
-        else:
-            arguments = {**_given(item.step), **item.arguments}
+        arguments = {**(_given(item.step) if item.step else {}), **item.arguments}
         arguments = {name: self._linked(value, node, ("with", name), upstream) for name, value in arguments.items()}
-        closes = self._tasks_named(node, arguments, upstream)
+        closes = self._tasks_named(node, arguments)
         own = {**self._inherited(node), **block.given()}
         group = node.parent.path if node.parent and node.parent.path else None
         return TaskPlan(
@@ -195,7 +193,7 @@ class _Planner:
             at = at.parent
         return found
 
-    def _tasks_named(self, node: Node, arguments: dict[str, Any], upstream: dict[str, set[str]]) -> str | None:
+    def _tasks_named(self, node: Node, arguments: dict[str, Any]) -> str | None:
         """Resolve fields that name another task. Return what this task closes, if it closes anything."""
         item = _item(node)
         if item.step is None:
@@ -209,7 +207,12 @@ class _Planner:
                 continue
             uses = _item(found).block
             if not isinstance(uses, Task) or uses.uses != opener:
-                self._fault(node, ("with", name), f"names `{arguments[name]}`, which is not a `{opener}` task", f"name a task with `uses: {opener}`")
+                self._fault(
+                    node,
+                    ("with", name),
+                    f"names `{arguments[name]}`, which is not a `{opener}` task",
+                    f"name a task with `uses: {opener}`",
+                )
                 continue
             arguments[name] = found.path
         return arguments.get(kind.closes) if kind.closes else None
@@ -240,7 +243,9 @@ class _Planner:
         nodes = self._found(node, name, ("needs", index))
         for other in nodes:
             if other.path == node.path or node.path.startswith(f"{other.path}."):
-                self._fault(node, ("needs", index), f"names `{name}`, which is the item itself or a group it is in", "remove it")
+                self._fault(
+                    node, ("needs", index), f"names `{name}`, which is the item itself or a group it is in", "remove it"
+                )
                 continue
             yield from self._ends(other)
 
@@ -281,7 +286,9 @@ class _Planner:
         found = find(name, scope)
         if not found:
             known = [known for known in scope.names() if known != _item(node).id]
-            self._fault(node, loc, f"names `{name}`, but there is no such task", suggestion(name, known, what="tasks here"))
+            self._fault(
+                node, loc, f"names `{name}`, but there is no such task", suggestion(name, known, what="tasks here")
+            )
         return found
 
     def _one(self, node: Node, name: str, loc: tuple[str | int, ...]) -> Node | None:
@@ -290,7 +297,12 @@ class _Planner:
         found = self._found(node, name, loc)
         if len(found) > 1:
             first = found[0].path
-            self._fault(node, loc, f"names `{name}`, which is repeated by a matrix", f"name one of its repetitions, e.g. `{first}`")
+            self._fault(
+                node,
+                loc,
+                f"names `{name}`, which is repeated by a matrix",
+                f"name one of its repetitions, e.g. `{first}`",
+            )
             return None
         if found and found[0].is_group:
             self._fault(node, loc, f"names `{name}`, which is a group", "name a task in it")
@@ -301,12 +313,21 @@ class _Planner:
 
     def _order(self, tasks: Mapping[str, TaskPlan]) -> list[str]:
         try:
-            return list(graphlib.TopologicalSorter({task.task_id: task.upstream for task in tasks.values()}).static_order())
+            return list(
+                graphlib.TopologicalSorter({task.task_id: task.upstream for task in tasks.values()}).static_order()
+            )
         except graphlib.CycleError as error:
             cycle = list(reversed(error.args[1]))
             place = tasks[cycle[0]].place
             shown = " -> ".join(f"`{task_id}`" for task_id in cycle)
-            self.faults.append(Fault(self.spec.path, place, f"tasks wait for each other in a circle: {shown}", "remove one of these `needs`"))
+            self.faults.append(
+                Fault(
+                    self.spec.path,
+                    place,
+                    f"tasks wait for each other in a circle: {shown}",
+                    "remove one of these `needs`",
+                )
+            )
             return []
 
     def _pairs(self, tasks: Mapping[str, TaskPlan]) -> None:
@@ -321,14 +342,18 @@ class _Planner:
                 if opener not in tasks:
                     continue
                 if opener not in before[task.task_id]:
-                    self._order_fault(task, name, f"uses `{opener}`, which does not come before it", f"add `needs: {opener}`")
-                closer = closers.get(opener)
+                    self._order_fault(
+                        task, name, f"uses `{opener}`, which does not come before it", f"add `needs: {opener}`"
+                    )
+                closer = closers.get(str(opener))
                 if closer is not None and task.task_id not in before[closer.task_id]:
                     hint = f"add `{task.task_id}` to the `needs` of `{closer.task_id}`"
                     self._order_fault(task, name, f"uses `{opener}`, but `{closer.task_id}` does not wait for it", hint)
         for opener, closer in closers.items():
             if opener not in before[closer.task_id]:
-                self._order_fault(closer, "needs", f"closes `{opener}`, which does not come before it", f"add `needs: {opener}`")
+                self._order_fault(
+                    closer, "needs", f"closes `{opener}`, which does not come before it", f"add `needs: {opener}`"
+                )
 
     def _order_fault(self, task: TaskPlan, name: str, message: str, hint: str) -> None:
         self.faults.append(Fault(self.spec.path, task.place, f"`{task.task_id}.{name}` {message}", hint))
@@ -341,7 +366,9 @@ class _Planner:
     def _fault(self, node: Node, loc: tuple[str | int, ...], message: str, hint: str | None) -> None:
         item = _item(node)
         where = ".".join(str(part) for part in loc if isinstance(part, str))
-        self.faults.append(Fault(self.spec.path, self._place(item, loc), f"`tasks[{item.repeats or item.id}].{where}` {message}", hint))
+        self.faults.append(
+            Fault(self.spec.path, self._place(item, loc), f"`tasks[{item.repeats or item.id}].{where}` {message}", hint)
+        )
 
 
 def _given(step: Step) -> dict[str, Any]:

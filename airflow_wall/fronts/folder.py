@@ -49,7 +49,10 @@ def load_dags(folder: str | os.PathLike[str], settings: Settings | None = None) 
             for spec in load_specs(file, settings):
                 dag_id = spec.head.dag_id
                 if dag_id in places:
-                    raise SpecError(f"error: {file}: `dag_id` is `{dag_id}`, which {places[dag_id]} has too", hint="give one of them another id")
+                    raise SpecError(
+                        f"error: {file}: `dag_id` is `{dag_id}`, which {places[dag_id]} has too",
+                        hint="give one of them another id",
+                    )
                 places[dag_id] = file
                 if wanted is None or dag_id == wanted:
                     dags[dag_id] = build_dag(plan(spec, settings))

@@ -52,18 +52,24 @@ class Expander:
 
     def _item(self, value: Any, loc: Loc, scope: Scope) -> Iterator[Item]:
         if not isinstance(value, dict):
-            self.faults.add(loc, f"must be a task or a group, got `{shown(value)}`", "write `- id: NAME` and its keys below")
+            self.faults.add(
+                loc, f"must be a task or a group, got `{shown(value)}`", "write `- id: NAME` and its keys below"
+            )
             return
         name = value.get("id")
         for suffix, cell in self._cells(value, loc, scope):
             self.tasks += 1
             if self.tasks > MAX_TASKS:
                 if self.tasks == MAX_TASKS + 1:
-                    self.faults.add(loc, f"brings the pipeline above {MAX_TASKS:,} tasks", "split it into several pipelines")
+                    self.faults.add(
+                        loc, f"brings the pipeline above {MAX_TASKS:,} tasks", "split it into several pipelines"
+                    )
                 return
             inner = scope.within(cell, (*loc, "matrix")) if cell else scope
             repeated = {**value, "id": f"{name}_{suffix}"} if suffix and isinstance(name, str) else value
-            item = self._group(repeated, loc, inner, name) if "tasks" in value else self._task(repeated, loc, inner, name)
+            item = (
+                self._group(repeated, loc, inner, name) if "tasks" in value else self._task(repeated, loc, inner, name)
+            )
             if item is not None:
                 yield item
 
@@ -77,26 +83,44 @@ class Expander:
         if matrix is UNRESOLVED:
             return []
         if not isinstance(matrix, dict) or not matrix:
-            self.faults.add(loc, f"must give names and their values, got `{shown(matrix)}`", "write e.g. `matrix: {domain: [a, b]}`")
+            self.faults.add(
+                loc, f"must give names and their values, got `{shown(matrix)}`", "write e.g. `matrix: {domain: [a, b]}`"
+            )
             return []
         for name, values in matrix.items():
             if values is UNRESOLVED:
                 return []
-            if not isinstance(values, list) or not values or not all(isinstance(each, str | int | float) for each in values):
-                self.faults.add((*loc, name), f"must be a list of texts or numbers, got `{shown(values)}`", f"write e.g. `{name}: [a, b]`")
+            if (
+                not isinstance(values, list)
+                or not values
+                or not all(isinstance(each, str | int | float) for each in values)
+            ):
+                self.faults.add(
+                    (*loc, name),
+                    f"must be a list of texts or numbers, got `{shown(values)}`",
+                    f"write e.g. `{name}: [a, b]`",
+                )
                 return []
         cells = [dict(zip(matrix, values, strict=True)) for values in itertools.product(*matrix.values())]
         made = [("_".join(_in_id(each) for each in cell.values()), cell) for cell in cells]
-        twice = next((suffix for index, (suffix, _) in enumerate(made) if suffix in (other for other, _ in made[:index])), None)
+        twice = next(
+            (suffix for index, (suffix, _) in enumerate(made) if suffix in (other for other, _ in made[:index])), None
+        )
         if twice is not None:
-            self.faults.add(loc, f"makes two repetitions whose ids end in `{twice}`", "use values that differ in letters or digits")
+            self.faults.add(
+                loc, f"makes two repetitions whose ids end in `{twice}`", "use values that differ in letters or digits"
+            )
             return []
         return made
 
     # --- blocks
 
     def _group(self, value: dict[str, Any], loc: Loc, scope: Scope, name: Any) -> Item | None:
-        written = {key: self.resolver.plain(each, (*loc, key), scope) for key, each in value.items() if key not in ("tasks", "matrix")}
+        written = {
+            key: self.resolver.plain(each, (*loc, key), scope)
+            for key, each in value.items()
+            if key not in ("tasks", "matrix")
+        }
         items = self.items(value["tasks"], (*loc, "tasks"), scope)
         block = self.faults.check(Group, {**written, "tasks": [_PLACEHOLDER]}, loc)
         if block is None:
@@ -104,7 +128,11 @@ class Expander:
         return Item(block.id, name if "matrix" in value else None, block, None, {}, loc, items)
 
     def _task(self, value: dict[str, Any], loc: Loc, scope: Scope, name: Any) -> Item | None:
-        written = {key: self.resolver.plain(each, (*loc, key), scope) for key, each in value.items() if key not in ("with", "matrix")}
+        written = {
+            key: self.resolver.plain(each, (*loc, key), scope)
+            for key, each in value.items()
+            if key not in ("with", "matrix")
+        }
         given = self.resolver.arguments(value.get("with", {}), (*loc, "with"), scope)
         block = self.faults.check(Task, {**written, "with": given}, loc)
         uses = written.get("uses")
@@ -137,7 +165,9 @@ class Expander:
         completed = {**self._closed(model, uses, given, loc), **given, **files}
         return self.faults.check(model, completed, (*loc, "with")), extra
 
-    def _files(self, model: type[Step], given: dict[str, Any], loc: Loc, written: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _files(
+        self, model: type[Step], given: dict[str, Any], loc: Loc, written: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Values that name a file beside the pipeline become its text; which file it was goes with them."""
         texts: dict[str, Any] = {}
         names: dict[str, Any] = {}
@@ -164,7 +194,11 @@ class Expander:
             hint = f"write `with: {{{model.closes}: {found[0]}}}`"
             self.faults.add(loc, f"does not say which `{opener}` it closes; there are {listed}", hint)
         else:
-            self.faults.add(loc, f"has nothing to close: no task uses `{opener}`", f"add a task that uses `{opener}`, or remove `{uses}`")
+            self.faults.add(
+                loc,
+                f"has nothing to close: no task uses `{opener}`",
+                f"add a task that uses `{opener}`, or remove `{uses}`",
+            )
         return {model.closes: "?"}
 
 

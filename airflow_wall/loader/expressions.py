@@ -43,7 +43,7 @@ class _Unresolved(Exception):
 
 
 class Resolver:
-    """Replaces expressions and markers in values of one document. Faults go to `faults`; the value is then UNRESOLVED."""
+    """Replaces expressions and markers in values of one document; what is at fault becomes UNRESOLVED."""
 
     def __init__(self, faults: Faults, folder: Folder) -> None:
         self.faults = faults
@@ -93,7 +93,7 @@ class Resolver:
 
     def _whole(self, expression: str, loc: Loc, scope: Scope) -> Any:
         value, origin = self._lookup(expression, loc, scope)
-        if isinstance(value, dict | list):  # what is wrong inside it is wrong where it was written
+        if origin[0] != "env":  # what is wrong with it is wrong where it was written
             self.faults.moved[loc] = origin
         return value
 
@@ -110,11 +110,17 @@ class Resolver:
 
     def _lookup(self, expression: str, loc: Loc, scope: Scope) -> tuple[Any, Loc]:
         if not _NAME.fullmatch(expression):
-            self._refuse(loc, expression, "is not a name", "write `${{ vars.NAME }}`, `${{ matrix.NAME }}` or `${{ env.NAME }}`")
+            self._refuse(
+                loc, expression, "is not a name", "write `${{ vars.NAME }}`, `${{ matrix.NAME }}` or `${{ env.NAME }}`"
+            )
         first, *rest = expression.split(".")
         if first not in scope.names or not rest:
             known = [f"{name}.…" for name in scope.names]
-            hint = "`matrix` is known only inside an item that has one" if first == "matrix" else f"it may begin with {', '.join(f'`{k}`' for k in known)}"
+            hint = (
+                "`matrix` is known only inside an item that has one"
+                if first == "matrix"
+                else f"it may begin with {', '.join(f'`{k}`' for k in known)}"
+            )
             self._refuse(loc, expression, "is not known", hint)
         value: Any = scope.names[first]
         for depth, part in enumerate(rest):
@@ -144,10 +150,20 @@ class Resolver:
         key = keys[0]
         kind = MARKERS.get(key)
         if kind is None:
-            self.faults.add((*loc, key), "is not a known marker", f"{suggestion(key, MARKERS, what='markers')} A key that really begins with `$` goes into {{$const: ...}}", of_key=True)
+            self.faults.add(
+                (*loc, key),
+                "is not a known marker",
+                f"{suggestion(key, MARKERS, what='markers')} A key that does begin with `$` goes into {{$const: ...}}",
+                of_key=True,
+            )
             return UNRESOLVED
         if len(value) > 1:
-            self.faults.add((*loc, key), "must be the only key of its mapping", "put the marker into a value of its own", of_key=True)
+            self.faults.add(
+                (*loc, key),
+                "must be the only key of its mapping",
+                "put the marker into a value of its own",
+                of_key=True,
+            )
             return UNRESOLVED
         inner = value[key]
         if kind is Const:
@@ -178,5 +194,7 @@ class Resolver:
             return XComRef(inner)
         if isinstance(inner, dict) and isinstance(inner.get("task"), str) and set(inner) <= {"task", "key"}:
             return XComRef(inner["task"], inner.get("key"))
-        self.faults.add(loc, f"must name a task, got `{shown(inner)}`", "write {$x: task_id} or {$x: {task: task_id, key: name}}")
+        self.faults.add(
+            loc, f"must name a task, got `{shown(inner)}`", "write {$x: task_id} or {$x: {task: task_id, key: name}}"
+        )
         return UNRESOLVED

@@ -103,7 +103,9 @@ class Faults:
                     self._detail(model, values, loc, detail, tuple(also))
             return None
 
-    def _detail(self, model: type[SpecModel], values: Any, loc: Loc, detail: ErrorDetails, also: tuple[str, ...]) -> None:
+    def _detail(
+        self, model: type[SpecModel], values: Any, loc: Loc, detail: ErrorDetails, also: tuple[str, ...]
+    ) -> None:
         kind, given = detail["type"], detail["input"]
         inner = detail["loc"]
         where = (*loc, *inner)
@@ -113,9 +115,13 @@ class Faults:
             self.add(where, "is not a known key", suggestion(name, known, what="keys"), of_key=True)
         elif kind == "missing":
             description = _description(model, inner)
-            misspelt = nearest(name, [key for key in _given_keys(values, inner[:-1]) if key not in _keys(model, inner[:-1])])
+            misspelt = nearest(
+                name, [key for key in _given_keys(values, inner[:-1]) if key not in _keys(model, inner[:-1])]
+            )
             if misspelt is None:  # else the misspelt key is a fault of its own
-                self.add(where, "is missing", f"add `{name}`: {description}" if description else f"add `{name}`", of_key=True)
+                self.add(
+                    where, "is missing", f"add `{name}`: {description}" if description else f"add `{name}`", of_key=True
+                )
         else:
             context: Mapping[str, Any] = detail.get("ctx") or {}
             hint = context.get("hint") or _HINTS.get(kind)
@@ -157,7 +163,8 @@ def _one_each(details: Iterable[ErrorDetails]) -> list[ErrorDetails]:
 def _is_branch(part: str | int) -> bool:
     # pydantic names the branch of a union in the path: `str`, `constrained-str`, `is-instance[Template]`, ...
     return isinstance(part, str) and (
-        part in ("str", "int", "float", "constrained-str", "[key]") or part.startswith(("is-instance[", "json-or-python[", "list[", "function-", "lax-or-strict"))
+        part in ("str", "int", "float", "constrained-str", "[key]")
+        or part.startswith(("is-instance[", "json-or-python[", "list[", "function-", "lax-or-strict"))
     )
 
 
@@ -202,7 +209,11 @@ def _from_message(kind: str, message: str, context: Mapping[str, Any]) -> str:
     if kind == "literal_error":
         return f"must be one of {str(context['expected']).replace(chr(39), '`')}"
     if kind == "string_pattern_mismatch":
-        return "must be letters, digits, `_` and `-`" if context["pattern"] == NAME_PATTERN else f"must match `{context['pattern']}`"
+        return (
+            "must be letters, digits, `_` and `-`"
+            if context["pattern"] == NAME_PATTERN
+            else f"must match `{context['pattern']}`"
+        )
     if kind in _BOUNDS:
         name, words = _BOUNDS[kind]
         return f"must be {words} {context[name]}"

@@ -22,11 +22,13 @@ class Folder:
         self.path = path
 
     def read(self, name: str, loc: Loc, faults: Faults) -> str:
-        """The text of the file `name` in the folder; what is wrong with it is noted at `loc`, and the text is then empty."""
+        """The text of the file `name` in the folder; empty, with the fault noted at `loc`, if it cannot be read."""
         path = self.path / name
         root = self.path.resolve()
         if Path(name).is_absolute() or not path.resolve().is_relative_to(root):
-            faults.add(loc, f"names `{name}`, which is outside the folder of the pipeline", f"put the file below `{self.path}`")
+            faults.add(
+                loc, f"names `{name}`, which is outside the folder of the pipeline", f"put the file below `{self.path}`"
+            )
             return ""
         try:
             return _text_of(path)
@@ -39,7 +41,7 @@ class Folder:
         return ""
 
     def _missing(self, path: Path) -> str:
-        near = nearest(path.name, os.listdir(path.parent)) if path.parent.is_dir() else None
+        near = nearest(path.name, [other.name for other in path.parent.iterdir()]) if path.parent.is_dir() else None
         if near is not None:
             return f"did you mean `{(path.parent / near).relative_to(self.path)}`?"
         return f"it is looked for below the pipeline's own folder: create `{path}`"

@@ -57,7 +57,9 @@ def load_specs(path: Path, settings: Settings) -> list[Spec]:
 
 def is_pipeline(document: Document) -> bool:
     """Whether a document is meant as a pipeline."""
-    return isinstance(document.value, dict) and ("dag_id" in document.value or "airflow" in str(document.value.get("$schema", "")))
+    return isinstance(document.value, dict) and (
+        "dag_id" in document.value or "airflow" in str(document.value.get("$schema", ""))
+    )
 
 
 def load_spec(document: Document, settings: Settings) -> Spec:
@@ -89,7 +91,11 @@ def _check_schedule(schedule: str, faults: Faults) -> None:
     if schedule in PRESETS:
         return
     if schedule.startswith("@"):
-        faults.add(("schedule",), f"must be a preset or a cron expression, got `{schedule}`", suggestion(schedule, PRESETS, what="presets"))
+        faults.add(
+            ("schedule",),
+            f"must be a preset or a cron expression, got `{schedule}`",
+            suggestion(schedule, PRESETS, what="presets"),
+        )
         return
     from croniter import croniter  # Airflow's own reader of cron, which most files do not need
 
@@ -116,19 +122,28 @@ def _overlaid(value: dict[str, Any], settings: Settings, faults: Faults) -> dict
     if environments is None:
         return value
     if not isinstance(environments, dict) or not all(isinstance(overlay, dict) for overlay in environments.values()):
-        faults.add(("environments",), "must give the keys of each environment", "write `environments: {production: {...}}`")
+        faults.add(
+            ("environments",), "must give the keys of each environment", "write `environments: {production: {...}}`"
+        )
         return value
     for name, overlay in environments.items():
         for key in overlay:
-            if key in NEVER_OVERLAID or key not in (info.alias or field for field, info in Pipeline.model_fields.items()):
+            if key in NEVER_OVERLAID or key not in (
+                info.alias or field for field, info in Pipeline.model_fields.items()
+            ):
                 known = [field for field in Pipeline.model_fields if field not in NEVER_OVERLAID]
-                hint = "set it for all environments, at the top" if key in NEVER_OVERLAID else suggestion(key, known, what="keys")
+                hint = (
+                    "set it for all environments, at the top"
+                    if key in NEVER_OVERLAID
+                    else suggestion(key, known, what="keys")
+                )
                 faults.add(("environments", name, key), "cannot be set by an environment", hint, of_key=True)
     chosen = settings.environment
     if chosen is None:
         return value
     if chosen not in environments:
-        hint = f"add it, or mend the setting `[wall] environment`; the file has {', '.join(f'`{name}`' for name in environments)}"
+        listed = ", ".join(f"`{name}`" for name in environments)
+        hint = f"add it, or mend the setting `[wall] environment`; the file has {listed}"
         faults.add(("environments",), f"does not list `{chosen}`, the environment in force", hint, of_key=True)
         return value
     return _merged(value, environments[chosen], ("environments", chosen), faults)

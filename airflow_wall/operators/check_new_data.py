@@ -57,5 +57,5 @@ class CheckNewDataOperator(StepOperator):
             began = context["ti"].get_first_reschedule_date(context) or now
             if now + self.poll_interval <= began + self.wait:
                 self.log.info("%s; looking again in %s", message, self.poll_interval)
-                raise AirflowRescheduleException(now + self.poll_interval)
+                raise AirflowRescheduleException(reschedule_date=now + self.poll_interval)
         raise AirflowSkipException(message)

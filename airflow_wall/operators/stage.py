@@ -24,7 +24,8 @@ class StageOperator(StepOperator):
 
     :param release: Id of the `StartSenderOperator` task whose release they are part of. (templated)
     :param table: The table whose rows are staged. (templated)
-    :param to: `sql://CONNECTION/TABLE`, `search://CONNECTION/INDEX`, `files://NAME` or `webhook://CONNECTION`. (templated)
+    :param to: `sql://CONNECTION/TABLE`, `search://CONNECTION/INDEX`, `files://NAME` or `webhook://CONNECTION`.
+        (templated)
     :param where: Which of its rows, as a SQL condition; by default all. (templated)
     :param key: Columns that tell rows apart. (templated)
     """

@@ -24,8 +24,8 @@ class StopClusterOperator(StepOperator):
     """
     Stop the cluster that a task of this run started, whatever happened in between.
 
-    It waits until no task that works on the cluster is under way: a teardown is started as soon as the tasks right before
-    it are over, and those may have failed because of one branch while another still computes.
+    It waits until no task that works on the cluster is under way: a teardown is started as soon as the tasks right
+    before it are over, and those may have failed because of one branch while another still computes.
 
     :param cluster: Id of the `StartClusterOperator` task. (templated)
     :param poll_interval: Seconds between two looks at the tasks under way.
@@ -56,7 +56,11 @@ class StopClusterOperator(StepOperator):
         return {"name": name, "stopped": stopped}
 
     def _wait_for_users(self, context: Context) -> dict[str, str | None]:
-        users = [task.task_id for task in self.get_dag().tasks if isinstance(task, ComputeOperator) and task.cluster == self.cluster]
+        users = [
+            task.task_id
+            for task in context["dag"].tasks
+            if isinstance(task, ComputeOperator) and task.cluster == self.cluster
+        ]
         ti = context["ti"]
         while users:
             found = ti.get_task_states(dag_id=ti.dag_id, task_ids=users, run_ids=[ti.run_id])

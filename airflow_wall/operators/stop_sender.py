@@ -31,7 +31,11 @@ class StopSenderOperator(StepOperator):
         """Return the release's id, its rows and its targets."""
         starter = self.partner(self.release)
         assert isinstance(starter, StartSenderOperator)
-        parts = [task.task_id for task in self.get_dag().tasks if isinstance(task, StageOperator) and task.release == self.release]
+        parts = [
+            task.task_id
+            for task in context["dag"].tasks
+            if isinstance(task, StageOperator) and task.release == self.release
+        ]
         return self.do(
             context,
             "stop_sender",

@@ -23,7 +23,9 @@ class SpecModel(BaseModel):
 def _duration(value: Any) -> timedelta:
     found = parse_duration(value) if isinstance(value, str) else value
     if not isinstance(found, timedelta):
-        raise PydanticCustomError("duration", "must be a duration", {"hint": "write e.g. `30s`, `5m`, `2h`, `1d` or ISO 8601 `PT5M`"})
+        raise PydanticCustomError(
+            "duration", "must be a duration", {"hint": "write e.g. `30s`, `5m`, `2h`, `1d` or ISO 8601 `PT5M`"}
+        )
     return found
 
 
@@ -33,14 +35,18 @@ def _moment(value: Any) -> datetime:
     try:
         return datetime.fromisoformat(value)
     except (TypeError, ValueError):
-        raise PydanticCustomError("moment", "must be a date or a time", {"hint": "write e.g. `2013-01-01` or `2013-01-01T03:00`"}) from None
+        raise PydanticCustomError(
+            "moment", "must be a date or a time", {"hint": "write e.g. `2013-01-01` or `2013-01-01T03:00`"}
+        ) from None
 
 
 def _zone(value: Any) -> str:
     try:
         ZoneInfo(value)
     except (TypeError, ValueError, OSError, ZoneInfoNotFoundError):
-        raise PydanticCustomError("zone", "must be a time zone", {"hint": "write a name of the IANA list, e.g. `America/New_York` or `UTC`"}) from None
+        raise PydanticCustomError(
+            "zone", "must be a time zone", {"hint": "write a name of the IANA list, e.g. `America/New_York` or `UTC`"}
+        ) from None
     return str(value)
 
 
@@ -58,7 +64,9 @@ Duration = Annotated[
 Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "examples": ["2013-01-01"]})]
 """A date, or a date and time."""
 
-Zone = Annotated[str, BeforeValidator(_zone), WithJsonSchema({"type": "string", "examples": ["America/New_York", "UTC"]})]
+Zone = Annotated[
+    str, BeforeValidator(_zone), WithJsonSchema({"type": "string", "examples": ["America/New_York", "UTC"]})
+]
 """A time zone of the IANA list."""
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]

@@ -25,18 +25,28 @@ class OperatorArguments(SpecModel):
     execution_timeout: Duration | None = Field(None, description="How long one try may take.")
     start_date: Moment | None = Field(None, description="The first date the task runs for.")
     end_date: Moment | None = Field(None, description="The last date the task runs for.")
-    depends_on_past: bool | None = Field(None, description="Whether the task waits for its own success in the last run.")
-    wait_for_downstream: bool | None = Field(None, description="Whether it also waits for the tasks after it in the last run.")
+    depends_on_past: bool | None = Field(
+        None, description="Whether the task waits for its own success in the last run."
+    )
+    wait_for_downstream: bool | None = Field(
+        None, description="Whether it also waits for the tasks after it in the last run."
+    )
     trigger_rule: TriggerRule | None = Field(None, description="Which states of the tasks before it let it run.")
     pool: str | None = Field(None, description="The pool whose slots bound how many run at once.")
     pool_slots: Positive | None = Field(None, description="How many slots of the pool it takes.")
     priority_weight: int | None = Field(None, description="Who goes first when slots are few.")
-    weight_rule: Literal["downstream", "upstream", "absolute"] | None = Field(None, description="How priorities add up.")
+    weight_rule: Literal["downstream", "upstream", "absolute"] | None = Field(
+        None, description="How priorities add up."
+    )
     queue: str | None = Field(None, description="The workers' queue it runs on.")
     executor: str | None = Field(None, description="The executor that runs it, if several are configured.")
     executor_config: dict[str, Any] | None = Field(None, description="What only that executor understands.")
-    max_active_tis_per_dag: Positive | None = Field(None, description="How many of this task run at once over all runs.")
-    max_active_tis_per_dagrun: Positive | None = Field(None, description="How many of this task run at once in one run.")
+    max_active_tis_per_dag: Positive | None = Field(
+        None, description="How many of this task run at once over all runs."
+    )
+    max_active_tis_per_dagrun: Positive | None = Field(
+        None, description="How many of this task run at once in one run."
+    )
     do_xcom_push: bool | None = Field(None, description="Whether what it returns is kept for other tasks.")
     run_as_user: str | None = Field(None, description="The Unix user it runs as.")
     doc_md: str | None = Field(None, description="Documentation, as Markdown.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Union
+from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
@@ -26,7 +26,8 @@ class Task(OperatorArguments):
 
     id: Name = Field(description="Name of the task, unique in its group.")
     uses: str | None = Field(
-        None, description="One of our steps by its bare name, or any operator by its dotted path; nothing is an empty task."
+        None,
+        description="One of our steps by its bare name, or any operator by its dotted path; nothing is an empty task.",
     )
     with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="Arguments of the step or operator.")
     needs: Names = Field(default_factory=list, description="Tasks and groups that come before it.")
@@ -37,13 +38,15 @@ class Group(SpecModel):
     """A task group: an item that has `tasks`."""
 
     id: Name = Field(description="Name of the group, unique in its group.")
-    tasks: list[Annotated[Union["Task", "Group"], Field(union_mode="left_to_right")]] = Field(
+    tasks: list[Annotated[Task | Group, Field(union_mode="left_to_right")]] = Field(
         min_length=1, description="The tasks and groups in it."
     )
     needs: Names = Field(default_factory=list, description="Tasks and groups that come before all of it.")
     matrix: Matrix | None = Field(None, description="Repeat the group for each value when the file is read.")
     tooltip: str | None = Field(None, description="What the UI says of the group.")
-    default_args: OperatorArguments | None = Field(None, description="Arguments of all its tasks that do not say otherwise.")
+    default_args: OperatorArguments | None = Field(
+        None, description="Arguments of all its tasks that do not say otherwise."
+    )
 
 
 class Head(SpecModel):
@@ -52,7 +55,9 @@ class Head(SpecModel):
     dag_id: Name = Field(description="Name of the pipeline, unique in the deployment.")
     description: str | None = Field(None, description="One line, shown in the UI.")
     dag_display_name: str | None = Field(None, description="How the UI names it.")
-    schedule: str | None = Field(None, description="When it runs: a cron expression or a preset such as `@daily`; nothing is only by hand.")
+    schedule: str | None = Field(
+        None, description="When it runs: a cron expression or a preset such as `@daily`; nothing is only by hand."
+    )
     timezone: Zone = Field("UTC", description="The zone of the schedule and of dates without one.")
     start_date: Moment | None = Field(None, description="The first date it runs for.")
     end_date: Moment | None = Field(None, description="The last date it runs for.")
@@ -65,11 +70,17 @@ class Head(SpecModel):
         None, description="How many runs go at once; 1 by default where a model is retrained or a release is made."
     )
     max_active_tasks: Positive | None = Field(None, description="How many tasks go at once in one run.")
-    max_consecutive_failed_dag_runs: NonNegative | None = Field(None, description="After how many failed runs it is paused.")
+    max_consecutive_failed_dag_runs: NonNegative | None = Field(
+        None, description="After how many failed runs it is paused."
+    )
     fail_fast: bool | None = Field(None, description="Whether the first failed task ends the run.")
     is_paused_upon_creation: bool | None = Field(None, description="Whether it is paused when it first appears.")
-    default_args: OperatorArguments | None = Field(None, description="Arguments of all tasks that do not say otherwise.")
-    storage: str | None = Field(None, description="Where tables, models and releases are kept; relative paths are under it.")
+    default_args: OperatorArguments | None = Field(
+        None, description="Arguments of all tasks that do not say otherwise."
+    )
+    storage: str | None = Field(
+        None, description="Where tables, models and releases are kept; relative paths are under it."
+    )
 
 
 class Pipeline(Head):

@@ -83,7 +83,9 @@ def read_text(content: bytes, path: Path) -> list[Document]:
         return list(_Builder(path, text).documents())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        if mark is not None and mark.line >= len(text.splitlines()):  # the end of the text tells nothing; what was open does
+        if mark is not None and mark.line >= len(
+            text.splitlines()
+        ):  # the end of the text tells nothing; what was open does
             mark = error.context_mark or mark
         place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
         what = f"{error.problem or 'cannot be read'}{f' {error.context}' if error.context else ''}"
@@ -177,7 +179,9 @@ class _Builder:
         if len(text) > MAX_SCALAR:
             self._fatal(event, f"value has {len(text):,} characters; at most {MAX_SCALAR:,} are read", None)
         if event.tag is not None:
-            self._fatal(event, f"tag `{event.tag}` is refused: tags are not part of the language", "quote the value instead")
+            self._fatal(
+                event, f"tag `{event.tag}` is refused: tags are not part of the language", "quote the value instead"
+            )
         place = _place(event)
         top = self.stack[-1] if self.stack else None
         if top is not None and top.is_mapping and top.key is None:
@@ -225,7 +229,9 @@ class _Builder:
         if self.aliases > MAX_ALIASES:
             self._fatal(event, f"more than {MAX_ALIASES} aliases", "share values by `vars` instead")
         if event.anchor not in self.anchors:
-            self._fatal(event, f"alias `*{event.anchor}` names no finished anchor before it", "share values by `vars` instead")
+            self._fatal(
+                event, f"alias `*{event.anchor}` names no finished anchor before it", "share values by `vars` instead"
+            )
         value, size = self.anchors[event.anchor]
         self._add(value, _place(event), event, size=size)
 

@@ -46,7 +46,9 @@ def _number(text: str) -> Scalar:
         )
     if _INT.fullmatch(text):
         if len(text) > MAX_DIGITS:
-            raise AmbiguousScalar(f"number has {len(text)} digits; at most {MAX_DIGITS} are read", "quote it to mean the text")
+            raise AmbiguousScalar(
+                f"number has {len(text)} digits; at most {MAX_DIGITS} are read", "quote it to mean the text"
+            )
         return int(text)
     if _HEX_OR_OCTAL.fullmatch(text):
         return int(text, 0)
@@ -55,6 +57,8 @@ def _number(text: str) -> Scalar:
     if _FLOAT.fullmatch(text):
         value = float(text)
         if value in (float("inf"), float("-inf")):
-            raise AmbiguousScalar(f"number `{text}` is too large", "write a smaller number, or quote it to mean the text")
+            raise AmbiguousScalar(
+                f"number `{text}` is too large", "write a smaller number, or quote it to mean the text"
+            )
         return value
     return text

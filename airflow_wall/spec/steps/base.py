@@ -9,10 +9,14 @@ from pydantic import Field, InstanceOf, StringConstraints, WithJsonSchema
 from airflow_wall.spec.base import SpecModel
 from airflow_wall.spec.markers import FileRef, Template, XComRef
 
-_TEXT_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "object", "patternProperties": {r"^\$": {}}, "additionalProperties": False}]}
+_TEXT_SCHEMA = {
+    "anyOf": [{"type": "string"}, {"type": "object", "patternProperties": {r"^\$": {}}, "additionalProperties": False}]
+}
 
 Filled = Annotated[str, StringConstraints(min_length=1)]
-Text = Annotated[Filled | InstanceOf[Template] | InstanceOf[XComRef] | InstanceOf[FileRef], WithJsonSchema(_TEXT_SCHEMA)]
+Text = Annotated[
+    Filled | InstanceOf[Template] | InstanceOf[XComRef] | InstanceOf[FileRef], WithJsonSchema(_TEXT_SCHEMA)
+]
 """A text, or a marker that gives one."""
 
 TaskId = Annotated[Filled, Field(json_schema_extra={"x-refers-to": "task"})]
@@ -46,4 +50,6 @@ class OnCluster(Step):
 
     task_fields: ClassVar[dict[str, str]] = {"cluster": "start_cluster"}
 
-    cluster: TaskId | None = Field(None, description="The `start_cluster` task on whose cluster it runs; without it, in the worker.")
+    cluster: TaskId | None = Field(
+        None, description="The `start_cluster` task on whose cluster it runs; without it, in the worker."
+    )

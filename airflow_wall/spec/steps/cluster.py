@@ -22,7 +22,9 @@ class LocalCluster(SpecModel):
     type: Literal["local"] = Field(description="The kind of cluster.")
     threads: Positive = Field(2, description="How many threads one job may use.")
     memory: str = Field("2GB", pattern=r"^\d+(MB|GB)$", description="How much memory the engine of one job may use.")
-    idle_ttl: Duration | None = Field(None, description="After how long without a job it counts as left behind; default 1h.")
+    idle_ttl: Duration | None = Field(
+        None, description="After how long without a job it counts as left behind; default 1h."
+    )
 
 
 class StartCluster(Step):

@@ -16,7 +16,9 @@ class CheckNewData(Step):
 
     source: Text = Field(description="Where data land: a folder or file under `storage`, or `sql://CONNECTION/TABLE`.")
     cursor: Text | None = Field(None, description="For SQL: the column that grows with every change.")
-    wait: Duration | None = Field(None, description="How long to wait for data before the run is skipped; without it, not at all.")
+    wait: Duration | None = Field(
+        None, description="How long to wait for data before the run is skipped; without it, not at all."
+    )
 
 
 class Ingest(OnCluster):
@@ -24,7 +26,9 @@ class Ingest(OnCluster):
 
     source: Text = Field(description="A folder or file under `storage`, or `sql://CONNECTION/TABLE`.")
     target: Text = Field(description="The table they go to, e.g. `bronze/orders`.")
-    format: Literal["csv", "parquet", "jsonl"] | None = Field(None, description="How files are written; by default their ending says it.")
+    format: Literal["csv", "parquet", "jsonl"] | None = Field(
+        None, description="How files are written; by default their ending says it."
+    )
     cursor: Text | None = Field(None, description="For SQL: the column that grows with every change.")
     options: Parameters | None = Field(None, description="Options of the reader, e.g. `{delim: ';'}` for CSV.")
 
@@ -35,19 +39,26 @@ class Transform(OnCluster):
     reads_file: ClassVar[dict[str, str]] = {"sql": ".sql"}
 
     target: Text = Field(description="The table that is made.")
-    inputs: dict[str, Text] = Field(min_length=1, description="Name in the SQL or function to table, e.g. `{raw: bronze/orders}`.")
+    inputs: dict[str, Text] = Field(
+        min_length=1, description="Name in the SQL or function to table, e.g. `{raw: bronze/orders}`."
+    )
     sql: Text | None = Field(None, description="A SELECT, or the path of a `.sql` file beside the pipeline.")
-    entrypoint: Text | None = Field(None, description="A Python function `module:function`, called with one table per input.")
+    entrypoint: Text | None = Field(
+        None, description="A Python function `module:function`, called with one table per input."
+    )
     parameters: Parameters | None = Field(None, description="Further arguments of the function.")
     mode: Literal["slice", "full"] = Field(
-        "slice", description="`slice`: make the rows of this run from the rows of this run. `full`: make the whole table anew."
+        "slice",
+        description="`slice`: make the rows of this run from the rows of this run. `full`: make the whole table anew.",
     )
 
     @model_validator(mode="after")
     def _one_source_of_logic(self) -> Transform:
         if (self.sql is None) == (self.entrypoint is None):
             raise PydanticCustomError(
-                "one_of", "must have either `sql` or `entrypoint`", {"hint": "write the one that makes the table, and only that"}
+                "one_of",
+                "must have either `sql` or `entrypoint`",
+                {"hint": "write the one that makes the table, and only that"},
             )
         return self
 

@@ -23,7 +23,9 @@ class Promote(SpecModel):
 class Holdout(SpecModel):
     """Which rows are kept from training to judge models by."""
 
-    by: str | None = Field(None, description="The column whose highest values are held out; by default the first time column.")
+    by: str | None = Field(
+        None, description="The column whose highest values are held out; by default the first time column."
+    )
     fraction: float = Field(0.2, gt=0, lt=1, description="Which share of the rows.")
 
 
@@ -33,9 +35,13 @@ class Retrain(OnCluster):
     one_run_at_a_time: ClassVar[bool] = True
 
     entrypoint: Text = Field(description="The training function, `module:function`.")
-    inputs: dict[str, Text] = Field(min_length=1, description="Argument of the function to table, e.g. `{features: silver/*}`.")
+    inputs: dict[str, Text] = Field(
+        min_length=1, description="Argument of the function to table, e.g. `{features: silver/*}`."
+    )
     model: Text = Field(description="The model's name in the registry.")
-    promote: Promote | None = Field(None, description="When it replaces the champion; by default `rmse`, lower is better.")
+    promote: Promote | None = Field(
+        None, description="When it replaces the champion; by default `rmse`, lower is better."
+    )
     holdout: Holdout | None = Field(None, description="Which rows judge it; by default the latest fifth.")
     parameters: Parameters | None = Field(None, description="Further arguments of the function.")
 
@@ -44,8 +50,12 @@ class Predict(OnCluster):
     """Score this run's rows with the champion, or with a pinned version."""
 
     model: Text = Field(description="The model's name in the registry.")
-    inputs: dict[str, Text] = Field(min_length=1, max_length=1, description="The rows to score, e.g. `{features: silver/*}`.")
+    inputs: dict[str, Text] = Field(
+        min_length=1, max_length=1, description="The rows to score, e.g. `{features: silver/*}`."
+    )
     target: Text = Field(description="The table the scores go to.")
     version: Positive | None = Field(None, description="A version of the model instead of the champion.")
-    keep: list[str] | None = Field(None, description="Input columns to keep beside the score; by default all that are no feature.")
+    keep: list[str] | None = Field(
+        None, description="Input columns to keep beside the score; by default all that are no feature."
+    )
     max_age: Duration | None = Field(None, description="How old the model may be.")

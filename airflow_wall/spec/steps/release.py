@@ -1,4 +1,4 @@
-"""The steps that publish: `start_sender`, `persist`, `index`, `submit`, `stop_sender`, and `publish` for all of them."""
+"""The steps that publish: `start_sender`, `persist`, `index`, `submit`, `stop_sender`; and `publish`, all in one."""
 
 from __future__ import annotations
 
@@ -34,14 +34,18 @@ class _Staged(Step):
     release: TaskId = Field(description="The `start_sender` task whose release it is part of.")
     table: Text = Field(description="The table whose rows are published.")
     where: Text | None = Field(None, description="Which of its rows, as a SQL condition.")
-    to: Text = Field(description="`sql://CONNECTION/TABLE`, `search://CONNECTION/INDEX`, `files://NAME` or `webhook://CONNECTION`.")
+    to: Text = Field(
+        description="`sql://CONNECTION/TABLE`, `search://CONNECTION/INDEX`, `files://NAME` or `webhook://CONNECTION`."
+    )
 
 
 class Persist(_Staged):
     """Stage rows for a SQL table or for files."""
 
     key: list[str] | None = Field(None, description="Columns that tell rows apart.")
-    format: Literal["parquet", "csv"] | None = Field(None, description="For files: how they are written; default `parquet`.")
+    format: Literal["parquet", "csv"] | None = Field(
+        None, description="For files: how they are written; default `parquet`."
+    )
 
 
 class Index(_Staged):
