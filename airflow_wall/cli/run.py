@@ -14,6 +14,7 @@ from rich.console import Console
 from airflow_wall.cli.home import CONNECTIONS_FILE, Home, find_home, quiet_terminal
 from airflow_wall.compiler.plan import Plan, plan
 from airflow_wall.errors import WallError
+from airflow_wall.jobs.table import JOBS
 from airflow_wall.loader.load import load_specs
 from airflow_wall.settings import Settings
 from airflow_wall.text.durations import parse_duration
@@ -107,7 +108,7 @@ def _run(
     from airflow_wall.cli.summary import show_summary
 
     prepare_database()
-    runner = Runner(home, stub, chosen.dag_id, parallel=parallel, retry_wait=wait)
+    runner = Runner(home, stub, chosen.dag_id, parallel=parallel, retry_wait=wait, preload=_in_worker(chosen))
     messages: dict[str, str] = {}
     with Progress(console, [task.task_id for task in chosen.tasks]) as progress:
         for change in runner.run(date):
@@ -127,6 +128,12 @@ def _run(
         logs = home.logs / f"dag_id={chosen.dag_id}" / f"run_id={outcome.run_id}"
         console.print(f"logs: {_short(logs)}\nmend it and run the same command again: it goes on where it stopped")
     return outcome.success
+
+
+def _in_worker(chosen: Plan) -> set[str]:
+    """Kinds of jobs that the plan does in the tasks' own processes, not on a cluster."""
+    kinds = {task.uses for task in chosen.tasks if "cluster" not in task.arguments}
+    return {kind for kind in kinds if kind in JOBS} | ({"stage"} if kinds & {"persist", "index", "submit"} else set())
 
 
 def _short(path: Path) -> str:

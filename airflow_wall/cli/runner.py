@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import json
 import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from multiprocessing.process import BaseProcess
@@ -41,6 +42,7 @@ from sqlalchemy import inspect, select
 
 from airflow_wall.cli.home import BUNDLE, Home
 from airflow_wall.errors import WallError
+from airflow_wall.jobs.table import JOBS
 
 POLL = 0.05
 """Seconds between two looks at the states of tasks."""
@@ -104,9 +106,12 @@ class Runner:
     :param dag_id: The DAG.
     :param parallel: How many tasks run at once.
     :param retry_wait: The longest wait before a retry, whatever the pipeline says.
+    :param preload: Kinds of jobs that will run in tasks' own processes.
     """
 
-    def __init__(self, home: Home, stub: Path, dag_id: str, *, parallel: int, retry_wait: timedelta) -> None:
+    def __init__(
+        self, home: Home, stub: Path, dag_id: str, *, parallel: int, retry_wait: timedelta, preload: Collection[str] = ()
+    ) -> None:
         self.home = home
         self.stub = stub
         self.dag_id = dag_id
@@ -120,7 +125,7 @@ class Runner:
         if dag is None:
             raise WallError(f"DAG `{dag_id}` did not reach Airflow's database", hint=f"look into `{home.console}`")
         self.dag = dag
-        _warm_up()
+        _warm_up(preload)
 
     def _sync(self) -> None:
         manager = DagBundlesManager()
@@ -324,12 +329,15 @@ def _words(entry: dict[str, Any]) -> str | None:
     return None
 
 
-def _warm_up() -> None:
+def _warm_up(kinds: Collection[str]) -> None:
     """
-    Have the Execution API answer once before any fork.
+    Do once, before any fork, what each task's process would else do for itself.
 
-    Its first answer costs seconds, in which it builds its routes; each task's process then begins with them.
+    The first answer of the Execution API costs seconds, in which it builds its routes; engines cost a second or two to
+    import. Nothing here starts a thread that a fork would lose.
     """
+    for kind in kinds:
+        importlib.import_module(JOBS[kind])
     app = in_process_api_server().app
 
     async def ask() -> None:
