@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit check lint types contract chart format schema lock benchmark clean
+.PHONY: help run test unit check lint types contract chart format docs lock benchmark clean
 
 help: ## Show what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,8 +60,10 @@ format: $(VENV)/.installed-dev ## Format the code.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-schema: $(VENV)/.installed-dev ## Write the JSON schema that editors use.
+docs: $(VENV)/.installed-dev ## Write what is generated: reference, schema, picture.
+	$(BIN)/python docs/generate.py
 	$(BIN)/airflow-wall schema --output dags/airflow-wall.schema.json
+	$(BIN)/airflow-wall graph $(PIPELINE) --svg docs/images/platform_scores.svg
 
 lock: $(VENV)/.installed-dev ## Resolve the tested dependencies anew.
 	$(BIN)/uv pip compile --quiet --universal --upgrade --no-header --no-annotate --all-extras --group dev pyproject.toml -o constraints.txt

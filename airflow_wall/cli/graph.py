@@ -78,7 +78,7 @@ def draw_svg(made: Plan) -> str:
     layout = lay_out(made)
     widths = {task.task_id: len(task.task_id) * _CHARACTER + 24 for task in made.tasks}
     rows = [sum(widths[task_id] for task_id in layer) + _GAP_X * (len(layer) - 1) for layer in layout.layers]
-    width = max(rows) + 2 * _GAP_X
+    width = max(rows) + 6 * _GAP_X
     height = len(layout.layers) * (_HEIGHT + _GAP_Y) + _GAP_Y
     places: dict[str, tuple[float, float]] = {}
     for number, layer in enumerate(layout.layers):
@@ -87,7 +87,12 @@ def draw_svg(made: Plan) -> str:
             places[task_id] = (x, y)
             x += widths[task_id] + _GAP_X
     added = {(task.closes, task.task_id) for task in made.tasks if task.closes and task.closes not in task.upstream}
-    parts = [_edge(places, widths, edge, dashed=edge in added) for edge in layout.edges]
+    rights = [(width + row) / 2 for row in rows]
+    layer_of = layout.layer_of
+    parts = []
+    for edge in layout.edges:
+        passed = rights[layer_of[edge[0]] : layer_of[edge[1]] + 1]
+        parts.append(_edge(places, widths, edge, around=max(passed) + _GAP_X if edge in added else None))
     parts += [_box(task.task_id, task.uses, places, widths) for task in made.tasks]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
@@ -100,19 +105,20 @@ def draw_svg(made: Plan) -> str:
 
 
 def _edge(
-    places: dict[str, tuple[float, float]], widths: dict[str, float], edge: tuple[str, str], *, dashed: bool
+    places: dict[str, tuple[float, float]], widths: dict[str, float], edge: tuple[str, str], *, around: float | None
 ) -> str:
+    """One edge; with `around` it is dashed and passes to the right of that x, around what lies between."""
     first, second = edge
     (x1, y1), (x2, y2) = places[first], places[second]
-    if dashed:  # a wide bow around what lies between
+    if around is not None:
         x1, y1, x2, y2 = x1 + widths[first], y1 + _HEIGHT / 2, x2 + widths[second], y2 + _HEIGHT / 2
-        bow = max(x1, x2) + 60 + widths[first] / 2
+        bow = (8 * around - x1 - x2) / 6  # the middle of the curve is then at `around`
         path = f"M{x1:.1f} {y1:.1f} C{bow:.1f} {y1:.1f} {bow:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"
     else:
         x1, y1, x2 = x1 + widths[first] / 2, y1 + _HEIGHT, x2 + widths[second] / 2
         bend = (y2 - y1) / 2
         path = f"M{x1:.1f} {y1:.1f} C{x1:.1f} {y1 + bend:.1f} {x2:.1f} {y2 - bend:.1f} {x2:.1f} {y2:.1f}"
-    style = ' stroke-dasharray="4 4"' if dashed else ""
+    style = ' stroke-dasharray="4 4"' if around is not None else ""
     return f'<path d="{path}" fill="none" stroke="#667"{style} marker-end="url(#tip)"/>'
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from airflow_wall import __version__
 from airflow_wall.cli.graph import graph
-from airflow_wall.cli.output import INTERRUPTED, out, report
+from airflow_wall.cli.output import out, report
 from airflow_wall.cli.query import query
 from airflow_wall.cli.run import run
 from airflow_wall.cli.schema import schema
@@ -43,14 +42,8 @@ def root(
 
 
 def main() -> None:
-    """Run the command line: exit code 0, 1 for faults of the user, 3 for ours, 130 for ^C."""
+    """Run the command line: exit code 0, 1 for faults of the user, 2 for a wrong call, 3 for ours, 130 for ^C."""
     try:
-        code = app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        code = INTERRUPTED
+        app()
     except Exception as error:
-        code = report(error)
-    sys.exit(code if isinstance(code, int) else 0)
+        sys.exit(report(error))

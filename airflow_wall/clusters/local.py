@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -64,24 +65,14 @@ class LocalCluster:
             env=_environment(running),
             preexec_fn=_die_with_parent(os.getpid()),
         )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        reader = threading.Thread(target=_forward, args=(process.stderr, log), daemon=True)
-        reader.start()
-        try:
-            with process.stdin as pipe:
-                json.dump(
-                    {"job": dict(job), "connections": {key: dict(value) for key, value in connections.items()}}, pipe
-                )
-            answer = process.stdout.read()
-            code = process.wait()
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
-        reader.join(timeout=5)
-        return _result(answer, code, self.name)
+        request = {"job": dict(job), "connections": {key: dict(value) for key, value in connections.items()}}
+        with process:
+            try:
+                answer = _talk(process, json.dumps(request), log)
+            except BaseException:  # this task is told to stop, and its job with it
+                process.kill()
+                raise
+        return _result(answer, process.returncode, self.name)
 
     def delete(self) -> bool:
         """Forget the cluster: no job can be started on it any more."""
@@ -121,6 +112,22 @@ def _die_with_parent(parent: int) -> Any:
             os.kill(os.getpid(), signal.SIGKILL)
 
     return set_signal
+
+
+def _talk(process: subprocess.Popen[str], request: str, log: Log) -> str:
+    """Send the request, pass on log lines as they come, and return what the job answers."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    reader = threading.Thread(target=_forward, args=(process.stderr, log), daemon=True)
+    reader.start()
+    with (
+        contextlib.suppress(BrokenPipeError),
+        process.stdin as pipe,
+    ):  # a job that is dead already is told from its exit
+        pipe.write(request)
+    answer = process.stdout.read()
+    reader.join()
+    return answer
 
 
 def _forward(lines: Any, log: Log) -> None:

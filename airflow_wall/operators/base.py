@@ -1,4 +1,4 @@
-"""What all our operators share: the run they belong to, the connections they may read, and how their errors are told."""
+"""What all our operators share: the run they belong to, the connections they may read, how their errors are told."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from airflow.sdk import BaseOperator, Connection
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
 
 from airflow_wall.connections import ConnectionInfo
-from airflow_wall.errors import ConnectionFault, Terminal, WallError
+from airflow_wall.errors import ConnectionFault, Interrupted, Terminal, WallError
 from airflow_wall.jobs.document import Job, Run, Slice, safe_name
 from airflow_wall.jobs.table import run_job
+from airflow_wall.processes import die_with_parent
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -50,6 +51,7 @@ class StepOperator(BaseOperator):
         self.project = project
         self.code = code
         self.place = place
+        self._working = False
 
     def do(self, context: Context, kind: str, **arguments: Any) -> dict[str, Any]:
         """Run a job of this kind here, in the worker. Arguments that are None are left to the job."""
@@ -80,6 +82,8 @@ class StepOperator(BaseOperator):
     @contextlib.contextmanager
     def told(self, context: Context) -> Iterator[None]:
         """Tell our errors with the task and its place, and let Airflow retry only those that a retry can mend."""
+        die_with_parent()  # a supervisor that is killed would leave this try running beside its own retry
+        self._working = True
         try:
             yield
         except WallError as error:
@@ -89,6 +93,13 @@ class StepOperator(BaseOperator):
             if isinstance(error, Terminal):
                 raise AirflowFailException(message) from None
             raise type(error)(f"task `{ti.task_id}` ({place}): {error.message}", hint=error.hint) from None
+        finally:
+            self._working = False
+
+    def on_kill(self) -> None:
+        """End the work. Airflow calls this at SIGTERM, and would else let the task go on beside its successor."""
+        if self._working:
+            raise Interrupted("it was told to stop")
 
     def value_of(self, task: BaseOperator, name: str, context: Context) -> Any:
         """A field of another task of this DAG as that task sees it in this run."""
@@ -123,7 +134,8 @@ def connection(conn_id: str) -> ConnectionInfo:
     except AirflowNotFoundException:
         variable = f"AIRFLOW_CONN_{conn_id.upper()}"
         raise ConnectionFault(
-            f"connection `{conn_id}` is not defined; looked in the secrets backends, the variable `{variable}`, and Airflow's database",
+            f"connection `{conn_id}` is not defined; looked in the secrets backends, the variable `{variable}`, and "
+            "Airflow's database",
             hint=f"define it: `airflow connections add {conn_id} ...`, or set `{variable}`",
         ) from None
     return ConnectionInfo(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -98,7 +99,5 @@ def test_file_that_never_ends_is_not_read(tmp_path: Path) -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.text(alphabet="ab:-[]{}&*!|>'\"#%@ \n\t,?0x.~", max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    try:
+    with contextlib.suppress(FaultyText):  # and nothing else
         read_text(text.encode(), PATH)
-    except FaultyText as error:
-        assert error.faults

@@ -1,0 +1,112 @@
+"""What the house promises of itself, checked."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import airflow_wall
+from airflow_wall.clusters.backends import CLUSTERS
+from airflow_wall.compiler.steps import OPERATORS
+from airflow_wall.jobs.table import JOBS
+from airflow_wall.provider import get_provider_info
+from airflow_wall.spec.steps.cluster import LocalCluster
+from airflow_wall.spec.steps.table import STEPS
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(found.name for found in pkgutil.walk_packages(airflow_wall.__path__, "airflow_wall."))
+
+
+def test_public_names_are_there() -> None:
+    for name in airflow_wall.__all__:
+        assert getattr(airflow_wall, name) is not None
+
+
+def test_version_is_the_same_everywhere() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    chart = (ROOT / "helm" / "Chart.yaml").read_text()
+    assert airflow_wall.__version__ == version
+    assert re.search(rf'^version: "?{re.escape(version)}"?$', chart, re.MULTILINE)
+    assert get_provider_info()["versions"] == [version]
+
+
+def test_every_step_has_an_operator_a_model_and_a_place_in_the_reference() -> None:
+    reference = (ROOT / "docs" / "reference" / "steps.md").read_text()
+    assert list(STEPS) == list(OPERATORS)
+    for name in STEPS:
+        assert f"\n## {name}\n" in reference
+
+
+def test_operators_take_what_steps_give() -> None:
+    for name, step in STEPS.items():
+        taken = set(inspect.signature(OPERATORS[name].__init__).parameters)
+        for base in OPERATORS[name].__mro__[1:]:
+            taken |= set(inspect.signature(base.__init__).parameters)
+        assert set(step.model_fields) <= taken, name
+
+
+def test_clusters_of_the_language_are_those_of_the_backends() -> None:
+    assert set(CLUSTERS) == {LocalCluster.model_fields["type"].annotation.__args__[0]}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("kind", JOBS)
+def test_every_job_is_a_function_of_its_module(kind: str) -> None:
+    assert callable(getattr(importlib.import_module(JOBS[kind]), kind))
+
+
+def test_provider_lists_every_operator_module() -> None:
+    (listed,) = get_provider_info()["operators"]
+    modules = {operator.__module__ for operator in OPERATORS.values()}
+    assert set(listed["python-modules"]) == modules
+
+
+def test_airflow_accepts_the_provider() -> None:
+    import json
+    from importlib.resources import files
+
+    import jsonschema
+
+    schema = json.loads((files("airflow") / "provider_info.schema.json").read_text())
+    jsonschema.validate(get_provider_info(), schema)
+
+
+def test_reference_is_what_the_models_say() -> None:
+    namespace: dict[str, object] = {"__name__": "generate", "__file__": str(ROOT / "docs" / "generate.py")}
+    exec(compile((ROOT / "docs" / "generate.py").read_text(), "generate.py", "exec"), namespace)
+    page = namespace["page"]
+    assert callable(page)
+    assert page() == (ROOT / "docs" / "reference" / "steps.md").read_text(), "run `make docs`"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if not name.endswith("__main__")])
+def test_public_names_have_docstrings(module: str) -> None:
+    loaded = importlib.import_module(module)
+    assert loaded.__doc__, module
+    for name, value in vars(loaded).items():
+        ours = (inspect.isfunction(value) or inspect.isclass(value)) and value.__module__ == module
+        assert not ours or name.startswith("_") or inspect.getdoc(value), f"{module}.{name}"
+
+
+def test_no_module_imports_what_airflow_deprecates() -> None:
+    modules = [name for name in MODULES if not name.endswith(("__main__", "skops_file"))]
+    program = (
+        "import importlib, warnings\n"
+        "from airflow.utils.deprecation_tools import DeprecatedImportWarning\n"
+        "warnings.simplefilter('error', DeprecatedImportWarning)\n"
+        f"for name in {modules!r}: importlib.import_module(name)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_package_inits_import_nothing_heavy() -> None:
+    for path in (ROOT / "airflow_wall").rglob("__init__.py"):
+        if path.parent.name != "airflow_wall":
+            assert "import" not in re.sub(r'""".*?"""', "", path.read_text(), flags=re.DOTALL), path

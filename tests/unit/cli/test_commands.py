@@ -1,0 +1,152 @@
+"""What a user of the command line sees."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from airflow_wall.cli.schema import json_schema
+from airflow_wall.text.reader import read_file
+
+ROOT = Path(__file__).parents[3]
+PIPELINE = ROOT / "dags" / "platform_scores.yaml"
+GOOD = "dag_id: good\ntasks:\n  - id: a\n"
+
+
+def wall(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from airflow_wall.cli.main import main; main()", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=cwd, env={**os.environ, "COLUMNS": "120"}
+    )
+
+
+def test_validate_says_all_is_good(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(GOOD)
+    (tmp_path / "notes.yaml").write_text("a: 1\n")
+    found = wall("validate", ".", cwd=tmp_path)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert (
+        found.stdout
+        == "skipped: notes.yaml is no pipeline (no `dag_id` at its top)\n\n1 pipelines in 2 files: all good\n"
+    )
+
+
+def test_validate_shows_the_faults_of_every_file(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("dag_id: bad\ntasks:\n  - id: a\n    retires: 3\n")
+    (tmp_path / "good.yaml").write_text(GOOD)
+    found = wall("validate", "bad.yaml", "good.yaml", cwd=tmp_path)
+    assert found.returncode == 1
+    assert found.stdout == (
+        "error: bad.yaml:4:5: `tasks[a].retires` is not a known key\n  4 |     retires: 3\n    |     ^^^^^^^\n\n"
+        "hint: did you mean `retries`?\n\n1 pipelines in 2 files: 1 files with faults\n"
+    )
+
+
+def test_validate_refuses_one_id_in_two_files(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD)
+    (tmp_path / "b.yaml").write_text(GOOD)
+    found = wall("validate", ".", cwd=tmp_path)
+    assert found.returncode == 1
+    assert "error: b.yaml:1:9: `dag_id` is `good`, which a.yaml has too" in found.stdout
+
+
+def test_validate_warns_and_with_strict_fails(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "dag_id: a\ntasks:\n  - id: a\n    uses: airflow.providers.standard.operators.bash.BashOperator\n"
+        '    with: {bash_command: "echo {{ ds }}"}\n'
+    )
+    assert wall("validate", "a.yaml", cwd=tmp_path).returncode == 0
+    assert wall("validate", "a.yaml", cwd=tmp_path).stdout.startswith("warning: a.yaml:5:26: ")
+    assert wall("validate", "--strict", "a.yaml", cwd=tmp_path).returncode == 1
+
+
+def test_validate_imports_no_airflow(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(GOOD)
+    program = (
+        "import sys; sys.argv = ['airflow-wall', 'validate', 'good.yaml']\n"
+        "from airflow_wall.cli.main import main\n"
+        "try: main()\nfinally: assert not [name for name in sys.modules if name.split('.')[0] in ('airflow', 'duckdb', 'pandas')]\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False).returncode == 0
+
+
+def test_graph_draws_every_task_in_the_terminal() -> None:
+    found = wall("graph", str(PIPELINE))
+    assert found.returncode == 0
+    assert found.stdout.startswith("platform_scores: 21 tasks, 27 edges\n")
+    assert found.stdout.count("┌─") == 21
+    assert "│ etl_domain_1.ingest │  │ etl_domain_2.ingest │  │ etl_domain_3.ingest │" in found.stdout
+
+
+def test_graph_draws_an_svg(tmp_path: Path) -> None:
+    assert wall("graph", str(PIPELINE), "--svg", str(tmp_path / "g.svg")).returncode == 0
+    root = ET.parse(tmp_path / "g.svg").getroot()
+    names = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert len(names) == 21
+    assert "retrain_on_new_data" in names
+
+
+def test_picture_in_the_readme_is_of_the_pipeline_as_it_is(tmp_path: Path) -> None:
+    wall("graph", str(PIPELINE), "--svg", str(tmp_path / "g.svg"))
+    committed = ROOT / "docs" / "images" / "platform_scores.svg"
+    assert (tmp_path / "g.svg").read_text() == committed.read_text(), "run `make docs`"
+
+
+def test_committed_schema_is_that_of_the_models() -> None:
+    assert json.loads((ROOT / "dags" / "airflow-wall.schema.json").read_text()) == json_schema(), "run `make docs`"
+
+
+def test_schema_accepts_the_example_and_refuses_a_misspelt_key() -> None:
+    validator = jsonschema.Draft202012Validator(json_schema())
+    (read,) = read_file(PIPELINE)
+    document = read.value
+    assert [error.message for error in validator.iter_errors(document)] == []
+    document["tasks"][0]["with"] = {"sorce": "landing"}
+    assert list(validator.iter_errors(document))
+
+
+@pytest.mark.parametrize("command", ["validate", "run", "graph", "query", "schema"])
+def test_help_tells_how_a_command_is_used(command: str) -> None:
+    found = wall(command, "--help")
+    assert found.returncode == 0
+    assert "Usage" in found.stdout
+    assert command in wall("--help").stdout
+
+
+def test_run_refuses_a_faulty_file_at_once(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("dag_id: bad\ntasks: []\n")
+    found = wall("run", "bad.yaml", cwd=tmp_path)
+    assert found.returncode == 1
+    assert found.stderr.startswith("error: bad.yaml:2:8: `tasks` must be a list of tasks, got `[]`")
+    assert not (tmp_path / ".airflow").exists()
+
+
+def test_run_refuses_a_bad_date(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(GOOD)
+    found = wall("run", "good.yaml", "--date", "soon", cwd=tmp_path)
+    assert (found.returncode, found.stderr) == (
+        1,
+        "error: `--date` must be a date, got `soon`\n\nhint: write e.g. `--date 2013-07-01` or `--date 2013-07-01T03:00`\n",
+    )
+
+
+def test_query_refuses_what_is_no_address(tmp_path: Path) -> None:
+    found = wall("query", "platform", cwd=tmp_path)
+    assert (found.returncode, found.stderr) == (
+        1,
+        "error: `platform` is not an address that can be queried\n\n"
+        "hint: write `sql://CONNECTION/TABLE` or `search://CONNECTION/INDEX`\n",
+    )
+
+
+def test_file_that_is_not_there_is_a_fault_of_the_user(tmp_path: Path) -> None:
+    found = wall("validate", "none.yaml", cwd=tmp_path)
+    assert found.returncode == 2
+    assert "none.yaml" in found.stderr

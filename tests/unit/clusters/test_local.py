@@ -1,0 +1,154 @@
+"""The local cluster runs jobs in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_wall.clusters.backends import open_cluster
+from airflow_wall.clusters.base import cluster_name
+from airflow_wall.clusters.local import LocalCluster
+from airflow_wall.errors import ClusterError, DataError, Interrupted
+from airflow_wall.jobs.document import Job, Run, Slice
+
+
+def job(folder: Path, **arguments: Any) -> dict[str, Any]:
+    run = Run(
+        "churn",
+        "manual",
+        "load",
+        1,
+        Slice("20130701T000000Z", "2013-07-01T00:00:00+00:00"),
+        folder / "lake",
+        folder,
+        folder,
+    )
+    return Job("ingest", {"source": "landing", "target": "bronze/a", **arguments}, run).to_json()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> LocalCluster:
+    made = LocalCluster("wall-churn-1", {"type": "local", "threads": 1}, tmp_path / "lake" / "_wall")
+    made.ensure()
+    return made
+
+
+def test_job_runs_and_its_log_comes_back(cluster: LocalCluster, tmp_path: Path) -> None:
+    landing = tmp_path / "lake" / "landing"
+    landing.mkdir(parents=True)
+    (landing / "a.csv").write_text("x,y\n1,a\n2,b\n")
+    lines: list[str] = []
+    result = cluster.run(job(tmp_path), {}, lines.append)
+    assert result["rows"] == 2
+    assert any("bronze/a" in line for line in lines)
+
+
+def test_error_of_a_job_comes_back_as_it_was(cluster: LocalCluster, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="`source`"):
+        cluster.run(job(tmp_path), {}, lambda _: None)
+
+
+def test_cluster_is_adopted_not_made_twice(cluster: LocalCluster, tmp_path: Path) -> None:
+    before = cluster.document.read_bytes()
+    assert LocalCluster(cluster.name, {"type": "local", "threads": 1}, tmp_path / "lake" / "_wall").ensure() == {
+        "type": "local",
+        "name": "wall-churn-1",
+        "threads": 1,
+        "memory": "2GB",
+    }
+    assert cluster.document.read_bytes() == before
+
+
+def test_stopped_cluster_takes_no_job(cluster: LocalCluster, tmp_path: Path) -> None:
+    assert cluster.delete()
+    assert not cluster.delete()
+    with pytest.raises(ClusterError) as error:
+        cluster.run(job(tmp_path), {}, lambda _: None)
+    assert str(error.value) == (
+        "cluster `wall-churn-1` is not running\n\nhint: clear the `start_cluster` task of this run, with the tasks after it"
+    )
+
+
+def children(pid: int) -> list[int]:
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(line) for line in found.stdout.split()]
+
+
+def test_killed_job_can_be_tried_again(cluster: LocalCluster, tmp_path: Path) -> None:
+    def kill_first_child() -> None:
+        while not (found := [pid for pid in children(os.getpid()) if "airflow_wall.jobs" in command(pid)]):
+            time.sleep(0.01)
+        os.kill(found[0], signal.SIGKILL)
+
+    (tmp_path / "lake" / "landing").mkdir(parents=True)
+    (tmp_path / "lake" / "landing" / "a.csv").write_text("x\n1\n")
+    killer = threading.Thread(target=kill_first_child)
+    killer.start()
+    with pytest.raises(Interrupted) as error:
+        cluster.run(job(tmp_path), {}, lambda _: None)
+    killer.join()
+    assert str(error.value) == (
+        "the job's process on cluster `wall-churn-1` was killed by signal SIGKILL\n\n"
+        "hint: its last lines are in the task's log; SIGKILL often means that memory ran out: raise the worker's limit"
+    )
+    assert cluster.run(job(tmp_path), {}, lambda _: None)["rows"] == 1
+
+
+def command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def test_job_dies_with_the_task_that_waits_for_it() -> None:
+    program = (
+        "import os, subprocess\n"
+        "from airflow_wall.clusters.local import _die_with_parent\n"
+        "child = subprocess.Popen(['sleep', '600'], preexec_fn=_die_with_parent(os.getpid()))\n"
+        "print(child.pid, flush=True)\n"
+        "child.wait()\n"
+    )
+    waiting = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert waiting.stdout is not None
+    pid = int(waiting.stdout.readline())
+    waiting.kill()
+    waiting.wait()
+    waiting.stdout.close()
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{pid}").exists() and "sleep" in command(pid):
+        assert time.monotonic() < deadline, "the job outlived its task"
+        time.sleep(0.02)
+
+
+def test_names_are_computed_from_the_run() -> None:
+    name = cluster_name("Platform Scores!", "manual__2013", "start")
+    assert name == cluster_name("Platform Scores!", "manual__2013", "start")
+    assert name.startswith("wall-platform-scores-")
+    assert (
+        len(
+            {
+                name,
+                cluster_name("Platform Scores!", "manual__2014", "start"),
+                cluster_name("Platform Scores!", "manual__2013", "b"),
+            }
+        )
+        == 3
+    )
+    assert len(cluster_name("x" * 200, "r", "t")) <= 54
+
+
+def test_unknown_type_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ClusterError) as error:
+        open_cluster("c", {"type": "emr"}, tmp_path)
+    assert str(error.value) == (
+        "`cluster.type` must be one of `local`, got `emr`\n\nhint: write e.g. `cluster: {type: local}`"
+    )
