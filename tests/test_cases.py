@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_wall.compiler.plan import Plan, plan
+from airflow_wall.compiler.plan import Plan, plan_all
 from airflow_wall.errors import SpecError
 from airflow_wall.loader.load import load_specs
 from airflow_wall.settings import Settings
@@ -25,7 +25,7 @@ def test_pipeline_gives_the_expected_plan_or_error(case: str, monkeypatch: pytes
     monkeypatch.chdir(CASES / case)
     try:
         outcome, name = (
-            shown([plan(spec, Settings()) for spec in load_specs(Path("pipeline.yaml"), Settings())]),
+            shown(plan_all(load_specs(Path("pipeline.yaml"), Settings()), Settings())),
             "expected_plan.json",
         )
     except SpecError as error:

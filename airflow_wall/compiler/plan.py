@@ -112,16 +112,39 @@ def plan(spec: Spec, settings: Settings) -> Plan:
     """
     Plan one pipeline.
 
-    :raises FaultyText: names that mean nothing, two tasks of one id, a cycle, a pair that does not fit: all of them.
+    :raises FaultyText: every fault: those of its text, and names that mean nothing, two tasks of one id, a cycle, a pair
+        that does not fit.
     """
+    if spec.lost:
+        raise FaultyText(spec.faults, spec.document.text)
     return _Planner(spec, settings).plan()
+
+
+def plan_all(specs: Iterable[Spec], settings: Settings) -> list[Plan]:
+    """
+    Plan every pipeline of a file.
+
+    :raises FaultyText: every fault of all of them.
+    """
+    plans: list[Plan] = []
+    faults: list[Fault] = []
+    text = ""
+    for spec in specs:
+        try:
+            plans.append(plan(spec, settings))
+        except FaultyText as error:
+            faults += error.faults
+            text = spec.document.text
+    if faults:
+        raise FaultyText(faults, text)
+    return plans
 
 
 class _Planner:
     def __init__(self, spec: Spec, settings: Settings) -> None:
         self.spec = spec
         self.settings = settings
-        self.faults: list[Fault] = []
+        self.faults = list(spec.faults)
         self.root, clashes = tree(spec.items)
         for first, second in clashes:
             line = spec.document.place(_item(first).loc).line
@@ -198,7 +221,7 @@ class _Planner:
         item = _item(node)
         if item.step is None:
             return None
-        kind = type(item.step)
+        kind, closes = type(item.step), None
         for name, opener in kind.task_fields.items():
             if arguments.get(name) is None:
                 continue
@@ -206,16 +229,13 @@ class _Planner:
             if found is None:
                 continue
             uses = _item(found).block
-            if not isinstance(uses, Task) or uses.uses != opener:
-                self._fault(
-                    node,
-                    ("with", name),
-                    f"names `{arguments[name]}`, which is not a `{opener}` task",
-                    f"name a task with `uses: {opener}`",
-                )
-                continue
-            arguments[name] = found.path
-        return arguments.get(kind.closes) if kind.closes else None
+            if isinstance(uses, Task) and uses.uses == opener:
+                arguments[name] = found.path
+                closes = found.path if name == kind.closes else closes
+            else:
+                message = f"names `{arguments[name]}`, which is not a `{opener}` task"
+                self._fault(node, ("with", name), message, f"name a task with `uses: {opener}`")
+        return closes
 
     # --- edges
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
+import traceback
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from airflow.configuration import conf
 from airflow.sdk import DAG, get_parsing_context
 
 from airflow_wall.compiler.dag import build_dag
-from airflow_wall.compiler.plan import plan
-from airflow_wall.errors import SpecError
+from airflow_wall.compiler.plan import Plan, plan_all
+from airflow_wall.errors import SpecError, WallError
+from airflow_wall.fronts.carrier import carriers, is_dag_processor
 from airflow_wall.loader.discover import yaml_files
 from airflow_wall.loader.load import load_specs
 from airflow_wall.settings import NAMES, SECTION, Settings
+from airflow_wall.spec.document import Spec
+from airflow_wall.text.faults import Fault, FaultyText
+
+Reports = dict[Path, str]
+"""The faults of every file that has any."""
 
 
 def settings_of_airflow() -> Settings:
@@ -30,34 +39,79 @@ def load_dags(folder: str | os.PathLike[str], settings: Settings | None = None) 
         from airflow_wall import load_dags
         globals().update(load_dags(__file__))
 
-    When Airflow parses the file to run one task, only that DAG is built.
+    A file with faults gives no DAG. In the DAG processor it gives an import error under its own name, and the DAGs of
+    the other files stay as they are. When Airflow parses the file to run one task, only that DAG is built.
 
     :param folder: A folder, a YAML file, or the Python file whose folder is meant.
     :param settings: By default those of Airflow's configuration.
     :return: DAG id to DAG.
-    :raises SpecError: with the faults of every file that has any.
+    :raises SpecError: with the faults of every file that has any, outside the DAG processor or of a single file.
     """
     path = Path(folder)
     path = path.parent if path.suffix == ".py" else path
-    settings = settings or settings_of_airflow()
     wanted = get_parsing_context().dag_id
+    dags, reports = build(yaml_files(path), settings or settings_of_airflow(), wanted)
+    if not reports or wanted in dags:
+        return dags
+    if wanted is None and path.is_dir() and is_dag_processor():
+        return dags | carriers(reports)
+    raise SpecError("\n\n".join(reports.values()))
+
+
+def build(files: Iterable[Path], settings: Settings, wanted: str | None) -> tuple[dict[str, DAG], Reports]:
+    """
+    Build the DAGs of all files that have no fault.
+
+    :param wanted: The only DAG to build; None for all.
+    :return: DAG id to DAG; file to its faults.
+    """
+    specs: dict[Path, list[Spec]] = {}
+    plans: dict[Path, list[Plan]] = {}
     dags: dict[str, DAG] = {}
-    places: dict[str, Path] = {}
-    faults: list[str] = []
-    for file in yaml_files(path):
+    reports: Reports = {}
+    for file in files:
         try:
-            for spec in load_specs(file, settings):
-                dag_id = spec.head.dag_id
-                if dag_id in places:
-                    raise SpecError(
-                        f"error: {file}: `dag_id` is `{dag_id}`, which {places[dag_id]} has too",
-                        hint="give one of them another id",
-                    )
-                places[dag_id] = file
-                if wanted is None or dag_id == wanted:
-                    dags[dag_id] = build_dag(plan(spec, settings))
-        except SpecError as error:
-            faults.append(str(error))
-    if faults and wanted not in dags:
-        raise SpecError("\n\n".join(faults))
-    return dags
+            found = load_specs(file, settings)
+            plans[file] = plan_all(found, settings)
+            specs[file] = found
+        except Exception as error:
+            reports[file] = _told(file, error)
+    reports |= _same_ids(specs)
+    for file, made in plans.items():
+        if file in reports:
+            continue
+        try:
+            built = [build_dag(each) for each in made if wanted in (None, each.dag_id)]
+        except Exception as error:
+            reports[file] = _told(file, error)
+        else:
+            dags |= {dag.dag_id: dag for dag in built}
+    return dags, dict(sorted(reports.items()))
+
+
+def _told(file: Path, error: Exception) -> str:
+    if isinstance(error, WallError):
+        return str(error)
+    # A defect of ours that one file meets must not take the DAGs of the others with it.
+    details = "".join(traceback.format_exception(error)).rstrip()
+    return f"error: {file}: airflow-wall failed, by a defect of its own that this file meets\n\n{details}"
+
+
+def _same_ids(specs: Mapping[Path, list[Spec]]) -> Reports:
+    """None of the pipelines that share an id gives a DAG: which of them is meant cannot be known."""
+    bearers: dict[str, list[Spec]] = defaultdict(list)
+    for spec in (spec for found in specs.values() for spec in found):
+        bearers[spec.head.dag_id].append(spec)
+    faults: dict[Path, list[Fault]] = defaultdict(list)
+    for dag_id, sharing in bearers.items():
+        for spec in sharing:
+            others = ", ".join(_where(other) for other in sharing if other is not spec)
+            if others:
+                message = f"`dag_id` must be unique, got `{dag_id}`, which is also that of {others}"
+                place = spec.document.place(("dag_id",))
+                faults[spec.path].append(Fault(spec.path, place, message, "give one of them another id"))
+    return {path: str(FaultyText(found, specs[path][0].document.text)) for path, found in faults.items()}
+
+
+def _where(spec: Spec) -> str:
+    return f"`{spec.path}:{spec.document.place(('dag_id',)).line}`"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow_wall.loader.expressions import Resolver, Scope
 from airflow_wall.loader.faults import UNRESOLVED, Faults
 from airflow_wall.loader.files import Folder
+from airflow_wall.spec.base import NAME_PATTERN
 from airflow_wall.spec.document import Item
 from airflow_wall.spec.markers import Template
 from airflow_wall.spec.pipeline import Group, Task
@@ -18,6 +19,8 @@ from airflow_wall.spec.steps.table import STEPS
 from airflow_wall.text.faults import Loc, shown, suggestion
 
 MAX_TASKS = 1_000
+
+Block = TypeVar("Block", Task, Group)
 
 Cell = tuple[str, dict[str, Any]]
 """One repetition: what it adds to the id, and what `${{ matrix.* }}` is in it."""
@@ -40,6 +43,7 @@ class Expander:
         self.resolver = Resolver(faults, folder)
         self.openers = list(_openers(value.get("tasks"), ""))
         self.tasks = 0
+        self.lost = False
 
     def items(self, values: Any, loc: Loc, scope: Scope) -> tuple[Item, ...]:
         """The items of the list `values` that stands at `loc`."""
@@ -52,12 +56,15 @@ class Expander:
 
     def _item(self, value: Any, loc: Loc, scope: Scope) -> Iterator[Item]:
         if not isinstance(value, dict):
+            self.lost = True
             self.faults.add(
                 loc, f"must be a task or a group, got `{shown(value)}`", "write `- id: NAME` and its keys below"
             )
             return
         name = value.get("id")
-        for suffix, cell in self._cells(value, loc, scope):
+        cells = self._cells(value, loc, scope)
+        self.lost |= not cells
+        for suffix, cell in cells:
             self.tasks += 1
             if self.tasks > MAX_TASKS:
                 if self.tasks == MAX_TASKS + 1:
@@ -72,6 +79,8 @@ class Expander:
             )
             if item is not None:
                 yield item
+            else:
+                self.lost = True
 
     # --- matrix
 
@@ -122,7 +131,7 @@ class Expander:
             if key not in ("tasks", "matrix")
         }
         items = self.items(value["tasks"], (*loc, "tasks"), scope)
-        block = self.faults.check(Group, {**written, "tasks": [_PLACEHOLDER]}, loc)
+        block = self.faults.check(Group, {**written, "tasks": [_PLACEHOLDER]}, loc) or _stand_in(Group, written)
         if block is None:
             return None
         return Item(block.id, name if "matrix" in value else None, block, None, {}, loc, items)
@@ -134,7 +143,7 @@ class Expander:
             if key not in ("with", "matrix")
         }
         given = self.resolver.arguments(value.get("with", {}), (*loc, "with"), scope)
-        block = self.faults.check(Task, {**written, "with": given}, loc)
+        block = self.faults.check(Task, {**written, "with": given}, loc) or _stand_in(Task, written)
         uses = written.get("uses")
         if not isinstance(uses, str) or not isinstance(given, dict):
             step, arguments = None, given if isinstance(given, dict) else {}
@@ -204,6 +213,17 @@ class Expander:
 
 # A group is checked with its items apart, each at its own place.
 _PLACEHOLDER = Task(id="x")
+
+
+def _stand_in(kind: type[Block], written: dict[str, Any]) -> Block | None:
+    """An item with faults still bears its name and its `needs`, so that the graph can be checked with it."""
+    name, needs = written.get("id"), written.get("needs") or []
+    if not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name):
+        return None
+    listed = [needs] if isinstance(needs, str) else needs
+    if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+        listed = []
+    return kind.model_construct(id=name, needs=listed, uses=written.get("uses"), default_args=None)
 
 
 def _in_id(value: Any) -> str:

@@ -1,5 +1,5 @@
 """
-Load pipelines: text to Spec, with all faults of a file in one report.
+Load pipelines: text to Spec, with all its faults.
 
 The steps of it: read the text within bounds, lay the environment over it, resolve `vars`, check the head, expand and
 check the items.
@@ -17,7 +17,7 @@ from airflow_wall.loader.files import Folder
 from airflow_wall.settings import Settings
 from airflow_wall.spec.document import Spec
 from airflow_wall.spec.pipeline import Head, Pipeline
-from airflow_wall.text.faults import Fault, FaultyText, Loc, nearest, suggestion
+from airflow_wall.text.faults import Loc, nearest, suggestion
 from airflow_wall.text.reader import Document, read_file
 
 OWN_KEYS = ("tasks", "vars", "environments")
@@ -35,24 +35,12 @@ MERGED = ("vars", "default_args")
 
 def load_specs(path: Path, settings: Settings) -> list[Spec]:
     """
-    Load every pipeline of a file.
+    Load every pipeline of a file, faults included: planning tells them.
 
     :param path: A YAML file; documents without `dag_id` are left alone.
-    :raises FaultyText: with every fault of the file.
+    :raises FaultyText: the file cannot be read as YAML.
     """
-    documents = read_file(path)
-    faults: list[Fault] = []
-    specs = []
-    for document in documents:
-        if not is_pipeline(document):
-            continue
-        try:
-            specs.append(load_spec(document, settings))
-        except FaultyText as error:
-            faults.extend(error.faults)
-    if faults:
-        raise FaultyText(faults, documents[0].text)
-    return specs
+    return [load_spec(document, settings) for document in read_file(path) if is_pipeline(document)]
 
 
 def is_pipeline(document: Document) -> bool:
@@ -63,11 +51,7 @@ def is_pipeline(document: Document) -> bool:
 
 
 def load_spec(document: Document, settings: Settings) -> Spec:
-    """
-    Load one document.
-
-    :raises FaultyText: with every fault of the document.
-    """
+    """Load one document, faults included: planning tells them."""
     faults = Faults(document)
     value = _overlaid(document.value, settings, faults)
     folder = Folder(document.path.parent)
@@ -80,11 +64,18 @@ def load_spec(document: Document, settings: Settings) -> Spec:
         faults.add(("tasks",), "is missing", "add `tasks`, a list with `- id: NAME` for each task")
     if head is not None and head.schedule is not None:
         _check_schedule(head.schedule, faults)
-    items = Expander(faults, folder, settings.policy, value).items(value.get("tasks"), ("tasks",), scope)
-    if faults.found or head is None:
-        raise FaultyText(faults.found, document.text)
-    environment = settings.environment if value.get("environments") else None
-    return Spec(document.path, document, head, items, environment, tuple(faults.warnings))
+    expander = Expander(faults, folder, settings.policy, value)
+    items = expander.items(value.get("tasks"), ("tasks",), scope)
+    return Spec(
+        path=document.path,
+        document=document,
+        head=head or Head.model_construct(dag_id=str(value.get("dag_id"))),
+        items=items,
+        environment=settings.environment if value.get("environments") else None,
+        warnings=tuple(faults.warnings),
+        faults=tuple(faults.found),
+        lost=expander.lost,
+    )
 
 
 def _check_schedule(schedule: str, faults: Faults) -> None:

@@ -47,6 +47,8 @@ class Spec:
     :param items: Its tasks and groups in the order of the file.
     :param environment: The environment in force, if the file has any.
     :param warnings: What is allowed, but probably not meant.
+    :param faults: What is wrong with it so far. Planning it raises them, with those that only the graph shows.
+    :param lost: Whether items are missing here because of faults, so that the graph would show false ones.
     """
 
     path: Path
@@ -55,3 +57,5 @@ class Spec:
     items: tuple[Item, ...]
     environment: str | None
     warnings: tuple[Fault, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    lost: bool = False

@@ -12,6 +12,7 @@ from airflow_wall.loader.load import load_specs
 from airflow_wall.settings import Settings
 from airflow_wall.spec.document import Spec
 from airflow_wall.spec.markers import Template
+from airflow_wall.text.faults import FaultyText
 
 ENVIRONMENTS = """
 dag_id: churn
@@ -36,6 +37,8 @@ tasks:
 def load(folder: Path, text: str, settings: Settings | None = None) -> Spec:
     (folder / "pipeline.yaml").write_text(text)
     (spec,) = load_specs(folder / "pipeline.yaml", settings or Settings())
+    if spec.faults:
+        raise FaultyText(spec.faults, text)
     return spec
 
 

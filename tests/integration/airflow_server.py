@@ -1,0 +1,208 @@
+"""A whole Airflow of one's own: API server, scheduler with LocalExecutor, DAG processor, on loopback, with SQLite."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+START_TIMEOUT = 120.0
+"""Seconds until every component must be healthy; on two quiet cores it takes 15."""
+
+COMPONENTS = {
+    "api-server": ("api-server", "--host", "127.0.0.1", "--workers", "1"),
+    "scheduler": ("scheduler", "--skip-serve-logs"),  # the API server reads the logs from the same disk
+    "dag-processor": ("dag-processor",),
+}
+"""No triggerer: nothing here defers."""
+
+
+class AirflowServer:
+    """
+    Airflow's components as processes, and its REST API. Use it as a context manager.
+
+    :param home: AIRFLOW_HOME: the metadata database, and below `logs` what components and tasks log.
+    :param dags: The folder of DAGs.
+    :param environment: Further variables for all components.
+    """
+
+    def __init__(self, home: Path, dags: Path, environment: Mapping[str, str]) -> None:
+        self.home = home
+        self.dags = dags
+        self.url = f"http://127.0.0.1:{_free_port()}"
+        self.environment = {**self._environment(), **environment}
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        # A proxy of the machine is not for loopback.
+        self.client = httpx.Client(base_url=f"{self.url}/api/v2", timeout=30, trust_env=False)
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith("AIRFLOW")}
+        wanted: dict[str, dict[str, object]] = {
+            "core": {
+                "dags_folder": self.dags,
+                "executor": "LocalExecutor",
+                "load_examples": False,
+                "parallelism": 4,
+                "simple_auth_manager_all_admins": True,
+            },
+            "api": {"base_url": self.url, "port": self.url.rpartition(":")[2], "secret_key": secrets.token_hex(16)},
+            "api_auth": {"jwt_secret": secrets.token_hex(32)},
+            "scheduler": {"scheduler_idle_sleep_time": 0.2},
+            "dag_processor": {"refresh_interval": 5, "min_file_process_interval": 1},
+            # The supervisor looks this often whether a task's process has ended; tasks here take seconds.
+            "workers": {"min_heartbeat_interval": 1},
+            "usage_data_collection": {"enabled": False},
+        }
+        return {
+            **inherited,
+            "AIRFLOW_HOME": str(self.home),
+            "NO_PROXY": "127.0.0.1",
+            "no_proxy": "127.0.0.1",
+            "PYTHONUNBUFFERED": "1",
+            **{
+                f"AIRFLOW__{section}__{name}".upper(): str(value)
+                for section, options in wanted.items()
+                for name, value in options.items()
+            },
+        }
+
+    # --- its life
+
+    def __enter__(self) -> AirflowServer:
+        self.home.mkdir(parents=True, exist_ok=True)
+        try:
+            if (code := self._start("migrate", ("db", "migrate")).wait(START_TIMEOUT)) != 0:
+                raise AssertionError(f"`airflow db migrate` exited with {code}\n{self.last_lines()}")
+            for name, command in COMPONENTS.items():
+                self._start(name, command)
+            self._wait_until_healthy()
+            token = self.client.get(f"{self.url}/auth/token").raise_for_status().json()["access_token"]
+            self.client.headers["Authorization"] = f"Bearer {token}"
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+        for process in self.processes.values():
+            _signal_group(process, signal.SIGTERM)
+        deadline = time.monotonic() + 15
+        for process in self.processes.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
+        for process in self.processes.values():
+            _signal_group(process, signal.SIGKILL)  # also what is left of the group when its leader has ended
+            process.wait()
+
+    def _start(self, name: str, command: tuple[str, ...]) -> subprocess.Popen[bytes]:
+        with self._console(name).open("ab") as console:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "airflow", *command],
+                env=self.environment,
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return self.processes[name]
+
+    def _wait_until_healthy(self) -> None:
+        for _ in waiting(START_TIMEOUT):
+            ended = [name for name in COMPONENTS if self.processes[name].poll() is not None]
+            if ended:
+                raise AssertionError(f"{', '.join(ended)} ended while Airflow was starting\n{self.last_lines()}")
+            with contextlib.suppress(httpx.TransportError):
+                health = self.client.get("/monitor/health")
+                if health.is_success and all(
+                    health.json()[name]["status"] == "healthy"
+                    for name in ("metadatabase", "scheduler", "dag_processor")
+                ):
+                    return
+        raise AssertionError(f"Airflow was not healthy within {START_TIMEOUT:.0f} s\n{self.last_lines()}")
+
+    def _console(self, name: str) -> Path:
+        return self.home / f"{name}.log"
+
+    def last_lines(self, count: int = 40) -> str:
+        """The end of what each component printed."""
+        parts = []
+        for name in self.processes:
+            lines = self._console(name).read_text(encoding="utf-8", errors="replace").splitlines()
+            parts.append("\n".join([f"--- {name}, {self._console(name)}", *lines[-count:]]))
+        return "\n".join(parts)
+
+    # --- its REST API
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        """GET a path below `/api/v2`; the answer's JSON."""
+        answer = self.client.get(path, params=parameters, headers={"Accept": "application/json"})
+        assert answer.is_success, f"GET {path}: {answer.status_code} {answer.text}"
+        return answer.json()
+
+    def import_errors(self) -> dict[str, str]:
+        """File, relative to the DAG folder, to its import error."""
+        return {each["filename"]: each["stack_trace"] for each in self.get("/importErrors")["import_errors"]}
+
+    def active_dags(self) -> set[str]:
+        """Ids of the DAGs that are not stale."""
+        return {each["dag_id"] for each in self.get("/dags")["dags"]}
+
+    def edges(self, dag_id: str) -> tuple[set[str], set[tuple[str, str]]]:
+        """The ids of the tasks, and the edges between them."""
+        tasks = self.get(f"/dags/{dag_id}/tasks")["tasks"]
+        ids = {task["task_id"] for task in tasks}
+        return ids, {(task["task_id"], below) for task in tasks for below in task["downstream_task_ids"]}
+
+    def trigger(self, dag_id: str, logical_date: str) -> str:
+        """Unpause a DAG and start a run of it; its run id."""
+        self.client.patch(f"/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
+        answer = self.client.post(f"/dags/{dag_id}/dagRuns", json={"logical_date": logical_date})
+        assert answer.is_success, f"trigger {dag_id}: {answer.status_code} {answer.text}"
+        return str(answer.json()["dag_run_id"])
+
+    def finished(self, dag_id: str, run_id: str, timeout: float = 240) -> tuple[str, dict[str, str]]:
+        """Wait until a run has ended; its state, and the state of each of its tasks."""
+        run = f"/dags/{dag_id}/dagRuns/{run_id}"
+        for _ in waiting(timeout):
+            if self.get(run)["state"] in ("success", "failed"):
+                break
+        found = self.get(f"{run}/taskInstances", limit=1000)["task_instances"]
+        return self.get(run)["state"], {each["task_id"]: each["state"] for each in found}
+
+    def log(self, dag_id: str, run_id: str, task_id: str) -> str:
+        """What the first try of a task logged, as JSON lines."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/1"
+        return "\n".join(json.dumps(entry) for entry in self.get(path, full_content=True)["content"])
+
+
+def waiting(timeout: float, pause: float = 0.3) -> Iterator[None]:
+    """Yield until `timeout` seconds are over, with pauses; the last time just before the end."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(pause)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)

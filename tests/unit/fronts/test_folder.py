@@ -1,0 +1,190 @@
+"""The loader, and the import errors it leaves."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+import pytest
+from airflow.dag_processing.dagbag import BundleDagBag
+from airflow.dag_processing.processor import _serialize_dags
+from airflow.sdk import DAG
+from airflow.sdk.execution_time import task_runner
+
+from airflow_wall.compiler.dag import build_dag
+from airflow_wall.compiler.plan import Plan
+from airflow_wall.errors import SpecError
+from airflow_wall.fronts import folder
+from airflow_wall.fronts.folder import load_dags
+from airflow_wall.settings import Settings
+
+BROKEN = "dag_id: broken\ntasks:\n  - id: load\n    uses: ingestt\n"
+BROKEN_REPORT = """\
+error: {path}:4:11: `tasks[load].uses` names `ingestt`, which is no step
+  4 |     uses: ingestt
+    |           ^^^^^^^
+
+hint: did you mean `ingest`? Any other operator is named by its dotted path"""
+TWIN_REPORT = """\
+error: {path}:1:9: `dag_id` must be unique, got `twin`, which is also that of `{other}:1`
+  1 | dag_id: twin
+    |         ^^^^
+
+hint: give one of them another id"""
+
+
+def _pipeline(dag_id: str) -> str:
+    return f"dag_id: {dag_id}\ntasks:\n  - id: nothing\n"
+
+
+@pytest.fixture
+def dags(tmp_path: Path) -> Path:
+    """A dags folder with the two-line loader and one good pipeline."""
+    path = tmp_path / "dags"
+    path.mkdir()
+    (path / "pipelines.py").write_text(
+        '"""Airflow finds DAGs here."""\nfrom airflow_wall import load_dags\nglobals().update(load_dags(__file__))\n'
+    )
+    (path / "good.yaml").write_text(_pipeline("good"))
+    return path
+
+
+@pytest.fixture
+def dag_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this process look like the one that parses files for the DAG processor."""
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", object(), raising=False)
+
+
+def _run_of(monkeypatch: pytest.MonkeyPatch, dag_id: str) -> None:
+    """Parse as Airflow does to run a task of one DAG."""
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", dag_id)
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", "nothing")
+
+
+def _parsed(bundle: Path) -> tuple[list[str], dict[str, str], dict[str, str]]:
+    """What the DAG processor makes of a loader: its DAGs, the errors on loading it, and those on serializing DAGs."""
+    bag = BundleDagBag(dag_folder=bundle / "dags/pipelines.py", bundle_path=bundle, bundle_name="test")
+    serialized, errors = _serialize_dags(bag, logging.getLogger(__name__))  # type: ignore[arg-type]  # it logs the same
+    return sorted(dag.dag_id for dag in serialized), bag.import_errors, errors
+
+
+@pytest.mark.parametrize("named", [".", "pipelines.py"])
+def test_every_pipeline_below_the_folder_gives_its_dag(dags: Path, named: str) -> None:
+    (dags / "team/deep").mkdir(parents=True)
+    (dags / "team/deep/two.yml").write_text(f"{_pipeline('one')}---\n{_pipeline('two')}")
+    found = load_dags(dags / named, Settings())
+    assert set(found) == {"good", "one", "two"}
+    assert all(isinstance(dag, DAG) and dag.dag_id == dag_id for dag_id, dag in found.items())
+
+
+def test_yaml_that_is_no_pipeline_is_left_alone(dags: Path) -> None:
+    (dags / "checks.yaml").write_text("checks:\n  - row_count: {min: 1}\n")
+    (dags / "values.yaml").write_text("- 1\n- tasks\n")
+    (dags / "empty.yaml").write_text("")
+    (dags / ".hidden.yaml").write_text(BROKEN)
+    assert set(load_dags(dags, Settings())) == {"good"}
+
+
+def test_outside_the_dag_processor_the_faults_of_every_file_are_raised(dags: Path) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        (dags / name).write_text(BROKEN)
+    with pytest.raises(SpecError) as caught:
+        load_dags(dags, Settings())
+    assert str(caught.value) == "\n\n".join(BROKEN_REPORT.format(path=dags / name) for name in ("a.yaml", "b.yaml"))
+
+
+@pytest.mark.usefixtures("dag_processor")
+def test_in_the_dag_processor_a_broken_file_has_an_error_of_its_own_and_the_others_stay(
+    dags: Path, tmp_path: Path
+) -> None:
+    (dags / "team").mkdir()
+    (dags / "team/broken.yaml").write_text(BROKEN)
+    (dags / "worse.yaml").write_text("dag_id: [\n")
+    serialized, on_loading, on_serializing = _parsed(tmp_path)
+    assert serialized == ["good"]
+    assert on_loading == {}
+    assert set(on_serializing) == {"dags/team/broken.yaml", "dags/worse.yaml"}
+    report = BROKEN_REPORT.format(path=dags / "team/broken.yaml")
+    assert on_serializing["dags/team/broken.yaml"].endswith(
+        f"\nairflow.exceptions.SerializationError: `broken.yaml` gives no DAG\n\n{report}\n"
+    )
+
+
+@pytest.mark.usefixtures("dag_processor")
+def test_an_operator_that_cannot_be_built_is_a_fault_of_its_file(dags: Path, tmp_path: Path) -> None:
+    (dags / "away.yaml").write_text("dag_id: away\ntasks:\n  - id: a\n    uses: no.such.module.Operator\n")
+    serialized, on_loading, on_serializing = _parsed(tmp_path)
+    assert (serialized, on_loading, set(on_serializing)) == (["good"], {}, {"dags/away.yaml"})
+
+
+@pytest.mark.usefixtures("dag_processor")
+def test_a_file_outside_the_bundle_is_named_in_full(dags: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "broken.yaml").write_text(BROKEN)
+    (dags / "pipelines.py").write_text(
+        f"from airflow_wall import load_dags  # an Airflow DAG\nglobals().update(load_dags({str(elsewhere)!r}))\n"
+    )
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    dags.rename(bundle / "dags")
+    assert set(_parsed(bundle)[2]) == {str(elsewhere / "broken.yaml")}
+
+
+@pytest.mark.usefixtures("dag_processor")
+def test_a_single_broken_file_is_raised_even_in_the_dag_processor(dags: Path) -> None:
+    (dags / "broken.yaml").write_text(BROKEN)
+    with pytest.raises(SpecError) as caught:
+        load_dags(dags / "broken.yaml", Settings())
+    assert str(caught.value) == BROKEN_REPORT.format(path=dags / "broken.yaml")
+
+
+def test_files_that_share_an_id_both_have_a_fault_and_give_no_dag(dags: Path) -> None:
+    one, other = dags / "one.yaml", dags / "other.yaml"
+    one.write_text(_pipeline("twin"))
+    other.write_text(_pipeline("twin"))
+    built, reports = folder.build([dags / "good.yaml", one, other], Settings(), None)
+    assert set(built) == {"good"}
+    assert reports == {one: TWIN_REPORT.format(path=one, other=other), other: TWIN_REPORT.format(path=other, other=one)}
+
+
+def test_documents_of_one_file_that_share_an_id_are_a_fault_of_it(dags: Path) -> None:
+    path = dags / "one.yaml"
+    path.write_text(f"{_pipeline('twin')}---\n{_pipeline('twin')}")
+    built, reports = folder.build([path], Settings(), None)
+    assert built == {}
+    assert re.findall(r"error: .*:(\d+):\d+: .* also that of `.*:(\d+)`", reports[path]) == [("1", "5"), ("5", "1")]
+
+
+@pytest.mark.usefixtures("dag_processor")
+def test_for_a_task_only_its_dag_is_built(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (dags / "other.yaml").write_text(_pipeline("other"))
+    (dags / "broken.yaml").write_text(BROKEN)
+    _run_of(monkeypatch, "good")
+    assert set(load_dags(dags, Settings())) == {"good"}
+
+
+@pytest.mark.usefixtures("dag_processor")
+def test_a_task_of_a_file_that_was_broken_since_is_told_why(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (dags / "broken.yaml").write_text(BROKEN)
+    _run_of(monkeypatch, "broken")
+    with pytest.raises(SpecError) as caught:
+        load_dags(dags, Settings())
+    assert str(caught.value) == BROKEN_REPORT.format(path=dags / "broken.yaml")
+
+
+def test_a_defect_of_ours_costs_only_the_file_that_meets_it(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (dags / "odd.yaml").write_text(_pipeline("odd"))
+
+    def failing(plan: Plan) -> DAG:
+        if plan.dag_id == "odd":
+            raise ZeroDivisionError("division by zero")
+        return build_dag(plan)
+
+    monkeypatch.setattr(folder, "build_dag", failing)
+    built, reports = folder.build([dags / "good.yaml", dags / "odd.yaml"], Settings(), None)
+    assert set(built) == {"good"}
+    first, *details = reports[dags / "odd.yaml"].splitlines()
+    assert first == f"error: {dags}/odd.yaml: airflow-wall failed, by a defect of its own that this file meets"
+    assert details[-1] == "ZeroDivisionError: division by zero"
