@@ -9,13 +9,12 @@ from typing import Annotated
 import typer
 
 from airflow_wall.cli.output import USER_FAULT, out
-from airflow_wall.compiler.plan import plan
+from airflow_wall.compiler.plan import plan_all
 from airflow_wall.errors import SpecError
 from airflow_wall.loader.discover import yaml_files
-from airflow_wall.loader.load import is_pipeline, load_spec
+from airflow_wall.loader.load import load_specs, shared_ids
 from airflow_wall.settings import Settings
-from airflow_wall.text.faults import Fault, FaultyText
-from airflow_wall.text.reader import read_file
+from airflow_wall.spec.document import Spec
 
 
 def validate(
@@ -29,49 +28,36 @@ def validate(
     Answers in tenths of a second, needs no Airflow and runs none of your code. Exit code 0: all good; 1: faults.
     """
     settings = Settings.from_environment(os.environ, environment=env)
-    files = [file for path in paths for file in yaml_files(path)]
-    seen: dict[str, Path] = {}
-    faulty = 0
+    files = list(dict.fromkeys(file for path in paths for file in yaml_files(path)))
+    specs: dict[Path, list[Spec]] = {}
+    reports: dict[Path, str] = {}
     for file in files:
-        problems = _problems(file, settings, seen, strict=strict)
-        faulty += any(problem.startswith("error") for problem in problems)
-        for problem in problems:
-            out().print(problem, end="\n\n")
-    out().print(
-        f"{len(seen)} pipelines in {len(files)} files: {f'{faulty} files with faults' if faulty else 'all good'}"
-    )
-    if faulty:
+        try:
+            specs[file] = load_specs(file, settings)
+            plan_all(specs[file], settings)
+        except SpecError as error:
+            reports[file] = str(error)
+    reports |= {file: str(error) for file, error in shared_ids(specs).items() if file not in reports}
+    for file in files:
+        for text in _said_of(file, specs.get(file, []), reports.get(file), strict=strict):
+            out().print(text, end="\n\n")
+            if text.startswith("error: ") and file not in reports:
+                reports[file] = text
+    count = sum(len(found) for found in specs.values())
+    verdict = f"{_counted(len(reports), 'file')} with faults" if reports else "all good"
+    out().print(f"{_counted(count, 'pipeline')} in {_counted(len(files), 'file')}: {verdict}")
+    if reports:
         raise typer.Exit(USER_FAULT)
 
 
-def _problems(file: Path, settings: Settings, seen: dict[str, Path], *, strict: bool) -> list[str]:
-    try:
-        documents = read_file(file)
-    except FaultyText as error:
-        return [str(error)]
-    pipelines = [document for document in documents if is_pipeline(document)]
-    if not pipelines:
+def _said_of(file: Path, specs: list[Spec], report: str | None, *, strict: bool) -> list[str]:
+    if report is not None:
+        return [report]
+    if not specs:
         return [f"skipped: {file} is no pipeline (no `dag_id` at its top)"]
-    problems = []
-    for document in pipelines:
-        try:
-            made = plan(load_spec(document, settings), settings)
-            if made.dag_id in seen:
-                raise FaultyText(
-                    [_taken(file, made.dag_id, seen[made.dag_id], document.place(("dag_id",)))], document.text
-                )
-            seen[made.dag_id] = file
-            lines = document.text.splitlines()
-            problems += [_warning(fault, lines, strict=strict) for fault in made.warnings]
-        except SpecError as error:
-            problems.append(str(error))
-    return problems
+    warnings = [fault.render(spec.document.text.splitlines()) for spec in specs for fault in spec.warnings]
+    return warnings if strict else [f"warning{text.removeprefix('error')}" for text in warnings]
 
 
-def _taken(file: Path, dag_id: str, other: Path, place: object) -> Fault:
-    return Fault(file, place, f"`dag_id` is `{dag_id}`, which {other} has too", "give one of them another id")  # type: ignore[arg-type]
-
-
-def _warning(fault: Fault, lines: list[str], *, strict: bool) -> str:
-    text = fault.render(lines)
-    return text if strict else f"warning{text.removeprefix('error')}"
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import DAG, BaseOperator, TaskGroup, XComArg, literal
+from airflow.sdk import DAG, BaseOperator, CronTriggerTimetable, TaskGroup, XComArg, literal
 
 from airflow_wall.compiler.plan import Plan, TaskPlan
 from airflow_wall.compiler.steps import OPERATORS
@@ -27,16 +27,13 @@ def build_dag(plan: Plan) -> DAG:
 
     :raises FaultyText: an operator cannot be imported or refuses its arguments; says which task, where.
     """
-    arguments = dict(plan.arguments)
-    for name in ("start_date", "end_date"):
-        arguments[name] = _in_zone(arguments.get(name), plan.timezone)
-    arguments.setdefault("doc_md", _page(plan))
+    arguments = {"doc_md": _page(plan), **_in_zone(plan.arguments, plan.timezone)}
+    arguments["schedule"] = _schedule(plan)
     try:
-        dag = DAG(plan.dag_id, default_args=dict(plan.default_args), **arguments)
+        dag = DAG(plan.dag_id, default_args=_in_zone(plan.default_args, plan.timezone), **arguments)
     except Exception as error:
-        raise FaultyText(
-            [Fault(plan.path, plan.tasks[0].place, f"`{plan.dag_id}` cannot be a DAG: {error}")], plan.text
-        ) from error
+        fault = Fault(plan.path, plan.place, f"`{plan.dag_id}` cannot be a DAG: {_reason(error)}")
+        raise FaultyText([fault], plan.text) from error
     groups: dict[str, TaskGroup] = {}
     for group in plan.groups:
         groups[group.group_id] = TaskGroup(
@@ -63,10 +60,23 @@ def _close(plan: Plan, built: Operators) -> None:
             operator.as_teardown(setups=built[task.closes], on_failure_fail_dagrun=True)
 
 
-def _in_zone(moment: datetime | None, zone: str) -> datetime | None:
-    if moment is not None and moment.tzinfo is not None:
-        return moment
-    return None if moment is None else moment.replace(tzinfo=ZoneInfo(zone))
+def _in_zone(arguments: Mapping[str, Any], zone: str) -> dict[str, Any]:
+    """The arguments, with every date in this zone; one without a zone is meant in it."""
+    return {name: _moved(value, ZoneInfo(zone)) for name, value in arguments.items()}
+
+
+def _moved(value: Any, zone: ZoneInfo) -> Any:
+    if not isinstance(value, datetime):
+        return value
+    return value.replace(tzinfo=zone) if value.tzinfo is None else value.astimezone(zone)
+
+
+def _schedule(plan: Plan) -> Any:
+    """The schedule. Airflow takes its zone from the start date; without one it has to be told."""
+    schedule = plan.arguments.get("schedule")
+    if schedule in (None, "@once", "@continuous") or "start_date" in plan.arguments or plan.timezone == "UTC":
+        return schedule
+    return CronTriggerTimetable(schedule, timezone=plan.timezone)
 
 
 def _page(plan: Plan) -> str:
@@ -84,7 +94,9 @@ def _operator(plan: Plan, task: TaskPlan, dag: DAG, group: TaskGroup, built: Ope
             place = f"{plan.path}:{task.place.line}"
             own = {"storage": str(plan.storage), "project": str(plan.project), "code": str(plan.code), "place": place}
         label = task.task_id.rpartition(".")[2]
-        operator: BaseOperator = kind(task_id=label, dag=dag, task_group=group, **own, **task.settings, **values)
+        operator: BaseOperator = kind(
+            task_id=label, dag=dag, task_group=group, **own, **_in_zone(task.settings, plan.timezone), **values
+        )
     except Exception as error:
         message = f"`{task.task_id}` ({task.uses}) cannot be built: {_reason(error)}"
         raise FaultyText([Fault(plan.path, task.place, message, _hint(task, error))], plan.text) from error

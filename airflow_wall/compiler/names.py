@@ -37,6 +37,14 @@ class Node:
                 if node.item is not None and node.item.id == item_id:
                     yield from node.tasks()
 
+    def inside(self) -> Iterator[Node]:
+        """Every task and group below it."""
+        for item_id, nodes in self.children.items():
+            for node in nodes:
+                if node.item is not None and node.item.id == item_id:
+                    yield node
+                    yield from node.inside()
+
     def names(self) -> list[str]:
         """What can be named from inside it, outwards."""
         return [*self.children, *(self.parent.names() if self.parent else [])]
@@ -60,7 +68,7 @@ def _grow(parent: Node, items: tuple[Item, ...], clashes: list[tuple[Node, Node]
         parent.children[item.id] = [node]
         if item.repeats is not None:
             repeated = parent.children.setdefault(item.repeats, [])
-            if repeated and repeated[0].item is not None and repeated[0].item.repeats != item.repeats:
+            if repeated and repeated[0].item is not None and repeated[0].item.loc != item.loc:
                 clashes.append((repeated[0], node))
             repeated.append(node)
         _grow(node, item.items, clashes)

@@ -20,7 +20,7 @@ from airflow_wall.spec.markers import XComRef
 from airflow_wall.spec.pipeline import Group, Task
 from airflow_wall.spec.steps.base import Step
 from airflow_wall.spec.steps.table import STEPS
-from airflow_wall.text.faults import Fault, FaultyText, Place, suggestion
+from airflow_wall.text.faults import Fault, FaultyText, Loc, Place, suggestion
 
 EMPTY = "airflow.providers.standard.operators.empty.EmptyOperator"
 """What a task without `uses` is."""
@@ -72,6 +72,7 @@ class Plan:
 
     :param dag_id: Its id.
     :param path: Its file, as the caller named it.
+    :param place: Where its `dag_id` stands.
     :param arguments: Arguments of `DAG` that the file gives, by Airflow's names.
     :param default_args: Arguments of all tasks that do not say otherwise.
     :param timezone: The zone of its schedule.
@@ -87,6 +88,7 @@ class Plan:
 
     dag_id: str
     path: Path
+    place: Place
     arguments: Mapping[str, Any]
     default_args: Mapping[str, Any]
     timezone: str
@@ -107,13 +109,16 @@ DAG_ARGUMENTS = (
 )  # fmt: skip
 """Keys of the head that `DAG` takes under the same name."""
 
+CLOSERS = {step.task_fields[step.closes]: name for name, step in STEPS.items() if step.closes}
+"""A step that opens something to the step that closes it."""
+
 
 def plan(spec: Spec, settings: Settings) -> Plan:
     """
     Plan one pipeline.
 
-    :raises FaultyText: every fault: those of its text, and names that mean nothing, two tasks of one id, a cycle, a pair
-        that does not fit.
+    :raises FaultyText: every fault: those of its text, and names that mean nothing, two tasks of one id, a cycle, a
+        pair that does not fit.
     """
     if spec.lost:
         raise FaultyText(spec.faults, spec.document.text)
@@ -146,14 +151,14 @@ class _Planner:
         self.settings = settings
         self.faults = list(spec.faults)
         self.root, clashes = tree(spec.items)
+        self.ends: dict[str, list[str]] = {}
+        self.linkless: set[int] = set()
         for first, second in clashes:
             line = spec.document.place(_item(first).loc).line
             self._fault(second, ("id",), f"is `{second.path}`, which is taken on line {line}", "give it another id")
 
     def plan(self) -> Plan:
-        nodes = list(self.root.tasks())
-        upstream = {node.path: set(self._upstream(node)) for node in nodes}
-        tasks = {node.path: self._task(node, upstream) for node in nodes}
+        tasks = {node.path: self._task(node) for node in self.root.tasks()}
         order = self._order(tasks)
         if order:
             self._pairs(tasks)
@@ -163,11 +168,13 @@ class _Planner:
         path = self.spec.path
         project = self.settings.project_of(path)
         given = {name: getattr(head, name) for name in DAG_ARGUMENTS if name in head.model_fields_set}
+        given = {name: value for name, value in given.items() if value is not None}
         if any(STEPS[task.uses].one_run_at_a_time for task in tasks.values() if task.uses in STEPS):
             given.setdefault("max_active_runs", 1)
         return Plan(
             dag_id=head.dag_id,
             path=path,
+            place=self.spec.document.place(("dag_id",)),
             arguments=given,
             default_args=head.default_args.given() if head.default_args else {},
             timezone=head.timezone,
@@ -191,18 +198,23 @@ class _Planner:
                     yield GroupPlan(child.path, node.path or None, item.block.tooltip)
                     yield from self._groups(child)
 
-    def _task(self, node: Node, upstream: dict[str, set[str]]) -> TaskPlan:
+    def _task(self, node: Node) -> TaskPlan:
         item = _item(node)
         block = item.block
         assert isinstance(block, Task)
-        uses = block.uses or EMPTY
+        links: set[str] = set()
         arguments = {**(_given(item.step) if item.step else {}), **item.arguments}
-        arguments = {name: self._linked(value, node, ("with", name), upstream) for name, value in arguments.items()}
+        arguments = {name: self._linked(value, node, ("with", name), links) for name, value in arguments.items()}
         closes = self._tasks_named(node, arguments)
-        own = {**self._inherited(node), **block.given()}
-        group = node.parent.path if node.parent and node.parent.path else None
         return TaskPlan(
-            node.path, uses, arguments, own, tuple(sorted(upstream[node.path])), group, closes, self._place(item, ())
+            task_id=node.path,
+            uses=block.uses or EMPTY,
+            arguments=arguments,
+            settings={**self._inherited(node), **block.given()},
+            upstream=tuple(sorted(self._upstream(node, links))),
+            group=node.parent.path if node.parent and node.parent.path else None,
+            closes=closes,
+            place=self._place(item, ()),
         )
 
     def _inherited(self, node: Node) -> dict[str, Any]:
@@ -218,92 +230,102 @@ class _Planner:
 
     def _tasks_named(self, node: Node, arguments: dict[str, Any]) -> str | None:
         """Resolve fields that name another task. Return what this task closes, if it closes anything."""
-        item = _item(node)
-        if item.step is None:
+        step = _item(node).step
+        if step is None:
             return None
-        kind, closes = type(item.step), None
-        for name, opener in kind.task_fields.items():
-            if arguments.get(name) is None:
-                continue
-            found = self._one(node, str(arguments[name]), ("with", name))
-            if found is None:
-                continue
-            uses = _item(found).block
-            if isinstance(uses, Task) and uses.uses == opener:
-                arguments[name] = found.path
-                closes = found.path if name == kind.closes else closes
+        closes = None
+        for name, opener in step.task_fields.items():
+            if arguments.get(name) is not None:
+                found = self._opener_named(node, name, opener, str(arguments[name]))
+            elif name == step.closes:
+                found = self._only_opener(node, name, opener)
             else:
-                message = f"names `{arguments[name]}`, which is not a `{opener}` task"
-                self._fault(node, ("with", name), message, f"name a task with `uses: {opener}`")
+                continue
+            if found is not None:
+                arguments[name] = found.path
+                closes = found.path if name == step.closes else closes
         return closes
+
+    def _opener_named(self, node: Node, name: str, opener: str, given: str) -> Node | None:
+        found = self._one(node, given, ("with", name))
+        if found is not None and _uses(found) != opener:
+            message = f"names `{given}`, which is not a `{opener}` task"
+            self._fault(node, ("with", name), message, f"name a task with `uses: {opener}`")
+            return None
+        return found
+
+    def _only_opener(self, node: Node, name: str, opener: str) -> Node | None:
+        """For the second of a pair that does not say what it closes: the only one there is, in the nearest group."""
+        at = node.parent
+        while at is not None:
+            found = [other for other in at.tasks() if _uses(other) == opener]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                listed = ", ".join(f"`{other.path}`" for other in found)
+                message = f"does not say which `{opener}` it closes; there are {listed}"
+                self._fault(node, (), message, f"write `with: {{{name}: {found[0].path}}}`")
+                return None
+            at = at.parent
+        uses = _uses(node)
+        hint = f"add a task that uses `{opener}`, or remove `{uses}`"
+        self._fault(node, (), f"has nothing to close: no task uses `{opener}`", hint)
+        return None
 
     # --- edges
 
-    def _upstream(self, node: Node) -> Iterable[str]:
-        """What a task needs: its own `needs`, and at the edge of a group what the group needs."""
-        inside = self._named(node)
-        yield from inside
+    def _upstream(self, node: Node, links: set[str]) -> set[str]:
+        """What a task waits for: its own `needs` and `$x`, and at the edge of a group what the group needs."""
+        found = links.union(self._named(node))
         at = node.parent
         while at is not None and at.item is not None:
-            # Only tasks that need nothing inside the group wait for what the group needs.
-            if any(task == at.path or task.startswith(f"{at.path}.") for task in inside):
-                return
-            inside = self._named(at)
-            yield from inside
+            # Only tasks that wait for nothing inside the group wait for what the group needs.
+            if any(task.startswith(f"{at.path}.") for task in found):
+                break
+            found.update(self._named(at))
             at = at.parent
-
-    def _named(self, node: Node) -> list[str]:
-        item = _item(node)
-        found: list[str] = []
-        for index, name in enumerate(item.block.needs):
-            found.extend(self._last_tasks(node, name, index))
         return found
 
-    def _last_tasks(self, node: Node, name: str, index: int) -> Iterable[str]:
-        nodes = self._found(node, name, ("needs", index))
-        for other in nodes:
-            if other.path == node.path or node.path.startswith(f"{other.path}."):
-                self._fault(
-                    node, ("needs", index), f"names `{name}`, which is the item itself or a group it is in", "remove it"
-                )
-                continue
-            yield from self._ends(other)
+    def _named(self, node: Node) -> Iterable[str]:
+        for index, name in enumerate(_item(node).block.needs):
+            for other in self._found(node, name, ("needs", index)):
+                if other.path == node.path or node.path.startswith(f"{other.path}."):
+                    message = f"names `{name}`, which is the item itself or a group it is in"
+                    self._fault(node, ("needs", index), message, "remove it")
+                else:
+                    yield from self._ends(other)
 
     def _ends(self, node: Node) -> list[str]:
-        """The tasks of a group that no other task of it waits for."""
-        tasks = list(node.tasks())
+        """The tasks of a group that no other task of it waits for; of a task, itself."""
         if not node.is_group:
             return [node.path]
-        inner = {path for task in tasks for path in self._inner_needs(task)}
-        return [task.path for task in tasks if task.path not in inner]
+        if node.path not in self.ends:
+            waited_for = {path for inner in node.inside() for path in _needed(inner)}
+            self.ends[node.path] = [task.path for task in node.tasks() if task.path not in waited_for]
+        return self.ends[node.path]
 
-    def _inner_needs(self, node: Node) -> Iterable[str]:
-        at: Node | None = node
-        while at is not None and at.item is not None:
-            scope = at.parent
-            assert scope is not None
-            for name in at.item.block.needs:
-                for other in find(name, scope):
-                    yield from (task.path for task in other.tasks())
-            at = scope
-
-    def _linked(self, value: Any, node: Node, loc: tuple[str | int, ...], upstream: dict[str, set[str]]) -> Any:
-        """The value with the task of every `$x` as a full id; each is a task that comes before."""
+    def _linked(self, value: Any, node: Node, loc: Loc, links: set[str]) -> Any:
+        """The value with the task of every `$x` as a full id; each is added to `links`, as it comes before."""
         if isinstance(value, XComRef):
             found = self._one(node, value.task, loc)
             if found is None:
                 return value
-            upstream[node.path].add(found.path)
+            links.add(found.path)
             return replace(value, task=found.path)
-        if isinstance(value, dict):
-            return {key: self._linked(each, node, (*loc, key), upstream) for key, each in value.items()}
-        if isinstance(value, list):
-            return [self._linked(each, node, (*loc, index), upstream) for index, each in enumerate(value)]
-        return value
+        if not isinstance(value, dict | list) or id(value) in self.linkless:
+            return value
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        made = {key: self._linked(each, node, (*loc, key), links) for key, each in pairs}
+        if all(made[key] is each for key, each in (value.items() if isinstance(value, dict) else enumerate(value))):
+            self.linkless.add(id(value))  # repetitions of a matrix share their values: looked through once
+            return value
+        return made if isinstance(value, dict) else list(made.values())
 
-    def _found(self, node: Node, name: str, loc: tuple[str | int, ...]) -> list[Node]:
+    def _found(self, node: Node, name: str, loc: Loc) -> list[Node]:
         scope = node.parent or self.root
         found = find(name, scope)
+        if found == [node] and scope.parent is not None:  # a task may wait for one of its own name outside its group
+            found = find(name, scope.parent) or found
         if not found:
             known = [known for known in scope.names() if known != _item(node).id]
             self._fault(
@@ -311,9 +333,7 @@ class _Planner:
             )
         return found
 
-    def _one(self, node: Node, name: str, loc: tuple[str | int, ...]) -> Node | None:
-        if name == "?":  # noted as a fault when the file was loaded
-            return None
+    def _one(self, node: Node, name: str, loc: Loc) -> Node | None:
         found = self._found(node, name, loc)
         if len(found) > 1:
             first = found[0].path
@@ -351,9 +371,9 @@ class _Planner:
             return []
 
     def _pairs(self, tasks: Mapping[str, TaskPlan]) -> None:
-        """What a pair opens is there while it is used: opener before every user, every user before the closer."""
+        """What is opened is there while it is used: opener before every user, every user before the closer."""
         before = _ancestors(tasks)
-        closers = {task.closes: task for task in tasks.values() if task.closes}
+        closers = self._closers(tasks)
         for task in tasks.values():
             if task.uses not in STEPS or task.closes:
                 continue
@@ -362,33 +382,60 @@ class _Planner:
                 if opener not in tasks:
                     continue
                 if opener not in before[task.task_id]:
-                    self._order_fault(
-                        task, name, f"uses `{opener}`, which does not come before it", f"add `needs: {opener}`"
-                    )
+                    message = f"uses `{opener}`, which does not come before it"
+                    self._order_fault(task, f".{name}", message, f"add `needs: {opener}`")
                 closer = closers.get(str(opener))
                 if closer is not None and task.task_id not in before[closer.task_id]:
                     hint = f"add `{task.task_id}` to the `needs` of `{closer.task_id}`"
-                    self._order_fault(task, name, f"uses `{opener}`, but `{closer.task_id}` does not wait for it", hint)
+                    message = f"uses `{opener}`, but `{closer.task_id}` does not wait for it"
+                    self._order_fault(task, f".{name}", message, hint)
         for opener, closer in closers.items():
             if opener not in before[closer.task_id]:
-                self._order_fault(
-                    closer, "needs", f"closes `{opener}`, which does not come before it", f"add `needs: {opener}`"
-                )
+                message = f"closes `{opener}`, which does not come before it"
+                self._order_fault(closer, ".needs", message, f"add `needs: {opener}`")
+
+    def _closers(self, tasks: Mapping[str, TaskPlan]) -> dict[str, TaskPlan]:
+        """What is opened, with the one task that closes it."""
+        closers: dict[str, TaskPlan] = {}
+        for task in tasks.values():
+            if task.closes in closers:
+                message = f"closes `{task.closes}`, which `{closers[task.closes].task_id}` closes too"
+                self._order_fault(task, "", message, "remove one of them")
+            elif task.closes:
+                closers[task.closes] = task
+        for task in tasks.values():
+            closer = CLOSERS.get(task.uses)
+            if closer and task.task_id not in closers and not self.faults:  # a closer with a fault says so itself
+                message = f"is opened, and nothing closes it: no `{closer}` task names it"
+                self._order_fault(task, "", message, f"add a task with `uses: {closer}` after all that use it")
+        return closers
 
     def _order_fault(self, task: TaskPlan, name: str, message: str, hint: str) -> None:
-        self.faults.append(Fault(self.spec.path, task.place, f"`{task.task_id}.{name}` {message}", hint))
+        self.faults.append(Fault(self.spec.path, task.place, f"`{task.task_id}{name}` {message}", hint))
 
     # --- faults
 
-    def _place(self, item: Item, loc: tuple[str | int, ...]) -> Place:
+    def _place(self, item: Item, loc: Loc) -> Place:
         return self.spec.document.place((*item.loc, *loc))
 
-    def _fault(self, node: Node, loc: tuple[str | int, ...], message: str, hint: str | None) -> None:
+    def _fault(self, node: Node, loc: Loc, message: str, hint: str | None) -> None:
         item = _item(node)
-        where = ".".join(str(part) for part in loc if isinstance(part, str))
-        self.faults.append(
-            Fault(self.spec.path, self._place(item, loc), f"`tasks[{item.repeats or item.id}].{where}` {message}", hint)
-        )
+        where = "".join(f".{part}" for part in loc if isinstance(part, str))
+        path = f"tasks[{item.repeats or item.id}]{where}"
+        self.faults.append(Fault(self.spec.path, self._place(item, loc), f"`{path}` {message}", hint))
+
+
+def _uses(node: Node) -> str | None:
+    block = _item(node).block
+    return block.uses if isinstance(block, Task) else None
+
+
+def _needed(node: Node) -> Iterable[str]:
+    """The tasks that the `needs` of an item mean, groups as all their tasks."""
+    assert node.parent is not None
+    for name in _item(node).block.needs:
+        for other in find(name, node.parent):
+            yield from (task.path for task in other.tasks())
 
 
 def _given(step: Step) -> dict[str, Any]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from airflow.configuration import conf
@@ -16,10 +15,9 @@ from airflow_wall.compiler.plan import Plan, plan_all
 from airflow_wall.errors import SpecError, WallError
 from airflow_wall.fronts.carrier import carriers, is_dag_processor
 from airflow_wall.loader.discover import yaml_files
-from airflow_wall.loader.load import load_specs
+from airflow_wall.loader.load import load_specs, shared_ids
 from airflow_wall.settings import NAMES, SECTION, Settings
 from airflow_wall.spec.document import Spec
-from airflow_wall.text.faults import Fault, FaultyText
 
 Reports = dict[Path, str]
 """The faults of every file that has any."""
@@ -76,7 +74,7 @@ def build(files: Iterable[Path], settings: Settings, wanted: str | None) -> tupl
             specs[file] = found
         except Exception as error:
             reports[file] = _told(file, error)
-    reports |= _same_ids(specs)
+    reports |= {file: str(error) for file, error in shared_ids(specs).items()}
     for file, made in plans.items():
         if file in reports:
             continue
@@ -95,23 +93,3 @@ def _told(file: Path, error: Exception) -> str:
     # A defect of ours that one file meets must not take the DAGs of the others with it.
     details = "".join(traceback.format_exception(error)).rstrip()
     return f"error: {file}: airflow-wall failed, by a defect of its own that this file meets\n\n{details}"
-
-
-def _same_ids(specs: Mapping[Path, list[Spec]]) -> Reports:
-    """None of the pipelines that share an id gives a DAG: which of them is meant cannot be known."""
-    bearers: dict[str, list[Spec]] = defaultdict(list)
-    for spec in (spec for found in specs.values() for spec in found):
-        bearers[spec.head.dag_id].append(spec)
-    faults: dict[Path, list[Fault]] = defaultdict(list)
-    for dag_id, sharing in bearers.items():
-        for spec in sharing:
-            others = ", ".join(_where(other) for other in sharing if other is not spec)
-            if others:
-                message = f"`dag_id` must be unique, got `{dag_id}`, which is also that of {others}"
-                place = spec.document.place(("dag_id",))
-                faults[spec.path].append(Fault(spec.path, place, message, "give one of them another id"))
-    return {path: str(FaultyText(found, specs[path][0].document.text)) for path, found in faults.items()}
-
-
-def _where(spec: Spec) -> str:
-    return f"`{spec.path}:{spec.document.place(('dag_id',)).line}`"

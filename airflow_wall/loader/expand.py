@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from airflow_wall.loader.expressions import Resolver, Scope
@@ -33,15 +35,13 @@ class Expander:
     :param faults: Where faults go.
     :param folder: The pipeline's folder, for files that values name.
     :param policy: `[wall] policy`.
-    :param value: The document's value, the environment applied.
     """
 
-    def __init__(self, faults: Faults, folder: Folder, policy: str, value: Mapping[str, Any]) -> None:
+    def __init__(self, faults: Faults, folder: Folder, policy: str) -> None:
         self.faults = faults
         self.folder = folder
         self.policy = policy
         self.resolver = Resolver(faults, folder)
-        self.openers = list(_openers(value.get("tasks"), ""))
         self.tasks = 0
         self.lost = False
 
@@ -61,7 +61,7 @@ class Expander:
                 loc, f"must be a task or a group, got `{shown(value)}`", "write `- id: NAME` and its keys below"
             )
             return
-        name = value.get("id")
+        name = self.resolver.plain(value.get("id"), (*loc, "id"), scope)
         cells = self._cells(value, loc, scope)
         self.lost |= not cells
         for suffix, cell in cells:
@@ -99,22 +99,23 @@ class Expander:
         for name, values in matrix.items():
             if values is UNRESOLVED:
                 return []
-            if (
-                not isinstance(values, list)
-                or not values
-                or not all(isinstance(each, str | int | float) for each in values)
-            ):
+            if not isinstance(values, list) or not values or not all(isinstance(each, str | int) for each in values):
                 self.faults.add(
                     (*loc, name),
-                    f"must be a list of texts or numbers, got `{shown(values)}`",
-                    f"write e.g. `{name}: [a, b]`",
+                    f"must be a list of texts or whole numbers, got `{shown(values)}`",
+                    f'write e.g. `{name}: [a, b]`, and decimal numbers in quotes: `"3.10"`',
                 )
                 return []
+        count = math.prod(len(values) for values in matrix.values())
+        if count > MAX_TASKS:
+            self.faults.add(
+                loc, f"makes {count:,} repetitions; at most {MAX_TASKS:,} tasks are allowed", "shorten the lists"
+            )
+            return []
         cells = [dict(zip(matrix, values, strict=True)) for values in itertools.product(*matrix.values())]
         made = [("_".join(_in_id(each) for each in cell.values()), cell) for cell in cells]
-        twice = next(
-            (suffix for index, (suffix, _) in enumerate(made) if suffix in (other for other, _ in made[:index])), None
-        )
+        counted = Counter(suffix for suffix, _ in made)
+        twice = next((suffix for suffix, times in counted.items() if times > 1), None)
         if twice is not None:
             self.faults.add(
                 loc, f"makes two repetitions whose ids end in `{twice}`", "use values that differ in letters or digits"
@@ -171,8 +172,7 @@ class Expander:
             self.faults.add((*loc, "uses"), f"names `{uses}`, which is no step", hint)
             return None, {}
         files, extra = self._files(model, given, loc, written)
-        completed = {**self._closed(model, uses, given, loc), **given, **files}
-        return self.faults.check(model, completed, (*loc, "with")), extra
+        return self.faults.check(model, {**given, **files}, (*loc, "with")), extra
 
     def _files(
         self, model: type[Step], given: dict[str, Any], loc: Loc, written: Any
@@ -189,26 +189,6 @@ class Expander:
             elif isinstance(written, dict) and isinstance(named := written.get(field), dict) and "$f" in named:
                 names[f"{field}_file"] = named["$f"]
         return texts, names
-
-    def _closed(self, model: type[Step], uses: str, given: dict[str, Any], loc: Loc) -> dict[str, Any]:
-        """For the second of a pair that does not say what it closes: the only one there is."""
-        if model.closes is None or model.closes in given:
-            return {}
-        opener = model.task_fields[model.closes]
-        found = [path for path, used in self.openers if used == opener]
-        if len(found) == 1:
-            return {model.closes: found[0]}
-        if found:
-            listed = ", ".join(f"`{path}`" for path in found)
-            hint = f"write `with: {{{model.closes}: {found[0]}}}`"
-            self.faults.add(loc, f"does not say which `{opener}` it closes; there are {listed}", hint)
-        else:
-            self.faults.add(
-                loc,
-                f"has nothing to close: no task uses `{opener}`",
-                f"add a task that uses `{opener}`, or remove `{uses}`",
-            )
-        return {model.closes: "?"}
 
 
 # A group is checked with its items apart, each at its own place.
@@ -227,14 +207,5 @@ def _stand_in(kind: type[Block], written: dict[str, Any]) -> Block | None:
 
 
 def _in_id(value: Any) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", str(value)).strip("_") or "x"
-
-
-def _openers(items: Any, prefix: str) -> Iterator[tuple[str, str]]:
-    for item in items if isinstance(items, list) else ():
-        if isinstance(item, dict) and isinstance(item.get("id"), str) and "matrix" not in item:
-            path = f"{prefix}{item['id']}"
-            if "tasks" in item:
-                yield from _openers(item["tasks"], f"{path}.")
-            else:
-                yield path, str(item.get("uses"))
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_") or "x"

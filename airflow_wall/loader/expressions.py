@@ -12,7 +12,7 @@ from airflow_wall.loader.files import Folder
 from airflow_wall.spec.markers import MARKERS, Const, FileRef, Template, XComRef
 from airflow_wall.text.faults import Loc, shown, suggestion
 
-_EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
+_EXPRESSION = re.compile(r"\$\{\{([^{}]*)\}\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_0-9][A-Za-z0-9_-]*)*")
 _RUN_TIME = re.compile(
     r"\{\{\s*(ds|ds_nodash|ts|ts_nodash|logical_date|data_interval_start|data_interval_end|dag_run|run_id|params|macros|var|conn|"
@@ -86,8 +86,8 @@ class Resolver:
         try:
             whole = _EXPRESSION.fullmatch(text)
             if whole:
-                return self._whole(whole.group(1), loc, scope)
-            return _EXPRESSION.sub(lambda match: self._part(match.group(1), loc, scope), text)
+                return self._whole(whole.group(1).strip(), loc, scope)
+            return _EXPRESSION.sub(lambda match: self._part(match.group(1).strip(), loc, scope), text)
         except _Unresolved:
             return UNRESOLVED
 

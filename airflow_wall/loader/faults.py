@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from airflow_wall.spec.base import NAME_PATTERN, SpecModel
+from airflow_wall.spec.markers import Marker
 from airflow_wall.text.faults import Fault, Loc, nearest, shown, suggestion
 from airflow_wall.text.reader import Document
 
@@ -98,7 +99,7 @@ class Faults:
         try:
             return model.model_validate(values)
         except ValidationError as error:
-            for detail in _one_each(error.errors(include_url=False)):
+            for detail in _one_each(error.errors(include_url=False), values):
                 if detail["input"] is not UNRESOLVED:
                     self._detail(model, values, loc, detail, tuple(also))
             return None
@@ -122,6 +123,8 @@ class Faults:
                 self.add(
                     where, "is missing", f"add `{name}`: {description}" if description else f"add `{name}`", of_key=True
                 )
+        elif isinstance(given, Marker):
+            self.add(where, "cannot hold a marker", "write the value itself: it must be known when the file is read")
         else:
             context: Mapping[str, Any] = detail.get("ctx") or {}
             hint = context.get("hint") or _HINTS.get(kind)
@@ -151,13 +154,23 @@ def _step(value: Any, part: str | int) -> Any:
     return None
 
 
-def _one_each(details: Iterable[ErrorDetails]) -> list[ErrorDetails]:
+def _one_each(details: Iterable[ErrorDetails], values: Any) -> list[ErrorDetails]:
     """One error per place: a union reports each of its branches."""
     best: dict[Loc, ErrorDetails] = {}
     for detail in details:
-        loc = tuple(part for part in detail["loc"] if not _is_branch(part))
+        loc = _written(detail["loc"], values)
         best.setdefault(loc, {**detail, "loc": loc})
     return list(best.values())
+
+
+def _written(loc: Loc, values: Any) -> Loc:
+    """Pydantic's path without the branches of unions: a part that looks like one may also be a key of the user's."""
+    kept: list[str | int] = []
+    for part in loc:
+        if not _is_branch(part) or (isinstance(values, dict) and part in values):
+            kept.append(part)
+            values = _step(values, part)
+    return tuple(kept)
 
 
 def _is_branch(part: str | int) -> bool:

@@ -23,6 +23,9 @@ class Folder:
 
     def read(self, name: str, loc: Loc, faults: Faults) -> str:
         """The text of the file `name` in the folder; empty, with the fault noted at `loc`, if it cannot be read."""
+        if "\0" in name:
+            faults.add(loc, "names a file with a NUL character in its name", "remove it")
+            return ""
         path = self.path / name
         root = self.path.resolve()
         if Path(name).is_absolute() or not path.resolve().is_relative_to(root):

@@ -7,6 +7,9 @@ check the items.
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,10 @@ from airflow_wall.loader.files import Folder
 from airflow_wall.settings import Settings
 from airflow_wall.spec.document import Spec
 from airflow_wall.spec.pipeline import Head, Pipeline
-from airflow_wall.text.faults import Loc, nearest, suggestion
-from airflow_wall.text.reader import Document, read_file
+from airflow_wall.text.faults import Fault, FaultyText, Loc, nearest, suggestion
+from airflow_wall.text.reader import MAX_BYTES, Document, read_file
+
+_PIPELINE_KEY = re.compile(rb"""(?m)^["']?(dag_id|\$schema)["']?\s*:""")
 
 OWN_KEYS = ("tasks", "vars", "environments")
 """Top-level keys that are no part of the head."""
@@ -40,14 +45,48 @@ def load_specs(path: Path, settings: Settings) -> list[Spec]:
     :param path: A YAML file; documents without `dag_id` are left alone.
     :raises FaultyText: the file cannot be read as YAML.
     """
-    return [load_spec(document, settings) for document in read_file(path) if is_pipeline(document)]
+    try:
+        documents = read_file(path)
+    except FaultyText:
+        if _may_be_pipeline(path):
+            raise
+        return []  # YAML of somebody else: a chart's template, a file with tags
+    return [load_spec(document, settings) for document in documents if _is_pipeline(document)]
 
 
-def is_pipeline(document: Document) -> bool:
-    """Whether a document is meant as a pipeline."""
+def _is_pipeline(document: Document) -> bool:
     return isinstance(document.value, dict) and (
         "dag_id" in document.value or "airflow" in str(document.value.get("$schema", ""))
     )
+
+
+def _may_be_pipeline(path: Path) -> bool:
+    """Whether a file that cannot be read as YAML has the key of a pipeline, or cannot be read at all."""
+    try:
+        with path.open("rb") as file:
+            return _PIPELINE_KEY.search(file.read(MAX_BYTES)) is not None
+    except OSError:
+        return True
+
+
+def shared_ids(specs: Mapping[Path, Sequence[Spec]]) -> dict[Path, FaultyText]:
+    """File to its fault, for every file with a pipeline whose id another one has: which is meant cannot be known."""
+    bearers: dict[str, list[Spec]] = defaultdict(list)
+    for spec in (spec for found in specs.values() for spec in found):
+        bearers[spec.head.dag_id].append(spec)
+    faults: dict[Path, list[Fault]] = defaultdict(list)
+    for dag_id, sharing in bearers.items():
+        for spec in sharing:
+            others = ", ".join(_where(other) for other in sharing if other is not spec)
+            if others:
+                message = f"`dag_id` must be unique, got `{dag_id}`, which is also that of {others}"
+                place = spec.document.place(("dag_id",))
+                faults[spec.path].append(Fault(spec.path, place, message, "give one of them another id"))
+    return {path: FaultyText(found, specs[path][0].document.text) for path, found in faults.items()}
+
+
+def _where(spec: Spec) -> str:
+    return f"`{spec.path}:{spec.document.place(('dag_id',)).line}`"
 
 
 def load_spec(document: Document, settings: Settings) -> Spec:
@@ -64,7 +103,7 @@ def load_spec(document: Document, settings: Settings) -> Spec:
         faults.add(("tasks",), "is missing", "add `tasks`, a list with `- id: NAME` for each task")
     if head is not None and head.schedule is not None:
         _check_schedule(head.schedule, faults)
-    expander = Expander(faults, folder, settings.policy, value)
+    expander = Expander(faults, folder, settings.policy)
     items = expander.items(value.get("tasks"), ("tasks",), scope)
     return Spec(
         path=document.path,
@@ -72,7 +111,7 @@ def load_spec(document: Document, settings: Settings) -> Spec:
         head=head or Head.model_construct(dag_id=str(value.get("dag_id"))),
         items=items,
         environment=settings.environment if value.get("environments") else None,
-        warnings=tuple(faults.warnings),
+        warnings=tuple(dict.fromkeys(faults.warnings)),
         faults=tuple(faults.found),
         lost=expander.lost,
     )

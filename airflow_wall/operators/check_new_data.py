@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException
 
-from airflow_wall.operators.base import StepOperator
+from airflow_wall.operators.base import PatientOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class CheckNewDataOperator(StepOperator):
+class CheckNewDataOperator(PatientOperator):
     """
     Go on only if there are data that no run has processed yet; else skip what comes after.
 
@@ -43,8 +43,6 @@ class CheckNewDataOperator(StepOperator):
         self.cursor = cursor
         self.wait = wait
         self.poll_interval = poll_interval
-        # Airflow asks this of a task that may be looked at again later.
-        self.reschedule = wait is not None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return how many source versions are new, and how many were processed before."""
@@ -57,5 +55,5 @@ class CheckNewDataOperator(StepOperator):
             began = context["ti"].get_first_reschedule_date(context) or now
             if now + self.poll_interval <= began + self.wait:
                 self.log.info("%s; looking again in %s", message, self.poll_interval)
-                raise AirflowRescheduleException(reschedule_date=now + self.poll_interval)
+                self.look_again(self.poll_interval)
         raise AirflowSkipException(message)

@@ -28,9 +28,8 @@ class ComputeOperator(StepOperator):
         """Run a job of this kind where `cluster` says."""
         if self.cluster is None:
             return self.do(context, kind, **arguments)
-        starter = self.partner(self.cluster)
-        assert isinstance(starter, StartClusterOperator)
         with self.told(context):
+            starter = self.partner(context, "cluster", StartClusterOperator)
             job = self.job(context, kind, arguments)
             job = replace(job, connections=named_connections(list(arguments.values())))
             name, config = starter.name_and_config(context)

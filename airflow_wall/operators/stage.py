@@ -22,7 +22,9 @@ class StageOperator(StepOperator):
     """
     Stage rows of a table: clients see them when `StopSenderOperator` commits the release, not before.
 
-    :param release: Id of the `StartSenderOperator` task whose release they are part of. (templated)
+    It cannot be mapped (`.expand()`): what a release is made of must be known when it is committed.
+
+    :param release: Id of the `StartSenderOperator` task whose release they are part of.
     :param table: The table whose rows are staged. (templated)
     :param to: `sql://CONNECTION/TABLE`, `search://CONNECTION/INDEX`, `files://NAME` or `webhook://CONNECTION`.
         (templated)
@@ -30,7 +32,7 @@ class StageOperator(StepOperator):
     :param key: Columns that tell rows apart. (templated)
     """
 
-    template_fields: Sequence[str] = ("release", "table", "to", "where", "key")
+    template_fields: Sequence[str] = ("table", "to", "where", "key")
     ui_color = "#d9e2f3"
 
     def __init__(
@@ -56,8 +58,7 @@ class StageOperator(StepOperator):
 
     def stage(self, context: Context, **more: Any) -> dict[str, Any]:
         """Stage the rows; `more` are further arguments of the job."""
-        starter = self.partner(self.release)
-        assert isinstance(starter, StartSenderOperator)
+        starter = self.partner(context, "release", StartSenderOperator)
         return self.do(
             context,
             "stage",

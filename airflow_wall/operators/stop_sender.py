@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.definitions.mappedoperator import MappedOperator
+
+from airflow_wall.errors import ReleaseError
 from airflow_wall.operators.base import StepOperator
 from airflow_wall.operators.stage import StageOperator, fence_of
 from airflow_wall.operators.start_sender import StartSenderOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import DAG, Context
 
 
 class StopSenderOperator(StepOperator):
     """
     Make the release visible as a whole; or, if any part of it is missing, take it back as a whole and fail.
 
-    :param release: Id of the `StartSenderOperator` task that opened it. (templated)
+    :param release: Id of the `StartSenderOperator` task that opened it.
     """
 
-    template_fields: Sequence[str] = ("release",)
     ui_color = "#f4cccc"
 
     def __init__(self, *, release: str, **kwargs: Any) -> None:
@@ -29,17 +30,22 @@ class StopSenderOperator(StepOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the release's id, its rows and its targets."""
-        starter = self.partner(self.release)
-        assert isinstance(starter, StartSenderOperator)
-        parts = [
-            task.task_id
-            for task in context["dag"].tasks
-            if isinstance(task, StageOperator) and task.release == self.release
-        ]
+        with self.told(context):
+            starter = self.partner(context, "release", StartSenderOperator)
+            parts = self._parts(context["dag"])
         return self.do(
             context,
             "stop_sender",
             release=self.value_of(starter, "release", context),
-            expected=sorted(parts),
+            expected=parts,
             fence=fence_of(context, self.release),
         )
+
+    def _parts(self, dag: DAG) -> list[str]:
+        for task in dag.tasks:
+            if isinstance(task, MappedOperator) and issubclass(task.operator_class, StageOperator):
+                raise ReleaseError(
+                    f"`{task.task_id}` is mapped, and what it staged cannot be told from what it did not",
+                    hint="make a task for each part, in YAML by a `matrix`",
+                )
+        return sorted(t.task_id for t in dag.tasks if isinstance(t, StageOperator) and t.release == self.release)

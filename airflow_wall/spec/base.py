@@ -50,6 +50,13 @@ def _zone(value: Any) -> str:
     return str(value)
 
 
+def _folder(value: Any) -> Any:
+    if isinstance(value, str) and "://" in value:
+        hint = "write a folder, e.g. `./lake` or `/srv/lake`; object stores are not supported by this version"
+        raise PydanticCustomError("folder", "must be a folder", {"hint": hint})
+    return value
+
+
 def _many(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -71,6 +78,9 @@ Zone = Annotated[
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """An id: letters, digits, `_` and `-`."""
+
+Folder = Annotated[str, BeforeValidator(_folder)]
+"""A folder of the file system."""
 
 Names = Annotated[
     list[str],

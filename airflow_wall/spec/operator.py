@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from airflow_wall.spec.base import Duration, Moment, Name, NonNegative, Positive, SpecModel
+from airflow_wall.spec.base import Duration, Moment, NonNegative, Positive, SpecModel
 
 TriggerRule = Literal[
     "all_success", "all_failed", "all_done", "all_done_min_one_success", "one_success", "one_failed", "one_done",
@@ -54,11 +54,5 @@ class OperatorArguments(SpecModel):
 
     def given(self) -> dict[str, Any]:
         """The arguments that the YAML gives, by Airflow's names."""
-        return {name: getattr(self, name) for name in OperatorArguments.model_fields if name in self.model_fields_set}
-
-
-class MatrixCell(SpecModel):
-    """Which repetition of an item with `matrix` this is."""
-
-    name: Name = Field(description="The id that stands for all repetitions.")
-    values: dict[str, Any] = Field(description="What `${{ matrix.* }}` is in this one.")
+        found = {name: getattr(self, name) for name in OperatorArguments.model_fields if name in self.model_fields_set}
+        return {name: value for name, value in found.items() if value is not None}

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
-from airflow_wall.spec.base import Moment, Name, Names, NonNegative, Positive, SpecModel, Zone
+from airflow_wall.spec.base import Folder, Moment, Name, Names, NonNegative, Positive, SpecModel, Zone
 from airflow_wall.spec.operator import OperatorArguments
 
 Matrix = Annotated[
@@ -78,7 +78,7 @@ class Head(SpecModel):
     default_args: OperatorArguments | None = Field(
         None, description="Arguments of all tasks that do not say otherwise."
     )
-    storage: str | None = Field(
+    storage: Folder | None = Field(
         None, description="Where tables, models and releases are kept; relative paths are under it."
     )
 

@@ -15,4 +15,7 @@ def parse_duration(text: str) -> timedelta | None:
     if match is None or not any(match.groups()):
         return None
     weeks, days, hours, minutes, seconds = (int(group or 0) for group in match.groups())
-    return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+    try:
+        return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+    except OverflowError:  # longer than a timedelta can be: two million years
+        return None

@@ -39,4 +39,4 @@ class StopCluster(Step):
     task_fields: ClassVar[dict[str, str]] = {"cluster": "start_cluster"}
     closes: ClassVar[str | None] = "cluster"
 
-    cluster: TaskId = Field(description="The `start_cluster` task; by default the only one of the pipeline.")
+    cluster: TaskId | None = Field(None, description="The `start_cluster` task; by default the only one there is.")

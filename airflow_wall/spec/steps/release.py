@@ -25,7 +25,7 @@ class StopSender(Step):
     task_fields: ClassVar[dict[str, str]] = {"release": "start_sender"}
     closes: ClassVar[str | None] = "release"
 
-    release: TaskId = Field(description="The `start_sender` task; by default the only one of the pipeline.")
+    release: TaskId | None = Field(None, description="The `start_sender` task; by default the only one there is.")
 
 
 class _Staged(Step):

@@ -34,7 +34,7 @@ def test_validate_says_all_is_good(tmp_path: Path) -> None:
     assert (found.returncode, found.stderr) == (0, "")
     assert (
         found.stdout
-        == "skipped: notes.yaml is no pipeline (no `dag_id` at its top)\n\n1 pipelines in 2 files: all good\n"
+        == "skipped: notes.yaml is no pipeline (no `dag_id` at its top)\n\n1 pipeline in 2 files: all good\n"
     )
 
 
@@ -45,7 +45,7 @@ def test_validate_shows_the_faults_of_every_file(tmp_path: Path) -> None:
     assert found.returncode == 1
     assert found.stdout == (
         "error: bad.yaml:4:5: `tasks[a].retires` is not a known key\n  4 |     retires: 3\n    |     ^^^^^^^\n\n"
-        "hint: did you mean `retries`?\n\n1 pipelines in 2 files: 1 files with faults\n"
+        "hint: did you mean `retries`?\n\n2 pipelines in 2 files: 1 file with faults\n"
     )
 
 
@@ -54,7 +54,8 @@ def test_validate_refuses_one_id_in_two_files(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_text(GOOD)
     found = wall("validate", ".", cwd=tmp_path)
     assert found.returncode == 1
-    assert "error: b.yaml:1:9: `dag_id` is `good`, which a.yaml has too" in found.stdout
+    assert "error: a.yaml:1:9: `dag_id` must be unique, got `good`, which is also that of `b.yaml:1`" in found.stdout
+    assert "error: b.yaml:1:9: `dag_id` must be unique, got `good`, which is also that of `a.yaml:1`" in found.stdout
 
 
 def test_validate_warns_and_with_strict_fails(tmp_path: Path) -> None:
@@ -65,6 +66,13 @@ def test_validate_warns_and_with_strict_fails(tmp_path: Path) -> None:
     assert wall("validate", "a.yaml", cwd=tmp_path).returncode == 0
     assert wall("validate", "a.yaml", cwd=tmp_path).stdout.startswith("warning: a.yaml:5:26: ")
     assert wall("validate", "--strict", "a.yaml", cwd=tmp_path).returncode == 1
+
+
+def test_yaml_of_others_is_left_alone_whatever_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "chart.yaml").write_text("a: {{ .Values.x }}\nmode: 0644\n<<: *base\n")
+    found = wall("validate", ".", cwd=tmp_path)
+    assert found.returncode == 0
+    assert found.stdout.startswith("skipped: chart.yaml is no pipeline")
 
 
 def test_validate_imports_no_airflow(tmp_path: Path) -> None:
