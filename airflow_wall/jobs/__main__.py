@@ -18,6 +18,8 @@ from airflow_wall.errors import ConnectionFault, WallError
 from airflow_wall.jobs.document import Job
 from airflow_wall.jobs.table import run_job
 
+log = logging.getLogger(__name__)
+
 
 def main() -> int:
     """Run the job of standard input. Return the exit code: 0, or 1 with an error on standard output."""
@@ -39,6 +41,9 @@ def main() -> int:
         reply = {"result": run_job(Job.from_json(request["job"]), connections)}
     except WallError as error:
         reply = {"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}}
+    except Exception as error:  # a defect of ours: told as what it is, with its traceback in the log
+        log.exception("the job failed by a defect of airflow-wall")
+        reply = {"error": {"kind": "WallError", "message": f"{type(error).__name__}: {error}", "hint": None}}
     print(json.dumps(reply), file=answer, flush=True)
     return 0 if "result" in reply else 1
 

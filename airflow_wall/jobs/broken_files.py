@@ -103,7 +103,7 @@ def _examined_jsonl(lines: TextIO) -> tuple[int | None, str | None]:
 def _opened(file: Path, encoding: str) -> Iterator[TextIO]:
     if file.suffix == ".gz":
         with gzip.open(file, "rt", encoding=encoding, newline="") as packed:
-            yield packed  # type: ignore[misc]  # a text mode gives text
+            yield packed
     else:
         with file.open(encoding=encoding, newline="") as plain:
             yield plain

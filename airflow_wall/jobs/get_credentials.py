@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from airflow_wall.databases import SQL_TYPES, sql_engine
+from airflow_wall.errors import ConnectionFault
 from airflow_wall.jobs.document import Env
 
 log = logging.getLogger(__name__)
@@ -18,9 +19,13 @@ def get_credentials(env: Env, *, conn_id: str) -> dict[str, Any]:
     :return: A reference, never a secret: `conn_id`, `conn_type` and the login's name.
     :raises ConnectionFault: the connection is missing, incomplete, or its server refuses it.
     """
-    connection = env.connections(conn_id)
+    try:
+        connection = env.connections(conn_id)
+        if connection.conn_type in SQL_TYPES:
+            sql_engine(connection, project=env.run.project).dispose()
+    except ConnectionFault as error:
+        raise ConnectionFault(f"`conn_id`: {error.message}", hint=error.hint) from error
     if connection.conn_type in SQL_TYPES:
-        sql_engine(connection, project=env.run.project).dispose()
         log.info("connection %s (%s) answers", conn_id, connection.conn_type)
     else:
         log.info(

@@ -48,7 +48,7 @@ def ingest(
     :raises Interrupted: a file changed while it was read, or other writers won every race.
     """
     run, tables = env.run, open_tables(env.run.storage)
-    manifest = claimed(run, source, cursor, connections=env.connections)
+    manifest = claimed(run, source, cursor, connections=env.connections, target=target)
     if is_sql(source):
         _refuse_file_keys(source, format, options)
         there: Sequence[SourceVersion] = manifest.versions

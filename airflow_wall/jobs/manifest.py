@@ -41,20 +41,23 @@ class Manifest:
     processed: int
 
 
-def claim(run: Run, source: str, cursor: str | None, *, connections: Connections) -> Manifest:
+def claim(
+    run: Run, source: str, cursor: str | None, *, connections: Connections, target: str | None = None
+) -> Manifest:
     """
     Return what the run's slice is about; the same for every try and clear of it, whatever has landed since.
 
     :param source: A file, a folder, a pattern, or `sql://connection/table`.
     :param cursor: For SQL: the column whose new, higher values are new rows.
+    :param target: The table it is claimed for: new is what this table has not; by default what no table has.
     :raises DataError: the source is not there, or has never held a file.
     :raises ConnectionFault: the connection is not there, or its server refused.
     """
-    path = _path(run, source, cursor)
+    path = _path(run, source, cursor, target)
     found = state.read(path)
     if found is not None:
         return _from_json(found, path)
-    manifest = _listed(run, source, cursor, connections)
+    manifest = _listed(run, source, cursor, connections, target)
     if state.create(path, {**asdict(manifest), "pipeline": run.pipeline, "slice": run.slice.id, "cursor": cursor}):
         return manifest
     found = state.read(path)
@@ -63,14 +66,16 @@ def claim(run: Run, source: str, cursor: str | None, *, connections: Connections
     return _from_json(found, path)
 
 
-def claimed(run: Run, source: str, cursor: str | None, *, connections: Connections) -> Manifest:
+def claimed(run: Run, source: str, cursor: str | None, *, connections: Connections, target: str) -> Manifest:
     """
     Return the part of the slice's manifest that is about `source`: of `landing` the files in `landing/domain_1`.
 
-    Where no task has claimed it, or a folder above it, the source is claimed now. Raises as `claim` does.
+    Where no task has claimed it, or a folder above it, the source is claimed now for `target`. Raises as `claim` does.
     """
-    if is_sql(source) or state.read(_path(run, source, cursor)) is not None:
+    if state.read(_path(run, source, cursor, None)) is not None:
         return claim(run, source, cursor, connections=connections)
+    if is_sql(source):
+        return claim(run, source, cursor, connections=connections, target=target)
     wanted = file_source(source, run.storage)
     above = [
         manifest
@@ -78,7 +83,7 @@ def claimed(run: Run, source: str, cursor: str | None, *, connections: Connectio
         if not is_sql(manifest.source) and file_source(manifest.source, run.storage).covers(wanted)
     ]
     if not above:
-        return claim(run, source, cursor, connections=connections)
+        return claim(run, source, cursor, connections=connections, target=target)
     nearest = max(above, key=lambda manifest: len(file_source(manifest.source, run.storage).root.parts))
     versions = tuple(version for version in nearest.versions if wanted.matches(version.uri))
     if not versions:
@@ -86,8 +91,8 @@ def claimed(run: Run, source: str, cursor: str | None, *, connections: Connectio
     return Manifest(source, versions, nearest.processed)
 
 
-def _listed(run: Run, source: str, cursor: str | None, connections: Connections) -> Manifest:
-    done = Ledger(run.state).processed(run.pipeline)
+def _listed(run: Run, source: str, cursor: str | None, connections: Connections, target: str | None) -> Manifest:
+    done = Ledger(run.state).processed(run.pipeline, table=target)
     if is_sql(source):
         return _listed_sql(sql_source(source, cursor, run, connections), done)
     files = file_source(source, run.storage)
@@ -114,13 +119,14 @@ def _folder(run: Run) -> Path:
     return run.state / "manifests" / safe_name(run.pipeline) / safe_name(run.slice.id)
 
 
-def _path(run: Run, source: str, cursor: str | None) -> Path:
+def _path(run: Run, source: str, cursor: str | None, target: str | None) -> Path:
     key = hashlib.sha256(f"{source.rstrip('/')}\0{cursor or ''}".encode()).hexdigest()[:16]
-    return _folder(run) / f"{key}.json"
+    return _folder(run) / (f"{key}.json" if target is None else f"{key}-{safe_name(target)}.json")
 
 
 def _all(run: Run) -> list[Manifest]:
-    found = ((path, state.read(path)) for path in sorted(_folder(run).glob("*.json")))
+    """The claims that were made for every table."""
+    found = ((path, state.read(path)) for path in sorted(_folder(run).glob("*.json")) if "-" not in path.stem)
     return [_from_json(document, path) for path, document in found if document is not None]
 
 

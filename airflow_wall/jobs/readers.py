@@ -140,7 +140,8 @@ def _read(
             if "do not exist in the CSV File" not in str(error):
                 raise
     every = _query(database, _call(paths, kind, options, {}), describe=True)
-    found = dict(zip(every.column("column_name").to_pylist(), every.column("column_type").to_pylist(), strict=True))
+    names, kinds = (map(str, every.column(name).to_pylist()) for name in ("column_name", "column_type"))
+    found = dict(zip(names, kinds, strict=True))
     found.pop(SOURCE)
     casing = {name.lower(): wanted for name, wanted in types.items()}
     if kind == "jsonl":  # its `columns` must name all

@@ -203,7 +203,8 @@ def _stand_in(kind: type[Block], written: dict[str, Any]) -> Block | None:
     listed = [needs] if isinstance(needs, str) else needs
     if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
         listed = []
-    return kind.model_construct(id=name, needs=listed, uses=written.get("uses"), default_args=None)
+    fields: dict[str, Any] = {"uses": written.get("uses")} if kind is Task else {"tasks": []}
+    return kind.model_construct(id=name, needs=listed, **fields)
 
 
 def _in_id(value: Any) -> str:

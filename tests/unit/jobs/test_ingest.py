@@ -159,6 +159,16 @@ def test_a_part_of_the_claimed_source_is_ingested_alone(lake: Lake) -> None:
     assert check_new_data(lake.env("s2"), source="landing")["new"] == 1
 
 
+@pytest.mark.parametrize("first", ["bronze/part", "bronze/all"])
+def test_two_tables_of_one_source_each_get_every_file(lake: Lake, first: str) -> None:
+    lake.put("domain_1/a.csv", "n\n1\n")
+    lake.put("b.csv", "n\n2\n")
+    sources = {"bronze/part": "landing/domain_1", "bronze/all": "landing"}
+    for target in sorted(sources, key=lambda target: target != first):
+        lake.ingest(source=sources[target], target=target)
+    assert (lake.rows("bronze/part"), lake.rows("bronze/all")) == ([(1,)], [(1,), (2,)])
+
+
 def test_an_empty_claim_leaves_an_empty_slice(lake: Lake) -> None:
     lake.put("a.csv", "n\n1\n")
     lake.ingest("s1")
@@ -169,6 +179,7 @@ def test_an_empty_claim_leaves_an_empty_slice(lake: Lake) -> None:
 def test_an_empty_claim_makes_no_table(lake: Lake) -> None:
     lake.put("a.csv", "n\n1\n")
     lake.ingest("s1")
+    check_new_data(lake.env("s2"), source="landing")
     result = lake.ingest("s2", target="bronze/other")
     assert result == {"table": "bronze/other", "rows": 0, "files": 0, "version": -1, "changed": False}
     assert not lake.tables.exists("bronze/other")

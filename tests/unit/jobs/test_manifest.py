@@ -42,7 +42,7 @@ def _claim(run: Run, source: str) -> Manifest:
 
 
 def _claimed(run: Run, source: str) -> list[str]:
-    return [version.uri for version in claimed(run, source, None, connections=_none).versions]
+    return [version.uri for version in claimed(run, source, None, connections=_none, target="bronze/a").versions]
 
 
 def _uris(manifest: Manifest) -> list[str]:
