@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+FILE_VARIABLE = "AIRFLOW_WALL_CONNECTIONS"
+"""Variable in which `airflow-wall run` names its file of connections, there or not."""
+
 
 @dataclass(frozen=True)
 class ConnectionInfo:

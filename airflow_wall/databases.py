@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import sqlalchemy
 
-from airflow_wall.connections import ConnectionInfo
+from airflow_wall.connections import FILE_VARIABLE, ConnectionInfo
 from airflow_wall.errors import ConnectionFault
 
 SQL_TYPES = ("sqlite", "postgres")
@@ -32,9 +33,14 @@ def sql_engine(connection: ConnectionInfo, *, project: Path) -> sqlalchemy.Engin
         reason = str(getattr(error, "orig", None) or error).strip()
         raise ConnectionFault(
             f"connection `{connection.conn_id}` ({url.render_as_string(hide_password=True)}) was refused: {reason}",
-            hint=f"mend the connection: `airflow connections get {connection.conn_id}` shows it",
+            hint=f"mend the connection: {_shown(connection.conn_id)}",
         ) from error
     return engine
+
+
+def _shown(conn_id: str) -> str:
+    file = os.environ.get(FILE_VARIABLE)
+    return f"it is in `{file}`" if file else f"`airflow connections get {conn_id}` shows it"
 
 
 def _sql_url(connection: ConnectionInfo, project: Path) -> sqlalchemy.URL:

@@ -11,7 +11,7 @@ import typer
 
 from airflow_wall.cli.layers import Layout, lay_out
 from airflow_wall.cli.output import out
-from airflow_wall.compiler.plan import Plan, plan
+from airflow_wall.compiler.plan import Plan, plan_all
 from airflow_wall.loader.load import load_specs
 from airflow_wall.settings import Settings
 from airflow_wall.spec.steps.table import STEPS
@@ -31,8 +31,7 @@ def graph(
     Dashed lines are the ones Airflow adds between what is opened and what closes it.
     """
     settings = Settings.from_environment(os.environ, environment=env)
-    for spec in load_specs(file, settings):
-        made = plan(spec, settings)
+    for made in plan_all(load_specs(file, settings), settings):
         if svg is None:
             out().print(draw_text(made))
         else:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from airflow_wall.connections import FILE_VARIABLE
 from airflow_wall.settings import Settings
 
 BUNDLE = "airflow-wall-run"
@@ -40,15 +42,20 @@ class Home:
         return self.path / "logs"
 
     @property
+    def recipes(self) -> Path:
+        """Folder of notes on what the tasks of each run were made from."""
+        return self.path / "recipes"
+
+    @property
     def console(self) -> Path:
         """File that takes what Airflow itself prints."""
         return self.logs / "console.log"
 
-    def environment(self, settings: Settings, connections: Path | None) -> dict[str, str]:
+    def environment(self, settings: Settings, connections: Path) -> dict[str, str]:
         """
         The variables Airflow is run with. What the caller's environment already says stays.
 
-        :param connections: File of connections, if there is one.
+        :param connections: File of connections; it need not be there.
         """
         bundles = [
             {
@@ -65,10 +72,11 @@ class Home:
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.logs),
             # The supervisor looks this often whether a task's process has ended; tasks here take seconds.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+            FILE_VARIABLE: str(connections),
         }
         if settings.environment is not None:
             wanted["AIRFLOW__WALL__ENVIRONMENT"] = settings.environment
-        if connections is not None:
+        if connections.exists():
             wanted["AIRFLOW__SECRETS__BACKEND"] = "airflow.secrets.local_filesystem.LocalFilesystemBackend"
             wanted["AIRFLOW__SECRETS__BACKEND_KWARGS"] = json.dumps({"connections_file_path": str(connections)})
         return wanted
@@ -91,17 +99,28 @@ def find_home(project: Path, environ: Mapping[str, str]) -> Home:
     return Home(Path(environ.get("AIRFLOW_HOME") or project / ".airflow").absolute())
 
 
-def quiet_terminal(console: Path) -> TextIO:
+@contextlib.contextmanager
+def quiet_terminal(console: Path) -> Iterator[TextIO]:
     """
-    Send all that this process and its children print to the file `console`.
+    Send all that this process and its children print to the file `console`, and yield the terminal for the user.
 
-    :return: The terminal, for what the user is to see.
+    An error that leaves the block finds the terminal as it was, so that it can be told there. Else printing goes to the
+    file to the end of the process, when Airflow may have something to say, too.
     """
     console.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
-    terminal = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    sys.stderr.flush()
+    kept = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
     log = os.open(console, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
-    return terminal
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as terminal:
+        for descriptor in kept:
+            os.dup2(log, descriptor)
+        os.close(log)
+        try:
+            yield terminal
+        except BaseException:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for descriptor, former in kept.items():
+                os.dup2(former, descriptor)
+            raise

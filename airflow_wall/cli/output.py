@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from pathlib import Path
 
 from rich.console import Console
 
@@ -32,3 +33,11 @@ def report(error: BaseException, console: Console | None = None) -> int:
     console.print("".join(traceback.format_exception(error)).rstrip())
     console.print("\nerror: this is a fault of airflow-wall; please report it with the lines above")
     return OUR_FAULT
+
+
+def short(path: Path) -> str:
+    """The path as one would type it here: below the working directory it is relative."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -11,24 +11,33 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from airflow_wall.cli.runner import Change
+from airflow_wall.cli.changes import Change
+
+REDRAW = 0.125
+"""Seconds between two drawings of the live table."""
 
 _SIGNS = {
+    "queued": ("▶", "dim cyan"),
     "running": ("▶", "cyan"),
     "success": ("✔", "green"),
     "failed": ("✖", "red"),
     "skipped": ("↷", "yellow"),
-    "upstream_failed": ("✖", "dim red"),
     "up_for_retry": ("↻", "yellow"),
     "up_for_reschedule": ("…", "yellow"),
     "deferred": ("…", "yellow"),
 }
-_LINES = ("success", "failed", "skipped", "upstream_failed", "up_for_retry", "up_for_reschedule", "deferred")
+_WORDS = {"none": "", "upstream_failed": "not run", "up_for_retry": "will retry", "up_for_reschedule": "waiting"}
+_LINES = ("success", "failed", "skipped", "up_for_retry", "up_for_reschedule", "deferred")
+_OVER = ("success", "skipped", "upstream_failed")
+_TASK = 36
 
 
 class Progress:
     """
     The states of a run's tasks, on a console.
+
+    The live table is drawn by whoever calls `show`, never by a thread: a fork would take over the thread's locks, held
+    for ever, and the first task to print would hang.
 
     :param console: Where to.
     :param tasks: Ids of the tasks, in the order they are shown.
@@ -38,9 +47,8 @@ class Progress:
         self.console = console
         self.changes: dict[str, Change | None] = dict.fromkeys(tasks)
         self.started: dict[str, float] = {}
-        self.live = (
-            Live(get_renderable=self._table, console=console, refresh_per_second=8) if console.is_terminal else None
-        )
+        self.drawn = 0.0
+        self.live = _live(console) if console.is_terminal else None
 
     def __enter__(self) -> Progress:
         if self.live is not None:
@@ -51,39 +59,80 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.live is not None:
+            self.live.update(self._table(list(self.changes)), refresh=True)
             self.live.stop()
 
-    def show(self, change: Change) -> None:
-        """Take in one change."""
-        self.changes[change.task_id] = change
-        if change.state == "running":
-            self.started[change.task_id] = time.monotonic()
-        if self.live is None and change.state in _LINES:
-            self.console.print(self._line(change))
+    def show(self, changes: Sequence[Change]) -> None:
+        """Take in what has changed since the last call, if anything, and draw."""
+        for change in changes:
+            self.changes[change.task_id] = change
+            if change.state == "running":
+                self.started[change.task_id] = time.monotonic()
+            if self.live is None and _is_told(change):
+                self.console.print(_line(change))
+        if self.live is not None and (changes or time.monotonic() >= self.drawn + REDRAW):
+            self.drawn = time.monotonic()
+            self.live.update(self._table(self._visible(self.console.height - 2)), refresh=True)
 
-    def _line(self, change: Change) -> str:
-        seconds = f" {change.seconds:6.1f} s" if change.seconds is not None else " " * 9
-        return f"{_SIGNS[change.state][0]} {change.state:<15} {change.task_id:<36}{seconds}{_attempt(change)}"
+    def _visible(self, room: int) -> list[str]:
+        """The tasks that a screen of `room` lines has room for: of those that are over, the last."""
+        tasks = list(self.changes)
+        over = [task_id for task_id in tasks if self._state(task_id) in _OVER]
+        hidden = set(over[: max(0, len(tasks) - room)])
+        return [task_id for task_id in tasks if task_id not in hidden][: max(1, room)]
 
-    def _table(self) -> Table:
+    def _state(self, task_id: str) -> str:
+        change = self.changes[task_id]
+        return change.state if change else "none"
+
+    def _table(self, tasks: Sequence[str]) -> Table:
         table = Table.grid(padding=(0, 2))
-        for task_id, change in self.changes.items():
-            state = change.state if change else "none"
+        table.add_column(width=1)
+        table.add_column(min_width=min(_TASK, max(map(len, self.changes), default=0)))
+        table.add_column(min_width=10)
+        table.add_column(min_width=7, justify="right")
+        table.add_column()
+        for task_id in tasks:
+            change, state = self.changes[task_id], self._state(task_id)
             sign, style = _SIGNS.get(state, ("·", "dim"))
-            seconds = change.seconds if change and state != "running" else None
+            seconds = change.seconds if change and state != "upstream_failed" else None
             if state == "running":
                 seconds = time.monotonic() - self.started[task_id]
-            shown = f"{seconds:.1f} s" if seconds is not None else ""
-            attempt = _attempt(change) if change else ""
             table.add_row(
                 Text(sign, style),
-                Text(task_id),
-                Text("" if state == "none" else state, style),
-                Text(shown, "dim"),
-                Text(attempt, "dim"),
+                Text(task_id, "" if change else "dim"),
+                Text(_word(state), style),
+                Text(f"{seconds:.1f} s" if seconds is not None else "", "dim"),
+                Text(_remark(change) if change else "", "dim"),
             )
         return table
 
 
-def _attempt(change: Change) -> str:
-    return f"  try {change.try_number}" if change.try_number > 1 else ""
+def _live(console: Console) -> Live:
+    # What Airflow prints goes to a file by its descriptor; rich would bring it back to the terminal.
+    return Live(
+        console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False, vertical_overflow="crop"
+    )
+
+
+def _is_told(change: Change) -> bool:
+    """A task that was passed over because of another is no news of its own."""
+    passed_over = change.state == "skipped" and change.seconds is None
+    return change.state in _LINES and not change.earlier and not passed_over
+
+
+def _line(change: Change) -> str:
+    seconds = f" {change.seconds:6.1f} s" if change.seconds is not None else " " * 9
+    remark = _remark(change)
+    text = f"{_SIGNS[change.state][0]} {_word(change.state):<11} {change.task_id:<{_TASK}}{seconds}  {remark}"
+    return text.rstrip()
+
+
+def _word(state: str) -> str:
+    return _WORDS.get(state, state)
+
+
+def _remark(change: Change) -> str:
+    if change.earlier:
+        return "earlier"
+    return f"try {change.try_number}" if change.try_number > 1 else ""

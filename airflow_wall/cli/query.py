@@ -38,7 +38,7 @@ def query(
         raise WallError("an index is asked for words", hint=f"write e.g. `airflow-wall query {address} domain_1`")
     project = project.absolute()
     found = connections or project / CONNECTIONS_FILE
-    wanted = find_home(project, os.environ).environment(Settings(), found.absolute() if found.exists() else None)
+    wanted = find_home(project, os.environ).environment(Settings(), found.absolute())
     os.environ.update({key: value for key, value in wanted.items() if key not in os.environ})
     rows = _rows(scheme, conn_id, name, text or "", limit, project)
     if not rows:

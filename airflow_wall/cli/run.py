@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import traceback
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +13,12 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.console import Console
 
+from airflow_wall.cli.changes import Change
 from airflow_wall.cli.home import CONNECTIONS_FILE, Home, find_home, quiet_terminal
-from airflow_wall.compiler.plan import Plan, plan
+from airflow_wall.cli.messages import show_messages
+from airflow_wall.cli.output import INTERRUPTED, USER_FAULT, short
+from airflow_wall.cli.summary import show_summary
+from airflow_wall.compiler.plan import Plan, plan_all
 from airflow_wall.errors import WallError
 from airflow_wall.jobs.table import JOBS
 from airflow_wall.loader.load import load_specs
@@ -45,26 +51,31 @@ def run(
     before is looked at again for data that came since.
     """
     settings = Settings.from_environment(os.environ, environment=env)
-    chosen = _chosen([plan(spec, settings) for spec in load_specs(file, settings)], file, dag_id)
+    chosen = _chosen(plan_all(load_specs(file, settings), settings), file, dag_id)
     wait = parse_duration(retry_wait)
     if wait is None:
         raise typer.BadParameter("write a duration, e.g. 5s or 1m", param_hint="--retry-wait")
     logical_date = _date(date, chosen.timezone)
     home = find_home(chosen.project, os.environ)
     found = connections or chosen.project / CONNECTIONS_FILE
-    wanted = home.environment(settings, found.absolute() if found.exists() else None)
+    wanted = home.environment(settings, found.absolute())
     os.environ.update({name: value for name, value in wanted.items() if name not in os.environ})
-    console = Console(file=quiet_terminal(home.console), markup=False, highlight=False, soft_wrap=True)
-    try:
-        success = _run(home, file, chosen, logical_date, console, parallel, wait)
-    except (WallError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        raise WallError(
-            f"Airflow failed: {type(error).__name__}: {error}", hint=f"look into `{home.console}`"
-        ) from error
-    if not success:
-        raise typer.Exit(1)
+    with quiet_terminal(home.console) as terminal:
+        console = Console(file=terminal, markup=False, highlight=False, soft_wrap=True)
+        try:
+            code = _run(home, file, chosen, logical_date, console, parallel, wait)
+        except KeyboardInterrupt:
+            console.print("\ninterrupted; run the same command again: it goes on where it stopped")
+            code = INTERRUPTED
+        except WallError:
+            raise
+        except Exception as error:
+            traceback.print_exc()  # into the file
+            raise WallError(
+                f"Airflow failed: {type(error).__name__}: {error}", hint=f"look into `{short(home.console)}`"
+            ) from error
+    if code:
+        raise typer.Exit(code)
 
 
 def _chosen(plans: list[Plan], file: Path, dag_id: str | None) -> Plan:
@@ -99,45 +110,36 @@ def _date(text: str | None, zone: str) -> datetime | None:
 
 def _run(
     home: Home, file: Path, chosen: Plan, date: datetime | None, console: Console, parallel: int, wait: timedelta
-) -> bool:
+) -> int:
+    """Run the pipeline; return the exit code."""
     stub = home.write_bundle(file.absolute())
-    console.print(f"{chosen.dag_id}: starting Airflow in {_short(home.path)}")
+    console.print(f"{chosen.dag_id}: starting Airflow in {short(home.path)}")
     # Airflow reads its configuration when it is imported, so not before the environment is set.
     from airflow_wall.cli.progress import Progress
     from airflow_wall.cli.runner import Runner, prepare_database
-    from airflow_wall.cli.summary import show_summary
 
     prepare_database()
-    runner = Runner(home, stub, chosen.dag_id, parallel=parallel, retry_wait=wait, preload=_in_worker(chosen))
-    messages: dict[str, str] = {}
-    with Progress(console, [task.task_id for task in chosen.tasks]) as progress:
-        for change in runner.run(date):
-            progress.show(change)
-            if change.message:
-                messages[change.task_id] = change.message
-            if change.state == "success":
-                messages.pop(change.task_id, None)
+    runner = Runner(home, stub, chosen, parallel=parallel, retry_wait=wait, preload=_in_worker(chosen))
+    said: list[Change] = []
+    tasks = [task.task_id for task in chosen.tasks]
+    with Progress(console, tasks) as progress, contextlib.closing(runner.run(date)) as looks:
+        for changes in looks:
+            progress.show(changes)
+            said += [change for change in changes if change.message]
     outcome = runner.outcome()
     resumed = " (gone on with)" if outcome.resumed else ""
     console.print(f"\nrun {outcome.run_id}{resumed}: {'success' if outcome.success else 'failed'}\n")
     show_summary(console, chosen, outcome.results)
-    for task_id, message in messages.items():
-        if outcome.states[task_id] in ("failed", "skipped"):
-            console.print(message if outcome.states[task_id] == "skipped" else f"error: {message}\n")
+    show_messages(console, said, outcome)
     if not outcome.success:
+        passed_over = sum(state == "upstream_failed" for state in outcome.states.values())
         logs = home.logs / f"dag_id={chosen.dag_id}" / f"run_id={outcome.run_id}"
-        console.print(f"logs: {_short(logs)}\nmend it and run the same command again: it goes on where it stopped")
-    return outcome.success
+        console.print(f"\nnot run: {passed_over} tasks that come after")
+        console.print(f"logs: {short(logs)}\nmend it and run the same command again: it goes on where it stopped")
+    return 0 if outcome.success else USER_FAULT
 
 
 def _in_worker(chosen: Plan) -> set[str]:
     """Kinds of jobs that the plan does in the tasks' own processes, not on a cluster."""
     kinds = {task.uses for task in chosen.tasks if "cluster" not in task.arguments}
     return {kind for kind in kinds if kind in JOBS} | ({"stage"} if kinds & {"persist", "index", "submit"} else set())
-
-
-def _short(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

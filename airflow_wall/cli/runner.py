@@ -16,12 +16,12 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Generator, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 from airflow import settings as airflow_settings
@@ -33,68 +33,54 @@ from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.trigger import Trigger
 from airflow.models.xcom import XComModel
+from airflow.sdk import timezone
 from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor, in_process_api_server, supervise_task
-from airflow.sdk.module_loading import import_string
+from airflow.sdk.module_loading import import_string  # type: ignore[attr-defined]  # it re-exports it
 from airflow.utils.db import check_migrations, initdb
 from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
-from sqlalchemy import inspect, select
+from sqlalchemy import Engine, inspect, select
+from sqlalchemy.orm import Session
 
+from airflow_wall.cli.changes import Change, Outcome
 from airflow_wall.cli.home import BUNDLE, Home
+from airflow_wall.cli.recipes import Recipes
+from airflow_wall.compiler.plan import Plan
 from airflow_wall.errors import WallError
 from airflow_wall.jobs.table import JOBS
+from airflow_wall.processes import die_with_parent
 
 POLL = 0.05
 """Seconds between two looks at the states of tasks."""
+
+GRACE = 5.0
+"""Seconds that a task has after ^C to end what it began elsewhere."""
+
+_SILENT = "its process and the one that watched it were killed"
 
 _UNDER_WAY = frozenset((TaskInstanceState.QUEUED, TaskInstanceState.RUNNING))
 _ENDED = frozenset((DagRunState.SUCCESS, DagRunState.FAILED))
 _FORK = multiprocessing.get_context("fork")
 
 
-@dataclass(frozen=True)
-class Change:
-    """
-    A task changed its state.
-
-    :param state: Airflow's name of the state, e.g. `running`.
-    :param seconds: How long the try took, if it has ended.
-    :param message: What the log says of a failure or a skip.
-    """
-
-    task_id: str
-    state: str
-    try_number: int
-    seconds: float | None
-    message: str | None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """
-    How a run ended.
-
-    :param run_id: Airflow's run id.
-    :param resumed: Whether an earlier, unfinished run of the same date was gone on with.
-    :param states: Task id to its last state.
-    :param results: Task id to what it returned.
-    """
-
-    run_id: str
-    success: bool
-    resumed: bool
-    states: dict[str, str]
-    results: dict[str, Any]
-
-
 def prepare_database() -> None:
     """Create the metadata database, or bring it up to date. An SQLite file that is there and current costs 0.1 s."""
-    engine = airflow_settings.engine
-    if inspect(engine).has_table("dag_run"):
+    if inspect(_engine()).has_table("dag_run"):
         with contextlib.suppress(TimeoutError):
             check_migrations(timeout=1)
             return
     initdb()
+
+
+def _engine() -> Engine:
+    assert airflow_settings.engine is not None, "importing Airflow makes it"
+    return airflow_settings.engine
+
+
+def _new_session() -> Session:
+    assert airflow_settings.Session is not None, "importing Airflow makes it"
+    session: Session = airflow_settings.Session()
+    return session
 
 
 class Runner:
@@ -103,23 +89,35 @@ class Runner:
 
     :param home: Where state is kept; the process's environment must be set for it.
     :param stub: The file in the bundle that loads the DAG.
-    :param dag_id: The DAG.
+    :param plan: The pipeline.
     :param parallel: How many tasks run at once.
     :param retry_wait: The longest wait before a retry, whatever the pipeline says.
     :param preload: Kinds of jobs that will run in tasks' own processes.
     """
 
     def __init__(
-        self, home: Home, stub: Path, dag_id: str, *, parallel: int, retry_wait: timedelta, preload: Collection[str] = ()
+        self,
+        home: Home,
+        stub: Path,
+        plan: Plan,
+        *,
+        parallel: int,
+        retry_wait: timedelta,
+        preload: Collection[str] = (),
     ) -> None:
         self.home = home
         self.stub = stub
-        self.dag_id = dag_id
+        self.dag_id = dag_id = plan.dag_id
+        self.recipes = Recipes(plan, home.recipes)
+        self.places = {task.task_id: f"{plan.path.absolute()}:{task.place.line}" for task in plan.tasks}
+        self.closes = {task.task_id: task.closes for task in plan.tasks if task.uses == "stop_sender" and task.closes}
         self.parallel = parallel
         self.retry_wait = retry_wait
-        self.processes: dict[str, BaseProcess] = {}
+        self.processes: dict[UUID, BaseProcess] = {}
         self.seen: dict[str, tuple[str, int]] = {}
-        self.session = airflow_settings.Session()
+        self.begun: set[tuple[str, int]] = set()
+        self.repeated: list[str] = []
+        self.session = _new_session()
         self._sync()
         dag = DBDagBag().get_latest_version_of_dag(dag_id, session=self.session)
         if dag is None:
@@ -139,27 +137,26 @@ class Runner:
 
     # --- the run
 
-    def run(self, date: datetime | None) -> Iterator[Change]:
+    def run(self, date: datetime | None) -> Generator[list[Change], None, None]:
         """
-        Make or go on with the run of `date`, and yield each change of a task's state.
+        Make or go on with the run of `date`, and yield what has changed at each look, be it nothing.
 
         :param date: Logical date; None: now. If its run succeeded before, a run without logical date looks for data
             that came since; if it did not, it goes on where it stopped.
         """
         self.run_row = self._dag_run(date or datetime.now(UTC))
         self.run_id = self.run_row.run_id
-        for row in self.run_row.get_task_instances(session=self.session):
-            if row.state == TaskInstanceState.SUCCESS:
-                self.seen[row.task_id] = (str(row.state), row.try_number)
         try:
+            yield self._finished_earlier()
             while True:
-                yield from self._changes()
+                yield list(self._changes())
                 if self.run_row.state in _ENDED:
                     return
                 self._start_ready()
                 time.sleep(POLL)
         finally:
             self._stop_processes()
+            self._end_run()
 
     def outcome(self) -> Outcome:
         """How the run ended."""
@@ -171,7 +168,8 @@ class Runner:
         )
         results = {row.task_id: XComModel.deserialize_value(row) for row in found}
         states = {row.task_id: str(row.state) for row in rows}
-        return Outcome(self.run_id, self.run_row.state == DagRunState.SUCCESS, self.resumed, states, results)
+        success = self.run_row.state == DagRunState.SUCCESS
+        return Outcome(self.run_id, success, self.resumed, self.repeated, states, results)
 
     def _dag_run(self, date: datetime) -> DagRun:
         self.resumed = False
@@ -192,7 +190,8 @@ class Runner:
         if again and unfinished is not None:
             return self._resume(unfinished)
         logical_date = None if again else date
-        interval = None if again else self.dag.timetable.infer_manual_data_interval(run_after=date)
+        due = timezone.coerce_datetime(date)
+        interval = None if again else self.dag.timetable.infer_manual_data_interval(run_after=due)
         suffix = f"__{datetime.now(UTC):%Y%m%dT%H%M%S%f}" if again else ""
         run: DagRun = self.dag.create_dagrun(
             run_id=f"manual__{date.isoformat()}{suffix}",
@@ -209,24 +208,45 @@ class Runner:
         return run
 
     def _resume(self, run: DagRun) -> DagRun:
-        """Clear what did not succeed, with what opens and closes around it, as clearing in the UI does."""
+        """
+        Clear what did not succeed, with what opens and closes around it, as clearing in the UI does.
+
+        Further what succeeded and is no longer what it was: tasks made from something that has changed since, and what
+        was staged in a release that was taken back.
+        """
         self.resumed = True
+        self._end_tasks(run)  # their processes died with an earlier `airflow-wall run`
         rows = run.get_task_instances(session=self.session)
-        for row in rows:
-            if row.state in _UNDER_WAY:  # its process died with an earlier `airflow-wall run`
-                row.state = TaskInstanceState.FAILED
-        self.session.commit()
+        finished = [row.task_id for row in rows if row.state == TaskInstanceState.SUCCESS]
         unfinished = [
             row.task_id for row in rows if row.state not in (TaskInstanceState.SUCCESS, TaskInstanceState.SKIPPED)
         ]
-        if unfinished:
-            subset = self.dag.partial_subset(task_ids=unfinished, include_downstream=True, include_upstream=False)
+        failed = {row.task_id for row in rows if row.state == TaskInstanceState.FAILED}
+        taken_back = [opener for closer, opener in self.closes.items() if closer in failed]
+        self.repeated = self.recipes.outdated(run.run_id, finished)
+        if again := [*unfinished, *taken_back, *self.repeated]:
+            subset = self.dag.partial_subset(task_ids=again, include_downstream=True, include_upstream=False)
             subset.clear(
                 run_id=run.run_id, dag_run_state=DagRunState.RUNNING, run_on_latest_version=True, session=self.session
             )
         run.state = DagRunState.RUNNING
         self.session.commit()
         return run
+
+    def _end_tasks(self, run: DagRun) -> None:
+        for row in run.get_task_instances(session=self.session):
+            if row.state in _UNDER_WAY:
+                row.state = TaskInstanceState.FAILED
+        self.session.commit()
+
+    def _end_run(self) -> None:
+        """After ^C nothing works on the run any more, and no one is to wait for it, nor a scheduler to take it over."""
+        self.session.rollback()
+        self.session.expire_all()
+        if self.run_row.state not in _ENDED:
+            self._end_tasks(self.run_row)
+            self.run_row.state = DagRunState.FAILED
+            self.session.commit()
 
     def _start_ready(self) -> None:
         self.session.expire_all()
@@ -242,6 +262,8 @@ class Runner:
             row.state = TaskInstanceState.QUEUED
             row.queued_dttm = row.scheduled_dttm = datetime.now(UTC)
             self.session.commit()
+            self.recipes.note(self.run_id, row.task_id)
+            self.begun.add((row.task_id, row.try_number))
             self._fork(row, _run_task, (ExecuteTask.make(row, dag_rel_path=self.stub.relative_to(self.home.bundle)),))
             busy += 1
         for row in rows:
@@ -277,18 +299,40 @@ class Runner:
         return process is not None and process.is_alive()
 
     def _stop_processes(self) -> None:
-        """Let supervisors report, then stop what is left: after a run there is nothing, after ^C there may be."""
-        over = self.run_row.state in _ENDED
-        deadline = time.monotonic() + (3 if over else 0)
-        for process in self.processes.values():
-            process.join(timeout=max(0, deadline - time.monotonic()))
-            if process.is_alive() and process.pid is not None:
-                os.kill(process.pid, signal.SIGTERM)
-                process.join(timeout=5)
-            if process.is_alive():
-                process.kill()
+        """
+        Let supervisors report, then stop what is left: after a run there is nothing, after ^C there may be.
+
+        A supervisor hands SIGTERM on to its task, whose `on_kill` ends what the task began elsewhere.
+        """
+        _join(self.processes.values(), 3 if self.run_row.state in _ENDED else 0)
+        left = [process for process in self.processes.values() if process.is_alive()]
+        for process in left:
+            process.terminate()
+        _join(left, GRACE)
+        if left:
+            self._kill_groups()
+        for process in left:
+            process.kill()
+            process.join()
+
+    def _kill_groups(self) -> None:
+        """Airflow's supervisor makes each task the leader of a process group; what is left of those ends here."""
+        self.session.rollback()
+        self.session.expire_all()
+        for row in self.run_row.get_task_instances(session=self.session):
+            if row.state == TaskInstanceState.RUNNING and row.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(row.pid, signal.SIGKILL)
 
     # --- what is told
+
+    def _finished_earlier(self) -> list[Change]:
+        found = []
+        for row in self.run_row.get_task_instances(session=self.session):
+            if row.state == TaskInstanceState.SUCCESS:
+                self.seen[row.task_id] = (str(row.state), row.try_number)
+                found.append(Change(row.task_id, str(row.state), row.try_number, _seconds(row), earlier=True))
+        return found
 
     def _changes(self) -> Iterator[Change]:
         for row in self.run_row.get_task_instances(session=self.session):
@@ -298,25 +342,27 @@ class Runner:
             self.seen[row.task_id] = (state, row.try_number)
             if state == "none":
                 continue
-            ended = row.end_date is not None and state not in ("queued", "running", "scheduled")
-            told = state in ("failed", "up_for_retry", "skipped") and row.start_date is not None
+            begun = (row.task_id, row.try_number) in self.begun
+            told = begun and state in ("failed", "up_for_retry", "skipped")
             yield Change(
                 row.task_id,
                 state,
                 row.try_number,
-                (row.end_date - row.start_date).total_seconds() if ended and row.start_date else None,
+                _seconds(row) if begun and state not in ("queued", "running", "scheduled") else None,
                 self._last_words(row) if told else None,
             )
 
     def _last_words(self, row: TaskInstance) -> str | None:
         """What the task's log says of how its last try ended."""
-        path = self.home.logs / ExecuteTask.make(row, dag_rel_path=self.stub).log_path
+        path = self.home.logs / (ExecuteTask.make(row, dag_rel_path=self.stub).log_path or "")
         found = None
         with contextlib.suppress(OSError):
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 with contextlib.suppress(ValueError):
                     found = _words(json.loads(line)) or found
-        return found
+        if row.state == TaskInstanceState.SKIPPED or (found and found.startswith(f"task `{row.task_id}`")):
+            return found
+        return f"task `{row.task_id}` ({self.places[row.task_id]}): {found or _SILENT}"
 
 
 def _words(entry: dict[str, Any]) -> str | None:
@@ -324,9 +370,22 @@ def _words(entry: dict[str, Any]) -> str | None:
     if isinstance(details, list) and details and isinstance(details[0], dict) and details[0].get("exc_value"):
         kind, value = details[0].get("exc_type"), str(details[0]["exc_value"])
         return value if kind == "AirflowFailException" or value.startswith("task `") else f"{kind}: {value}"
-    if str(entry.get("event", "")).startswith("Skipping"):
-        return str(entry.get("reason") or entry["event"])
+    event = str(entry.get("event", ""))
+    if event.startswith("Skipping"):
+        return str(entry.get("reason") or event)
+    if event.startswith("Process terminated by signal"):
+        return f"its process was killed by signal {entry.get('signal_name')}"
     return None
+
+
+def _seconds(row: TaskInstance) -> float | None:
+    return (row.end_date - row.start_date).total_seconds() if row.start_date and row.end_date else None
+
+
+def _join(processes: Iterable[BaseProcess], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    for process in processes:
+        process.join(timeout=max(0, deadline - time.monotonic()))
 
 
 def _warm_up(kinds: Collection[str]) -> None:
@@ -352,14 +411,15 @@ def _warm_up(kinds: Collection[str]) -> None:
 def _in_new_process() -> None:
     # ^C reaches the whole group; the runner decides what ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    airflow_settings.engine.dispose(close=False)
+    die_with_parent()
+    _engine().dispose(close=False)
 
 
 def _run_task(workload: ExecuteTask) -> None:
     """Supervise one task, in a process of its own."""
     _in_new_process()
     supervise_task(
-        ti=workload.ti,
+        ti=workload.ti,  # type: ignore[arg-type]  # what Airflow's own executors pass
         bundle_info=workload.bundle_info,
         dag_rel_path=workload.dag_rel_path,
         token="",
@@ -371,8 +431,8 @@ def _run_task(workload: ExecuteTask) -> None:
 def _run_trigger(trigger_id: int) -> None:
     """Wait for one trigger of a deferred task, in a process of its own, and hand its event to the task."""
     _in_new_process()
-    session = airflow_settings.Session()
-    row = session.get(Trigger, trigger_id)
+    session = _new_session()
+    row = session.get_one(Trigger, trigger_id)
     trigger = import_string(row.classpath)(**row.kwargs)
 
     async def first_event() -> Any:

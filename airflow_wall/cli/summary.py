@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from airflow_wall.cli.output import short
 from airflow_wall.compiler.plan import Plan
 
 Results = Mapping[str, Any]
@@ -57,17 +59,19 @@ def _models(plan: Plan, results: Results) -> list[tuple[str, str]]:
         text = f"{each['model']} version {each['version']}: {each['metric']} {_number(each['value'])}"
         if each.get("champion_version") is not None:
             text += f", champion before: version {each['champion_version']} with {_number(each['champion_value'])}"
-        rows.append(("model", f"{text} -> {'promoted' if each['promoted'] else 'not promoted'} ({each['reason']})"))
+        rows.append(("model", f"{text} -> {'promoted' if each['promoted'] else 'not promoted'}"))
+        rows.append(("", each["reason"]))
     return rows
 
 
 def _checks(plan: Plan, results: Results) -> list[tuple[str, str]]:
     return [
-        (
-            "checks",
-            f"{each['passed']} passed, {each['warned']} warned, {each['failed']} failed; report: {each['report']}",
-        )
+        row
         for each in _of(plan, results, "check_integrity")
+        for row in (
+            ("checks", f"{each['passed']} passed, {each['warned']} warned, {each['failed']} failed"),
+            ("", f"report: {short(Path(each['report']))}"),
+        )
     ]
 
 

@@ -144,6 +144,6 @@ def _result(answer: str, code: int, name: str) -> dict[str, Any]:
         raise Interrupted(f"the job's process on cluster `{name}` {how}", hint=hint) from None
     if "error" in reply:
         error = reply["error"]
-        raised: WallError = getattr(errors, error["kind"])(error["message"], hint=error["hint"])
+        raised: WallError = getattr(errors, error["kind"], WallError)(error["message"], hint=error["hint"])
         raise raised
     return dict(reply["result"])

@@ -46,10 +46,10 @@ def check_integrity(env: Env, *, table: str, checks: str | list[Any], checks_fil
     page = _write(report, run)
     log.info("checks of `%s`, slice %s:\n%s\nreport: %s", table, run.slice.id, to_text(report), page)
     if report.failures:
-        failed = len(report.failures)
+        where = f"`checks` ({checks_file})" if checks_file else "`checks`"
         raise CheckFailed(
-            f"{failed} of {len(report.results)} checks of `{table}`, slice `{run.slice.id}`, failed:\n"
-            f"{failures_text(report.failures)}",
+            f"{where}: {len(report.failures)} of {len(report.results)} checks of `{table}`, slice `{run.slice.id}`, "
+            f"failed:\n{failures_text(report.failures)}",
             hint=f"read the report: {page}",
         )
     return {

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from airflow.configuration import conf
 from airflow.sdk import BaseOperator, Connection
-from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowRescheduleException
 
-from airflow_wall.connections import ConnectionInfo
+from airflow_wall.connections import FILE_VARIABLE, ConnectionInfo
 from airflow_wall.errors import ConnectionFault, Interrupted, Terminal, WallError
 from airflow_wall.jobs.document import Job, Run, Slice, safe_name
 from airflow_wall.jobs.table import run_job
 from airflow_wall.processes import die_with_parent
+from airflow_wall.settings import SECTION, Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
+
+
+Step = TypeVar("Step", bound="StepOperator")
 
 
 class StepOperator(BaseOperator):
@@ -66,7 +72,9 @@ class StepOperator(BaseOperator):
     def run_of(self, context: Context) -> Run:
         """The run this task belongs to, as far as jobs know it."""
         code = Path(self.code) if self.code else Path(context["dag"].fileloc).absolute().parent
-        project = Path(self.project) if self.project else (code.parent if code.name == "dags" else code)
+        configured = conf.get(SECTION, "project", fallback=None)
+        found = Settings(project=Path(configured) if configured else None).project_of(code / "dag.py")
+        project = Path(self.project) if self.project else found
         ti = context["ti"]
         return Run(
             pipeline=ti.dag_id,
@@ -106,10 +114,31 @@ class StepOperator(BaseOperator):
         value = getattr(task, name)
         return self.render_template(value, context) if name in task.template_fields else value
 
-    def partner(self, task_id: str) -> BaseOperator:
-        """The task of this DAG that this one works with, such as the `start_cluster` it runs on."""
-        task: BaseOperator = self.get_dag().get_task(task_id)
+    def partner(self, context: Context, name: str, kind: type[Step]) -> Step:
+        """The task of this DAG that the field `name` names, such as the `StartClusterOperator` it runs on."""
+        task_id = getattr(self, name)
+        task = context["dag"].task_dict.get(task_id)
+        if not isinstance(task, kind):
+            raise WallError(
+                f"task `{self.task_id}`: `{name}` names `{task_id}`, which is no {kind.__name__} of this DAG",
+                hint=f"give it the task id of a {kind.__name__}, one that is not mapped",
+            )
         return task
+
+
+class PatientOperator(StepOperator):
+    """Base of the steps that may have to wait, and hold no worker meanwhile."""
+
+    _is_sensor = True  # Airflow 3.2 asks only sensors when they want to be looked at again
+
+    @classmethod
+    def get_serialized_fields(cls) -> frozenset[str]:
+        """What the scheduler is told of the task."""
+        return frozenset(super().get_serialized_fields() | {"_is_sensor"})
+
+    def look_again(self, after: timedelta) -> NoReturn:
+        """End this look; the scheduler starts the next one. The try stays the same."""
+        raise AirflowRescheduleException(reschedule_date=datetime.now(UTC) + after)
 
 
 def slice_of(context: Context) -> Slice:
@@ -132,12 +161,7 @@ def connection(conn_id: str) -> ConnectionInfo:
     try:
         found = Connection.get(conn_id)
     except AirflowNotFoundException:
-        variable = f"AIRFLOW_CONN_{conn_id.upper()}"
-        raise ConnectionFault(
-            f"connection `{conn_id}` is not defined; looked in the secrets backends, the variable `{variable}`, and "
-            "Airflow's database",
-            hint=f"define it: `airflow connections add {conn_id} ...`, or set `{variable}`",
-        ) from None
+        raise _not_defined(conn_id) from None
     return ConnectionInfo(
         conn_id=conn_id,
         conn_type=found.conn_type,
@@ -147,6 +171,20 @@ def connection(conn_id: str) -> ConnectionInfo:
         schema=found.schema,
         port=found.port,
         extra=found.extra_dejson,
+    )
+
+
+def _not_defined(conn_id: str) -> ConnectionFault:
+    variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+    file = os.environ.get(FILE_VARIABLE)
+    if file is None:
+        place, hint = "the secrets backends", f"define it: `airflow connections add {conn_id} ...`, or set `{variable}`"
+    else:
+        place = f"`{file}`" if Path(file).exists() else f"`{file}` (no such file)"
+        hint = f"write it into that file, or set `{variable}`"
+    return ConnectionFault(
+        f"connection `{conn_id}` is not defined; looked in {place}, the variable `{variable}`, and Airflow's database",
+        hint=hint,
     )
 
 

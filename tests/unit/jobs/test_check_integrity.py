@@ -78,7 +78,7 @@ def test_scores_that_are_all_equal_fail_and_the_report_is_there(store, env):
         call(env)
     page = env.run.state / "reports/p/20130705T000000Z/tests.check_integrity.html"
     assert str(caught.value) == (
-        "1 of 10 checks of `gold/scores`, slice `20130705T000000Z`, failed:\n"
+        "`checks` (checks/scores.yaml): 1 of 10 checks of `gold/scores`, slice `20130705T000000Z`, failed:\n"
         "  scores differ from each other: 1 distinct, stddev 0, mean 12.5; "
         "expected at least 10 distinct, stddev at least 0.5, mean -30 to 180\n"
         "      all 72 values are 12.5\n\n"
