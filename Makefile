@@ -18,7 +18,7 @@ define install
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1" "uv>=0.8" || $(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	@if [ -x $(BIN)/uv ] && $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[local]' $(1); then :; \
+	@if [ -x $(BIN)/uv ] && $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[local]' $(1); then :; \
 	else $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[local]' $(1); fi
 endef
 

@@ -56,7 +56,8 @@ POLL = 0.05
 GRACE = 5.0
 """Seconds that a task has after ^C to end what it began elsewhere."""
 
-_SILENT = "its process and the one that watched it were killed"
+_MEMORY = "hint: often that means that memory ran out: give the machine more, or say `--parallel 1`"
+_SILENT = f"its process and the one that watched it were killed\n\n{_MEMORY}"
 
 _UNDER_WAY = frozenset((TaskInstanceState.QUEUED, TaskInstanceState.RUNNING))
 _ENDED = frozenset((DagRunState.SUCCESS, DagRunState.FAILED))
@@ -374,7 +375,8 @@ def _words(entry: dict[str, Any]) -> str | None:
     if event.startswith("Skipping"):
         return str(entry.get("reason") or event)
     if event.startswith("Process terminated by signal"):
-        return f"its process was killed by signal {entry.get('signal_name')}"
+        name = entry.get("signal_name")
+        return f"its process was killed by signal {name}" + (f"\n\n{_MEMORY}" if name == "SIGKILL" else "")
     return None
 
 

@@ -21,8 +21,8 @@ def on_a_terminal(height: int) -> tuple[Console, io.StringIO]:
 
 def last_screen(text: str) -> list[str]:
     """The lines of the last table drawn, without what moves the cursor."""
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\x1b", text)
-    return [line.strip("\x1b\r").rstrip() for line in plain.rpartition("\x1b\x1b")[2].strip("\n").splitlines()]
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\x1b", text).rstrip("\x1b\n")
+    return [line.rstrip() for line in plain.rpartition("\x1b")[2].splitlines()]
 
 
 def test_elsewhere_each_change_is_a_line() -> None:
