@@ -48,12 +48,22 @@ def load_dags(folder: str | os.PathLike[str], settings: Settings | None = None) 
     path = Path(folder)
     path = path.parent if path.suffix == ".py" else path
     wanted = get_parsing_context().dag_id
-    dags, reports = build(yaml_files(path), settings or settings_of_airflow(), wanted)
+    files = list(yaml_files(path))
+    if wanted is not None:  # most folders hold many pipelines, and a task starts with one
+        files = [file for file in files if _may_hold(file, wanted)] or files
+    dags, reports = build(files, settings or settings_of_airflow(), wanted)
     if not reports or wanted in dags:
         return dags
     if wanted is None and path.is_dir() and is_dag_processor():
         return dags | carriers(reports)
     raise SpecError("\n\n".join(reports.values()))
+
+
+def _may_hold(file: Path, dag_id: str) -> bool:
+    try:
+        return dag_id.encode() in file.read_bytes()
+    except OSError:
+        return False
 
 
 def build(files: Iterable[Path], settings: Settings, wanted: str | None) -> tuple[dict[str, DAG], Reports]:

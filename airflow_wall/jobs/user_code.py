@@ -39,16 +39,26 @@ def load_function(entrypoint: str, *, code: Path, key: str = "entrypoint") -> Ca
     :param key: The key of the YAML that holds the entrypoint, for messages.
     :raises UserCodeError: the entrypoint is no `module:function`, one of both is not there, or the module raises.
     """
+    module_name, name = check_entrypoint(entrypoint, key=key)
+    module = _import(module_name, code=code.resolve(), where=f"`{key}` `{entrypoint}`")
+    function = getattr(module, name, None)
+    if callable(function):
+        return function  # type: ignore[no-any-return]  # callable() narrows to a callable of unknown types
+    raise _no_function(module, name, found=function, where=f"`{key}` `{entrypoint}`")
+
+
+def check_entrypoint(entrypoint: str, *, key: str = "entrypoint") -> tuple[str, str]:
+    """
+    Return the names of the module and the function. Nothing is imported.
+
+    :raises UserCodeError: the entrypoint is no `module:function`.
+    """
     parts = _ENTRYPOINT.fullmatch(entrypoint)
     if parts is None:
         raise UserCodeError(
             f"`{key}` must be `module:function`, got `{entrypoint}`", hint="write, e.g., `models.scores:train`"
         )
-    module = _import(parts["module"], code=code.resolve(), where=f"`{key}` `{entrypoint}`")
-    function = getattr(module, parts["function"], None)
-    if callable(function):
-        return function  # type: ignore[no-any-return]  # callable() narrows to a callable of unknown types
-    raise _no_function(module, parts["function"], found=function, where=f"`{key}` `{entrypoint}`")
+    return parts["module"], parts["function"]
 
 
 @contextlib.contextmanager

@@ -6,21 +6,33 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+from airflow_wall.errors import WallError
+from airflow_wall.jobs.user_code import check_entrypoint
 from airflow_wall.loader.expressions import Resolver, Scope
 from airflow_wall.loader.faults import UNRESOLVED, Faults
 from airflow_wall.loader.files import Folder
+from airflow_wall.publish.address import parse as parse_address
 from airflow_wall.spec.base import NAME_PATTERN
 from airflow_wall.spec.document import Item
 from airflow_wall.spec.markers import Template
 from airflow_wall.spec.pipeline import Group, Task
 from airflow_wall.spec.steps.base import Step
 from airflow_wall.spec.steps.table import STEPS
+from airflow_wall.storage.base import check_name
 from airflow_wall.text.faults import Loc, shown, suggestion
 
 MAX_TASKS = 1_000
+
+LITERALS: dict[str, Callable[[str], object]] = {
+    "entrypoint": check_entrypoint,
+    "table": check_name,
+    "target": check_name,
+    "to": parse_address,
+}
+"""Field of a step to what reads its value when the task runs."""
 
 Block = TypeVar("Block", Task, Group)
 
@@ -172,7 +184,19 @@ class Expander:
             self.faults.add((*loc, "uses"), f"names `{uses}`, which is no step", hint)
             return None, {}
         files, extra = self._files(model, given, loc, written)
+        self._values(model, given, loc)
         return self.faults.check(model, {**given, **files}, (*loc, "with")), extra
+
+    def _values(self, model: type[Step], given: dict[str, Any], loc: Loc) -> None:
+        """What a value must be beyond its type, where it is written out: said now, not when the task runs."""
+        for field in model.model_fields.keys() & given.keys() & LITERALS.keys():
+            value = given[field]
+            if isinstance(value, str):
+                try:
+                    LITERALS[field](value)
+                except WallError as error:
+                    message = error.message.removeprefix(f"`{field}`").lstrip(": ")
+                    self.faults.add((*loc, "with", field), message, error.hint)
 
     def _files(
         self, model: type[Step], given: dict[str, Any], loc: Loc, written: Any
@@ -180,11 +204,11 @@ class Expander:
         """Values that name a file beside the pipeline become its text; which file it was goes with them."""
         texts: dict[str, Any] = {}
         names: dict[str, Any] = {}
-        for field, suffix in model.reads_file.items():
+        for field, suffixes in model.reads_file.items():
             value = given.get(field)
-            if isinstance(value, str) and value.endswith(suffix) and "\n" not in value:
+            if isinstance(value, str) and value.endswith(suffixes) and "\n" not in value:
                 text = self.folder.read(value, (*loc, "with", field), self.faults)
-                texts[field] = Template(text or " ") if suffix == ".sql" else text or " "
+                texts[field] = Template(text or " ") if ".sql" in suffixes else text or " "
                 names[f"{field}_file"] = value
             elif isinstance(written, dict) and isinstance(named := written.get(field), dict) and "$f" in named:
                 names[f"{field}_file"] = named["$f"]

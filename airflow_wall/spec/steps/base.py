@@ -7,16 +7,14 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, InstanceOf, StringConstraints, WithJsonSchema
 
 from airflow_wall.spec.base import SpecModel
-from airflow_wall.spec.markers import FileRef, Template, XComRef
+from airflow_wall.spec.markers import Template, XComRef
 
 _TEXT_SCHEMA = {
     "anyOf": [{"type": "string"}, {"type": "object", "patternProperties": {r"^\$": {}}, "additionalProperties": False}]
 }
 
 Filled = Annotated[str, StringConstraints(min_length=1)]
-Text = Annotated[
-    Filled | InstanceOf[Template] | InstanceOf[XComRef] | InstanceOf[FileRef], WithJsonSchema(_TEXT_SCHEMA)
-]
+Text = Annotated[Filled | InstanceOf[Template] | InstanceOf[XComRef], WithJsonSchema(_TEXT_SCHEMA)]
 """A text, or a marker that gives one."""
 
 TaskId = Annotated[Filled, Field(json_schema_extra={"x-refers-to": "task"})]
@@ -32,8 +30,8 @@ class Step(SpecModel):
     The class variables tell the planner what the fields mean to the graph; the fields are what the operator takes.
     """
 
-    reads_file: ClassVar[dict[str, str]] = {}
-    """Field to file suffix: a value that ends so is the path of a file beside the pipeline, and its text is meant."""
+    reads_file: ClassVar[dict[str, tuple[str, ...]]] = {}
+    """Field to file suffixes: a value that ends so is the path of a file beside the pipeline, and its text is meant."""
 
     task_fields: ClassVar[dict[str, str]] = {}
     """Field to the step it must name: the value is the id of such a task, e.g. `{"cluster": "start_cluster"}`."""

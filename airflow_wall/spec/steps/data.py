@@ -36,7 +36,7 @@ class Ingest(OnCluster):
 class Transform(OnCluster):
     """Make a table from tables, by SQL or by a Python function."""
 
-    reads_file: ClassVar[dict[str, str]] = {"sql": ".sql"}
+    reads_file: ClassVar[dict[str, tuple[str, ...]]] = {"sql": (".sql",)}
 
     target: Text = Field(description="The table that is made.")
     inputs: dict[str, Text] = Field(
@@ -66,7 +66,7 @@ class Transform(OnCluster):
 class CheckIntegrity(Step):
     """Check this run's rows of a table; a failed check of severity `error` stops what comes after."""
 
-    reads_file: ClassVar[dict[str, str]] = {"checks": ".yaml"}
+    reads_file: ClassVar[dict[str, tuple[str, ...]]] = {"checks": (".yaml", ".yml")}
 
     table: Text = Field(description="The table to check.")
     checks: Text | list[Any] = Field(description="The checks, or the path of a `.yaml` file beside the pipeline.")
