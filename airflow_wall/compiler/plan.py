@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_wall.compiler.names import Node, find, tree
+from airflow_wall.compiler.pairs import pair_faults
 from airflow_wall.settings import Settings
 from airflow_wall.spec.base import SpecModel
 from airflow_wall.spec.document import Item, Spec
@@ -109,9 +110,6 @@ DAG_ARGUMENTS = (
 )  # fmt: skip
 """Keys of the head that `DAG` takes under the same name."""
 
-CLOSERS = {step.task_fields[step.closes]: name for name, step in STEPS.items() if step.closes}
-"""A step that opens something to the step that closes it."""
-
 
 def plan(spec: Spec, settings: Settings) -> Plan:
     """
@@ -161,7 +159,7 @@ class _Planner:
         tasks = {node.path: self._task(node) for node in self.root.tasks()}
         order = self._order(tasks)
         if order:
-            self._pairs(tasks)
+            self.faults += pair_faults(tasks, self.spec.path, complete=not self.faults)
         if self.faults:
             raise FaultyText(self.faults, self.spec.document.text)
         head = self.spec.head
@@ -370,49 +368,6 @@ class _Planner:
             )
             return []
 
-    def _pairs(self, tasks: Mapping[str, TaskPlan]) -> None:
-        """What is opened is there while it is used: opener before every user, every user before the closer."""
-        before = _ancestors(tasks)
-        closers = self._closers(tasks)
-        for task in tasks.values():
-            if task.uses not in STEPS or task.closes:
-                continue
-            for name in STEPS[task.uses].task_fields:
-                opener = task.arguments.get(name)
-                if opener not in tasks:
-                    continue
-                if opener not in before[task.task_id]:
-                    message = f"uses `{opener}`, which does not come before it"
-                    self._order_fault(task, f".{name}", message, f"add `needs: {opener}`")
-                closer = closers.get(str(opener))
-                if closer is not None and task.task_id not in before[closer.task_id]:
-                    hint = f"add `{task.task_id}` to the `needs` of `{closer.task_id}`"
-                    message = f"uses `{opener}`, but `{closer.task_id}` does not wait for it"
-                    self._order_fault(task, f".{name}", message, hint)
-        for opener, closer in closers.items():
-            if opener not in before[closer.task_id]:
-                message = f"closes `{opener}`, which does not come before it"
-                self._order_fault(closer, ".needs", message, f"add `needs: {opener}`")
-
-    def _closers(self, tasks: Mapping[str, TaskPlan]) -> dict[str, TaskPlan]:
-        """What is opened, with the one task that closes it."""
-        closers: dict[str, TaskPlan] = {}
-        for task in tasks.values():
-            if task.closes in closers:
-                message = f"closes `{task.closes}`, which `{closers[task.closes].task_id}` closes too"
-                self._order_fault(task, "", message, "remove one of them")
-            elif task.closes:
-                closers[task.closes] = task
-        for task in tasks.values():
-            closer = CLOSERS.get(task.uses)
-            if closer and task.task_id not in closers and not self.faults:  # a closer with a fault says so itself
-                message = f"is opened, and nothing closes it: no `{closer}` task names it"
-                self._order_fault(task, "", message, f"add a task with `uses: {closer}` after all that use it")
-        return closers
-
-    def _order_fault(self, task: TaskPlan, name: str, message: str, hint: str) -> None:
-        self.faults.append(Fault(self.spec.path, task.place, f"`{task.task_id}{name}` {message}", hint))
-
     # --- faults
 
     def _place(self, item: Item, loc: Loc) -> Place:
@@ -454,12 +409,3 @@ def _plain(value: Any) -> Any:
 def _item(node: Node) -> Item:
     assert node.item is not None, "the pipeline itself has no item"
     return node.item
-
-
-def _ancestors(tasks: Mapping[str, TaskPlan]) -> dict[str, set[str]]:
-    """Every task that comes before each task, for tasks without a cycle."""
-    found: dict[str, set[str]] = {}
-    for task_id in graphlib.TopologicalSorter({task.task_id: task.upstream for task in tasks.values()}).static_order():
-        direct = tasks[task_id].upstream
-        found[task_id] = set(direct).union(*(found[other] for other in direct))
-    return found

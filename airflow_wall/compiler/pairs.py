@@ -1,0 +1,85 @@
+"""Pairs in a plan: what is opened is there while it is used, and is closed."""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_wall.spec.steps.table import STEPS
+from airflow_wall.text.faults import Fault
+
+if TYPE_CHECKING:
+    from airflow_wall.compiler.plan import TaskPlan
+
+CLOSERS = {step.task_fields[step.closes]: name for name, step in STEPS.items() if step.closes}
+"""A step that opens something to the step that closes it."""
+
+
+def pair_faults(tasks: Mapping[str, TaskPlan], path: Path, *, complete: bool) -> list[Fault]:
+    """
+    What is wrong with the pairs of a pipeline whose graph has no cycle.
+
+    :param path: Its file, for the faults.
+    :param complete: Whether all its tasks are without fault; else a closer that seems missing may be one with a fault.
+    """
+    closers: dict[str, TaskPlan] = {}
+    faults = list(_closed_twice(tasks, closers))
+    if complete:
+        faults += _left_open(tasks, closers)
+    faults += _out_of_order(tasks, closers)
+    return [
+        Fault(path, task.place, f"`{task.task_id}{field}` {message}", hint) for task, field, message, hint in faults
+    ]
+
+
+_Found = Iterator[tuple["TaskPlan", str, str, str]]
+
+
+def _closed_twice(tasks: Mapping[str, TaskPlan], closers: dict[str, TaskPlan]) -> _Found:
+    """Fill `closers` with what is opened and the one task that closes it."""
+    for task in tasks.values():
+        if task.closes in closers:
+            message = f"closes `{task.closes}`, which `{closers[task.closes].task_id}` closes too"
+            yield task, "", message, "remove one of them"
+        elif task.closes:
+            closers[task.closes] = task
+
+
+def _left_open(tasks: Mapping[str, TaskPlan], closers: Mapping[str, TaskPlan]) -> _Found:
+    for task in tasks.values():
+        closer = CLOSERS.get(task.uses)
+        if closer and task.task_id not in closers:
+            message = f"is opened, and nothing closes it: no `{closer}` task names it"
+            yield task, "", message, f"add a task with `uses: {closer}` after all that use it"
+
+
+def _out_of_order(tasks: Mapping[str, TaskPlan], closers: Mapping[str, TaskPlan]) -> _Found:
+    before = _ancestors(tasks)
+    for task in tasks.values():
+        if task.uses not in STEPS or task.closes:
+            continue
+        for field in STEPS[task.uses].task_fields:
+            opener = task.arguments.get(field)
+            if opener not in tasks:
+                continue
+            if opener not in before[task.task_id]:
+                message = f"uses `{opener}`, which does not come before it"
+                yield task, f".{field}", message, f"add `needs: {opener}`"
+            closer = closers.get(str(opener))
+            if closer is not None and task.task_id not in before[closer.task_id]:
+                message = f"uses `{opener}`, but `{closer.task_id}` does not wait for it"
+                yield task, f".{field}", message, f"add `{task.task_id}` to the `needs` of `{closer.task_id}`"
+    for opener, closer in closers.items():
+        if opener not in before[closer.task_id]:
+            yield closer, ".needs", f"closes `{opener}`, which does not come before it", f"add `needs: {opener}`"
+
+
+def _ancestors(tasks: Mapping[str, TaskPlan]) -> dict[str, set[str]]:
+    """Every task that comes before each task, for tasks without a cycle."""
+    found: dict[str, set[str]] = {}
+    for task_id in graphlib.TopologicalSorter({task.task_id: task.upstream for task in tasks.values()}).static_order():
+        direct = tasks[task_id].upstream
+        found[task_id] = set(direct).union(*(found[other] for other in direct))
+    return found
