@@ -134,8 +134,10 @@ def _run(
     if not outcome.success:
         passed_over = sum(state == "upstream_failed" for state in outcome.states.values())
         logs = home.logs / f"dag_id={chosen.dag_id}" / f"run_id={outcome.run_id}"
-        console.print(f"\nnot run: {passed_over} tasks that come after")
-        console.print(f"logs: {short(logs)}\nmend it and run the same command again: it goes on where it stopped")
+        console.print(f"\nlogs: {short(logs)}")
+        if passed_over:
+            console.print(f"{passed_over} tasks after it were not run")
+        console.print("mend it and run the same command again: it goes on where it stopped")
     return 0 if outcome.success else USER_FAULT
 
 

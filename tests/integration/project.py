@@ -39,7 +39,7 @@ class Ran:
     @property
     def errors(self) -> list[str]:
         """The messages at the end, whole."""
-        _, *messages = self.text.partition("\nnot run: ")[0].split("\nerror: ")
+        _, *messages = self.text.partition("\nlogs: ")[0].split("\nerror: ")
         return [message.strip() for message in messages]
 
     @property

@@ -263,24 +263,31 @@ def test_tasks_killed_half_way_are_retried_and_leave_the_rows_of_one_try(project
 
 
 def test_a_killed_run_leaves_no_process_and_goes_on_where_it_was(project: Project, finished: Project) -> None:
-    for name in ("etl_domain_1.ingest", "finalize_domain_1.persist"):
+    for name, sent, code, state in (
+        ("etl_domain_1.ingest", signal.SIGINT, 130, "failed"),  # ^C: there is time to tell Airflow
+        ("etl_domain_1.ingest", signal.SIGKILL, -signal.SIGKILL, "running"),
+        ("finalize_domain_1.persist", signal.SIGKILL, -signal.SIGKILL, "running"),
+    ):
         process = project.start(SECOND)
-        waited = wait_for(lambda name=name: project.running(name), process.poll)
-        assert waited, ended(process).text
+        assert wait_for(lambda name=name: project.running(name), process.poll), ended(process).text
         time.sleep(0.2)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        os.killpg(process.pid, sent)
+        ran = ended(process)
+        assert (ran.code, "Traceback" in ran.text) == (code, False)
         assert wait_for(lambda: not project.processes(), lambda: None, seconds=10)
-        assert project.runs()[SECOND_RUN] == "running"  # nobody could tell Airflow
+        assert project.runs()[SECOND_RUN] == state
         assert_still_published(project, finished)
+        if sent == signal.SIGINT:
+            assert ran.text.endswith("\ninterrupted; run the same command again: it goes on where it stopped\n")
 
     ran = project.run(SECOND)
     assert ran.code == 0, ran.text
     assert list(project.runs()) == [FIRST_RUN, SECOND_RUN]
     assert_all_is_published(project)
     tries = project.tries(SECOND_RUN)
-    once = ("check_new_data", "get_credentials", "retrain_on_new_data", "predict", "check_integrity")
-    assert {task: tries[task] for task in once} == dict.fromkeys(once, 1)
+    once = ("etl_domain_1.normalize_aggregate", "retrain_on_new_data", "predict", "check_integrity")
+    assert {name: tries[name] for name in once} == dict.fromkeys(once, 1)
+    assert (tries["etl_domain_1.ingest"], tries["finalize_domain_1.persist"]) == (3, 2)
 
 
 # --- killing
