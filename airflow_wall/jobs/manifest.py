@@ -74,7 +74,7 @@ def claimed(run: Run, source: str, cursor: str | None, *, connections: Connectio
     """
     if state.read(_path(run, source, cursor, None)) is not None:
         return claim(run, source, cursor, connections=connections)
-    if is_sql(source):
+    if is_sql(source) or state.read(_path(run, source, cursor, target)) is not None:
         return claim(run, source, cursor, connections=connections, target=target)
     wanted = file_source(source, run.storage)
     above = [
@@ -86,8 +86,9 @@ def claimed(run: Run, source: str, cursor: str | None, *, connections: Connectio
         return claim(run, source, cursor, connections=connections, target=target)
     nearest = max(above, key=lambda manifest: len(file_source(manifest.source, run.storage).root.parts))
     versions = tuple(version for version in nearest.versions if wanted.matches(version.uri))
-    if not versions:
-        _check_there(run, wanted, wanted.versions())
+    if not versions and not _known(run, wanted):
+        # It was not there yet when the folder above was claimed: what has come since is this slice's.
+        return claim(run, source, cursor, connections=connections, target=target)
     return Manifest(source, versions, nearest.processed)
 
 
@@ -111,8 +112,13 @@ def _listed_sql(source: SqlSource, done: set[tuple[str, str]]) -> Manifest:
 
 def _check_there(run: Run, source: FileSource, there: Sequence[SourceVersion]) -> None:
     """Refuse a source that holds no file, unless it has held some: those may have been moved away since."""
-    if not there and not any(source.matches(uri) for uri, _ in Ledger(run.state).processed(run.pipeline)):
+    if not there and not _known(run, source):
         raise source.missing()
+
+
+def _known(run: Run, source: FileSource) -> bool:
+    """Whether the pipeline has ever processed a file of the source."""
+    return any(source.matches(uri) for uri, _ in Ledger(run.state).processed(run.pipeline))
 
 
 def _folder(run: Run) -> Path:

@@ -159,6 +159,18 @@ def test_a_part_of_the_claimed_source_is_ingested_alone(lake: Lake) -> None:
     assert check_new_data(lake.env("s2"), source="landing")["new"] == 1
 
 
+def test_a_folder_that_came_after_the_claim_above_it_is_read_and_stays_claimed(lake: Lake) -> None:
+    lake.put("domain_1/a.csv", "n\n1\n")
+    check_new_data(lake.env(), source="landing")
+    with pytest.raises(DataError, match="there is no"):
+        lake.ingest(source="landing/domain_2", target="bronze/two")
+    lake.put("domain_2/a.csv", "n\n2\n")
+    lake.ingest(source="landing/domain_2", target="bronze/two")
+    lake.put("domain_2/late.csv", "n\n3\n")
+    lake.ingest(source="landing/domain_2", target="bronze/two")
+    assert lake.rows("bronze/two") == [(2,)]
+
+
 @pytest.mark.parametrize("first", ["bronze/part", "bronze/all"])
 def test_two_tables_of_one_source_each_get_every_file(lake: Lake, first: str) -> None:
     lake.put("domain_1/a.csv", "n\n1\n")
