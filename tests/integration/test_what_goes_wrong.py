@@ -270,7 +270,7 @@ def test_a_killed_run_leaves_no_process_and_goes_on_where_it_was(project: Projec
     ):
         process = project.start(SECOND)
         assert wait_for(lambda name=name: project.running(name), process.poll), ended(process).text
-        time.sleep(0.2)
+        time.sleep(0.05)
         os.killpg(process.pid, sent)
         ran = ended(process)
         assert (ran.code, "Traceback" in ran.text) == (code, False)
@@ -287,7 +287,8 @@ def test_a_killed_run_leaves_no_process_and_goes_on_where_it_was(project: Projec
     tries = project.tries(SECOND_RUN)
     once = ("etl_domain_1.normalize_aggregate", "retrain_on_new_data", "predict", "check_integrity")
     assert {name: tries[name] for name in once} == dict.fromkeys(once, 1)
-    assert (tries["etl_domain_1.ingest"], tries["finalize_domain_1.persist"]) == (3, 2)
+    assert tries["etl_domain_1.ingest"] == 3
+    assert tries["finalize_domain_1.persist"] in (1, 2)  # it takes so short that it may have ended before the kill
 
 
 # --- killing
