@@ -5,6 +5,7 @@ given again after the cause is mended, ends green with the right rows.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -252,14 +253,19 @@ def test_tasks_killed_half_way_are_retried_and_leave_the_rows_of_one_try(project
     assert ran.code == 0, ran.text
     assert "Traceback" not in ran.text
     tries = project.tries(SECOND_RUN)
-    assert {name: tries[name] for name in kill.wanted} == dict.fromkeys(kill.wanted, 2)
     assert_all_is_published(project)
-    for text in (
-        "retried      task `etl_domain_1.ingest` ({place}): the job's process on cluster `",
-        "retried      task `etl_domain_2.ingest` ({place}): its process was killed by signal SIGKILL",
-        "retried      task `etl_domain_3.ingest` ({place}): its process and the one that watched it were killed",
+    # A kill may come when a task has just said that it succeeded: that one is not retried, and its rows are those of one
+    # try all the same.
+    assert {tries[name] for name in kill.wanted} <= {1, 2}
+    retried = [name for name in kill.wanted if tries[name] == 2]
+    assert len(retried) >= 3, f"only {retried} were killed in time: the test shows too little"
+    for name, text in (
+        ("etl_domain_1.ingest", "the job's process on cluster `"),
+        ("etl_domain_2.ingest", "its process was killed by signal SIGKILL"),
+        ("etl_domain_3.ingest", "its process and the one that watched it were killed"),
     ):
-        assert text.format(place=project.place("ingest")) in ran.text
+        said = f"retried      task `{name}` ({project.place('ingest')}): {text}"
+        assert (said in ran.text) == (name in retried)
 
 
 def test_a_killed_run_leaves_no_process_and_goes_on_where_it_was(project: Project, finished: Project) -> None:
@@ -311,15 +317,15 @@ class Killer:
         self.wanted[name] = (is_time, whom)
 
     def all(self) -> None:
-        """Kill all that was asked for, in the order in which their moments come."""
+        """Kill all that was asked for, in the order in which their moments come, until the run ends."""
         left = dict(self.wanted)
-        while left:
-            assert self.over() is None, f"the run ended before these were killed: {', '.join(left)}"
+        while left and self.over() is None:
             for name, (is_time, whom) in list(left.items()):
                 pid = self.project.running(name)
                 victim = whom(pid) if pid is not None and is_time() else None
                 if victim is not None:
-                    os.kill(victim, signal.SIGKILL)
+                    with contextlib.suppress(ProcessLookupError):  # it has ended since
+                        os.kill(victim, signal.SIGKILL)
                     del left[name]
             time.sleep(0.005)
 
