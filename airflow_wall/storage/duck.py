@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import duckdb
@@ -12,9 +13,11 @@ def connect() -> duckdb.DuckDBPyConnection:
     Return a connection to an empty database in memory.
 
     Times are UTC whatever the machine's zone is, and no extension is downloaded: what a query does must not depend on
-    the network.
+    the network. A cluster bounds its threads and memory by the variables AIRFLOW_WALL_THREADS and AIRFLOW_WALL_MEMORY.
     """
-    database = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
+    limits = {"threads": "AIRFLOW_WALL_THREADS", "memory_limit": "AIRFLOW_WALL_MEMORY"}
+    bounds = {name: os.environ[variable] for name, variable in limits.items() if variable in os.environ}
+    database = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false", **bounds})
     database.execute("SET TimeZone = 'UTC'")
     return database
 

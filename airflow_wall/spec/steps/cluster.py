@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from airflow_wall.spec.base import Duration, Positive, SpecModel
+from airflow_wall.spec.base import Positive, SpecModel
 from airflow_wall.spec.steps.base import Step, TaskId, Text
 
 
@@ -22,9 +22,6 @@ class LocalCluster(SpecModel):
     type: Literal["local"] = Field(description="The kind of cluster.")
     threads: Positive = Field(2, description="How many threads one job may use.")
     memory: str = Field("2GB", pattern=r"^\d+(MB|GB)$", description="How much memory the engine of one job may use.")
-    idle_ttl: Duration | None = Field(
-        None, description="After how long without a job it counts as left behind; default 1h."
-    )
 
 
 class StartCluster(Step):
