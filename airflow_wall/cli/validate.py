@@ -55,7 +55,7 @@ def _said_of(file: Path, specs: list[Spec], report: str | None, *, strict: bool)
         return [report]
     if not specs:
         return [f"skipped: {file} is no pipeline (no `dag_id` at its top)"]
-    warnings = [fault.render(spec.document.text.splitlines()) for spec in specs for fault in spec.warnings]
+    warnings = [fault.render() for spec in specs for fault in spec.warnings]
     return warnings if strict else [f"warning{text.removeprefix('error')}" for text in warnings]
 
 

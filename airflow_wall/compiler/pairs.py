@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import graphlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_wall.spec.steps.table import STEPS
-from airflow_wall.text.faults import Fault
+from airflow_wall.text.faults import Fault, Loc
+from airflow_wall.text.places import Places
 
 if TYPE_CHECKING:
     from airflow_wall.compiler.plan import TaskPlan
@@ -17,11 +17,11 @@ CLOSERS = {step.task_fields[step.closes]: name for name, step in STEPS.items() i
 """A step that opens something to the step that closes it."""
 
 
-def pair_faults(tasks: Mapping[str, TaskPlan], path: Path, *, complete: bool) -> list[Fault]:
+def pair_faults(tasks: Mapping[str, TaskPlan], places: Places, *, complete: bool) -> list[Fault]:
     """
     What is wrong with the pairs of a pipeline whose graph has no cycle.
 
-    :param path: Its file, for the faults.
+    :param places: Where its values stand, for the faults.
     :param complete: Whether all its tasks are without fault; else a closer that seems missing may be one with a fault.
     """
     closers: dict[str, TaskPlan] = {}
@@ -29,12 +29,10 @@ def pair_faults(tasks: Mapping[str, TaskPlan], path: Path, *, complete: bool) ->
     if complete:
         faults += _left_open(tasks, closers)
     faults += _out_of_order(tasks, closers)
-    return [
-        Fault(path, task.place, f"`{task.task_id}{field}` {message}", hint) for task, field, message, hint in faults
-    ]
+    return [places.fault((*task.loc, *inner), message, hint) for task, inner, message, hint in faults]
 
 
-_Found = Iterator[tuple["TaskPlan", str, str, str]]
+_Found = Iterator[tuple["TaskPlan", Loc, str, str]]
 
 
 def _closed_twice(tasks: Mapping[str, TaskPlan], closers: dict[str, TaskPlan]) -> _Found:
@@ -42,7 +40,7 @@ def _closed_twice(tasks: Mapping[str, TaskPlan], closers: dict[str, TaskPlan]) -
     for task in tasks.values():
         if task.closes in closers:
             message = f"closes `{task.closes}`, which `{closers[task.closes].task_id}` closes too"
-            yield task, "", message, "remove one of them"
+            yield task, (), message, "remove one of them"
         elif task.closes:
             closers[task.closes] = task
 
@@ -52,7 +50,7 @@ def _left_open(tasks: Mapping[str, TaskPlan], closers: Mapping[str, TaskPlan]) -
         closer = CLOSERS.get(task.uses)
         if closer and task.task_id not in closers:
             message = f"is opened, and nothing closes it: no `{closer}` task names it"
-            yield task, "", message, f"add a task with `uses: {closer}` after all that use it"
+            yield task, (), message, f"add a task with `uses: {closer}` after all that use it"
 
 
 def _out_of_order(tasks: Mapping[str, TaskPlan], closers: Mapping[str, TaskPlan]) -> _Found:
@@ -66,14 +64,14 @@ def _out_of_order(tasks: Mapping[str, TaskPlan], closers: Mapping[str, TaskPlan]
                 continue
             if opener not in before[task.task_id]:
                 message = f"uses `{opener}`, which does not come before it"
-                yield task, f".{field}", message, f"add `needs: {opener}`"
+                yield task, ("with", field), message, f"add `needs: {opener}`"
             closer = closers.get(str(opener))
             if closer is not None and task.task_id not in before[closer.task_id]:
                 message = f"uses `{opener}`, but `{closer.task_id}` does not wait for it"
-                yield task, f".{field}", message, f"add `{task.task_id}` to the `needs` of `{closer.task_id}`"
+                yield task, ("with", field), message, f"add `{task.task_id}` to the `needs` of `{closer.task_id}`"
     for opener, closer in closers.items():
         if opener not in before[closer.task_id]:
-            yield closer, ".needs", f"closes `{opener}`, which does not come before it", f"add `needs: {opener}`"
+            yield closer, ("needs",), f"closes `{opener}`, which does not come before it", f"add `needs: {opener}`"
 
 
 def _ancestors(tasks: Mapping[str, TaskPlan]) -> dict[str, set[str]]:

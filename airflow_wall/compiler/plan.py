@@ -22,6 +22,7 @@ from airflow_wall.spec.pipeline import Group, Task
 from airflow_wall.spec.steps.base import Step
 from airflow_wall.spec.steps.table import STEPS
 from airflow_wall.text.faults import Fault, FaultyText, Loc, Place, suggestion
+from airflow_wall.text.places import Places
 
 EMPTY = "airflow.providers.standard.operators.empty.EmptyOperator"
 """What a task without `uses` is."""
@@ -40,6 +41,7 @@ class TaskPlan:
     :param group: Full id of its group; None at the top.
     :param closes: Full id of the task it cleans up after; it then runs whatever happened in between.
     :param place: Where it stands in the file.
+    :param loc: Where it stands in the document.
     """
 
     task_id: str
@@ -50,6 +52,7 @@ class TaskPlan:
     group: str | None
     closes: str | None
     place: Place
+    loc: Loc = ()
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class Plan:
     :param code: Absolute path of its folder.
     :param environment: The environment in force, if the file has any.
     :param text: Its text, for the page of the DAG.
+    :param places: Where its values stand in the text.
     :param warnings: What is allowed, but probably not meant.
     """
 
@@ -100,6 +104,7 @@ class Plan:
     code: Path
     environment: str | None
     text: str = field(repr=False)
+    places: Places = field(repr=False, compare=False)
     warnings: tuple[Fault, ...] = ()
 
 
@@ -159,7 +164,7 @@ class _Planner:
         tasks = {node.path: self._task(node) for node in self.root.tasks()}
         order = self._order(tasks)
         if order:
-            self.faults += pair_faults(tasks, self.spec.path, complete=not self.faults)
+            self.faults += pair_faults(tasks, self.spec.places, complete=not self.faults)
         if self.faults:
             raise FaultyText(self.faults, self.spec.document.text)
         head = self.spec.head
@@ -183,6 +188,7 @@ class _Planner:
             code=path.absolute().parent,
             environment=self.spec.environment,
             text=self.spec.document.text,
+            places=self.spec.places,
             warnings=self.spec.warnings,
         )
 
@@ -212,7 +218,8 @@ class _Planner:
             upstream=tuple(sorted(self._upstream(node, links))),
             group=node.parent.path if node.parent and node.parent.path else None,
             closes=closes,
-            place=self._place(item, ()),
+            place=self.spec.places.place(item.loc),
+            loc=item.loc,
         )
 
     def _inherited(self, node: Node) -> dict[str, Any]:
@@ -370,14 +377,8 @@ class _Planner:
 
     # --- faults
 
-    def _place(self, item: Item, loc: Loc) -> Place:
-        return self.spec.document.place((*item.loc, *loc))
-
     def _fault(self, node: Node, loc: Loc, message: str, hint: str | None) -> None:
-        item = _item(node)
-        where = "".join(f".{part}" for part in loc if isinstance(part, str))
-        path = f"tasks[{item.repeats or item.id}]{where}"
-        self.faults.append(Fault(self.spec.path, self._place(item, loc), f"`{path}` {message}", hint))
+        self.faults.append(self.spec.places.fault((*_item(node).loc, *loc), message, hint))
 
 
 def _uses(node: Node) -> str | None:

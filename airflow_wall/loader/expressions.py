@@ -94,7 +94,7 @@ class Resolver:
     def _whole(self, expression: str, loc: Loc, scope: Scope) -> Any:
         value, origin = self._lookup(expression, loc, scope)
         if origin[0] != "env":  # what is wrong with it is wrong where it was written
-            self.faults.moved[loc] = origin
+            self.faults.places.moved[loc] = origin
         return value
 
     def _part(self, expression: str, loc: Loc, scope: Scope) -> str:

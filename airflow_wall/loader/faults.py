@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from airflow_wall.spec.base import NAME_PATTERN, SpecModel
 from airflow_wall.spec.markers import Marker
 from airflow_wall.text.faults import Fault, Loc, nearest, shown, suggestion
+from airflow_wall.text.places import Places, step_into
 from airflow_wall.text.reader import Document
 
 Model = TypeVar("Model", bound=SpecModel)
@@ -69,30 +70,17 @@ class Faults:
     """
 
     def __init__(self, document: Document) -> None:
-        self.document = document
+        self.places = Places(document)
         self.found: list[Fault] = []
         self.warnings: list[Fault] = []
-        self.moved: dict[Loc, Loc] = {}
 
     def add(self, loc: Loc, message: str, hint: str | None = None, *, of_key: bool = False) -> None:
         """Note that the value at `loc` is wrong; `message` goes on after the key path."""
-        self.found.append(self._fault(loc, message, hint, of_key=of_key))
+        self.found.append(self.places.fault(loc, message, hint, of_key=of_key))
 
     def warn(self, loc: Loc, message: str, hint: str | None = None) -> None:
         """Note that the value at `loc` is probably not what was meant."""
-        self.warnings.append(self._fault(loc, message, hint, of_key=False))
-
-    def origin(self, loc: Loc) -> Loc:
-        """Where what is now at `loc` stands in the text: overlays and expressions move values."""
-        for end in range(len(loc), -1, -1):
-            if loc[:end] in self.moved:
-                return self.origin(self.moved[loc[:end]] + loc[end:])
-        return loc
-
-    def _fault(self, loc: Loc, message: str, hint: str | None, *, of_key: bool) -> Fault:
-        path = key_path(self.document.value, loc)
-        place = self.document.place(self.origin(loc), of_key=of_key)
-        return Fault(self.document.path, place, f"`{path}` {message}" if path else message, hint)
+        self.warnings.append(self.places.fault(loc, message, hint))
 
     def check(self, model: type[Model], values: Any, loc: Loc, *, also: Iterable[str] = ()) -> Model | None:
         """The values as `model`, or None with every fault noted. `also`: keys that are known, but read elsewhere."""
@@ -133,27 +121,6 @@ class Faults:
             self.add(where, f"{expected}{got}", hint.format(name=name) if hint else None)
 
 
-def key_path(document: Any, loc: Loc) -> str:
-    """`loc` as a reader would say it: `tasks[fit].with.epochs`, items named by their id."""
-    text, value = "", document
-    for part in loc:
-        value = _step(value, part)
-        if isinstance(part, int):
-            name = value.get("id") if isinstance(value, dict) else None
-            text += f"[{name if isinstance(name, str) else part}]"
-        else:
-            text += f".{part}" if text else part
-    return text
-
-
-def _step(value: Any, part: str | int) -> Any:
-    if isinstance(value, dict):
-        return value.get(part)
-    if isinstance(value, list) and isinstance(part, int) and part < len(value):
-        return value[part]
-    return None
-
-
 def _one_each(details: Iterable[ErrorDetails], values: Any) -> list[ErrorDetails]:
     """One error per place: a union reports each of its branches."""
     best: dict[Loc, ErrorDetails] = {}
@@ -169,7 +136,7 @@ def _written(loc: Loc, values: Any) -> Loc:
     for part in loc:
         if not _is_branch(part) or (isinstance(values, dict) and part in values):
             kept.append(part)
-            values = _step(values, part)
+            values = step_into(values, part)
     return tuple(kept)
 
 
@@ -183,7 +150,7 @@ def _is_branch(part: str | int) -> bool:
 
 def _given_keys(values: Any, inner: Loc) -> list[str]:
     for part in inner:
-        values = _step(values, part)
+        values = step_into(values, part)
     return [str(key) for key in values] if isinstance(values, dict) else []
 
 

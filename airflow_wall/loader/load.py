@@ -81,7 +81,8 @@ def shared_ids(specs: Mapping[Path, Sequence[Spec]]) -> dict[Path, FaultyText]:
             if others:
                 message = f"`dag_id` must be unique, got `{dag_id}`, which is also that of {others}"
                 place = spec.document.place(("dag_id",))
-                faults[spec.path].append(Fault(spec.path, place, message, "give one of them another id"))
+                hint = "give one of them another id"
+                faults[spec.path].append(Fault(spec.path, place, message, hint, key="dag_id"))
     return {path: FaultyText(found, specs[path][0].document.text) for path, found in faults.items()}
 
 
@@ -114,6 +115,7 @@ def load_spec(document: Document, settings: Settings) -> Spec:
         warnings=tuple(dict.fromkeys(faults.warnings)),
         faults=tuple(faults.found),
         lost=expander.lost,
+        places=faults.places,
     )
 
 
@@ -184,10 +186,10 @@ def _merged(value: dict[str, Any], overlay: dict[str, Any], loc: Loc, faults: Fa
     for key, each in overlay.items():
         if key in MERGED and isinstance(each, dict) and isinstance(value.get(key), dict):
             merged[key] = {**value[key], **each}
-            faults.moved.update({(key, name): (*loc, key, name) for name in each})
+            faults.places.moved.update({(key, name): (*loc, key, name) for name in each})
         else:
             merged[key] = each
-            faults.moved[(key,)] = (*loc, key)
+            faults.places.moved[(key,)] = (*loc, key)
     return merged
 
 

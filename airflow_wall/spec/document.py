@@ -10,6 +10,7 @@ from typing import Any
 from airflow_wall.spec.pipeline import Group, Head, Task
 from airflow_wall.spec.steps.base import Step
 from airflow_wall.text.faults import Fault, Loc
+from airflow_wall.text.places import Places
 from airflow_wall.text.reader import Document
 
 
@@ -45,6 +46,7 @@ class Spec:
     :param document: Its text with positions.
     :param head: What it says of itself, the environment applied.
     :param items: Its tasks and groups in the order of the file.
+    :param places: Where its values stand in the text.
     :param environment: The environment in force, if the file has any.
     :param warnings: What is allowed, but probably not meant.
     :param faults: What is wrong with it so far. Planning it raises them, with those that only the graph shows.
@@ -55,6 +57,7 @@ class Spec:
     document: Document = field(repr=False)
     head: Head
     items: tuple[Item, ...]
+    places: Places = field(repr=False, compare=False)
     environment: str | None
     warnings: tuple[Fault, ...] = ()
     faults: tuple[Fault, ...] = ()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +39,20 @@ class Fault:
     :param place: Where in the file.
     :param message: What was expected and what came, literals in backticks, beginning with the key path.
     :param hint: How to mend it.
+    :param key: The key path, e.g. `tasks[fit].with.epochs`; None where it is about the text or the whole file.
+    :param text: The text of the file, for the excerpt.
     """
 
     path: Path
     place: Place
     message: str
     hint: str | None = None
+    key: str | None = None
+    text: str = field(default="", repr=False, compare=False)
 
-    def render(self, lines: Sequence[str]) -> str:
-        """The fault with the line of source it is about. `lines` is the text of its file, split."""
+    def render(self) -> str:
+        """The fault with the line of source it is about."""
+        lines = self.text.splitlines()
         line, column, width = self.place.line, self.place.column, self.place.width
         text = f"error: {self.path}:{line}:{column}: {self.message}"
         if 0 < line <= len(lines):
@@ -62,17 +67,17 @@ class Fault:
 
 class FaultyText(SpecError):
     """
-    A file has faults.
+    A file has faults, or a file that it names has.
 
-    :param faults: All of them, in the order of the file.
-    :param text: The file's text, for the excerpts.
+    :param faults: All of them; they are told in the order of the file, those of other files after them.
+    :param text: The file's text, for the excerpts of faults that do not bring the text of their own file.
     """
 
     def __init__(self, faults: Iterable[Fault], text: str) -> None:
         # Two items of one matrix share their text: what is wrong there is said once.
-        self.faults = tuple(sorted(dict.fromkeys(faults), key=lambda fault: fault.place))
-        lines = text.splitlines()
-        super().__init__("\n\n".join(fault.render(lines) for fault in self.faults))
+        told = (fault if fault.text else replace(fault, text=text) for fault in dict.fromkeys(faults))
+        self.faults = tuple(sorted(told, key=lambda fault: (fault.text != text, str(fault.path), fault.place)))
+        super().__init__("\n\n".join(fault.render() for fault in self.faults))
 
 
 def shown(value: Any, limit: int = 60) -> str:

@@ -1,0 +1,63 @@
+"""Where the values of a document stand in its text, those that an overlay or an expression moved too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_wall.text.faults import Fault, Loc, Place
+from airflow_wall.text.reader import Document
+
+
+class Places:
+    """
+    The places of one document.
+
+    :param document: The document.
+    """
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.moved: dict[Loc, Loc] = {}
+        """Where a value is now, to where it is written."""
+
+    def origin(self, loc: Loc) -> Loc:
+        """Where what is now at `loc` stands in the text: overlays and expressions move values."""
+        for end in range(len(loc), -1, -1):
+            if loc[:end] in self.moved:
+                return self.origin(self.moved[loc[:end]] + loc[end:])
+        return loc
+
+    def place(self, loc: Loc, *, of_key: bool = False) -> Place:
+        """The place of the value at `loc`, or of its key."""
+        return self.document.place(self.origin(loc), of_key=of_key)
+
+    def fault(self, loc: Loc, message: str, hint: str | None = None, *, of_key: bool = False) -> Fault:
+        """A fault of the value at `loc`, or of its key; `message` goes on after the key path."""
+        path = key_path(self.document.value, loc)
+        place = self.place(loc, of_key=of_key)
+        text = f"`{path}` {message}" if path else message
+        return Fault(self.document.path, place, text, hint, key=path or None, text=self.document.text)
+
+
+def key_path(document: Any, loc: Loc) -> str:
+    """`loc` as a reader would say it: `tasks[fit].with.epochs`, items named by their id."""
+    text, value = "", document
+    for part in loc:
+        if isinstance(part, int) and isinstance(value, str):
+            continue  # a single name where a list may stand
+        value = step_into(value, part)
+        if isinstance(part, int):
+            name = value.get("id") if isinstance(value, dict) else None
+            text += f"[{name if isinstance(name, str) else part}]"
+        else:
+            text += f".{part}" if text else part
+    return text
+
+
+def step_into(value: Any, part: str | int) -> Any:
+    """What is in a mapping or list under `part`; None where there is nothing."""
+    if isinstance(value, dict):
+        return value.get(part)
+    if isinstance(value, list) and isinstance(part, int) and part < len(value):
+        return value[part]
+    return None
