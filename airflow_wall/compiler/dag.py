@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,13 +11,15 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import airflow
 from airflow.sdk import DAG, BaseOperator, CronTriggerTimetable, TaskGroup, XComArg, literal
 
 from airflow_wall.compiler.plan import Plan, TaskPlan
 from airflow_wall.compiler.steps import OPERATORS
 from airflow_wall.operators.base import StepOperator
 from airflow_wall.spec.markers import Const, FileRef, Template, XComRef
-from airflow_wall.text.faults import Fault, FaultyText
+from airflow_wall.spec.refused import SINCE
+from airflow_wall.text.faults import Fault, FaultyText, Place
 
 Operators = dict[str, BaseOperator]
 
@@ -27,7 +30,8 @@ def build_dag(plan: Plan) -> DAG:
 
     :raises FaultyText: an operator cannot be imported or refuses its arguments; says which task, where.
     """
-    arguments = {"doc_md": _page(plan), **_in_zone(plan.arguments, plan.timezone)}
+    _supported(plan, BaseOperator, plan.default_args, plan.place)
+    arguments = {"doc_md": _page(plan), **_in_zone(_supported(plan, DAG, plan.arguments, plan.place), plan.timezone)}
     arguments["schedule"] = _schedule(plan)
     try:
         dag = DAG(plan.dag_id, default_args=_in_zone(plan.default_args, plan.timezone), **arguments)
@@ -40,7 +44,7 @@ def build_dag(plan: Plan) -> DAG:
             group.group_id.rpartition(".")[2],
             dag=dag,
             parent_group=groups[group.parent] if group.parent else dag.task_group,
-            tooltip=group.tooltip or "",
+            **_supported(plan, TaskGroup, group.arguments, group.place),
         )
     built: Operators = {}
     for task in plan.tasks:
@@ -50,6 +54,15 @@ def build_dag(plan: Plan) -> DAG:
             operator.set_upstream([built[task_id] for task_id in task.upstream])
     _close(plan, built)
     return dag
+
+
+def _supported(plan: Plan, kind: type, arguments: Mapping[str, Any], place: Place) -> Mapping[str, Any]:
+    """The arguments, all of which this Airflow's `kind` has."""
+    for name in SINCE[kind.__name__].keys() & arguments.keys():
+        if name not in inspect.signature(kind.__init__).parameters:  # type: ignore[misc]  # of the class itself
+            message = f"`{name}` needs Airflow {SINCE[kind.__name__][name]}; this is {airflow.__version__}"
+            raise FaultyText([Fault(plan.path, place, message, f"remove `{name}`, or upgrade Airflow")], plan.text)
+    return arguments
 
 
 def _close(plan: Plan, built: Operators) -> None:
@@ -85,6 +98,7 @@ def _page(plan: Plan) -> str:
 
 
 def _operator(plan: Plan, task: TaskPlan, dag: DAG, group: TaskGroup, built: Operators) -> BaseOperator:
+    settings = _in_zone(_supported(plan, BaseOperator, task.settings, task.place), plan.timezone)
     try:
         kind: type[BaseOperator] = OPERATORS.get(task.uses) or _imported(task.uses, plan.code)
         values, rendered = _values(task.arguments, built)
@@ -94,9 +108,7 @@ def _operator(plan: Plan, task: TaskPlan, dag: DAG, group: TaskGroup, built: Ope
             place = f"{plan.path}:{task.place.line}"
             own = {"storage": str(plan.storage), "project": str(plan.project), "code": str(plan.code), "place": place}
         label = task.task_id.rpartition(".")[2]
-        operator: BaseOperator = kind(
-            task_id=label, dag=dag, task_group=group, **own, **_in_zone(task.settings, plan.timezone), **values
-        )
+        operator: BaseOperator = kind(task_id=label, dag=dag, task_group=group, **own, **settings, **values)
     except Exception as error:
         message = f"`{task.task_id}` ({task.uses}) cannot be built: {_reason(error)}"
         raise FaultyText([Fault(plan.path, task.place, message, _hint(task, error))], plan.text) from error

@@ -62,11 +62,13 @@ class GroupPlan:
 
     :param group_id: Full id.
     :param parent: Full id of the group it is in; None at the top.
+    :param arguments: Arguments of `TaskGroup` that its own keys give.
     """
 
     group_id: str
     parent: str | None
-    tooltip: str | None
+    arguments: Mapping[str, Any]
+    place: Place
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ class _Planner:
             for child in children:
                 item = _item(child)
                 if isinstance(item.block, Group) and item.id == item_id:
-                    yield GroupPlan(child.path, node.path or None, item.block.tooltip)
+                    yield GroupPlan(child.path, node.path or None, item.block.given(), self.spec.places.place(item.loc))
                     yield from self._groups(child)
 
     def _task(self, node: Node) -> TaskPlan:

@@ -101,7 +101,10 @@ class Faults:
         name = str(inner[-1]) if inner else ""
         if kind == "extra_forbidden":
             known = [*_keys(model, inner[:-1]), *(also if len(inner) == 1 else ())]
-            self.add(where, "is not a known key", suggestion(name, known, what="keys"), of_key=True)
+            block = _block(model, inner[:-1])
+            reason = block.refused.get(name) if block is not None else None
+            near = f"`{name}` has no key: {reason}" if reason else suggestion(name, known, what="keys")
+            self.add(where, "is not a known key", near, of_key=True)
         elif kind == "missing":
             description = _description(model, inner)
             misspelt = nearest(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
@@ -18,6 +19,9 @@ class SpecModel(BaseModel):
     """A block of the YAML: frozen, without coercion between types, and closed against unknown keys."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=False, serialize_by_alias=True)
+
+    refused: ClassVar[Mapping[str, str]] = {}
+    """Word that might be taken for a key, to why it is none and what to write instead."""
 
 
 def _duration(value: Any) -> timedelta:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from airflow_wall.spec import refused
 from airflow_wall.spec.base import Duration, Moment, NonNegative, Positive, SpecModel
 
 TriggerRule = Literal[
@@ -16,6 +18,8 @@ TriggerRule = Literal[
 
 class OperatorArguments(SpecModel):
     """What a task, or `default_args` for all tasks, may say of how it is run."""
+
+    refused: ClassVar[Mapping[str, str]] = refused.OPERATOR
 
     owner: str | None = Field(None, description="Who is responsible, as the UI shows it.")
     retries: NonNegative | None = Field(None, description="How often a failed task is tried again.")
@@ -30,6 +34,12 @@ class OperatorArguments(SpecModel):
     )
     wait_for_downstream: bool | None = Field(
         None, description="Whether it also waits for the tasks after it in the last run."
+    )
+    ignore_first_depends_on_past: bool | None = Field(
+        None, description="Whether the first run goes on although there is no last one."
+    )
+    wait_for_past_depends_before_skipping: bool | None = Field(
+        None, description="Whether the task waits for the last run even where it would be skipped."
     )
     trigger_rule: TriggerRule | None = Field(None, description="Which states of the tasks before it let it run.")
     pool: str | None = Field(None, description="The pool whose slots bound how many run at once.")
@@ -48,9 +58,23 @@ class OperatorArguments(SpecModel):
         None, description="How many of this task run at once in one run."
     )
     do_xcom_push: bool | None = Field(None, description="Whether what it returns is kept for other tasks.")
+    multiple_outputs: bool | None = Field(
+        None, description="Whether each entry of the mapping it returns is kept under its own key too."
+    )
     run_as_user: str | None = Field(None, description="The Unix user it runs as.")
+    doc: str | None = Field(None, description="Documentation, as plain text.")
     doc_md: str | None = Field(None, description="Documentation, as Markdown.")
+    doc_json: str | None = Field(None, description="Documentation, as JSON.")
+    doc_yaml: str | None = Field(None, description="Documentation, as YAML.")
+    doc_rst: str | None = Field(None, description="Documentation, as reStructuredText.")
     task_display_name: str | None = Field(None, description="How the UI names it.")
+    logger_name: str | None = Field(None, description="The logger that what it logs goes to.")
+    allow_nested_operators: bool | None = Field(
+        None, description="Whether its code may run another operator; `false` makes that fail."
+    )
+    render_template_as_native_obj: bool | None = Field(
+        None, description="Whether what its templates give keeps its type instead of being text."
+    )
 
     def given(self) -> dict[str, Any]:
         """The arguments that the YAML gives, by Airflow's names."""

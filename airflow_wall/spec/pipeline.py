@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, WithJsonSchema
 
+from airflow_wall.spec import refused
 from airflow_wall.spec.base import Folder, Moment, Name, Names, NonNegative, Positive, SpecModel, Zone
 from airflow_wall.spec.operator import OperatorArguments
 
@@ -37,20 +39,37 @@ class Task(OperatorArguments):
 class Group(SpecModel):
     """A task group: an item that has `tasks`."""
 
+    refused: ClassVar[Mapping[str, str]] = refused.GROUP
+
     id: Name = Field(description="Name of the group, unique in its group.")
     tasks: list[Annotated[Task | Group, Field(union_mode="left_to_right")]] = Field(
         min_length=1, description="The tasks and groups in it."
     )
     needs: Names = Field(default_factory=list, description="Tasks and groups that come before all of it.")
     matrix: Matrix | None = Field(None, description="Repeat the group for each value when the file is read.")
+    group_display_name: str | None = Field(None, description="How the UI names it.")
     tooltip: str | None = Field(None, description="What the UI says of the group.")
+    doc_md: str | None = Field(None, description="Documentation, as Markdown.")
+    ui_color: str | None = Field(None, description="The colour of its box in the UI, e.g. `#eef4f8`.")
+    ui_fgcolor: str | None = Field(None, description="The colour of its name in the UI.")
     default_args: OperatorArguments | None = Field(
         None, description="Arguments of all its tasks that do not say otherwise."
     )
 
+    def given(self) -> dict[str, Any]:
+        """The arguments of `TaskGroup` that the YAML gives, by Airflow's names, besides `default_args`."""
+        found = {name: getattr(self, name) for name in GROUP_ARGUMENTS if name in self.model_fields_set}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+GROUP_ARGUMENTS = ("group_display_name", "tooltip", "doc_md", "ui_color", "ui_fgcolor")
+"""Keys of a group that `TaskGroup` takes under the same name."""
+
 
 class Head(SpecModel):
     """What a pipeline says of itself, besides its tasks."""
+
+    refused: ClassVar[Mapping[str, str]] = refused.DAG
 
     dag_id: Name = Field(description="Name of the pipeline, unique in the deployment.")
     description: str | None = Field(None, description="One line, shown in the UI.")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import airflow
 import pytest
 from airflow.sdk import DAG
+from packaging.version import Version
 
 from airflow_wall.compiler.dag import build_dag
 from airflow_wall.compiler.plan import plan
@@ -127,3 +129,12 @@ def test_steps_know_where_their_files_are() -> None:
     assert task.storage == str(PIPELINE.parents[1] / "lake")
     assert task.place is not None
     assert task.place.startswith(f"{PIPELINE}:")
+
+
+def test_what_this_airflow_is_too_old_for_is_refused(tmp_path: Path) -> None:
+    text = "dag_id: churn\ntasks:\n  - id: g\n    doc_md: What it is for.\n    tasks: [{id: a}]\n"
+    if Version(airflow.__version__) >= Version("3.3"):
+        assert build(tmp_path, text).task_group.children["g"].doc_md == "What it is for."  # type: ignore[attr-defined]
+        return
+    with pytest.raises(SpecError, match=rf"`doc_md` needs Airflow 3\.3; this is {airflow.__version__}"):
+        build(tmp_path, text)

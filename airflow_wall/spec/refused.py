@@ -1,0 +1,67 @@
+"""
+Arguments of Airflow that have no key, each with why and what to write instead, and keys that need a newer Airflow.
+
+A test compares both with the signatures of every supported Airflow.
+"""
+
+from __future__ import annotations
+
+DAG = {
+    "template_searchpath": (
+        "Airflow would look there for files named in templates; name a file beside the pipeline by {$f: path}"
+    ),
+    "template_undefined": "it is a Python class; an unknown name in a template is always an error",
+    "user_defined_macros": "they are Python objects; use `vars`, `params`, or a function named by `module:name`",
+    "user_defined_filters": "they are Python functions; use `vars`, `params`, or a function named by `module:name`",
+    "dagrun_timeout": "it has no key yet; bound each task with `execution_timeout`",
+    "deadline": "it has no key yet; bound each task with `execution_timeout`",
+    "sla_miss_callback": "Airflow 3 has no SLAs and ignores it",
+    "on_success_callback": "it has no key yet",
+    "on_failure_callback": "it has no key yet",
+    "access_control": "it has no key yet; give roles their rights over DAGs in the UI",
+    "jinja_environment_kwargs": "templates are rendered alike in every pipeline; compute the value in a task instead",
+    "render_template_as_native_obj": "it has no key yet; set it on each task",
+    "auto_register": "it is for code that builds DAGs in a `with`; every pipeline of the file is registered",
+    "allowed_run_types": "it has no key yet",
+    "task_group": "the pipeline's own group is made of `tasks`; write groups as items with `tasks`",
+    "disable_bundle_versioning": "it has no key yet; set it for all DAGs in `[dag_processor]`",
+    "rerun_with_latest_version": "it has no key yet; set it for all DAGs in `[core]`",
+}
+"""Argument of `DAG` to why it has no key, and what to write instead."""
+
+OPERATOR = {
+    "task_id": "write it as `id`",
+    "dag": "a task belongs to the pipeline whose `tasks` it is in",
+    "task_group": "write the task in the `tasks` of that group",
+    "default_args": "write it on the pipeline or on a group, or the arguments themselves on the task",
+    "sla": "Airflow 3 has no SLAs and ignores it",
+    "email": "Airflow deprecates it; use a notifier in `on_failure_callback`",
+    "email_on_failure": "Airflow deprecates it; use a notifier in `on_failure_callback`",
+    "email_on_retry": "Airflow deprecates it; use a notifier in `on_retry_callback`",
+    "retry_policy": "it has no key yet; use `retries` and `retry_delay`",
+    "params": "it has no key yet; write `params` on the pipeline",
+    "on_execute_callback": "it has no key yet",
+    "on_failure_callback": "it has no key yet",
+    "on_success_callback": "it has no key yet",
+    "on_retry_callback": "it has no key yet",
+    "on_skipped_callback": "it has no key yet",
+    "pre_execute": "it has no key yet",
+    "post_execute": "it has no key yet",
+    "resources": "it has no key yet; ask for them in `executor_config`",
+    "map_index_template": "it has no key yet",
+    "inlets": "it has no key yet",
+    "outlets": "it has no key yet",
+}
+"""Argument of `BaseOperator` to why it has no key, and what to write instead."""
+
+GROUP = {
+    "group_id": "write it as `id`",
+    "dag": "a group belongs to the pipeline whose `tasks` it is in",
+    "parent_group": "write the group in the `tasks` of the other",
+    "prefix_group_id": "it has no key yet; every id in a group begins with the group's",
+    "add_suffix_on_collision": "an id that changes with its neighbours loses its history; give each group its own `id`",
+}
+"""Argument of `TaskGroup` to why it has no key, and what to write instead."""
+
+SINCE: dict[str, dict[str, str]] = {"DAG": {}, "BaseOperator": {}, "TaskGroup": {"doc_md": "3.3"}}
+"""Class to its keys that older Airflows lack, each with the first Airflow that has it."""
