@@ -1,51 +1,151 @@
-"""Write `docs/reference/steps.md` from the models of the steps: `make docs`."""
+"""
+Write `docs/reference/` from the models that check the YAML, and from the examples that the tests run: `make docs`.
+
+What a key is comes from its field in `airflow_wall.spec`; its example is the first place below `docs/examples/` where
+it stands.
+"""
 
 from __future__ import annotations
 
 import json
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic.fields import FieldInfo
 
 from airflow_wall.spec.base import SpecModel
+from airflow_wall.spec.operator import OperatorArguments
 from airflow_wall.spec.pipeline import Group, Pipeline, Task
 from airflow_wall.spec.steps.table import STEPS
 
-TARGET = Path(__file__).parent / "reference" / "steps.md"
+DOCS = Path(__file__).parent
+EXAMPLES = DOCS / "examples"
+REFERENCE = DOCS / "reference"
+
+Block = type[SpecModel]
+Example = tuple[str, Path]
+"""The text of a key with its value, and the file it stands in."""
+
+_LONG = 90
+_INTRODUCTION = (
+    "Written by `make docs` from the models that check the YAML; `airflow-wall schema` gives the same to editors. "
+    "The examples stand in [docs/examples](../examples), which the tests run."
+)
 
 
-def page() -> str:
-    """The whole page."""
-    parts = [
-        "# The language and its steps",
-        "Written by `make docs` from the models that check the YAML; `airflow-wall schema` gives the same to editors.",
-        "## A pipeline",
-        table(Pipeline),
-        "## A task",
-        table(Task),
-        "## A group",
-        table(Group),
-        "# Steps",
+def pages() -> dict[Path, str]:
+    """File to its text."""
+    examples = Examples()
+    parts = {
+        "pipeline.md": ["# The language", _INTRODUCTION, *_blocks(examples)],
+        "steps.md": ["# The steps", _INTRODUCTION, *_steps(examples)],
+    }
+    return {REFERENCE / name: "\n\n".join(each) + "\n" for name, each in parts.items()}
+
+
+class Examples:
+    """The first example of every key."""
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[Block, str], Example] = {}
+        for path in sorted(EXAMPLES.glob("*.yaml")):
+            text = path.read_text(encoding="utf-8")
+            for node in yaml.compose_all(text, Loader=yaml.CSafeLoader):
+                if isinstance(node, yaml.MappingNode) and "dag_id" in _pairs(node):
+                    self._look(Pipeline, node, text, path)
+
+    def of(self, block: Block, key: str) -> str:
+        """The example of a key as a cell; empty where there is none, which a test refuses."""
+        text, path = self.found.get((block, key), ("", EXAMPLES))
+        return f"[`{_cell(text)}`](../examples/{path.name})" if text else ""
+
+    def _look(self, block: Block, node: yaml.MappingNode, text: str, path: Path) -> None:
+        for name, info in block.model_fields.items():
+            key = info.alias or name
+            if key not in _pairs(node):
+                continue
+            _, value = _pairs(node)[key]
+            self.found.setdefault((block, key), (f"{key}: {_flow(value, text)}", path))
+            for inner in _mappings(value):
+                for model in models_in(info.annotation):
+                    self._look_inside(model, inner, text, path)
+        uses = _pairs(node).get("uses")
+        if block is Task and uses is not None and uses[1].value in STEPS and "with" in _pairs(node):
+            self._look(STEPS[uses[1].value], _pairs(node)["with"][1], text, path)
+
+    def _look_inside(self, model: Block, node: yaml.MappingNode, text: str, path: Path) -> None:
+        # A list of tasks holds groups too; an item with `tasks` is one.
+        if model in (Task, Group) and ("tasks" in _pairs(node)) != (model is Group):
+            return
+        self._look(model, node, text, path)
+
+
+def _pairs(node: yaml.MappingNode) -> dict[str, tuple[yaml.Node, Any]]:
+    return {name.value: (name, value) for name, value in node.value}
+
+
+def _mappings(node: yaml.Node) -> Iterator[yaml.MappingNode]:
+    """The mapping itself, or those of a list."""
+    for each in [node] if isinstance(node, yaml.MappingNode) else node.value:
+        if isinstance(each, yaml.MappingNode):
+            yield each
+
+
+def _flow(node: yaml.Node, text: str) -> str:
+    """A value as it stands in the text, on one line."""
+    if isinstance(node, yaml.SequenceNode):
+        return f"[{', '.join(_flow(each, text) for each in node.value)}]"
+    if isinstance(node, yaml.MappingNode):
+        return f"{{{', '.join(f'{_flow(key, text)}: {_flow(value, text)}' for key, value in node.value)}}}"
+    written = text[node.start_mark.index : node.end_mark.index]
+    return json.dumps(node.value) if "\n" in written else written
+
+
+def _cell(text: str) -> str:
+    short = text if len(text) <= _LONG else f"{text[:_LONG]}…"
+    return short.replace("|", "\\|")
+
+
+# --- the pages
+
+
+def _blocks(examples: Examples) -> Iterator[str]:
+    for title, block in (("A pipeline", Pipeline), ("A task", Task), ("A group", Group)):
+        yield f"## {title}"
+        yield from _tables(block, examples)
+
+
+def _steps(examples: Examples) -> Iterator[str]:
+    yield (
         "What each takes under `with`. Where text is expected, a marker may give it: `{$t: template}`, `{$x: task}`, "
-        "`{$f: file}`.",
-    ]
+        "`{$f: file}`."
+    )
     for name, step in STEPS.items():
-        parts += [f"## {name}", (step.__doc__ or "").strip(), table(step)]
-        for key, info in step.model_fields.items():
-            inner = model_in(info.annotation)
-            if inner is not None:
-                parts += [f"`{key}` holds:", table(inner)]
-    return "\n\n".join(parts) + "\n"
+        yield f"## {name}"
+        yield (step.__doc__ or "").strip()
+        yield from _tables(step, examples)
 
 
-def table(model: type[SpecModel]) -> str:
+def _tables(block: Block, examples: Examples) -> Iterator[str]:
+    """The keys of a block, and of the blocks inside it."""
+    yield table(block, examples)
+    for key, info in block.model_fields.items():
+        for inner in models_in(info.annotation):
+            if inner not in (Task, Group, OperatorArguments, block):  # these have tables of their own
+                yield f"`{info.alias or key}` holds:"
+                yield table(inner, examples)
+
+
+def table(block: Block, examples: Examples) -> str:
     """The keys of one block."""
-    rows = ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
-    for name, info in model.model_fields.items():
+    rows = ["| key | type | default | meaning | example |", "| --- | --- | --- | --- | --- |"]
+    for name, info in block.model_fields.items():
         key = info.alias or name
-        rows.append(f"| `{key}` | {kind(model, key)} | {default_of(info)} | {info.description} |")
+        cells = (f"`{key}`", kind(block, key), default_of(info), str(info.description), examples.of(block, key))
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
@@ -57,10 +157,10 @@ def default_of(info: FieldInfo) -> str:
     return "" if default in (None, [], {}) else f"`{json.dumps(default).strip(chr(34))}`"
 
 
-def kind(model: type[SpecModel], key: str) -> str:
+def kind(block: Block, key: str) -> str:
     """The type of a key, in the words of YAML."""
-    schema = model.model_json_schema()
-    return words(schema.get("properties", schema.get("$defs", {}).get(model.__name__, {}).get("properties", {}))[key])
+    schema = block.model_json_schema()
+    return words(schema.get("properties", schema.get("$defs", {}).get(block.__name__, {}).get("properties", {}))[key])
 
 
 def words(schema: dict[str, Any]) -> str:
@@ -89,12 +189,13 @@ def words(schema: dict[str, Any]) -> str:
     return names.get(str(schema.get("type")), "any value")
 
 
-def model_in(annotation: Any) -> type[SpecModel] | None:
-    """The block a field holds, if it holds one."""
+def models_in(annotation: Any) -> list[Block]:
+    """The blocks a field may hold."""
     if isinstance(annotation, type) and issubclass(annotation, SpecModel):
-        return annotation
-    return next((found for inner in typing.get_args(annotation) if (found := model_in(inner)) is not None), None)
+        return [annotation]
+    return list(dict.fromkeys(found for inner in typing.get_args(annotation) for found in models_in(inner)))
 
 
 if __name__ == "__main__":
-    TARGET.write_text(page(), encoding="utf-8")
+    for target, page in pages().items():
+        target.write_text(page, encoding="utf-8")
