@@ -42,9 +42,21 @@ def get_provider_info() -> dict[str, Any]:
                         "Variables that `${{ env.NAME }}` may read, separated by commas.", example="REGION,TEAM"
                     ),
                     "policy": _option(
-                        "`open`: who writes pipelines may run code. `restricted`: pipelines may only use our steps.",
+                        "`open`: who writes pipelines may run code. `restricted`: pipelines may only use our steps, "
+                        "and what the settings `allowed_*` list.",
                         default="open",
                     ),
+                    "allowed_operators": _list("Operators", example="airflow.providers.http.operators.http.*"),
+                    "allowed_entrypoints": _list("The user's own Python", example="models.scores:train"),
+                    "allowed_classes": _list(
+                        "Timetables, notifiers and callbacks",
+                        example="airflow.providers.slack.notifications.slack_webhook.SlackWebhookNotifier",
+                    ),
+                    "allowed_templates": _list(
+                        "Names in templates, besides dates and params", example="dag_run.conf.*"
+                    ),
+                    "allowed_connections": _list("Connections that data come from or go to", example="platform"),
+                    "allowed_storage": _list("Folders that `storage` may be or lie in", default="lake"),
                     "project": _option(
                         "Folder that a relative `storage` is under; by default the one that holds `dags`."
                     ),
@@ -52,6 +64,11 @@ def get_provider_info() -> dict[str, Any]:
             }
         },
     }
+
+
+def _list(what: str, *, default: str | None = None, example: str | None = None) -> dict[str, Any]:
+    text = f"{what} that policy `restricted` allows, separated by commas; `*` at the end means all that begin so."
+    return _option(text, default=default, example=example)
 
 
 def _option(description: str, *, default: str | None = None, example: str | None = None) -> dict[str, Any]:

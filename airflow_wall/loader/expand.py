@@ -14,6 +14,7 @@ from airflow_wall.jobs.user_code import check_entrypoint
 from airflow_wall.loader.expressions import Resolver, Scope
 from airflow_wall.loader.faults import UNRESOLVED, Faults
 from airflow_wall.loader.files import Folder
+from airflow_wall.loader.policy import Policy
 from airflow_wall.publish.address import parse as parse_address
 from airflow_wall.spec.base import NAME_PATTERN
 from airflow_wall.spec.document import Item
@@ -46,14 +47,14 @@ class Expander:
 
     :param faults: Where faults go.
     :param folder: The pipeline's folder, for files that values name.
-    :param policy: `[wall] policy`.
+    :param policy: What the pipeline may say.
     """
 
-    def __init__(self, faults: Faults, folder: Folder, policy: str) -> None:
+    def __init__(self, faults: Faults, folder: Folder, policy: Policy) -> None:
         self.faults = faults
         self.folder = folder
         self.policy = policy
-        self.resolver = Resolver(faults, folder)
+        self.resolver = Resolver(faults, folder, policy)
         self.tasks = 0
         self.lost = False
 
@@ -143,6 +144,7 @@ class Expander:
             for key, each in value.items()
             if key not in ("tasks", "matrix")
         }
+        self._allowed(written, loc)
         items = self.items(value["tasks"], (*loc, "tasks"), scope)
         block = self.faults.check(Group, {**written, "tasks": [_PLACEHOLDER]}, loc) or _stand_in(Group, written)
         if block is None:
@@ -155,6 +157,7 @@ class Expander:
             for key, each in value.items()
             if key not in ("with", "matrix")
         }
+        self._allowed(written, loc)
         given = self.resolver.arguments(value.get("with", {}), (*loc, "with"), scope)
         block = self.faults.check(Task, {**written, "with": given}, loc) or _stand_in(Task, written)
         uses = written.get("uses")
@@ -162,20 +165,17 @@ class Expander:
             step, arguments = None, given if isinstance(given, dict) else {}
         elif "." in uses:
             step, arguments = None, given
-            self._allowed(uses, loc)
+            self.policy.operator(uses, (*loc, "uses"))
+            self.policy.keys(given, (*loc, "with"))
         else:
             step, arguments = self._step(uses, given, loc, value.get("with", {}))
         if block is None:
             return None
         return Item(block.id, name if "matrix" in value else None, block, step, arguments, loc)
 
-    def _allowed(self, uses: str, loc: Loc) -> None:
-        if self.policy == "restricted":
-            self.faults.add(
-                (*loc, "uses"),
-                f"names the operator `{uses}`, but this deployment allows only our steps",
-                "use one of our steps; the setting is `[wall] policy`",
-            )
+    def _allowed(self, written: dict[str, Any], loc: Loc) -> None:
+        self.policy.keys(written, loc)
+        self.policy.keys(written.get("default_args"), (*loc, "default_args"))
 
     def _step(self, uses: str, given: dict[str, Any], loc: Loc, written: Any) -> tuple[Step | None, dict[str, Any]]:
         model = STEPS.get(uses)
@@ -185,6 +185,7 @@ class Expander:
             return None, {}
         files, extra = self._files(model, given, loc, written)
         self._values(model, given, loc)
+        self.policy.step(given, (*loc, "with"))
         return self.faults.check(model, {**given, **files}, (*loc, "with")), extra
 
     def _values(self, model: type[Step], given: dict[str, Any], loc: Loc) -> None:
@@ -208,6 +209,8 @@ class Expander:
             value = given.get(field)
             if isinstance(value, str) and value.endswith(suffixes) and "\n" not in value:
                 text = self.folder.read(value, (*loc, "with", field), self.faults)
+                if ".sql" in suffixes:
+                    self.policy.template(text, (*loc, "with", field))
                 texts[field] = Template(text or " ") if ".sql" in suffixes else text or " "
                 names[f"{field}_file"] = value
             elif isinstance(written, dict) and isinstance(named := written.get(field), dict) and "$f" in named:

@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_wall.loader.faults import UNRESOLVED, Faults
 from airflow_wall.loader.files import Folder
+from airflow_wall.loader.policy import Policy
 from airflow_wall.spec.markers import MARKERS, Const, FileRef, Template, XComRef
 from airflow_wall.text.faults import Loc, shown, suggestion
 
@@ -45,9 +46,10 @@ class _Unresolved(Exception):
 class Resolver:
     """Replaces expressions and markers in values of one document; what is at fault becomes UNRESOLVED."""
 
-    def __init__(self, faults: Faults, folder: Folder) -> None:
+    def __init__(self, faults: Faults, folder: Folder, policy: Policy) -> None:
         self.faults = faults
         self.folder = folder
+        self.policy = policy
 
     def plain(self, value: Any, loc: Loc, scope: Scope) -> Any:
         """The value with its `${{ }}` resolved; markers stay what they are, mappings."""
@@ -172,14 +174,18 @@ class Resolver:
             return self._xcom(inner, (*loc, key), scope)
         if kind is Template and isinstance(inner, dict) and set(inner) & {"$f", "$file"}:
             made = self._marker(inner, (*loc, key), scope)
-            return Template(self._file(made, (*loc, key)))
+            return self._template(self._file(made, (*loc, key)), (*loc, key))
         text = self.plain(inner, (*loc, key), scope)
         if text is UNRESOLVED:
             return UNRESOLVED
         if not isinstance(text, str):
             self.faults.add((*loc, key), f"must be text, got `{shown(text)}`", "quote it")
             return UNRESOLVED
-        return Template(text) if kind is Template else self._file(FileRef(text), (*loc, key))
+        return self._template(text, (*loc, key)) if kind is Template else self._file(FileRef(text), (*loc, key))
+
+    def _template(self, text: str, loc: Loc) -> Template:
+        self.policy.template(text, loc)
+        return Template(text)
 
     def _file(self, reference: Any, loc: Loc) -> str:
         if not isinstance(reference, FileRef):

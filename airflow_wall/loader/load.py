@@ -17,6 +17,7 @@ from airflow_wall.loader.expand import Expander
 from airflow_wall.loader.expressions import Resolver, Scope
 from airflow_wall.loader.faults import Faults
 from airflow_wall.loader.files import Folder
+from airflow_wall.loader.policy import Policy
 from airflow_wall.settings import Settings
 from airflow_wall.spec.document import Spec
 from airflow_wall.spec.pipeline import Head, Pipeline
@@ -95,16 +96,18 @@ def load_spec(document: Document, settings: Settings) -> Spec:
     faults = Faults(document)
     value = _overlaid(document.value, settings, faults)
     folder = Folder(document.path.parent)
-    scope = _scope(value, settings, Resolver(faults, folder))
-    resolver = Resolver(faults, folder)
+    policy = Policy(settings, faults)
+    resolver = Resolver(faults, folder, policy)
+    scope = _scope(value, settings, resolver)
     own = {key: resolver.plain(each, (key,), scope) for key, each in value.items() if key not in OWN_KEYS}
     _refuse_schema(own, faults)
+    policy.head(own)
     head = faults.check(Head, own, (), also=OWN_KEYS)
     if value.get("tasks") is None and nearest("tasks", own) is None:
         faults.add(("tasks",), "is missing", "add `tasks`, a list with `- id: NAME` for each task")
     if head is not None and head.schedule is not None:
         _check_schedule(head.schedule, faults)
-    expander = Expander(faults, folder, settings.policy)
+    expander = Expander(faults, folder, policy)
     items = expander.items(value.get("tasks"), ("tasks",), scope)
     return Spec(
         path=document.path,

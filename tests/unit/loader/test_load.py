@@ -132,16 +132,6 @@ def test_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
         load(tmp_path / "dags", text)
 
 
-def test_restricted_policy_admits_only_our_steps(tmp_path: Path) -> None:
-    text = "dag_id: churn\ntasks:\n  - id: a\n    uses: airflow.providers.standard.operators.bash.BashOperator\n    with: {bash_command: id}\n"
-    with pytest.raises(SpecError) as error:
-        load(tmp_path, text, Settings(policy="restricted"))
-    assert (
-        "names the operator `airflow.providers.standard.operators.bash.BashOperator`, but this deployment allows only our steps"
-        in str(error.value)
-    )
-
-
 def test_yaml_that_is_no_pipeline_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text("checks: []\n")
     assert load_specs(tmp_path / "other.yaml", Settings()) == []

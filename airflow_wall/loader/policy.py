@@ -1,0 +1,140 @@
+"""
+What policy `restricted` lets a pipeline say. Under policy `open` everything here is allowed.
+
+Under `restricted` who writes a pipeline cannot run code, read the environment or a file outside the lake, or reach the
+value of a secret. Code is named by reference only, and each reference must be on a list of the deployment.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from airflow_wall.loader.faults import Faults
+from airflow_wall.settings import SECTION, Settings, listed
+from airflow_wall.spec.markers import Template, XComRef
+from airflow_wall.text.faults import Loc, shown
+
+KEYS = {
+    "executor_config": "can choose the image, the command and the secrets of its pod",
+    "run_as_user": "chooses the Unix user",
+    "map_index_template": "is a template to Airflow, marked or not",
+    "template_searchpath": "names folders to read templates from",
+    "template_undefined": "names a class to import",
+    "jinja_environment_kwargs": "can name extensions to import",
+    "render_template_as_native_obj": "has Airflow evaluate what templates give",
+    "user_defined_macros": "gives code to templates",
+    "user_defined_filters": "gives code to templates",
+}
+"""Keys of a pipeline, a task or `default_args` that reach further than a pipeline may, and why."""
+
+ADDRESSES = ("source", "to", "conn_id", "entrypoint")
+"""Fields of our steps that say where data come from or go to, or what is called."""
+
+
+class Policy:
+    """
+    Checks what one document says.
+
+    :param settings: `policy` and the lists that go with it.
+    :param faults: Where what is not allowed is noted.
+    """
+
+    def __init__(self, settings: Settings, faults: Faults) -> None:
+        self.settings = settings
+        self.faults = faults
+        self.restricted = settings.policy == "restricted"
+
+    def operator(self, path: str, loc: Loc) -> None:
+        """`path`, dotted, names an operator."""
+        self._listed(path, loc, "allowed_operators", f"names the operator `{shown(path)}`")
+
+    def entrypoint(self, reference: str, loc: Loc) -> None:
+        """`reference`, `module:name`, names something in the user's own Python."""
+        self._listed(reference, loc, "allowed_entrypoints", f"names the code `{shown(reference)}`")
+
+    def importable(self, path: str, loc: Loc) -> None:
+        """`path`, dotted, names what is made when the pipeline is built: a timetable, a notifier, a callback."""
+        self._listed(path, loc, "allowed_classes", f"names the class `{shown(path)}`")
+
+    def connection(self, conn_id: str, loc: Loc) -> None:
+        """`conn_id` names a connection that data come from or go to."""
+        self._listed(conn_id, loc, "allowed_connections", f"names the connection `{shown(conn_id)}`")
+
+    def template(self, text: str, loc: Loc) -> None:
+        """`text` is filled in by Jinja when a task runs."""
+        if not self.restricted or not any(sign in text for sign in ("{{", "{%", "{#")):
+            return
+        from airflow_wall.loader.templates import beyond  # brings Jinja, which most files do not need
+
+        wrong = beyond(text, self.settings.allowed_templates)
+        if wrong is not None:
+            hint = f"fill in only names, e.g. `{{{{ ds }}}}`; {_setting('allowed_templates')} adds names"
+            self._refuse(loc, f"uses {wrong} in a template", hint)
+
+    def keys(self, written: Any, loc: Loc) -> None:
+        """`written` are the keys of a pipeline, a task, a group, `default_args`, or the arguments of an operator."""
+        if self.restricted and isinstance(written, Mapping):
+            for key in (key for key in written if key in KEYS):
+                self._refuse((*loc, key), KEYS[key], "remove it", of_key=True)
+
+    def head(self, written: Mapping[str, Any]) -> None:
+        """`written` are the keys of a pipeline, the environment applied."""
+        if not self.restricted:
+            return
+        self.keys(written, ())
+        self.keys(written.get("default_args"), ("default_args",))
+        storage = written.get("storage")
+        allowed = [posixpath.normpath(folder) for folder in self.settings.allowed_storage]
+        if isinstance(storage, str) and not any(
+            PurePosixPath(posixpath.normpath(storage)).is_relative_to(each) for each in allowed
+        ):
+            known = ", ".join(f"`{each}`" for each in allowed)
+            hint = f"name {known} or a folder below; {_setting('allowed_storage')} adds others"
+            self._refuse(("storage",), f"names the folder `{shown(storage)}`", hint)
+
+    def step(self, given: Mapping[str, Any], loc: Loc) -> None:
+        """`given` are the arguments of one of our steps."""
+        if not self.restricted:
+            return
+        for field in ADDRESSES:
+            value = given.get(field)
+            if isinstance(value, list):  # of `publish`
+                for index, each in enumerate(value):
+                    if isinstance(each, Mapping):
+                        self._address(field, each.get(field), (*loc, field, index, field))
+            else:
+                self._address(field, value, (*loc, field))
+
+    def _address(self, field: str, value: Any, loc: Loc) -> None:
+        if isinstance(value, Template | XComRef):
+            text = value.text.partition("{{")[0] if isinstance(value, Template) else ""
+            if "/" not in text.partition("://")[2 if "://" in text else 0] or field in ("conn_id", "entrypoint"):
+                message = "is known only when the task runs, and may then be anything"
+                self._refuse(loc, message, "write it out, or its beginning with a `/` in it, e.g. `landing/{{ ds }}`")
+                return
+            value = text
+        if not isinstance(value, str):
+            return
+        scheme, sign, rest = value.partition("://")
+        if field == "entrypoint":
+            self.entrypoint(value, loc)
+        elif field == "conn_id":
+            self.connection(value, loc)
+        elif value.startswith("/") or (sign and scheme.lower() == "file"):
+            self._refuse(loc, f"names `{shown(value)}`, which is outside `storage`", "name a path below `storage`")
+        elif sign and scheme != "files":
+            self.connection(rest.partition("/")[0], loc)
+
+    def _listed(self, name: str, loc: Loc, setting: str, what: str) -> None:
+        if self.restricted and not listed(name, getattr(self.settings, setting)):
+            self._refuse(loc, what, f"do without, or have it added to {_setting(setting)}")
+
+    def _refuse(self, loc: Loc, what: str, hint: str, *, of_key: bool = False) -> None:
+        self.faults.add(loc, f"{what}, which this deployment does not allow", hint, of_key=of_key)
+
+
+def _setting(name: str) -> str:
+    return f"the setting `[{SECTION}] {name}`"
