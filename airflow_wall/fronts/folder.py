@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from airflow.configuration import conf
 from airflow.sdk import DAG, get_parsing_context
 
 from airflow_wall.compiler.dag import build_dag
-from airflow_wall.compiler.plan import Plan, plan_all
+from airflow_wall.compiler.plan import Plan, plan
 from airflow_wall.errors import SpecError, WallError
 from airflow_wall.fronts.carrier import carriers, is_dag_processor
 from airflow_wall.loader.discover import yaml_files
@@ -68,33 +69,48 @@ def _may_hold(file: Path, dag_id: str) -> bool:
 
 def build(files: Iterable[Path], settings: Settings, wanted: str | None) -> tuple[dict[str, DAG], Reports]:
     """
-    Build the DAGs of all files that have no fault.
+    Build the DAGs of all documents that have no fault.
 
     :param wanted: The only DAG to build; None for all.
     :return: DAG id to DAG; file to its faults.
     """
     specs: dict[Path, list[Spec]] = {}
-    plans: dict[Path, list[Plan]] = {}
+    plans: list[Plan] = []
     dags: dict[str, DAG] = {}
-    reports: Reports = {}
+    reports: dict[Path, list[str]] = defaultdict(list)
     for file in files:
-        try:
-            found = load_specs(file, settings)
-            plans[file] = plan_all(found, settings)
-            specs[file] = found
-        except Exception as error:
-            reports[file] = _told(file, error)
-    reports |= {file: str(error) for file, error in shared_ids(specs).items()}
-    for file, made in plans.items():
-        if file in reports:
+        for spec, made in _planned(file, settings, wanted, reports[file]):
+            specs.setdefault(file, []).append(spec)
+            plans.append(made)
+    for file, fault in shared_ids(specs).items():
+        reports[file].append(str(fault))
+    bearers = Counter(made.dag_id for made in plans)
+    for made in plans:
+        if bearers[made.dag_id] > 1:
             continue
         try:
-            built = [build_dag(each) for each in made if wanted in (None, each.dag_id)]
+            dags[made.dag_id] = build_dag(made)
         except Exception as error:
-            reports[file] = _told(file, error)
+            reports[made.path].append(_told(made.path, error))
+    return dags, {file: "\n\n".join(told) for file, told in sorted(reports.items()) if told}
+
+
+def _planned(file: Path, settings: Settings, wanted: str | None, told: list[str]) -> Iterator[tuple[Spec, Plan]]:
+    """Every document of a file that has no fault, planned; the faults of the others are added to `told`."""
+    try:
+        specs = load_specs(file, settings)
+    except Exception as error:
+        told.append(_told(file, error))
+        return
+    for spec in specs:
+        if wanted not in (None, spec.head.dag_id):
+            continue
+        try:
+            made = plan(spec, settings)
+        except Exception as error:
+            told.append(_told(file, error))
         else:
-            dags |= {dag.dag_id: dag for dag in built}
-    return dags, dict(sorted(reports.items()))
+            yield spec, made
 
 
 def _told(file: Path, error: Exception) -> str:

@@ -149,6 +149,25 @@ def test_files_that_share_an_id_both_have_a_fault_and_give_no_dag(dags: Path) ->
     assert reports == {one: TWIN_REPORT.format(path=one, other=other), other: TWIN_REPORT.format(path=other, other=one)}
 
 
+@pytest.mark.usefixtures("dag_processor")
+@pytest.mark.parametrize("order", [["one", "broken", "two"], ["broken", "one", "two"], ["one", "two", "broken"]])
+def test_a_broken_document_costs_no_other_of_its_file(order: list[str], dags: Path, tmp_path: Path) -> None:
+    documents = {"one": _pipeline("one"), "two": _pipeline("two"), "broken": BROKEN}
+    (dags / "many.yaml").write_text("---\n".join(documents[name] for name in order))
+    serialized, on_loading, on_serializing = _parsed(tmp_path)
+    assert serialized == ["good", "one", "two"]
+    assert on_loading == {}
+    assert set(on_serializing) == {"dags/many.yaml"}
+    assert "`tasks[load].uses` names `ingestt`, which is no step" in on_serializing["dags/many.yaml"]
+
+
+def test_a_broken_file_takes_no_id_from_a_good_one(dags: Path) -> None:
+    (dags / "copy.yaml").write_text(BROKEN.replace("dag_id: broken", "dag_id: good"))
+    built, reports = folder.build([dags / "good.yaml", dags / "copy.yaml"], Settings(), None)
+    assert set(built) == {"good"}
+    assert set(reports) == {dags / "copy.yaml"}
+
+
 def test_documents_of_one_file_that_share_an_id_are_a_fault_of_it(dags: Path) -> None:
     path = dags / "one.yaml"
     path.write_text(f"{_pipeline('twin')}---\n{_pipeline('twin')}")
