@@ -7,6 +7,7 @@ it stands.
 
 from __future__ import annotations
 
+import inspect
 import json
 import typing
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from airflow_wall.spec.base import SpecModel
+from airflow_wall.spec.markers import MARKERS
 from airflow_wall.spec.operator import OperatorArguments
 from airflow_wall.spec.pipeline import Group, Pipeline, Task
 from airflow_wall.spec.steps.table import STEPS
@@ -40,7 +42,7 @@ def pages() -> dict[Path, str]:
     """File to its text."""
     examples = Examples()
     parts = {
-        "pipeline.md": ["# The language", _INTRODUCTION, *_blocks(examples)],
+        "pipeline.md": ["# The language", _INTRODUCTION, *_blocks(examples), *_markers(examples)],
         "steps.md": ["# The steps", _INTRODUCTION, *_steps(examples)],
     }
     return {REFERENCE / name: "\n\n".join(each) + "\n" for name, each in parts.items()}
@@ -51,16 +53,31 @@ class Examples:
 
     def __init__(self) -> None:
         self.found: dict[tuple[Block, str], Example] = {}
+        self.markers: dict[str, Example] = {}
         for path in sorted(EXAMPLES.glob("*.yaml")):
             text = path.read_text(encoding="utf-8")
             for node in yaml.compose_all(text, Loader=yaml.CSafeLoader):
                 if isinstance(node, yaml.MappingNode) and "dag_id" in _pairs(node):
                     self._look(Pipeline, node, text, path)
+                    self._mark(node, text, path)
 
     def of(self, block: Block, key: str) -> str:
         """The example of a key as a cell; empty where there is none, which a test refuses."""
-        text, path = self.found.get((block, key), ("", EXAMPLES))
-        return f"[`{_cell(text)}`](../examples/{path.name})" if text else ""
+        return _linked(self.found.get((block, key)))
+
+    def of_marker(self, key: str) -> str:
+        """The example of a marker as a cell."""
+        return _linked(self.markers.get(key))
+
+    def _mark(self, node: yaml.Node, text: str, path: Path) -> None:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value in MARKERS:
+                    self.markers.setdefault(key.value, (_flow(node, text), path))
+                self._mark(value, text, path)
+        elif isinstance(node, yaml.SequenceNode):
+            for each in node.value:
+                self._mark(each, text, path)
 
     def _look(self, block: Block, node: yaml.MappingNode, text: str, path: Path) -> None:
         for name, info in block.model_fields.items():
@@ -104,6 +121,13 @@ def _flow(node: yaml.Node, text: str) -> str:
     return json.dumps(node.value) if "\n" in written else written
 
 
+def _linked(example: Example | None) -> str:
+    if example is None:
+        return ""
+    text, path = example
+    return f"[`{_cell(text)}`](../examples/{path.name})"
+
+
 def _cell(text: str) -> str:
     short = text if len(text) <= _LONG else f"{text[:_LONG]}…"
     return short.replace("|", "\\|")
@@ -116,6 +140,20 @@ def _blocks(examples: Examples) -> Iterator[str]:
     for title, block in (("A pipeline", Pipeline), ("A task", Task), ("A group", Group)):
         yield f"## {title}"
         yield from _tables(block, examples)
+
+
+def _markers(examples: Examples) -> Iterator[str]:
+    yield "## Markers"
+    yield "Values are literal. A mapping with one of these keys, and no other, stands for something else."
+    rows = ["| marker | also written | what it means | example |", "| --- | --- | --- | --- |"]
+    spellings: dict[type, list[str]] = {}
+    for key, marker in MARKERS.items():
+        spellings.setdefault(marker, []).append(key)
+    for marker, (key, *others) in spellings.items():
+        also = ", ".join(f"`{other}`" for other in others)
+        meaning = inspect.getdoc(marker) or ""
+        rows.append(f"| `{key}` | {also} | {' '.join(meaning.split())} | {examples.of_marker(key)} |")
+    yield "\n".join(rows)
 
 
 def _steps(examples: Examples) -> Iterator[str]:
