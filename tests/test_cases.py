@@ -13,6 +13,7 @@ from airflow_wall.compiler.plan import Plan, plan_all
 from airflow_wall.errors import SpecError
 from airflow_wall.loader.load import load_specs
 from airflow_wall.settings import Settings
+from airflow_wall.spec.base import SpecModel
 from airflow_wall.spec.markers import Const, Template, XComRef
 
 CASES = Path(__file__).parent / "cases"
@@ -72,4 +73,6 @@ def plain(value: Any) -> Any:
         return {"$x": {"task": value.task, "key": value.key}}
     if isinstance(value, Const):
         return {"$const": value.value}
+    if isinstance(value, SpecModel):
+        return value.model_dump(mode="json", exclude_unset=True)
     return str(value)

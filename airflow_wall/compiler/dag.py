@@ -12,11 +12,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import airflow
-from airflow.sdk import DAG, BaseOperator, CronTriggerTimetable, TaskGroup, XComArg, literal
+from airflow.sdk import DAG, BaseOperator, TaskGroup, XComArg, literal
 
 from airflow_wall.compiler.plan import Plan, TaskPlan
+from airflow_wall.compiler.schedule import built_schedule
 from airflow_wall.compiler.steps import OPERATORS
 from airflow_wall.operators.base import StepOperator
+from airflow_wall.spec.callables import Constructed
 from airflow_wall.spec.markers import Const, FileRef, Template, XComRef
 from airflow_wall.spec.refused import SINCE
 from airflow_wall.text.faults import Fault, FaultyText, Place
@@ -32,8 +34,8 @@ def build_dag(plan: Plan) -> DAG:
     """
     _supported(plan, BaseOperator, plan.default_args, plan.place)
     arguments = {"doc_md": _page(plan), **_in_zone(_supported(plan, DAG, plan.arguments, plan.place), plan.timezone)}
-    arguments["schedule"] = _schedule(plan)
     try:
+        arguments["schedule"] = built_schedule(plan, lambda spec: _constructed(spec, plan.code))
         dag = DAG(plan.dag_id, default_args=_in_zone(plan.default_args, plan.timezone), **arguments)
     except Exception as error:
         fault = Fault(plan.path, plan.place, f"`{plan.dag_id}` cannot be a DAG: {_reason(error)}")
@@ -84,14 +86,6 @@ def _moved(value: Any, zone: ZoneInfo) -> Any:
     return value.replace(tzinfo=zone) if value.tzinfo is None else value.astimezone(zone)
 
 
-def _schedule(plan: Plan) -> Any:
-    """The schedule. Airflow takes its zone from the start date; without one it has to be told."""
-    schedule = plan.arguments.get("schedule")
-    if schedule in (None, "@once", "@continuous") or "start_date" in plan.arguments or plan.timezone == "UTC":
-        return schedule
-    return CronTriggerTimetable(schedule, timezone=plan.timezone)
-
-
 def _page(plan: Plan) -> str:
     environment = f" · environment `{plan.environment}`" if plan.environment else ""
     return f"Built by airflow-wall from `{plan.path.name}`{environment}\n\n```yaml\n{plan.text}\n```\n"
@@ -120,17 +114,25 @@ def _operator(plan: Plan, task: TaskPlan, dag: DAG, group: TaskGroup, built: Ope
     return operator
 
 
+def _constructed(spec: Constructed, code: Path) -> Any:
+    return _found(spec.uses, code)(**spec.with_)
+
+
 def _imported(path: str, code: Path) -> type[BaseOperator]:
+    found = _found(path, code)
+    if not (isinstance(found, type) and issubclass(found, BaseOperator)):
+        raise TypeError(f"`{path}` is not an operator")
+    return found
+
+
+def _found(path: str, code: Path) -> Any:
     if str(code) not in sys.path:  # Airflow puts its own dags folder there; a pipeline may lie deeper
         sys.path.append(str(code))
     module, _, name = path.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), name)
+        return getattr(importlib.import_module(module), name)
     except AttributeError as error:
         raise ImportError(f"module `{module}` has no `{name}`") from error
-    if not (isinstance(found, type) and issubclass(found, BaseOperator)):
-        raise TypeError(f"`{path}` is not an operator")
-    return found
 
 
 def _reason(error: Exception) -> str:

@@ -113,7 +113,8 @@ class Plan:
 DAG_ARGUMENTS = (
     "description", "dag_display_name", "schedule", "start_date", "end_date", "catchup", "tags", "doc_md", "owner_links",
     "params", "max_active_runs", "max_active_tasks", "max_consecutive_failed_dag_runs", "fail_fast",
-    "is_paused_upon_creation",
+    "is_paused_upon_creation", "dagrun_timeout", "allowed_run_types", "render_template_as_native_obj", "access_control",
+    "disable_bundle_versioning", "rerun_with_latest_version",
 )  # fmt: skip
 """Keys of the head that `DAG` takes under the same name."""
 
@@ -167,6 +168,7 @@ class _Planner:
         order = self._order(tasks)
         if order:
             self.faults += pair_faults(tasks, self.spec.places, complete=not self.faults)
+        self._time_out(tasks)
         if self.faults:
             raise FaultyText(self.faults, self.spec.document.text)
         head = self.spec.head
@@ -357,6 +359,13 @@ class _Planner:
         return found[0] if found else None
 
     # --- the graph as a whole
+
+    def _time_out(self, tasks: Mapping[str, TaskPlan]) -> None:
+        closing = next((task for task in tasks.values() if task.closes), None)
+        if closing is not None and getattr(self.spec.head, "dagrun_timeout", None) is not None:
+            message = f"would skip `{closing.task_id}`, which cleans up after `{closing.closes}`"
+            hint = "bound the work instead, by `execution_timeout` on its tasks or in `default_args`"
+            self.faults.append(self.spec.places.fault(("dagrun_timeout",), message, hint))
 
     def _order(self, tasks: Mapping[str, TaskPlan]) -> list[str]:
         try:

@@ -55,11 +55,20 @@ _HINTS = {
     "list_type": "write a list, e.g., `{name}: [a, b]`",
     "dict_type": "write keys and values, e.g., `{name}: {{key: value}}`",
     "model_type": "write keys and values, e.g., `{name}: {{key: value}}`",
+    "asset": "write its name or URI, or `{{name: ..., uri: ...}}`, or `{{alias: ...}}`",
+    "asset_condition": (
+        "write its name or URI, or `{{name: ..., uri: ...}}`, `{{alias: ...}}`, `{{and: [...]}}`, `{{or: [...]}}`"
+    ),
+    "callback": "write `module:function`, or `{{uses: package.module.Class, with: {{...}}}}`",
+    "schedule": "write e.g. `schedule: '0 3 * * *'`, `schedule: 6h` or `schedule: {{assets: [lake/scores]}}`",
 }
 
 
 _ABOUT_THE_WHOLE = ("one_of",)
 """Errors about keys that do not go together: the whole block is no news."""
+
+_NOT_REPEATED = ("secret",)
+"""Errors about values that no log should hold."""
 
 
 class Faults:
@@ -100,16 +109,15 @@ class Faults:
         where = (*loc, *inner)
         name = str(inner[-1]) if inner else ""
         if kind == "extra_forbidden":
-            known = [*_keys(model, inner[:-1]), *(also if len(inner) == 1 else ())]
-            block = _block(model, inner[:-1])
+            block = _block(model, inner[:-1], values)
+            known = [*_keys_of(block), *(also if len(inner) == 1 else ())]
             reason = block.refused.get(name) if block is not None else None
             near = f"`{name}` has no key: {reason}" if reason else suggestion(name, known, what="keys")
             self.add(where, "is not a known key", near, of_key=True)
         elif kind == "missing":
-            description = _description(model, inner)
-            misspelt = nearest(
-                name, [key for key in _given_keys(values, inner[:-1]) if key not in _keys(model, inner[:-1])]
-            )
+            description = _description(model, inner, values)
+            known = _keys_of(_block(model, inner[:-1], values))
+            misspelt = nearest(name, [key for key in _given_keys(values, inner[:-1]) if key not in known])
             if misspelt is None:  # else the misspelt key is a fault of its own
                 self.add(
                     where, "is missing", f"add `{name}`: {description}" if description else f"add `{name}`", of_key=True
@@ -118,10 +126,13 @@ class Faults:
             self.add(where, "cannot hold a marker", "write the value itself: it must be known when the file is read")
         else:
             context: Mapping[str, Any] = detail.get("ctx") or {}
-            hint = context.get("hint") or _HINTS.get(kind)
+            hint = context.get("hint")
+            if hint is None and kind in _HINTS:
+                hint = _HINTS[kind].format(name=name)
             expected = _EXPECTED.get(kind) or _from_message(kind, detail["msg"], context)
-            got = "" if isinstance(given, SpecModel | dict) and kind in _ABOUT_THE_WHOLE else f", got `{shown(given)}`"
-            self.add(where, f"{expected}{got}", hint.format(name=name) if hint else None)
+            whole = isinstance(given, SpecModel | dict) and kind in _ABOUT_THE_WHOLE
+            got = "" if whole or kind in _NOT_REPEATED else f", got `{shown(given)}`"
+            self.add(where, f"{expected}{got}", hint)
 
 
 def _one_each(details: Iterable[ErrorDetails], values: Any) -> list[ErrorDetails]:
@@ -137,6 +148,8 @@ def _written(loc: Loc, values: Any) -> Loc:
     """Pydantic's path without the branches of unions: a part that looks like one may also be a key of the user's."""
     kept: list[str | int] = []
     for part in loc:
+        if isinstance(part, int) and not isinstance(values, list):
+            continue  # one value stands for a list of one
         if not _is_branch(part) or (isinstance(values, dict) and part in values):
             kept.append(part)
             values = step_into(values, part)
@@ -147,7 +160,7 @@ def _is_branch(part: str | int) -> bool:
     # pydantic names the branch of a union in the path: `str`, `constrained-str`, `is-instance[Template]`, ...
     return isinstance(part, str) and (
         part in ("str", "int", "float", "constrained-str", "[key]")
-        or part.startswith(("is-instance[", "json-or-python[", "list[", "function-", "lax-or-strict"))
+        or part.startswith(("<", "is-instance[", "json-or-python[", "list[", "function-", "lax-or-strict"))
     )
 
 
@@ -157,30 +170,35 @@ def _given_keys(values: Any, inner: Loc) -> list[str]:
     return [str(key) for key in values] if isinstance(values, dict) else []
 
 
-def _block(model: type[SpecModel], inner: Loc) -> type[SpecModel] | None:
-    """The model of the block at `inner`."""
+def _block(model: type[SpecModel], inner: Loc, values: Any) -> type[SpecModel] | None:
+    """The model of the block at `inner`; where there are several, the one with most of the keys that are given."""
     found: type[SpecModel] | None = model
     for part in inner:
+        values = step_into(values, part)
         if isinstance(part, int) or found is None:
             continue
         info = next((info for name, info in found.model_fields.items() if (info.alias or name) == part), None)
-        found = None if info is None else _model_in(info.annotation)
+        found = None if info is None else _likest(_models_in(info.annotation), values)
     return found
 
 
-def _model_in(annotation: Any) -> type[SpecModel] | None:
+def _models_in(annotation: Any) -> list[type[SpecModel]]:
     if isinstance(annotation, type) and issubclass(annotation, SpecModel):
-        return annotation
-    return next((found for inner in typing.get_args(annotation) if (found := _model_in(inner)) is not None), None)
+        return [annotation]
+    return [found for inner in typing.get_args(annotation) for found in _models_in(inner)]
 
 
-def _keys(model: type[SpecModel], inner: Loc) -> list[str]:
-    block = _block(model, inner)
-    return [] if block is None else [info.alias or name for name, info in block.model_fields.items()]
+def _likest(models: list[type[SpecModel]], values: Any) -> type[SpecModel] | None:
+    given = set(values) if isinstance(values, dict) else set()
+    return max(models, key=lambda model: len(given.intersection(_keys_of(model))), default=None)
 
 
-def _description(model: type[SpecModel], inner: Loc) -> str | None:
-    block = _block(model, inner[:-1])
+def _keys_of(model: type[SpecModel] | None) -> list[str]:
+    return [] if model is None else [info.alias or name for name, info in model.model_fields.items()]
+
+
+def _description(model: type[SpecModel], inner: Loc, values: Any) -> str | None:
+    block = _block(model, inner[:-1], values)
     if block is None:
         return None
     info = next((info for name, info in block.model_fields.items() if (info.alias or name) == inner[-1]), None)

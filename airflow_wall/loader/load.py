@@ -18,6 +18,7 @@ from airflow_wall.loader.expressions import Resolver, Scope
 from airflow_wall.loader.faults import Faults
 from airflow_wall.loader.files import Folder
 from airflow_wall.loader.policy import Policy
+from airflow_wall.loader.schedule import check_schedule
 from airflow_wall.settings import Settings
 from airflow_wall.spec.document import Spec
 from airflow_wall.spec.pipeline import Head, Pipeline
@@ -31,9 +32,6 @@ OWN_KEYS = ("tasks", "vars", "environments")
 
 NEVER_OVERLAID = ("dag_id", "tasks", "environments")
 """Keys that an environment may not replace."""
-
-PRESETS = ("@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
-"""Schedules with a name."""
 
 MERGED = ("vars", "default_args")
 """Keys whose entries an environment replaces one by one."""
@@ -106,7 +104,7 @@ def load_spec(document: Document, settings: Settings) -> Spec:
     if value.get("tasks") is None and nearest("tasks", own) is None:
         faults.add(("tasks",), "is missing", "add `tasks`, a list with `- id: NAME` for each task")
     if head is not None and head.schedule is not None:
-        _check_schedule(head.schedule, faults)
+        check_schedule(head.schedule, faults)
     expander = Expander(faults, folder, policy)
     items = expander.items(value.get("tasks"), ("tasks",), scope)
     return Spec(
@@ -120,25 +118,6 @@ def load_spec(document: Document, settings: Settings) -> Spec:
         lost=expander.lost,
         places=faults.places,
     )
-
-
-def _check_schedule(schedule: str, faults: Faults) -> None:
-    if schedule in PRESETS:
-        return
-    if schedule.startswith("@"):
-        faults.add(
-            ("schedule",),
-            f"must be a preset or a cron expression, got `{schedule}`",
-            suggestion(schedule, PRESETS, what="presets"),
-        )
-        return
-    from croniter import croniter  # Airflow's own reader of cron, which most files do not need
-
-    try:
-        croniter(schedule)
-    except ValueError as error:
-        hint = "write five fields: minute, hour, day of month, month, day of week, e.g. `0 3 * * *`"
-        faults.add(("schedule",), f"must be a preset or a cron expression, got `{schedule}`: {error}", hint)
 
 
 def _refuse_schema(own: dict[str, Any], faults: Faults) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from airflow_wall.spec import refused
-from airflow_wall.spec.base import Folder, Moment, Name, Names, NonNegative, Positive, SpecModel, Zone
+from airflow_wall.spec.base import Duration, Folder, Moment, Name, Names, NonNegative, Positive, SpecModel, Zone
+from airflow_wall.spec.callables import many
 from airflow_wall.spec.operator import OperatorArguments
+from airflow_wall.spec.schedule import Schedule
 
 Matrix = Annotated[
     dict[str, list[Any]],
@@ -19,6 +21,21 @@ Matrix = Annotated[
             "minProperties": 1,
             "additionalProperties": {"anyOf": [{"type": "array"}, {"type": "string", "pattern": r"^\$\{\{.*\}\}$"}]},
         }
+    ),
+]
+
+RunType = Literal[
+    "scheduled", "manual", "backfill", "asset_triggered", "asset_materialization", "operator_triggered",
+]  # fmt: skip
+RunTypes = Annotated[
+    list[RunType], Field(min_length=1), BeforeValidator(many, json_schema_input_type=RunType | list[RunType])
+]
+
+Rights = Annotated[
+    dict[str, list[str]],
+    BeforeValidator(
+        lambda value: {"DAGs": value} if isinstance(value, list) else value,
+        json_schema_input_type=dict[str, list[str]] | list[str],
     ),
 ]
 
@@ -74,8 +91,10 @@ class Head(SpecModel):
     dag_id: Name = Field(description="Name of the pipeline, unique in the deployment.")
     description: str | None = Field(None, description="One line, shown in the UI.")
     dag_display_name: str | None = Field(None, description="How the UI names it.")
-    schedule: str | None = Field(
-        None, description="When it runs: a cron expression or a preset such as `@daily`; nothing is only by hand."
+    schedule: Schedule | None = Field(
+        None,
+        description="When it runs: a cron expression, a preset such as `@daily`, a duration such as `6h`, or assets; "
+        "nothing is only by hand.",
     )
     timezone: Zone = Field("UTC", description="The zone of the schedule and of dates without one.")
     start_date: Moment | None = Field(None, description="The first date it runs for.")
@@ -92,7 +111,23 @@ class Head(SpecModel):
     max_consecutive_failed_dag_runs: NonNegative | None = Field(
         None, description="After how many failed runs it is paused."
     )
+    dagrun_timeout: Duration | None = Field(
+        None, description="How long a run may take; then it fails and what has not ended is skipped."
+    )
     fail_fast: bool | None = Field(None, description="Whether the first failed task ends the run.")
+    allowed_run_types: RunTypes | None = Field(None, description="Which kinds of run there may be; nothing is all.")
+    render_template_as_native_obj: bool | None = Field(
+        None, description="Whether what `$t` gives keeps its type instead of being text."
+    )
+    access_control: dict[str, Rights] | None = Field(
+        None, description="Role to what it may do with the pipeline, where the deployment's auth manager has roles."
+    )
+    disable_bundle_versioning: bool | None = Field(
+        None, description="Whether runs take the newest version of the files instead of the one they began with."
+    )
+    rerun_with_latest_version: bool | None = Field(
+        None, description="Whether a cleared run takes the newest version of the files; needs Airflow 3.3."
+    )
     is_paused_upon_creation: bool | None = Field(None, description="Whether it is paused when it first appears.")
     default_args: OperatorArguments | None = Field(
         None, description="Arguments of all tasks that do not say otherwise."

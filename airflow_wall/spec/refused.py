@@ -13,19 +13,13 @@ DAG = {
     "template_undefined": "it is a Python class; an unknown name in a template is always an error",
     "user_defined_macros": "they are Python objects; use `vars`, `params`, or a function named by `module:name`",
     "user_defined_filters": "they are Python functions; use `vars`, `params`, or a function named by `module:name`",
-    "dagrun_timeout": "it has no key yet; bound each task with `execution_timeout`",
     "deadline": "it has no key yet; bound each task with `execution_timeout`",
     "sla_miss_callback": "Airflow 3 has no SLAs and ignores it",
     "on_success_callback": "it has no key yet",
     "on_failure_callback": "it has no key yet",
-    "access_control": "it has no key yet; give roles their rights over DAGs in the UI",
     "jinja_environment_kwargs": "templates are rendered alike in every pipeline; compute the value in a task instead",
-    "render_template_as_native_obj": "it has no key yet; set it on each task",
     "auto_register": "it is for code that builds DAGs in a `with`; every pipeline of the file is registered",
-    "allowed_run_types": "it has no key yet",
     "task_group": "the pipeline's own group is made of `tasks`; write groups as items with `tasks`",
-    "disable_bundle_versioning": "it has no key yet; set it for all DAGs in `[dag_processor]`",
-    "rerun_with_latest_version": "it has no key yet; set it for all DAGs in `[core]`",
 }
 """Argument of `DAG` to why it has no key, and what to write instead."""
 
@@ -63,5 +57,9 @@ GROUP = {
 }
 """Argument of `TaskGroup` to why it has no key, and what to write instead."""
 
-SINCE: dict[str, dict[str, str]] = {"DAG": {}, "BaseOperator": {}, "TaskGroup": {"doc_md": "3.3"}}
+SINCE: dict[str, dict[str, str]] = {
+    "DAG": {"rerun_with_latest_version": "3.3"},
+    "BaseOperator": {},
+    "TaskGroup": {"doc_md": "3.3"},
+}
 """Class to its keys that older Airflows lack, each with the first Airflow that has it."""

@@ -43,8 +43,8 @@ def key_path(document: Any, loc: Loc) -> str:
     """`loc` as a reader would say it: `tasks[fit].with.epochs`, items named by their id."""
     text, value = "", document
     for part in loc:
-        if isinstance(part, int) and isinstance(value, str):
-            continue  # a single name where a list may stand
+        if isinstance(part, int) and not isinstance(value, list):
+            continue  # a single value where a list may stand
         value = step_into(value, part)
         if isinstance(part, int):
             name = value.get("id") if isinstance(value, dict) else None

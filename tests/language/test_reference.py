@@ -36,6 +36,7 @@ def test_every_key_has_an_example(generate: ModuleType) -> None:
         assert not bare, f"write an example into docs/examples for these keys of {path.name}"
 
 
+@pytest.mark.filterwarnings("ignore:The airflow.security.permissions module is deprecated")  # `access_control`
 def test_examples_are_built() -> None:
     built = load_dags(DOCS / "examples", Settings())
     for dag in built.values():

@@ -1,0 +1,44 @@
+"""What the types of a schedule cannot say: whether a text is a preset, a duration or a cron expression."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_wall.loader.faults import Faults
+from airflow_wall.spec.schedule import AssetSchedule
+from airflow_wall.text.durations import parse_duration
+from airflow_wall.text.faults import Loc, suggestion
+
+CRON_PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
+"""Names of cron expressions."""
+
+PRESETS = ("@once", "@continuous", *CRON_PRESETS)
+"""Schedules with a name."""
+
+
+def check_schedule(schedule: Any, faults: Faults) -> None:
+    """Note what is wrong with a pipeline's schedule beyond its type."""
+    if isinstance(schedule, AssetSchedule):
+        if schedule.cron is not None:
+            _check_cron(schedule.cron, ("schedule", "cron"), CRON_PRESETS, faults)
+    elif isinstance(schedule, str) and parse_duration(schedule) is None:
+        _check_cron(schedule, ("schedule",), PRESETS, faults)
+
+
+def _check_cron(schedule: str, loc: Loc, presets: tuple[str, ...], faults: Faults) -> None:
+    if schedule in presets:
+        return
+    if schedule.startswith("@"):
+        faults.add(
+            loc,
+            f"must be a preset or a cron expression, got `{schedule}`",
+            suggestion(schedule, presets, what="presets"),
+        )
+        return
+    from croniter import croniter  # Airflow's own reader of cron, which most files do not need
+
+    try:
+        croniter(schedule)
+    except ValueError as error:
+        hint = "write five fields: minute, hour, day of month, month, day of week, e.g. `0 3 * * *`"
+        faults.add(loc, f"must be a preset or a cron expression, got `{schedule}`: {error}", hint)

@@ -1,0 +1,37 @@
+"""When a pipeline runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+
+from airflow_wall.spec.assets import AssetCondition
+from airflow_wall.spec.base import SpecModel
+from airflow_wall.spec.callables import many
+
+
+class AssetSchedule(SpecModel):
+    """Run when assets are new, and by the clock too if `cron` is given."""
+
+    assets: Annotated[
+        list[AssetCondition],
+        Field(min_length=1),
+        BeforeValidator(many, json_schema_input_type=AssetCondition | list[AssetCondition]),
+    ] = Field(description="The assets; of a list, all must be new. `{or: [...]}` and `{and: [...]}` may be nested.")
+    cron: str | None = Field(
+        None, description="A cron expression or a preset such as `@daily`: it also runs then, assets or not."
+    )
+
+
+def _form(value: Any) -> str | None:
+    if isinstance(value, str):
+        return "<text>"
+    return "<assets>" if isinstance(value, dict | AssetSchedule) else None
+
+
+Schedule = Annotated[
+    Annotated[str, Tag("<text>")] | Annotated[AssetSchedule, Tag("<assets>")],
+    Discriminator(_form, "schedule", "must be a cron expression, a preset, a duration or assets"),
+]
+"""A cron expression, a preset, a duration, or assets."""
