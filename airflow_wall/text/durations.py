@@ -3,19 +3,53 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
 
 _SHORT = re.compile(r"(?=\d)(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
-_ISO = re.compile(r"P(?=[\dT])(?:(\d+)W)?(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
+_ISO = re.compile(
+    r"P(?=[\dT])(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?"
+)
+_UNITS = ("weeks", "days", "hours", "minutes", "seconds")
+
+
+@dataclass(frozen=True)
+class Length:
+    """
+    A length of time as it is written, unit by unit.
+
+    :param units: `years`, `months`, `weeks`, `days`, `hours`, `minutes`, `seconds` to how many.
+    :param is_iso: Whether it is written as ISO 8601 has it, `PT5M`, and not as `5m`.
+    """
+
+    units: dict[str, int]
+    is_iso: bool
+
+    @property
+    def is_calendar(self) -> bool:
+        """Whether it has years or months, whose length depends on when they begin."""
+        return bool(self.units.get("years") or self.units.get("months"))
+
+
+def parse_length(text: str) -> Length | None:
+    """The length of time that `5m`, `1h30m` or ISO 8601 `P1Y2M` is written as, or None where it is none."""
+    if (match := _SHORT.fullmatch(text)) and any(match.groups()):
+        return Length(_counts(_UNITS, match), is_iso=False)
+    if (match := _ISO.fullmatch(text)) and any(match.groups()):
+        return Length(_counts(("years", "months", *_UNITS), match), is_iso=True)
+    return None
+
+
+def _counts(units: tuple[str, ...], match: re.Match[str]) -> dict[str, int]:
+    return {unit: int(group or 0) for unit, group in zip(units, match.groups(), strict=True)}
 
 
 def parse_duration(text: str) -> timedelta | None:
     """The length of time that `5m`, `1h30m` or ISO 8601 `PT5M` means, or None where it is none."""
-    match = _SHORT.fullmatch(text) or _ISO.fullmatch(text)
-    if match is None or not any(match.groups()):
+    length = parse_length(text)
+    if length is None or length.is_calendar:
         return None
-    weeks, days, hours, minutes, seconds = (int(group or 0) for group in match.groups())
     try:
-        return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+        return timedelta(**{unit: length.units[unit] for unit in _UNITS})
     except OverflowError:  # longer than a timedelta can be: two million years
         return None

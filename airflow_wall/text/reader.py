@@ -41,6 +41,7 @@ class Document:
     :param value: dict, list, str, int, float, bool or None, nested.
     :param keys: Where each mapping key stands.
     :param values: Where each value stands.
+    :param is_yaml_1_1: Whether it was read as YAML 1.1: values may also be dates, bytes, sets and tuples.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class Document:
     value: Any
     keys: dict[Loc, Place] = field(repr=False)
     values: dict[Loc, Place] = field(repr=False)
+    is_yaml_1_1: bool = False
 
     def place(self, loc: Loc, *, of_key: bool = False) -> Place:
         """Where the value (or its key) at `loc` stands; for what is not in the text, its nearest ancestor."""
@@ -61,17 +63,18 @@ class Document:
             loc, of_key = loc[:-1], isinstance(loc[-1], str)
 
 
-def read_file(path: Path) -> list[Document]:
+def read_file(path: Path, marked_by: str | None = None) -> list[Document]:
     """
     Read every document of a file.
 
+    :param marked_by: A document with this key at the top is read as YAML 1.1.
     :raises FaultyText: the file cannot be read, is too large, is no YAML, or is YAML that is refused.
     """
-    return read_text(_bounded_bytes(path), path)
+    return read_text(_bounded_bytes(path), path, marked_by)
 
 
-def read_text(content: bytes, path: Path) -> list[Document]:
-    """Read every document of `content`; `path` is its name in messages."""
+def read_text(content: bytes, path: Path, marked_by: str | None = None) -> list[Document]:
+    """Read every document of `content`; `path` is its name in messages. `marked_by`: as for `read_file`."""
     if len(content) > MAX_BYTES:
         _refuse(path, "", Place(1, 1), f"file has more than {MAX_BYTES:,} bytes", "split it into several files")
     try:
@@ -80,7 +83,11 @@ def read_text(content: bytes, path: Path) -> list[Document]:
         line = content.count(b"\n", 0, error.start) + 1
         _refuse(path, "", Place(line, 1), f"byte {error.start} is not UTF-8", "save the file as UTF-8")
     try:
-        return list(_Builder(path, text).documents())
+        if marked_by is not None and marked_by in text:
+            from airflow_wall.text.yaml_1_1 import marked_documents  # few files need it, and PyYAML's slow half
+
+            return list(marked_documents(path, text, marked_by))
+        return list(Builder(path, text).documents())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         if mark is not None and mark.line >= len(
@@ -133,7 +140,7 @@ class _Open:
     is_mapping: bool = False
 
 
-class _Builder:
+class Builder:
     """Builds the documents of one text from libyaml's events."""
 
     def __init__(self, path: Path, text: str) -> None:
@@ -142,16 +149,18 @@ class _Builder:
         self.faults: list[Fault] = []
 
     def documents(self) -> Iterator[Document]:
+        """Read every document of the text."""
         events = yaml.parse(self.text, Loader=_Parser)
         for event in events:
             if type(event) is yaml.DocumentStartEvent:
-                if event.version or event.tags:
-                    self._fatal(event, "directives (`%YAML`, `%TAG`) are refused", "remove the line")
-                yield self._document(events)
+                yield self.document(event, events)
         if self.faults:
             raise FaultyText(self.faults, self.text)
 
-    def _document(self, events: Any) -> Document:
+    def document(self, start: Any, events: Any) -> Document:
+        """Read one document from the events after its `start`; faults that can wait are in `faults`."""
+        if start.version or start.tags:
+            self._fatal(start, "directives (`%YAML`, `%TAG`) are refused", "remove the line")
         self.stack: list[_Open] = []
         self.keys: dict[Loc, Place] = {}
         self.values: dict[Loc, Place] = {}
@@ -182,7 +191,7 @@ class _Builder:
             self._fatal(
                 event, f"tag `{event.tag}` is refused: tags are not part of the language", "quote the value instead"
             )
-        place = _place(event)
+        place = place_of(event)
         top = self.stack[-1] if self.stack else None
         if top is not None and top.is_mapping and top.key is None:
             self._key(top, text, place, plain_text=event.implicit[0])
@@ -213,7 +222,7 @@ class _Builder:
         top = self.stack[-1] if self.stack else None
         if top is not None and top.is_mapping and top.key is None:
             self._fatal(event, "a list or mapping cannot be a key", "write a plain name as the key")
-        opened = _Open(value, self._loc(), _place(event), event.anchor, self.nodes, is_mapping=is_mapping)
+        opened = _Open(value, self._loc(), place_of(event), event.anchor, self.nodes, is_mapping=is_mapping)
         self._count(event, 1)
         self.values[opened.loc] = opened.place
         self.stack.append(opened)
@@ -233,7 +242,7 @@ class _Builder:
                 event, f"alias `*{event.anchor}` names no finished anchor before it", "share values by `vars` instead"
             )
         value, size = self.anchors[event.anchor]
-        self._add(value, _place(event), event, size=size)
+        self._add(value, place_of(event), event, size=size)
 
     def _add(self, value: Any, place: Place, event: Any, *, size: int) -> None:
         self._count(event, size)
@@ -269,10 +278,11 @@ class _Builder:
         self.faults.append(Fault(self.path, place, message, hint))
 
     def _fatal(self, event: Any, message: str, hint: str | None) -> NoReturn:
-        raise FaultyText([*self.faults, Fault(self.path, _place(event), message, hint)], self.text)
+        raise FaultyText([*self.faults, Fault(self.path, place_of(event), message, hint)], self.text)
 
 
-def _place(event: Any) -> Place:
+def place_of(event: Any) -> Place:
+    """Where an event or a node of YAML stands."""
     start, end = event.start_mark, event.end_mark
     width = end.column - start.column if end.line == start.line else 1
     return Place(start.line + 1, start.column + 1, max(1, width))
