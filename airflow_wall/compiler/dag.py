@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,12 @@ def build_dag(plan: Plan) -> DAG:
 
     :raises FaultyText: an operator cannot be imported or refuses its arguments; says which task, where.
     """
+    zone = ZoneInfo(plan.timezone)
     _supported(plan, BaseOperator, plan.default_args, plan.place)
-    arguments = {"doc_md": _page(plan), **_in_zone(_supported(plan, DAG, plan.arguments, plan.place), plan.timezone)}
+    arguments = {"doc_md": _page(plan), **_in_zone(_supported(plan, DAG, plan.arguments, plan.place), zone)}
     try:
         arguments["schedule"] = built_schedule(plan, lambda spec: _constructed(spec, plan.code))
-        dag = DAG(plan.dag_id, default_args=_in_zone(plan.default_args, plan.timezone), **arguments)
+        dag = DAG(plan.dag_id, default_args=_in_zone(plan.default_args, zone), **arguments)
     except Exception as error:
         fault = Fault(plan.path, plan.place, f"`{plan.dag_id}` cannot be a DAG: {_reason(error)}")
         raise FaultyText([fault], plan.text) from error
@@ -52,8 +53,10 @@ def build_dag(plan: Plan) -> DAG:
     for task in plan.tasks:
         operator = _operator(plan, task, dag, groups[task.group] if task.group else dag.task_group, built)
         built[task.task_id] = operator
-        if task.upstream:
-            operator.set_upstream([built[task_id] for task_id in task.upstream])
+        # What `set_upstream` comes to; it would also hash the whole DAG once for every task it is given.
+        operator.upstream_task_ids.update(task.upstream)
+        for task_id in task.upstream:
+            built[task_id].downstream_task_ids.add(task.task_id)
     _close(plan, built)
     return dag
 
@@ -75,9 +78,9 @@ def _close(plan: Plan, built: Operators) -> None:
             operator.as_teardown(setups=built[task.closes], on_failure_fail_dagrun=True)
 
 
-def _in_zone(arguments: Mapping[str, Any], zone: str) -> dict[str, Any]:
+def _in_zone(arguments: Mapping[str, Any], zone: ZoneInfo) -> dict[str, Any]:
     """The arguments, with every date in this zone; one without a zone is meant in it."""
-    return {name: _moved(value, ZoneInfo(zone)) for name, value in arguments.items()}
+    return {name: _moved(value, zone) for name, value in arguments.items()}
 
 
 def _moved(value: Any, zone: ZoneInfo) -> Any:
@@ -92,17 +95,20 @@ def _page(plan: Plan) -> str:
 
 
 def _operator(plan: Plan, task: TaskPlan, dag: DAG, group: TaskGroup, built: Operators) -> BaseOperator:
-    settings = _in_zone(_supported(plan, BaseOperator, task.settings, task.place), plan.timezone)
+    settings = _in_zone(_supported(plan, BaseOperator, task.settings, task.place), ZoneInfo(plan.timezone))
     try:
         kind: type[BaseOperator] = OPERATORS.get(task.uses) or _imported(task.uses, plan.code)
         values, rendered = _values(task.arguments, built)
-        _only_templated(kind, task.arguments)
-        own: dict[str, Any] = {}
+        _only_templated(kind, rendered)
         if issubclass(kind, StepOperator):
-            place = f"{plan.path}:{task.place.line}"
-            own = {"storage": str(plan.storage), "project": str(plan.project), "code": str(plan.code), "place": place}
+            # Ours are made without the DAG: given it, Airflow goes through its `default_args` and copies its `params`
+            # once for every class that an operator descends from, a tenth of what all of building costs.
+            settings = {**dag.default_args, **settings, **_surroundings(plan, task)}
+        else:
+            settings["dag"] = dag
         label = task.task_id.rpartition(".")[2]
-        operator: BaseOperator = kind(task_id=label, dag=dag, task_group=group, **own, **settings, **values)
+        operator: BaseOperator = kind(task_id=label, task_group=group, **settings, **values)
+        operator.dag = dag
     except Exception as error:
         message = f"`{task.task_id}` ({task.uses}) cannot be built: {_reason(error)}"
         raise FaultyText([Fault(plan.path, task.place, message, _hint(task, error))], plan.text) from error
@@ -112,6 +118,11 @@ def _operator(plan: Plan, task: TaskPlan, dag: DAG, group: TaskGroup, built: Ope
     )
     operator.template_ext = ()
     return operator
+
+
+def _surroundings(plan: Plan, task: TaskPlan) -> dict[str, str]:
+    place = f"{plan.path}:{task.place.line}"
+    return {"storage": str(plan.storage), "project": str(plan.project), "code": str(plan.code), "place": place}
 
 
 def _constructed(spec: Constructed, code: Path) -> Any:
@@ -149,9 +160,9 @@ def _hint(task: TaskPlan, error: Exception) -> str | None:
     return None
 
 
-def _only_templated(kind: type[BaseOperator], arguments: Mapping[str, Any]) -> None:
-    templated = set(getattr(kind, "template_fields", ()))
-    wrong = [name for name, value in arguments.items() if name not in templated and _is_marked(value)]
+def _only_templated(kind: type[BaseOperator], rendered: Iterable[str]) -> None:
+    templated = getattr(kind, "template_fields", ())
+    wrong = [name for name in rendered if name not in templated]
     if wrong:
         listed = ", ".join(f"`{name}`" for name in wrong)
         raise ValueError(
@@ -159,13 +170,15 @@ def _only_templated(kind: type[BaseOperator], arguments: Mapping[str, Any]) -> N
         )
 
 
-def _values(arguments: Mapping[str, Any], built: Operators) -> tuple[dict[str, Any], set[str]]:
+def _values(arguments: Mapping[str, Any], built: Operators) -> tuple[dict[str, Any], list[str]]:
     """The arguments as an operator takes them, and which of them are filled in when the task runs."""
-    rendered = {name for name, value in arguments.items() if _is_marked(value)}
+    rendered = [name for name, value in arguments.items() if _is_marked(value)]
     return {name: _value(value, built, protect=name in rendered) for name, value in arguments.items()}, rendered
 
 
 def _is_marked(value: Any) -> bool:
+    if isinstance(value, str):
+        return False
     if isinstance(value, Template | XComRef):
         return True
     if isinstance(value, dict):
@@ -175,6 +188,8 @@ def _is_marked(value: Any) -> bool:
 
 def _value(value: Any, built: Operators, *, protect: bool) -> Any:
     # Beside a marked value in the same field, a plain text must not be rendered with it.
+    if isinstance(value, str):
+        return literal(value) if protect else value
     if isinstance(value, XComRef):
         return XComArg(built[value.task]) if value.key is None else XComArg(built[value.task], key=value.key)
     if isinstance(value, Template):
@@ -186,4 +201,4 @@ def _value(value: Any, built: Operators, *, protect: bool) -> Any:
     if isinstance(value, list):
         return [_value(each, built, protect=protect) for each in value]
     assert not isinstance(value, FileRef), "the loader reads files"
-    return literal(value) if protect and isinstance(value, str) else value
+    return value

@@ -80,6 +80,18 @@ def test_xcom_marker_makes_an_edge(tmp_path: Path) -> None:
     assert dag.get_task("a").upstream_task_ids == {"b"}
 
 
+def test_step_takes_the_defaults_of_the_dag_and_its_place_in_the_graph(tmp_path: Path) -> None:
+    dag = build(
+        tmp_path,
+        "dag_id: churn\nstart_date: 2013-01-01\ndefault_args: {retries: 2, retry_delay: 5m}\nparams: {limit: 3}\ntasks:\n"
+        "  - id: a\n    uses: get_credentials\n    retries: 4\n    with: {conn_id: {$x: b}}\n  - id: b\n",
+    )
+    task = dag.get_task("a")
+    assert (task.retries, task.retry_delay.total_seconds()) == (4, 300)
+    assert (task.start_date, task.dag, task.upstream_task_ids) == (dag.start_date, dag, {"b"})
+    assert dag.get_task("b").downstream_task_ids == {"a"}
+
+
 @pytest.mark.parametrize(
     ("uses", "arguments", "message", "hint"),
     [
