@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -14,9 +12,11 @@ from zoneinfo import ZoneInfo
 import airflow
 from airflow.sdk import DAG, BaseOperator, TaskGroup, XComArg, literal
 
+from airflow_wall.compiler.imports import imported
 from airflow_wall.compiler.plan import Plan, TaskPlan
 from airflow_wall.compiler.schedule import built_schedule
 from airflow_wall.compiler.steps import OPERATORS
+from airflow_wall.errors import WallError
 from airflow_wall.operators.base import StepOperator
 from airflow_wall.spec.callables import Constructed
 from airflow_wall.spec.markers import Const, FileRef, Template, XComRef
@@ -97,7 +97,7 @@ def _page(plan: Plan) -> str:
 def _operator(plan: Plan, task: TaskPlan, dag: DAG, group: TaskGroup, built: Operators) -> BaseOperator:
     settings = _in_zone(_supported(plan, BaseOperator, task.settings, task.place), ZoneInfo(plan.timezone))
     try:
-        kind: type[BaseOperator] = OPERATORS.get(task.uses) or _imported(task.uses, plan.code)
+        kind: type[BaseOperator] = OPERATORS.get(task.uses) or _operator_class(task.uses, plan.code)
         values, rendered = _values(task.arguments, built)
         _only_templated(kind, rendered)
         if issubclass(kind, StepOperator):
@@ -126,35 +126,24 @@ def _surroundings(plan: Plan, task: TaskPlan) -> dict[str, str]:
 
 
 def _constructed(spec: Constructed, code: Path) -> Any:
-    return _found(spec.uses, code)(**spec.with_)
+    return imported(spec.uses, code, key="uses")(**spec.with_)
 
 
-def _imported(path: str, code: Path) -> type[BaseOperator]:
-    found = _found(path, code)
+def _operator_class(uses: str, code: Path) -> type[BaseOperator]:
+    found = imported(uses, code, key="uses")
     if not (isinstance(found, type) and issubclass(found, BaseOperator)):
-        raise TypeError(f"`{path}` is not an operator")
+        raise TypeError(f"`{uses}` is not an operator")
     return found
 
 
-def _found(path: str, code: Path) -> Any:
-    if str(code) not in sys.path:  # Airflow puts its own dags folder there; a pipeline may lie deeper
-        sys.path.append(str(code))
-    module, _, name = path.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except AttributeError as error:
-        raise ImportError(f"module `{module}` has no `{name}`") from error
-
-
 def _reason(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
+    text = error.message if isinstance(error, WallError) else str(error).strip() or type(error).__name__
     return text.splitlines()[0]
 
 
 def _hint(task: TaskPlan, error: Exception) -> str | None:
-    if isinstance(error, ImportError):
-        package = ".".join(task.uses.split(".")[:3])
-        return f"check the spelling of `uses`, and that the package with `{package}` is installed where DAGs are parsed"
+    if isinstance(error, WallError):
+        return error.hint
     if "missing keyword argument" in str(error) or "Invalid arguments" in str(error):
         return f"compare `with` with the arguments of {task.uses}"
     return None

@@ -1,14 +1,15 @@
 """
 The user's own Python: find `models.scores:train` in the pipeline's folder, and say where it failed.
 
-One folder is in force at a time. Loading from a second one takes the first off `sys.path` and its modules out of
-`sys.modules`, so that two pipelines may both have a `models/scores.py` or a `utils.py`.
+One folder is in force at a time. Loading from a second one takes the first off `sys.path` and sets its modules aside,
+so that two pipelines may both have a `models/scores.py` or a `utils.py`; they come back with their folder.
 """
 
 from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import importlib
 import importlib.machinery
 import re
@@ -27,6 +28,8 @@ _LISTED = 12
 _PACKAGE = Path(__file__).parents[1]
 
 _in_force: Path | None = None
+_aside: dict[Path, dict[str, ModuleType]] = {}
+"""Folder that was in force to the modules that were loaded from it."""
 
 
 def load_function(entrypoint: str, *, code: Path, key: str = "entrypoint") -> Callable[..., Any]:
@@ -45,6 +48,36 @@ def load_function(entrypoint: str, *, code: Path, key: str = "entrypoint") -> Ca
     if callable(function):
         return function  # type: ignore[no-any-return]  # callable() narrows to a callable of unknown types
     raise _no_function(module, name, found=function, where=f"`{key}` `{entrypoint}`")
+
+
+def load_object(reference: str, *, code: Path, key: str) -> Any:
+    """
+    Return what `reference` names: `module:name`, or the dotted path of a class such as `package.module.Class`.
+
+    A module that is not in `code` is looked for among the installed packages.
+
+    :param code: The pipeline's folder.
+    :param key: The key of the YAML that holds the reference, for messages.
+    :raises UserCodeError: the reference is neither, one part of it is not there, or the module raises.
+    """
+    module_name, _, name = reference.rpartition(":" if ":" in reference else ".")
+    if not all(part.isidentifier() for part in (*module_name.split("."), name)):
+        raise UserCodeError(
+            f"`{key}` must be `module:name`, got `{reference}`", hint="write, e.g., `models.scores:train`"
+        )
+    where = f"`{key}` `{reference}`"
+    module = _import(module_name, code=code.resolve(), where=where)
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        raise _no_name(module, name, where) from None
+
+
+def put_in_force(code: Path) -> None:
+    """Let what is imported from here on, such as in a function that imports when it is called, come from `code`."""
+    code = code.resolve()
+    if _in_force != code or sys.path[:1] != [str(code)]:
+        _put_in_force(code, "", "")
 
 
 def check_entrypoint(entrypoint: str, *, key: str = "entrypoint") -> tuple[str, str]:
@@ -93,7 +126,7 @@ def _put_in_force(code: Path, wanted: str, where: str) -> None:
     """Put `code` first on the path and forget modules of other folders that would hide its own."""
     global _in_force
     if _in_force is not None and _in_force != code:
-        _forget(name for name, file in _loaded() if file.parent == _in_force)
+        _aside.setdefault(_in_force, {}).update(_forget(name for name, file in _loaded() if file.parent == _in_force))
         with contextlib.suppress(ValueError):
             sys.path.remove(str(_in_force))
     _in_force = code
@@ -110,6 +143,7 @@ def _put_in_force(code: Path, wanted: str, where: str) -> None:
             hint=f"rename `{wanted}` in `{code}`",
         )
     _forget(name for name, file in strangers.items() if not _installed(file))
+    sys.modules.update(_aside.pop(code, {}))
     if wanted in own and wanted not in sys.modules:
         _claim_plain_folder(wanted, code)
 
@@ -136,15 +170,20 @@ def _loaded() -> Iterator[tuple[str, Path]]:
             yield name, Path(file).resolve()
 
 
-def _forget(names: Iterator[str]) -> None:
+def _forget(names: Iterator[str]) -> dict[str, ModuleType]:
+    """Take these top-level modules, and all that is in them, out of `sys.modules`."""
     tops = set(names)
-    for loaded in [name for name in sys.modules if name.partition(".")[0] in tops]:
-        del sys.modules[loaded]
+    return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in tops}
 
 
 def _installed(path: Path) -> bool:
-    roots = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return any(path.is_relative_to(root) for root in roots)
+    return any(path.is_relative_to(root) for root in _roots())
+
+
+@functools.cache
+def _roots() -> frozenset[Path]:
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    return frozenset(Path(sysconfig.get_path(name)).resolve() for name in names)
 
 
 def _place(error: BaseException, code: Path) -> str:
@@ -175,6 +214,21 @@ def _no_module(name: str, code: Path, where: str) -> UserCodeError:
         f"{where}: there is no module `{name}` in `{code}` (there: {listed or 'no Python file at all'}), "
         "nor is a package of that name installed",
         hint=_nearest(name, there, otherwise=f"create `{code / Path(*name.split('.'))}.py`"),
+    )
+
+
+def _no_name(module: ModuleType, name: str, where: str) -> UserCodeError:
+    names = sorted(
+        key
+        for key, value in vars(module).items()
+        if not key.startswith("_")
+        and getattr(value, "__module__", module.__name__) == module.__name__
+        and not isinstance(value, ModuleType)
+    )
+    listed = ", ".join(f"`{each}`" for each in names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+    return UserCodeError(
+        f"{where}: `{module.__file__ or module.__name__}` has no `{name}` (it has: {listed or 'nothing'})",
+        hint=_nearest(name, names, otherwise=f"define `{name}` there"),
     )
 
 

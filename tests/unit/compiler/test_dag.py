@@ -99,7 +99,14 @@ def test_step_takes_the_defaults_of_the_dag_and_its_place_in_the_graph(tmp_path:
             "airflow.providers.standard.operators.bash.BashOperatr",
             "bash_command: ls",
             "cannot be built: module `airflow.providers.standard.operators.bash` has no `BashOperatr`",
-            "check the spelling of `uses`, and that the package with `airflow.providers.standard` is installed where DAGs "
+            "did you mean `BashOperator`?",
+        ),
+        (
+            "airflow.providers.standrad.operators.bash.BashOperator",
+            "bash_command: ls",
+            "cannot be built: importing `airflow.providers.standrad.operators.bash` raised `ModuleNotFoundError: No module "
+            "named 'airflow.providers.standrad'`",
+            "check the spelling of `uses`, and that the package with `airflow.providers.standrad` is installed where DAGs "
             "are parsed",
         ),
         ("os.path.join", "a: 1", "cannot be built: `os.path.join` is not an operator", None),
@@ -122,7 +129,7 @@ def test_step_takes_the_defaults_of_the_dag_and_its_place_in_the_graph(tmp_path:
             None,
         ),
     ],
-    ids=["misspelt", "no operator", "missing", "unknown", "marker"],
+    ids=["misspelt", "misspelt module", "no operator", "missing", "unknown", "marker"],
 )
 def test_operator_that_cannot_be_built_says_where(
     tmp_path: Path, uses: str, arguments: str, message: str, hint: str | None
