@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from airflow_wall.spec.document import Item
+from airflow_wall.spec.pipeline import Group
 
 
 @dataclass
@@ -25,7 +26,7 @@ class Node:
     @property
     def is_group(self) -> bool:
         """Whether it holds tasks rather than being one."""
-        return self.item is None or bool(self.item.items)
+        return self.item is None or isinstance(self.item.block, Group)
 
     def tasks(self) -> Iterator[Node]:
         """The tasks at or below it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,11 @@ def load_specs(path: Path, settings: Settings) -> list[Spec]:
         if _may_be_pipeline(path):
             raise
         return []  # YAML of somebody else: a chart's template, a file with tags
+    return load_documents(documents, settings)
+
+
+def load_documents(documents: Iterable[Document], settings: Settings) -> list[Spec]:
+    """Load the pipelines among the documents of one file, faults included."""
     return [load_spec(document, settings) for document in documents if _is_pipeline(document)]
 
 
