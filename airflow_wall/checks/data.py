@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from airflow_wall import duck
 from airflow_wall.checks.durations import moment
 
 
@@ -40,19 +40,25 @@ class Data:
         self.rows = rows
         self.earlier = rows.slice(0, 0) if earlier is None else earlier
         self.now: datetime = moment(now)
-        self._engine = duckdb.connect(
-            config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "threads": "2"}
-        )
-        self._engine.execute("SET TimeZone = 'UTC'")
+        self._engine = duck.connect()
         self._engine.register("data", self.rows)
         self._engine.register("earlier", self.earlier)
-        # Only now: a check's query sees the two views, and no file, network or setting.
-        self._engine.execute("SET enable_external_access = false")
-        self._engine.execute("SET lock_configuration = true")
+        duck.seal(self._engine)  # only now: a check's query sees the two views, and no file, network or setting
 
     def close(self) -> None:
         """Free the engine."""
         self._engine.close()
+
+    def check_query(self, sql: str) -> None:
+        """
+        Check that a text is one query.
+
+        :raises duckdb.Error: it is no SQL.
+        :raises Unanswerable: it is something else.
+        """
+        other = duck.not_one_query(self._engine, sql)
+        if other is not None:
+            raise Unanswerable("the query failed", f"it must be one query, got {other}")
 
     def one(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...]:
         """The only row of a query of aggregates."""

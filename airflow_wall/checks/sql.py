@@ -28,6 +28,7 @@ class Sql(Check):
         """See `Check.run`."""
         query = self.query.strip().rstrip(";")
         try:
+            data.check_query(query)
             count = int(data.one(f"SELECT count(*) FROM ({query}\n)")[0])  # noqa: S608
             first = data.first(query, 3) if count else []
         except duckdb.Error as error:

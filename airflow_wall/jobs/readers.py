@@ -18,9 +18,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from airflow_wall import duck
 from airflow_wall.errors import DataError
 from airflow_wall.jobs.broken_files import broken
-from airflow_wall.storage import duck
 from airflow_wall.storage.base import SOURCE, SourceVersion
 
 FORMATS = ("csv", "jsonl", "parquet")

@@ -9,10 +9,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from airflow_wall import duck
 from airflow_wall.errors import DataError, UserCodeError
 from airflow_wall.jobs.document import Env
 from airflow_wall.jobs.user_code import calling, load_function
-from airflow_wall.storage import duck
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import TableStore
 
@@ -109,10 +109,10 @@ def _by_sql(sql: str, inputs: Mapping[str, pa.Table], sql_file: str | None) -> p
             database.register(name, rows)
         duck.seal(database)
         try:
-            statements = database.extract_statements(sql)
-            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            other = duck.not_one_query(database, sql)
+            if other is not None:
                 raise UserCodeError(
-                    f"{where} must be one query, got {_told(statements)}",
+                    f"{where} must be one query, got {other}",
                     hint="write one `SELECT` or `WITH ... SELECT`",
                 )
             result = _arrow(database.sql(sql))
@@ -171,9 +171,3 @@ def _sql_error(
     text = duck.reason(error, excerpt=True)
     known = "; ".join(f"`{name}`: {', '.join(rows.column_names[:_LISTED])}" for name, rows in inputs.items())
     return UserCodeError(f"{where}: {text}", hint=f"the inputs are {known}")
-
-
-def _told(statements: list[Any]) -> str:
-    if not statements:
-        return "nothing"
-    return ", ".join(f"`{statement.type.name}`" for statement in statements[:_LISTED])

@@ -230,7 +230,8 @@ def _stand_in(kind: type[Block], written: dict[str, Any]) -> Block | None:
     listed = [needs] if isinstance(needs, str) else needs
     if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
         listed = []
-    fields: dict[str, Any] = {"uses": written.get("uses")} if kind is Task else {"tasks": []}
+    uses = written.get("uses")
+    fields: dict[str, Any] = {"uses": uses if isinstance(uses, str) else None} if kind is Task else {"tasks": []}
     return kind.model_construct(id=name, needs=listed, **fields)
 
 

@@ -21,8 +21,8 @@ import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from airflow_wall import duck
 from airflow_wall.errors import DataError, Interrupted
-from airflow_wall.storage import duck
 from airflow_wall.storage.base import HIDDEN, SLICE, SOURCE, STATE, Commit, SourceVersion, check_name
 from airflow_wall.storage.columns import fit, storable
 from airflow_wall.storage.ownership import Overlap, State, dataset_of, digest, schema_of
@@ -246,7 +246,10 @@ def _filtered(rows: pa.Table, where: str, table: str) -> pa.Table:
         database.register("rows", rows)
         duck.seal(database)
         try:
-            kept: pa.Table = database.sql(f"SELECT * FROM rows WHERE ({where}\n)").to_arrow_table()  # noqa: S608
+            query = f"SELECT * FROM rows WHERE ({where}\n)"  # noqa: S608
+            if (other := duck.not_one_query(database, query)) is not None:
+                raise duckdb.ParserException(f"it makes {other} of one query")
+            kept: pa.Table = database.sql(query).to_arrow_table()
         except duckdb.Error as error:
             raise DataError(
                 f"`{where}` is no condition on table `{table}`: {duck.reason(error)}",

@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 from deltalake import DeltaTable
 
-from airflow_wall.storage import duck
+from airflow_wall import duck
 from airflow_wall.storage.base import SLICE, SOURCE, SourceVersion
 
 

@@ -263,3 +263,10 @@ def test_clean_rows_pass(seed):
     earlier = pa.table({"id": range(2000), "score": 13 + 15 * rng.normal(size=2000)})
     report = evaluate(load_checks(CLEAN, path=None), rows, earlier=earlier, now=NOW)
     assert [found for found in report.results if not found.passed] == []
+
+
+def test_two_queries_are_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    passed, observed, _, detail = result({"sql": {"query": "SELECT 1; COPY (SELECT 1) TO 'x.csv'"}})
+    assert (passed, observed) == (False, "the query failed")
+    assert "it must be one query, got `SELECT`, `COPY`" in detail

@@ -220,6 +220,13 @@ def test_a_condition_that_fails_is_told_with_the_columns(store: DeltaStore) -> N
     )
 
 
+def test_a_condition_is_no_second_statement(store: DeltaStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    _put(store, "s1", _table([1]))
+    with pytest.raises(DataError, match="it makes `SELECT`, `COPY`, `SELECT` of one query"):
+        store.read("b/t", where="a = 1); COPY (SELECT 1) TO '.tmp/x.csv'; SELECT 1 WHERE (true")
+
+
 def test_a_condition_cannot_read_files(store: DeltaStore, tmp_path: Path) -> None:
     (tmp_path / "secret.csv").write_text("a\n1\n")
     _put(store, "s1", _table([1]))

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
+import uuid
+from pathlib import Path
 
 import duckdb
+
+_LISTED = 20
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -14,10 +19,15 @@ def connect() -> duckdb.DuckDBPyConnection:
 
     Times are UTC whatever the machine's zone is, and no extension is downloaded: what a query does must not depend on
     the network. A cluster bounds its threads and memory by the variables AIRFLOW_WALL_THREADS and AIRFLOW_WALL_MEMORY.
+    What does not fit goes to a folder of its own, which DuckDB makes when it needs it and removes at the end.
     """
     limits = {"threads": "AIRFLOW_WALL_THREADS", "memory_limit": "AIRFLOW_WALL_MEMORY"}
     bounds = {name: os.environ[variable] for name, variable in limits.items() if variable in os.environ}
-    database = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false", **bounds})
+    # The one folder that a sealed database may still reach: by default it would be that of all queries of a worker.
+    overflow = str(Path(tempfile.gettempdir()) / f"airflow-wall-{uuid.uuid4().hex}")
+    database = duckdb.connect(
+        ":memory:", config={"autoinstall_known_extensions": "false", "temp_directory": overflow, **bounds}
+    )
     database.execute("SET TimeZone = 'UTC'")
     return database
 
@@ -26,6 +36,18 @@ def seal(database: duckdb.DuckDBPyConnection) -> None:
     """Let what is run from now on see the registered tables and nothing else: no file, no network, no way back."""
     database.execute("SET enable_external_access = false")
     database.execute("SET lock_configuration = true")
+
+
+def not_one_query(database: duckdb.DuckDBPyConnection, sql: str) -> str | None:
+    """
+    What `sql` is instead of one query, in words; None where it is one. Nothing is run.
+
+    :raises duckdb.Error: it is no SQL.
+    """
+    found = database.extract_statements(sql)
+    if len(found) == 1 and found[0].type == duckdb.StatementType.SELECT:
+        return None
+    return ", ".join(f"`{statement.type.name}`" for statement in found[:_LISTED]) or "nothing"
 
 
 def identifier(name: str) -> str:
