@@ -13,6 +13,7 @@ import airflow
 from airflow.sdk import DAG, BaseOperator, TaskGroup, XComArg, literal
 
 from airflow_wall.compiler.imports import imported
+from airflow_wall.compiler.params import built_params
 from airflow_wall.compiler.plan import Plan, TaskPlan
 from airflow_wall.compiler.schedule import built_schedule
 from airflow_wall.compiler.steps import OPERATORS
@@ -37,6 +38,7 @@ def build_dag(plan: Plan) -> DAG:
     arguments = {"doc_md": _page(plan), **_in_zone(_supported(plan, DAG, plan.arguments, plan.place), zone)}
     try:
         arguments["schedule"] = built_schedule(plan, lambda spec: _constructed(spec, plan.code))
+        arguments["params"] = built_params(plan.arguments.get("params") or {})
         dag = DAG(plan.dag_id, default_args=_in_zone(plan.default_args, zone), **arguments)
     except Exception as error:
         fault = Fault(plan.path, plan.place, f"`{plan.dag_id}` cannot be a DAG: {_reason(error)}")

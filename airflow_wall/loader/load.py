@@ -17,6 +17,7 @@ from airflow_wall.loader.expand import Expander
 from airflow_wall.loader.expressions import Resolver, Scope
 from airflow_wall.loader.faults import Faults
 from airflow_wall.loader.files import Folder
+from airflow_wall.loader.params import check_params
 from airflow_wall.loader.policy import Policy
 from airflow_wall.loader.schedule import check_schedule
 from airflow_wall.settings import Settings
@@ -108,8 +109,8 @@ def load_spec(document: Document, settings: Settings) -> Spec:
     head = faults.check(Head, own, (), also=OWN_KEYS)
     if value.get("tasks") is None and nearest("tasks", own) is None:
         faults.add(("tasks",), "is missing", "add `tasks`, a list with `- id: NAME` for each task")
-    if head is not None and head.schedule is not None:
-        check_schedule(head.schedule, faults)
+    if head is not None:
+        _check_head(head, faults)
     expander = Expander(faults, folder, policy)
     items = expander.items(value.get("tasks"), ("tasks",), scope)
     return Spec(
@@ -123,6 +124,14 @@ def load_spec(document: Document, settings: Settings) -> Spec:
         lost=expander.lost,
         places=faults.places,
     )
+
+
+def _check_head(head: Head, faults: Faults) -> None:
+    """What the types of the head cannot say."""
+    if head.schedule is not None:
+        check_schedule(head.schedule, faults)
+    if head.params:
+        check_params(head.params, scheduled=head.schedule is not None, faults=faults)
 
 
 def _refuse_schema(own: dict[str, Any], faults: Faults) -> None:

@@ -11,6 +11,7 @@ from airflow_wall.spec import refused
 from airflow_wall.spec.base import Duration, Folder, Moment, Name, Names, NonNegative, Positive, SpecModel, Zone
 from airflow_wall.spec.callables import many
 from airflow_wall.spec.operator import OperatorArguments
+from airflow_wall.spec.params import Params
 from airflow_wall.spec.schedule import Schedule
 
 Matrix = Annotated[
@@ -103,7 +104,10 @@ class Head(SpecModel):
     tags: list[str] = Field(default_factory=list, description="Words to find it by in the UI.")
     doc_md: str | None = Field(None, description="Documentation, as Markdown.")
     owner_links: dict[str, str] | None = Field(None, description="Owner to link, for the UI.")
-    params: dict[str, Any] | None = Field(None, description="Values a run may be started with, and their defaults.")
+    params: Params | None = Field(
+        None,
+        description="Values a run may be started with: name to a default, or to a JSON schema with its `default`.",
+    )
     max_active_runs: Positive | None = Field(
         None, description="How many runs go at once; 1 by default where a model is retrained or a release is made."
     )
