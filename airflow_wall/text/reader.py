@@ -31,6 +31,10 @@ except ImportError:  # a PyYAML built without libyaml: the same events, slower
     from yaml import SafeLoader as _Parser  # type: ignore[assignment]
 
 
+Marks = dict[Loc, Any]
+"""Where in the document, to the YAML event or node that stands there, whose place `place_of` tells."""
+
+
 @dataclass(frozen=True)
 class Document:
     """
@@ -39,16 +43,16 @@ class Document:
     :param path: The file, as the caller named it.
     :param text: The whole text of the file.
     :param value: dict, list, str, int, float, bool or None, nested.
-    :param keys: Where each mapping key stands.
-    :param values: Where each value stands.
+    :param keys: The mark of each mapping key.
+    :param values: The mark of each value.
     :param is_yaml_1_1: Whether it was read as YAML 1.1: values may also be dates, bytes, sets and tuples.
     """
 
     path: Path
     text: str = field(repr=False)
     value: Any
-    keys: dict[Loc, Place] = field(repr=False)
-    values: dict[Loc, Place] = field(repr=False)
+    keys: Marks = field(repr=False)
+    values: Marks = field(repr=False)
     is_yaml_1_1: bool = False
 
     def place(self, loc: Loc, *, of_key: bool = False) -> Place:
@@ -56,7 +60,7 @@ class Document:
         while True:
             for table in (self.keys, self.values) if of_key else (self.values, self.keys):
                 if loc in table:
-                    return table[loc]
+                    return place_of(table[loc])
             if not loc:
                 return Place(1, 1)
             # A list item that is not there stands for a single value in its place; a key that is not, for its block.
@@ -126,22 +130,37 @@ def _refuse(path: Path, text: str, place: Place, message: str, hint: str | None)
     raise FaultyText([Fault(path, place, message, hint)], text)
 
 
-@dataclass(slots=True)
 class _Open:
-    """A list or mapping whose end has not come yet."""
+    """
+    A list or mapping whose end has not come yet.
 
-    value: Any
-    loc: Loc
-    place: Place
-    anchor: str | None
-    first_node: int
-    key: str | None = None
-    key_place: Place | None = None
-    is_mapping: bool = False
+    :param value: The list or dict itself, which is in its place already.
+    :param start: The event it began with.
+    :param first_node: How many values there were before it.
+    """
+
+    __slots__ = ("first_node", "is_mapping", "key", "loc", "start", "value")
+
+    def __init__(self, value: Any, loc: Loc, start: Any, first_node: int) -> None:
+        self.value = value
+        self.loc = loc
+        self.start = start
+        self.first_node = first_node
+        self.is_mapping = type(value) is dict
+        self.key: str | None = None
+
+    def awaits_key(self) -> bool:
+        """Whether what comes next is the key of a mapping."""
+        return self.is_mapping and self.key is None
 
 
 class Builder:
-    """Builds the documents of one text from libyaml's events."""
+    """
+    Builds the documents of one text from libyaml's events.
+
+    Every pipeline goes through here, so what a value needs only when it is at fault is left for then: of where it
+    stands, its event is kept.
+    """
 
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
@@ -162,8 +181,8 @@ class Builder:
         if start.version or start.tags:
             self._fatal(start, "directives (`%YAML`, `%TAG`) are refused", "remove the line")
         self.stack: list[_Open] = []
-        self.keys: dict[Loc, Place] = {}
-        self.values: dict[Loc, Place] = {}
+        self.keys: Marks = {}
+        self.values: Marks = {}
         self.anchors: dict[str, tuple[Any, int]] = {}
         self.root: Any = None
         self.nodes = self.aliases = 0
@@ -172,9 +191,9 @@ class Builder:
             if kind is yaml.ScalarEvent:
                 self._scalar(event)
             elif kind is yaml.MappingStartEvent:
-                self._start(event, {}, is_mapping=True)
+                self._start(event, {})
             elif kind is yaml.SequenceStartEvent:
-                self._start(event, [], is_mapping=False)
+                self._start(event, [])
             elif kind is yaml.AliasEvent:
                 self._alias(event)
             elif kind is yaml.DocumentEndEvent:
@@ -191,98 +210,89 @@ class Builder:
             self._fatal(
                 event, f"tag `{event.tag}` is refused: tags are not part of the language", "quote the value instead"
             )
-        place = place_of(event)
-        top = self.stack[-1] if self.stack else None
-        if top is not None and top.is_mapping and top.key is None:
-            self._key(top, text, place, plain_text=event.implicit[0])
+        if self.stack and self.stack[-1].awaits_key():
+            self._key(self.stack[-1], event)
             return
         value: Any = text
         if event.implicit[0]:  # plain: not quoted, not a block
             try:
                 value = plain(text)
             except AmbiguousScalar as error:
-                self.faults.append(Fault(self.path, place, *error.args))
-        self._add(value, place, event, size=1)
+                self._fault(event, *error.args)
+        self._put(value, event, size=1)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = (value, 1)
 
-    def _key(self, top: _Open, key: str, place: Place, *, plain_text: bool) -> None:
-        if key == "<<" and plain_text:
-            self._fault(place, "merge key `<<` is refused", "write the keys out, or share values by `vars`")
+    def _key(self, top: _Open, event: Any) -> None:
+        key = event.value
+        if key == "<<" and event.implicit[0]:
+            self._fault(event, "merge key `<<` is refused", "write the keys out, or share values by `vars`")
         loc = (*top.loc, key)
         if key in top.value:
-            first = self.keys[loc]
-            self._fault(place, f"key `{key}` is written twice; the first is on line {first.line}", "remove one of them")
-        top.key, top.key_place = key, place
-        self.keys.setdefault(loc, place)
+            line = place_of(self.keys[loc]).line
+            self._fault(event, f"key `{key}` is written twice; the first is on line {line}", "remove one of them")
+        else:
+            self.keys[loc] = event
+        top.key = key
 
-    def _start(self, event: Any, value: Any, *, is_mapping: bool) -> None:
+    def _start(self, event: Any, value: Any) -> None:
         if event.tag is not None:
             self._fatal(event, f"tag `{event.tag}` is refused: tags are not part of the language", "remove the tag")
         if len(self.stack) >= MAX_DEPTH:
             self._fatal(event, f"nested deeper than {MAX_DEPTH} levels", "flatten the document")
-        top = self.stack[-1] if self.stack else None
-        if top is not None and top.is_mapping and top.key is None:
+        if self.stack and self.stack[-1].awaits_key():
             self._fatal(event, "a list or mapping cannot be a key", "write a plain name as the key")
-        opened = _Open(value, self._loc(), place_of(event), event.anchor, self.nodes, is_mapping=is_mapping)
-        self._count(event, 1)
-        self.values[opened.loc] = opened.place
-        self.stack.append(opened)
+        before = self.nodes
+        loc = self._put(value, event, size=1)
+        self.stack.append(_Open(value, loc, event, before))
 
     def _end(self) -> None:
         done = self.stack.pop()
-        if done.anchor is not None:
-            self.anchors[done.anchor] = (done.value, self.nodes - done.first_node)
-        self._attach(done.value)
+        if done.start.anchor is not None:
+            self.anchors[done.start.anchor] = (done.value, self.nodes - done.first_node)
 
     def _alias(self, event: Any) -> None:
         self.aliases += 1
         if self.aliases > MAX_ALIASES:
             self._fatal(event, f"more than {MAX_ALIASES} aliases", "share values by `vars` instead")
+        if self.stack and self.stack[-1].awaits_key():
+            self._fatal(event, f"alias `*{event.anchor}` cannot be a key", "write the name out")
         if event.anchor not in self.anchors:
             self._fatal(
                 event, f"alias `*{event.anchor}` names no finished anchor before it", "share values by `vars` instead"
             )
         value, size = self.anchors[event.anchor]
-        self._add(value, place_of(event), event, size=size)
+        self._put(value, event, size=size)
 
-    def _add(self, value: Any, place: Place, event: Any, *, size: int) -> None:
-        self._count(event, size)
-        self.values[self._loc()] = place
-        if getattr(event, "anchor", None) is not None and type(event) is not yaml.AliasEvent:
-            self.anchors[event.anchor] = (value, size)
-        self._attach(value)
-
-    def _attach(self, value: Any) -> None:
-        if not self.stack:
-            self.root = value
-            return
-        top = self.stack[-1]
-        if top.is_mapping:
-            top.value.setdefault(top.key, value)
-            top.key = None
-        else:
-            top.value.append(value)
-
-    def _loc(self) -> Loc:
-        if not self.stack:
-            return ()
-        top = self.stack[-1]
-        return (*top.loc, top.key if top.is_mapping and top.key is not None else len(top.value))
-
-    def _count(self, event: Any, size: int) -> None:
-        # An alias counts for all it stands for, so a few lines cannot grow into billions of values.
+    def _put(self, value: Any, event: Any, *, size: int) -> Loc:
+        """Put a value where it belongs. `size`: an alias counts for all it stands for, so few lines cannot grow."""
         self.nodes += size
         if self.nodes > MAX_NODES:
             self._fatal(event, f"more than {MAX_NODES:,} values", "split the file into several pipelines")
+        loc: Loc = ()
+        if not self.stack:
+            self.root = value
+        else:
+            top = self.stack[-1]
+            if top.key is None:
+                loc = (*top.loc, len(top.value))
+                top.value.append(value)
+            else:
+                loc = (*top.loc, top.key)
+                top.value.setdefault(top.key, value)
+                top.key = None
+        self.values[loc] = event
+        return loc
 
-    def _fault(self, place: Place, message: str, hint: str | None) -> None:
-        self.faults.append(Fault(self.path, place, message, hint))
+    def _fault(self, event: Any, message: str, hint: str | None) -> None:
+        self.faults.append(Fault(self.path, place_of(event), message, hint))
 
     def _fatal(self, event: Any, message: str, hint: str | None) -> NoReturn:
         raise FaultyText([*self.faults, Fault(self.path, place_of(event), message, hint)], self.text)
 
 
-def place_of(event: Any) -> Place:
+def place_of(mark: Any) -> Place:
     """Where an event or a node of YAML stands."""
-    start, end = event.start_mark, event.end_mark
+    start, end = mark.start_mark, mark.end_mark
     width = end.column - start.column if end.line == start.line else 1
     return Place(start.line + 1, start.column + 1, max(1, width))

@@ -19,7 +19,7 @@ from yaml.constructor import SafeConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.resolver import Resolver
 
-from airflow_wall.text.faults import Fault, FaultyText, Loc, Place, shown
+from airflow_wall.text.faults import Fault, FaultyText, Loc, shown
 from airflow_wall.text.reader import (
     MAX_ALIASES,
     MAX_DEPTH,
@@ -27,6 +27,7 @@ from airflow_wall.text.reader import (
     MAX_SCALAR,
     Builder,
     Document,
+    Marks,
     place_of,
 )
 
@@ -119,8 +120,8 @@ class _Composer:
                 self._end()
         constructor = _Constructor(self)
         value = constructor.construct_document(self.root)
-        keys: dict[Loc, Place] = {}
-        values: dict[Loc, Place] = {}
+        keys: Marks = {}
+        values: Marks = {}
         constructor.note_places(self.root, value, (), keys, values)
         return Document(self.path, self.text, value, keys, values, is_yaml_1_1=True)
 
@@ -249,15 +250,15 @@ class _Constructor(SafeConstructor):
         self.pairs[node] = [(self.construct_object(key), key, value) for key, value in node.value]
         return made
 
-    def note_places(self, node: Any, value: Any, loc: Loc, keys: dict[Loc, Place], values: dict[Loc, Place]) -> None:
+    def note_places(self, node: Any, value: Any, loc: Loc, keys: Marks, values: Marks) -> None:
         """Note where `value`, which was made from `node`, and all in it stand; of merged keys, where they came from."""
         if node is None:
             return
-        values[loc] = place_of(node)
+        values[loc] = node
         if isinstance(value, dict) and node in self.pairs:
             for key, key_node, value_node in self.pairs[node]:
                 part = key if isinstance(key, str | int) else str(key)
-                keys[(*loc, part)] = place_of(key_node)
+                keys[(*loc, part)] = key_node
                 self.note_places(value_node, value[key], (*loc, part), keys, values)
         elif isinstance(value, list) and isinstance(node, SequenceNode) and len(value) == len(node.value):
             for index, (child, each) in enumerate(zip(node.value, value, strict=True)):
