@@ -16,13 +16,22 @@ INTERRUPTED = 130
 
 
 def out() -> Console:
-    """Standard output. Markup in texts is never interpreted: file paths hold brackets."""
-    return Console(markup=False, highlight=False, soft_wrap=True)
+    """Standard output. Markup in texts is never interpreted: file paths hold brackets and colons."""
+    return Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Print to standard error."""
+    _err().print(text)
+
+
+def _err() -> Console:
+    return Console(file=sys.stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def report(error: BaseException, console: Console | None = None) -> int:
     """Say an error on standard error and return the exit code it means."""
-    console = console or Console(file=sys.stderr, markup=False, highlight=False, soft_wrap=True)
+    console = console or _err()
     if isinstance(error, KeyboardInterrupt):
         console.print("interrupted")
         return INTERRUPTED

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import airflow
 from airflow.sdk import DAG, BaseOperator, TaskGroup, XComArg, literal
 
 from airflow_wall.compiler.imports import imported
 from airflow_wall.compiler.params import built_params
 from airflow_wall.compiler.plan import Plan, TaskPlan
 from airflow_wall.compiler.schedule import built_schedule
-from airflow_wall.compiler.steps import OPERATORS
-from airflow_wall.errors import WallError
+from airflow_wall.compiler.signatures import first_line, is_marked, operators_of
 from airflow_wall.operators.base import StepOperator
 from airflow_wall.spec.callables import Constructed
 from airflow_wall.spec.markers import Const, FileRef, Template, XComRef
-from airflow_wall.spec.refused import SINCE
-from airflow_wall.text.faults import Fault, FaultyText, Place
+from airflow_wall.text.faults import FaultyText
 
 Operators = dict[str, BaseOperator]
 
@@ -33,15 +29,17 @@ def build_dag(plan: Plan) -> DAG:
 
     :raises FaultyText: an operator cannot be imported or refuses its arguments; says which task, where.
     """
+    kinds, faults = operators_of(plan)  # what Airflow itself would say of these has no place in the text
+    if faults:
+        raise FaultyText(faults, plan.text)
     zone = ZoneInfo(plan.timezone)
-    _supported(plan, BaseOperator, plan.default_args, plan.place)
-    arguments = {"doc_md": _page(plan), **_in_zone(_supported(plan, DAG, plan.arguments, plan.place), zone)}
+    arguments = {"doc_md": _page(plan), **_in_zone(plan.arguments, zone)}
     try:
         arguments["schedule"] = built_schedule(plan, lambda spec: _constructed(spec, plan.code))
         arguments["params"] = built_params(plan.arguments.get("params") or {})
         dag = DAG(plan.dag_id, default_args=_in_zone(plan.default_args, zone), **arguments)
     except Exception as error:
-        fault = Fault(plan.path, plan.place, f"`{plan.dag_id}` cannot be a DAG: {_reason(error)}")
+        fault = plan.places.fault(("dag_id",), f"is of a DAG that Airflow refuses: {first_line(error)}")
         raise FaultyText([fault], plan.text) from error
     groups: dict[str, TaskGroup] = {}
     for group in plan.groups:
@@ -49,27 +47,27 @@ def build_dag(plan: Plan) -> DAG:
             group.group_id.rpartition(".")[2],
             dag=dag,
             parent_group=groups[group.parent] if group.parent else dag.task_group,
-            **_supported(plan, TaskGroup, group.arguments, group.place),
+            **group.arguments,
         )
     built: Operators = {}
     for task in plan.tasks:
-        operator = _operator(plan, task, dag, groups[task.group] if task.group else dag.task_group, built)
+        if not all(other in built for other in task.upstream):
+            continue  # after one that is at fault
+        within = groups[task.group] if task.group else dag.task_group
+        try:
+            operator = _operator(plan, task, kinds[task.uses], dag, within, built)
+        except FaultyText as error:
+            faults += error.faults
+            continue
         built[task.task_id] = operator
         # What `set_upstream` comes to; it would also hash the whole DAG once for every task it is given.
         operator.upstream_task_ids.update(task.upstream)
         for task_id in task.upstream:
             built[task_id].downstream_task_ids.add(task.task_id)
+    if faults:
+        raise FaultyText(faults, plan.text)
     _close(plan, built)
     return dag
-
-
-def _supported(plan: Plan, kind: type, arguments: Mapping[str, Any], place: Place) -> Mapping[str, Any]:
-    """The arguments, all of which this Airflow's `kind` has."""
-    for name in SINCE[kind.__name__].keys() & arguments.keys():
-        if name not in inspect.signature(kind.__init__).parameters:  # type: ignore[misc]  # of the class itself
-            message = f"`{name}` needs Airflow {SINCE[kind.__name__][name]}; this is {airflow.__version__}"
-            raise FaultyText([Fault(plan.path, place, message, f"remove `{name}`, or upgrade Airflow")], plan.text)
-    return arguments
 
 
 def _close(plan: Plan, built: Operators) -> None:
@@ -96,12 +94,12 @@ def _page(plan: Plan) -> str:
     return f"Built by airflow-wall from `{plan.path.name}`{environment}\n\n```yaml\n{plan.text}\n```\n"
 
 
-def _operator(plan: Plan, task: TaskPlan, dag: DAG, group: TaskGroup, built: Operators) -> BaseOperator:
-    settings = _in_zone(_supported(plan, BaseOperator, task.settings, task.place), ZoneInfo(plan.timezone))
+def _operator(
+    plan: Plan, task: TaskPlan, kind: type[BaseOperator], dag: DAG, group: TaskGroup, built: Operators
+) -> BaseOperator:
+    settings = _in_zone(task.settings, ZoneInfo(plan.timezone))
     try:
-        kind: type[BaseOperator] = OPERATORS.get(task.uses) or _operator_class(task.uses, plan.code)
         values, rendered = _values(task.arguments, built)
-        _only_templated(kind, rendered)
         if issubclass(kind, StepOperator):
             # Ours are made without the DAG: given it, Airflow goes through its `default_args` and copies its `params`
             # once for every class that an operator descends from, a tenth of what all of building costs.
@@ -112,8 +110,8 @@ def _operator(plan: Plan, task: TaskPlan, dag: DAG, group: TaskGroup, built: Ope
         operator: BaseOperator = kind(task_id=label, task_group=group, **settings, **values)
         operator.dag = dag
     except Exception as error:
-        message = f"`{task.task_id}` ({task.uses}) cannot be built: {_reason(error)}"
-        raise FaultyText([Fault(plan.path, task.place, message, _hint(task, error))], plan.text) from error
+        message = f"names `{task.uses}`, which refuses what `{task.task_id}` gives it: {first_line(error)}"
+        raise FaultyText([plan.places.fault((*task.loc, "uses"), message)], plan.text) from error
     # Values are literal unless marked: what the YAML gives without a marker is not rendered again.
     operator.template_fields = tuple(
         name for name in operator.template_fields if name not in task.arguments or name in rendered
@@ -131,50 +129,10 @@ def _constructed(spec: Constructed, code: Path) -> Any:
     return imported(spec.uses, code, key="uses")(**spec.with_)
 
 
-def _operator_class(uses: str, code: Path) -> type[BaseOperator]:
-    found = imported(uses, code, key="uses")
-    if not (isinstance(found, type) and issubclass(found, BaseOperator)):
-        raise TypeError(f"`{uses}` is not an operator")
-    return found
-
-
-def _reason(error: Exception) -> str:
-    text = error.message if isinstance(error, WallError) else str(error).strip() or type(error).__name__
-    return text.splitlines()[0]
-
-
-def _hint(task: TaskPlan, error: Exception) -> str | None:
-    if isinstance(error, WallError):
-        return error.hint
-    if "missing keyword argument" in str(error) or "Invalid arguments" in str(error):
-        return f"compare `with` with the arguments of {task.uses}"
-    return None
-
-
-def _only_templated(kind: type[BaseOperator], rendered: Iterable[str]) -> None:
-    templated = getattr(kind, "template_fields", ())
-    wrong = [name for name in rendered if name not in templated]
-    if wrong:
-        listed = ", ".join(f"`{name}`" for name in wrong)
-        raise ValueError(
-            f"{listed} cannot hold a marker; it fills in only {', '.join(f'`{name}`' for name in sorted(templated))}"
-        )
-
-
 def _values(arguments: Mapping[str, Any], built: Operators) -> tuple[dict[str, Any], list[str]]:
     """The arguments as an operator takes them, and which of them are filled in when the task runs."""
-    rendered = [name for name, value in arguments.items() if _is_marked(value)]
+    rendered = [name for name, value in arguments.items() if is_marked(value)]
     return {name: _value(value, built, protect=name in rendered) for name, value in arguments.items()}, rendered
-
-
-def _is_marked(value: Any) -> bool:
-    if isinstance(value, str):
-        return False
-    if isinstance(value, Template | XComRef):
-        return True
-    if isinstance(value, dict):
-        return any(_is_marked(each) for each in value.values())
-    return isinstance(value, list) and any(_is_marked(each) for each in value)
 
 
 def _value(value: Any, built: Operators, *, protect: bool) -> Any:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import pkgutil
+import sys
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -43,17 +45,38 @@ def imported(reference: str, code: Path, *, key: str) -> Any:
 
 def _of_airflow(reference: str, key: str) -> Any:
     module_name, _, name = reference.rpartition(".")
-    package = ".".join(reference.split(".")[:3])
-    hint = f"check the spelling of `{key}`, and that the package with `{package}` is installed where DAGs are parsed"
+    where = f"`{key}` `{reference}`"
     try:
         module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if not f"{module_name}.".startswith(f"{missing}."):
+            raise UserCodeError(
+                f"{where}: importing `{module_name}` needs `{missing}`", hint=_install(missing)
+            ) from error
+        hint = _nearest_module(reference, missing) or _install(missing)
+        raise UserCodeError(f"{where}: there is no module `{missing}`", hint=hint) from error
     except Exception as error:
-        raise UserCodeError(f"importing `{module_name}` raised `{type(error).__name__}: {error}`", hint=hint) from error
+        message = f"{where}: importing `{module_name}` raised `{type(error).__name__}: {error}`"
+        raise UserCodeError(message, hint=_install(module_name)) from error
     if not hasattr(module, name):
         near = nearest(name, [known for known in vars(module) if not known.startswith("_")])
-        message = f"module `{module_name}` has no `{name}`"
-        raise UserCodeError(message, hint=f"did you mean `{near}`?" if near else hint)
+        hint = f"did you mean `{module_name}.{near}`?" if near else _install(module_name)
+        raise UserCodeError(f"{where}: module `{module_name}` has no `{name}`", hint=hint)
     return getattr(module, name)
+
+
+def _nearest_module(reference: str, missing: str) -> str | None:
+    parent, _, leaf = missing.rpartition(".")
+    folders = getattr(sys.modules.get(parent), "__path__", ())
+    near = nearest(leaf, [found.name for found in pkgutil.iter_modules(folders)])
+    return f"did you mean `{parent}.{near}{reference.removeprefix(missing)}`?" if near else None
+
+
+def _install(missing: str) -> str:
+    first, second, third, *_ = (*missing.split("."), "", "")
+    package = f"apache-airflow-providers-{third}" if (first, second) == ("airflow", "providers") and third else first
+    return f"check the spelling, and that the package `{package}` is installed where DAGs are parsed"
 
 
 def _at_home(function: FunctionType, code: Path) -> Any:

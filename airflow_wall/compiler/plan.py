@@ -63,12 +63,13 @@ class GroupPlan:
     :param group_id: Full id.
     :param parent: Full id of the group it is in; None at the top.
     :param arguments: Arguments of `TaskGroup` that its own keys give.
+    :param loc: Where it stands in the document.
     """
 
     group_id: str
     parent: str | None
     arguments: Mapping[str, Any]
-    place: Place
+    loc: Loc = ()
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ class _Planner:
             for child in children:
                 item = _item(child)
                 if isinstance(item.block, Group) and item.id == item_id:
-                    yield GroupPlan(child.path, node.path or None, item.block.given(), self.spec.places.place(item.loc))
+                    yield GroupPlan(child.path, node.path or None, item.block.given(), item.loc)
                     yield from self._groups(child)
 
     def _task(self, node: Node) -> TaskPlan:

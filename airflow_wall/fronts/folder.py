@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import traceback
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,9 +10,10 @@ from pathlib import Path
 from airflow.configuration import conf
 from airflow.sdk import DAG, get_parsing_context
 
+from airflow_wall.compiler.check import defect_of
 from airflow_wall.compiler.dag import build_dag
 from airflow_wall.compiler.plan import Plan, plan
-from airflow_wall.errors import SpecError, WallError
+from airflow_wall.errors import SpecError
 from airflow_wall.fronts.carrier import carriers, is_dag_processor
 from airflow_wall.loader.discover import yaml_files
 from airflow_wall.loader.load import load_specs, shared_ids
@@ -91,7 +91,7 @@ def build(files: Iterable[Path], settings: Settings, wanted: str | None) -> tupl
         try:
             dags[made.dag_id] = build_dag(made)
         except Exception as error:
-            reports[made.path].append(_told(made.path, error))
+            reports[made.path].append(defect_of(made.path, error))
     return dags, {file: "\n\n".join(told) for file, told in sorted(reports.items()) if told}
 
 
@@ -99,8 +99,8 @@ def _planned(file: Path, settings: Settings, wanted: str | None, told: list[str]
     """Every document of a file that has no fault, planned; the faults of the others are added to `told`."""
     try:
         specs = load_specs(file, settings)
-    except Exception as error:
-        told.append(_told(file, error))
+    except Exception as error:  # a defect of ours that one file meets must not take the others with it
+        told.append(defect_of(file, error))
         return
     for spec in specs:
         if wanted not in (None, spec.head.dag_id):
@@ -108,14 +108,6 @@ def _planned(file: Path, settings: Settings, wanted: str | None, told: list[str]
         try:
             made = plan(spec, settings)
         except Exception as error:
-            told.append(_told(file, error))
+            told.append(defect_of(file, error))
         else:
             yield spec, made
-
-
-def _told(file: Path, error: Exception) -> str:
-    if isinstance(error, WallError):
-        return str(error)
-    # A defect of ours that one file meets must not take the DAGs of the others with it.
-    details = "".join(traceback.format_exception(error)).rstrip()
-    return f"error: {file}: airflow-wall failed, by a defect of its own that this file meets\n\n{details}"

@@ -45,13 +45,22 @@ def load_specs(path: Path, settings: Settings) -> list[Spec]:
     :param path: A YAML file; documents without `dag_id` are left alone.
     :raises FaultyText: the file cannot be read as YAML.
     """
+    return [load_spec(document, settings) for document in pipelines_in(path)]
+
+
+def pipelines_in(path: Path) -> list[Document]:
+    """
+    Read the documents of a file that are pipelines.
+
+    :raises FaultyText: the file cannot be read as YAML, and seems to be meant as a pipeline.
+    """
     try:
         documents = read_file(path)
     except FaultyText:
         if _may_be_pipeline(path):
             raise
         return []  # YAML of somebody else: a chart's template, a file with tags
-    return load_documents(documents, settings)
+    return [document for document in documents if _is_pipeline(document)]
 
 
 def load_documents(documents: Iterable[Document], settings: Settings) -> list[Spec]:

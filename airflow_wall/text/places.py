@@ -29,7 +29,14 @@ class Places:
 
     def place(self, loc: Loc, *, of_key: bool = False) -> Place:
         """The place of the value at `loc`, or of its key."""
-        return self.document.place(self.origin(loc), of_key=of_key)
+        written = (*self.origin(loc[:-1]), *loc[-1:])
+        # An expression that gives a value stands behind the value's own key.
+        loc = written if of_key and written in self.document.keys else self.origin(loc)
+        if "with" in loc and (block := loc[: loc.index("with")]):
+            uses = (*block, "uses")
+            if (*block, "with") not in self.document.keys and uses in self.document.keys:
+                loc, of_key = uses, False  # what a task lacks is shown where it says who needs it
+        return self.document.place(loc, of_key=of_key)
 
     def fault(self, loc: Loc, message: str, hint: str | None = None, *, of_key: bool = False) -> Fault:
         """A fault of the value at `loc`, or of its key; `message` goes on after the key path."""

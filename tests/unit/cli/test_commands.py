@@ -158,3 +158,109 @@ def test_file_that_is_not_there_is_a_fault_of_the_user(tmp_path: Path) -> None:
     found = wall("validate", "none.yaml", cwd=tmp_path)
     assert found.returncode == 2
     assert "none.yaml" in found.stderr
+
+
+def test_validate_tells_faults_as_json(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("dag_id: bad\ntasks:\n  - id: a\n    retries: many\n")
+    (tmp_path / "notes.yaml").write_text("a: 1\n")
+    found = wall("validate", "--format", "json", ".", cwd=tmp_path)
+    assert (found.returncode, found.stderr) == (1, "")
+    assert json.loads(found.stdout) == [
+        {
+            "path": "bad.yaml",
+            "line": 4,
+            "column": 14,
+            "end_column": 18,
+            "key": "tasks[a].retries",
+            "message": "`tasks[a].retries` must be an integer, got `many`",
+            "expected": "an integer",
+            "got": "many",
+            "hint": "write a whole number, e.g., `retries: 3`",
+            "severity": "error",
+        }
+    ]
+
+
+def test_validate_of_good_files_is_an_empty_json_list(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(GOOD)
+    found = wall("validate", "--format", "json", "good.yaml", cwd=tmp_path)
+    assert (found.returncode, json.loads(found.stdout)) == (0, [])
+
+
+def test_validate_annotates_for_github_in_one_line_each(tmp_path: Path) -> None:
+    (tmp_path / "a,b.yaml").write_text('dag_id: bad\ntasks:\n  - id: a\n    owner: "${{ vars.50%:x }}"\n')
+    found = wall("validate", "--format", "github", ".", cwd=tmp_path)
+    assert found.returncode == 1
+    assert found.stdout == (
+        "::error file=a%2Cb.yaml,line=4,endLine=4,col=12,endColumn=31,title=airflow-wall%3A tasks[a].owner::"
+        "`tasks[a].owner` names `${{ vars.50%25:x }}`, which is not a name%0A"
+        "hint: write `${{ vars.NAME }}`, `${{ matrix.NAME }}` or `${{ env.NAME }}`\n"
+    )
+
+
+def test_validate_writes_a_code_quality_report_for_gitlab(tmp_path: Path) -> None:
+    text = "dag_id: bad\ntasks:\n  - id: a\n    retries: many\n"
+    (tmp_path / "bad.yaml").write_text(text)
+    (report,) = json.loads(wall("validate", "--format", "gitlab", "bad.yaml", cwd=tmp_path).stdout)
+    assert report["location"] == {"path": "bad.yaml", "lines": {"begin": 4}}
+    assert report["severity"] == "major"
+    (tmp_path / "bad.yaml").write_text(f"# one line further down\n{text}")
+    (moved,) = json.loads(wall("validate", "--format", "gitlab", "bad.yaml", cwd=tmp_path).stdout)
+    assert moved["location"]["lines"] == {"begin": 5}
+    assert moved["fingerprint"] == report["fingerprint"]
+
+
+@pytest.mark.parametrize("format", ["json", "github", "gitlab"])
+def test_faults_that_files_share_are_told_in_every_format(tmp_path: Path, format: str) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD)
+    (tmp_path / "b.yaml").write_text(GOOD)
+    found = wall("validate", "--format", format, ".", cwd=tmp_path)
+    assert found.returncode == 1
+    assert found.stdout.count("`dag_id` must be unique, got `good`, which is also that of") == 2
+
+
+def test_warnings_are_warnings_in_every_format(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "dag_id: a\ntasks:\n  - id: a\n    uses: airflow.providers.standard.operators.bash.BashOperator\n"
+        '    with: {bash_command: "echo {{ ds }}"}\n'
+    )
+    for arguments, severity, code in (((), "warning", 0), (("--strict",), "error", 1)):
+        found = wall("validate", "--format", "json", *arguments, "a.yaml", cwd=tmp_path)
+        assert (found.returncode, json.loads(found.stdout)[0]["severity"]) == (code, severity)
+        assert wall("validate", "--format", "github", *arguments, "a.yaml", cwd=tmp_path).stdout.startswith(
+            f"::{severity} "
+        )
+
+
+def test_a_fault_of_ours_is_told_apart_from_the_users(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("dag_id: bad\ntasks: []\n")
+    (tmp_path / "odd.yaml").write_text("dag_id: odd\ntasks:\n  - id: a\n")
+    program = (
+        "import sys; sys.argv = ['airflow-wall', 'validate', '.']\n"
+        "from airflow_wall.cli.main import main\n"
+        "from airflow_wall.compiler import check\n"
+        "plan = check.plan\n"
+        "check.plan = lambda spec, settings: 1 / 0 if spec.head.dag_id == 'odd' else plan(spec, settings)\n"
+        "main()\n"
+    )
+    found = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode == 3
+    assert found.stdout.startswith("error: bad.yaml:2:8: `tasks` must be a list of tasks, got `[]`")
+    assert found.stdout.endswith("2 pipelines in 2 files: 2 files with faults\n")
+    first, *_, last = found.stderr.splitlines()
+    assert first == "error: odd.yaml: airflow-wall failed, by a defect of its own that this file meets"
+    assert "ZeroDivisionError: division by zero" in found.stderr
+    assert last == "please report it, with the lines above"
+
+
+def test_interrupted_validation_ends_with_130(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.argv = ['airflow-wall', 'validate', '.']\n"
+        "from airflow_wall.cli import validate\n"
+        "from airflow_wall.cli.main import main\n"
+        "def interrupted(folder): raise KeyboardInterrupt\n"
+        "validate.yaml_files = interrupted\n"
+        "main()\n"
+    )
+    found = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode == 130

@@ -111,6 +111,7 @@ def test_an_operator_of_the_user_that_raises_names_its_line(tmp_path: Path) -> N
     with pytest.raises(SpecError) as caught:
         load_dags(path, Settings())
     assert str(caught.value) == (
-        f"error: {path}:3:5: `a` (ops.Own) cannot be built: `uses` `ops.Own`: importing `ops` raised "
-        f"`ModuleNotFoundError: No module named 'no_such_package'` ({tmp_path}/ops.py:1)\n  3 |   - id: a\n    |     ^"
+        f"error: {path}:4:11: `tasks[a].uses` names `ops.Own`: importing `ops` raised "
+        f"`ModuleNotFoundError: No module named 'no_such_package'` ({tmp_path}/ops.py:1)\n"
+        "  4 |     uses: ops.Own\n    |           ^^^^^^^"
     )

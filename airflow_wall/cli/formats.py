@@ -1,0 +1,102 @@
+"""Faults as people and machines read them: text, JSON, annotations of GitHub, Code Quality of GitLab."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+from airflow_wall.text.faults import Fault
+
+_MUST = re.compile(r"must (?:be )?(?P<expected>.+), got `(?P<got>.*)`(?P<rest>: .+| \(in environment .+\))?", re.DOTALL)
+
+
+class Format(StrEnum):
+    """How `airflow-wall validate` tells what it found."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+    GITLAB = "gitlab"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A fault, and how bad it is."""
+
+    fault: Fault
+    severity: Literal["error", "warning"] = "error"
+
+
+def as_text(finding: Finding) -> str:
+    """The finding with its line of source, as the terminal and Airflow's UI show it."""
+    return f"{finding.severity}{finding.fault.render().removeprefix('error')}"
+
+
+def as_json(findings: Iterable[Finding]) -> str:
+    """A JSON list with one object per finding; docs/guides/checking-pipelines.md describes it."""
+    return json.dumps([_object(finding) for finding in findings], indent=2, ensure_ascii=False)
+
+
+def _object(finding: Finding) -> dict[str, Any]:
+    fault = finding.fault
+    said = fault.message.removeprefix(f"`{fault.key}` ")
+    parts = _MUST.fullmatch(said)
+    return {
+        "path": str(fault.path),
+        "line": fault.place.line,
+        "column": fault.place.column,
+        "end_column": fault.place.column + fault.place.width,
+        "key": fault.key,
+        "message": fault.message,
+        "expected": parts["expected"] if parts else None,
+        "got": parts["got"] if parts else None,
+        "hint": fault.hint,
+        "severity": finding.severity,
+    }
+
+
+def as_github(finding: Finding) -> str:
+    """The finding as a workflow command that GitHub Actions shows at the line of a pull request."""
+    fault = finding.fault
+    properties = {
+        "file": str(fault.path),
+        "line": fault.place.line,
+        "endLine": fault.place.line,
+        "col": fault.place.column,
+        "endColumn": fault.place.column + fault.place.width,
+        "title": f"airflow-wall: {fault.key}" if fault.key else "airflow-wall",
+    }
+    listed = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
+    message = fault.message if fault.hint is None else f"{fault.message}\nhint: {fault.hint}"
+    return f"::{finding.severity} {listed}::{_data(message)}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def as_gitlab(findings: Iterable[Finding]) -> str:
+    """The findings as a Code Quality report, which GitLab shows in merge requests."""
+    return json.dumps([_quality(finding) for finding in findings], indent=2, ensure_ascii=False)
+
+
+def _quality(finding: Finding) -> dict[str, Any]:
+    fault = finding.fault
+    # The line is left out: a fault that only moved is the same fault.
+    same = "\0".join((str(fault.path), fault.message))
+    return {
+        "description": fault.message if fault.hint is None else f"{fault.message} (hint: {fault.hint})",
+        "check_name": "airflow-wall",
+        "fingerprint": hashlib.sha256(same.encode()).hexdigest(),
+        "severity": "major" if finding.severity == "error" else "minor",
+        "location": {"path": str(fault.path), "lines": {"begin": fault.place.line}},
+    }

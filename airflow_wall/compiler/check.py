@@ -1,0 +1,117 @@
+"""Check files: everything that can be said of them before a DAG is built, of every file, in one go."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from airflow_wall.compiler.plan import Plan, plan
+from airflow_wall.errors import WallError
+from airflow_wall.loader.load import load_spec, pipelines_in, shared_ids
+from airflow_wall.settings import Settings
+from airflow_wall.spec.document import Spec
+from airflow_wall.text.faults import Fault, FaultyText
+from airflow_wall.text.reader import Document
+
+Further = Callable[[Plan], Iterable[Fault]]
+"""More faults of a plan than its text can tell."""
+
+
+@dataclass
+class Checked:
+    """
+    What was found in one file.
+
+    :param path: The file.
+    :param specs: Its pipelines; none where it is not one of ours, or cannot be read.
+    :param plans: The plans of those without fault.
+    :param faults: All of its faults.
+    :param warnings: What is allowed, but probably not meant.
+    :param defect: A failure of ours that the file met, as one would report it.
+    """
+
+    path: Path
+    specs: list[Spec] = field(default_factory=list)
+    plans: list[Plan] = field(default_factory=list)
+    faults: tuple[Fault, ...] = ()
+    warnings: tuple[Fault, ...] = ()
+    defect: str | None = None
+
+    @property
+    def skipped(self) -> bool:
+        """Whether it is YAML of somebody else."""
+        return not (self.specs or self.faults or self.defect)
+
+
+def check_files(files: Iterable[Path], settings: Settings, further: Further | None = None) -> list[Checked]:
+    """
+    Check files, one by one and together.
+
+    :param further: What else to ask of every plan.
+    """
+    checked = [_check(file, settings, further) for file in files]
+    shared = shared_ids({each.path: each.specs for each in checked if each.specs})
+    for each in checked:
+        if each.path in shared:
+            found = shared[each.path].faults
+            each.faults = FaultyText((*each.faults, *found), found[0].text).faults
+    return checked
+
+
+def _check(file: Path, settings: Settings, further: Further | None) -> Checked:
+    found = Checked(file)
+    try:
+        documents = pipelines_in(file)
+        faults: list[Fault] = []
+        for document in documents:
+            faults += _check_document(document, settings, further, found)
+        if faults:
+            found.faults = FaultyText(faults, documents[0].text).faults
+    except FaultyText as error:
+        found.faults = error.faults
+    except Exception as error:
+        found.defect = defect_of(file, error)
+    return found
+
+
+def _check_document(
+    document: Document, settings: Settings, further: Further | None, found: Checked
+) -> tuple[Fault, ...]:
+    spec = load_spec(document, settings)
+    found.specs.append(spec)
+    found.warnings += spec.warnings
+    try:
+        made = plan(spec, settings)
+    except FaultyText as error:
+        faults = error.faults
+    else:
+        found.plans.append(made)
+        faults = tuple(further(made)) if further else ()
+    return (*faults, *_in_other_environments(document, settings, faults))
+
+
+def _in_other_environments(document: Document, settings: Settings, known: Iterable[Fault]) -> Iterator[Fault]:
+    """The faults that a pipeline would have where another of its environments is in force, each told once."""
+    told = {(fault.place, fault.message) for fault in known}
+    environments = document.value.get("environments")
+    for name in environments if isinstance(environments, dict) else ():
+        if name == settings.environment:
+            continue
+        other = replace(settings, environment=name)
+        try:
+            plan(load_spec(document, other), other)
+        except FaultyText as error:
+            for fault in error.faults:
+                if (fault.place, fault.message) not in told:
+                    told.add((fault.place, fault.message))
+                    yield replace(fault, message=f"{fault.message} (in environment `{name}`)")
+
+
+def defect_of(file: Path, error: Exception) -> str:
+    """What a failure says that is no fault of the file's author: all of it, so that it can be reported."""
+    if isinstance(error, WallError):
+        return str(error)
+    details = "".join(traceback.format_exception(error)).rstrip()
+    return f"error: {file}: airflow-wall failed, by a defect of its own that this file meets\n\n{details}"

@@ -1,0 +1,194 @@
+"""
+What only an operator's class can tell of a task: whether there is such a class, and which arguments it takes.
+
+Classes are imported and their signatures read; nothing else of them is executed. `airflow-wall validate --operators`
+and the build of a DAG both ask here, so a fault has the same text and place in both.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import airflow
+from airflow.sdk import DAG, BaseOperator, TaskGroup
+
+from airflow_wall.compiler.imports import imported
+from airflow_wall.compiler.plan import Plan, TaskPlan
+from airflow_wall.compiler.steps import OPERATORS
+from airflow_wall.errors import UserCodeError, WallError
+from airflow_wall.spec.markers import Template, XComRef
+from airflow_wall.spec.pipeline import Task
+from airflow_wall.spec.refused import OPERATOR, SINCE
+from airflow_wall.text.faults import Fault, Loc, nearest, suggestion
+
+Operators = Mapping[str, type[BaseOperator]]
+"""What `uses` names, to its class."""
+
+_KEYS = frozenset(info.alias or name for name, info in Task.model_fields.items())
+_OURS = ("task_id", "dag", "task_group", "default_args")
+"""Arguments that are given by the build, whoever declares them."""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """
+    The arguments of an operator's class.
+
+    :param own: Those that it declares itself, or a class between it and `BaseOperator`.
+    :param required: Those of them that have no default.
+    :param common: Those of `BaseOperator`, which every task has.
+    :param perhaps: Words in the code of a constructor that picks arguments out of its `**kwargs`.
+    :param templated: Fields that are filled in when the task runs.
+    """
+
+    own: tuple[str, ...]
+    required: tuple[str, ...]
+    common: frozenset[str]
+    perhaps: frozenset[str]
+    templated: frozenset[str]
+
+
+def operators_of(plan: Plan) -> tuple[Operators, list[Fault]]:
+    """
+    Import the operators of a plan and compare their arguments with what the tasks give.
+
+    :return: The class of every operator that could be imported, and every fault of the tasks that use them.
+    """
+    found: dict[str, type[BaseOperator]] = {}
+    faults = list(_unsupported(plan))
+    for task in plan.tasks:
+        if task.uses in OPERATORS:  # the model of the step has said all of it
+            found[task.uses] = OPERATORS[task.uses]
+            continue
+        kind = found.get(task.uses)
+        if kind is None:
+            try:
+                kind = _operator_class(task.uses, plan.code)
+            except UserCodeError as error:
+                what = error.message.removeprefix(f"`uses` `{task.uses}`: ")
+                faults.append(plan.places.fault((*task.loc, "uses"), f"names `{task.uses}`: {what}", error.hint))
+                continue
+        found[task.uses] = kind
+        for loc, message, hint, of_key in _argument_faults(kind, task, plan):
+            faults.append(plan.places.fault((*task.loc, "with", *loc), message, hint, of_key=of_key))
+    return found, faults
+
+
+# --- classes
+
+
+def _operator_class(uses: str, code: Path) -> type[BaseOperator]:
+    kind = imported(uses, code, key="uses")
+    if not (isinstance(kind, type) and issubclass(kind, BaseOperator)):
+        raise UserCodeError(
+            "it is not an operator", hint="name a class that is derived from `airflow.sdk.BaseOperator`"
+        )
+    return kind
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    text = error.message if isinstance(error, WallError) else str(error).strip() or type(error).__name__
+    return text.splitlines()[0]
+
+
+# --- arguments
+
+
+def _unsupported(plan: Plan) -> Iterator[Fault]:
+    """Keys that this Airflow does not have yet."""
+    given: list[tuple[type, Loc, Iterable[str]]] = [
+        (DAG, (), plan.arguments),
+        (BaseOperator, ("default_args",), plan.default_args),
+        *((TaskGroup, group.loc, group.arguments) for group in plan.groups),
+        *((BaseOperator, task.loc, task.settings) for task in plan.tasks),
+    ]
+    for kind, loc, names in given:
+        for name in SINCE[kind.__name__].keys() & names:
+            if name not in inspect.signature(kind.__init__).parameters:  # type: ignore[misc]  # of the class itself
+                message = f"needs Airflow {SINCE[kind.__name__][name]}; this is {airflow.__version__}"
+                yield plan.places.fault((*loc, name), message, f"remove `{name}`, or upgrade Airflow", of_key=True)
+
+
+@functools.lru_cache(maxsize=1024)
+def signature_of(kind: type[BaseOperator]) -> Signature:
+    """The arguments that the class and those it is derived from declare."""
+    own: dict[str, None] = {}
+    required: tuple[str, ...] | None = None
+    perhaps: set[str] = set()
+    common = frozenset(inspect.signature(BaseOperator.__init__).parameters) - {"self", "kwargs"}
+    for each in kind.__mro__:
+        if each is BaseOperator:
+            break
+        made = vars(each).get("__init__")
+        if made is None:
+            continue
+        parameters = [
+            parameter
+            for parameter in list(inspect.signature(made).parameters.values())[1:]
+            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+            and parameter.name not in _OURS
+        ]
+        own.update(dict.fromkeys(parameter.name for parameter in parameters))
+        if required is None:
+            required = tuple(each.name for each in parameters if each.default is each.empty)
+        perhaps.update(_words(made))
+    return Signature(
+        own=tuple(own),
+        required=required or (),
+        common=common,
+        perhaps=frozenset(perhaps),
+        templated=frozenset(getattr(kind, "template_fields", ())),
+    )
+
+
+def _words(function: Any) -> Iterator[str]:
+    """The texts in a function's code: `kwargs.pop("name")` takes an argument that no signature tells."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return (text for text in (code.co_consts if code else ()) if isinstance(text, str))
+
+
+_Faults = Iterator[tuple[Loc, str, str | None, bool]]
+
+
+def _argument_faults(kind: type[BaseOperator], task: TaskPlan, plan: Plan) -> _Faults:
+    """Faults of `with`: (where in it, what, hint, whether it is about the key)."""
+    signature = signature_of(kind)
+    unknown = [name for name in task.arguments if name not in signature.own]
+    for name in unknown:
+        if name in signature.common or name in _KEYS:
+            yield (name,), f"is an argument of every task, not one of `{kind.__name__}`'s own", _task_level(name), True
+        elif name not in signature.perhaps:
+            hint = suggestion(name, signature.own, what=f"arguments of `{kind.__name__}`")
+            yield (name,), f"is not an argument of `{kind.__name__}`", hint, True
+    given = {*task.arguments, *task.settings, *plan.default_args}
+    for name in signature.required:
+        if name not in given and nearest(name, unknown) is None:  # else the misspelt one is a fault of its own
+            yield (name,), "is missing", f"add `{name}`: `{kind.__name__}` cannot do without it", True
+    for name, value in task.arguments.items():
+        if name in signature.own and name not in signature.templated and is_marked(value):
+            listed = ", ".join(f"`{each}`" for each in sorted(signature.templated)) or "nothing"
+            hint = f"write the value itself; `{kind.__name__}` fills in only {listed} when the task runs"
+            yield (name,), "cannot hold a marker", hint, False
+
+
+def _task_level(name: str) -> str:
+    if name in _KEYS:
+        return f"write `{name}` beside `with`, as a key of the task"
+    return f"`{name}` has no key: {OPERATOR[name]}" if name in OPERATOR else "remove it"
+
+
+def is_marked(value: Any) -> bool:
+    """Whether a value is filled in when the task runs, or holds one that is."""
+    if isinstance(value, str):
+        return False
+    if isinstance(value, Template | XComRef):
+        return True
+    if isinstance(value, dict):
+        return any(is_marked(each) for each in value.values())
+    return isinstance(value, list) and any(is_marked(each) for each in value)
