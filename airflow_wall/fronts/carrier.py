@@ -13,11 +13,13 @@ when it next parses the loader.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from airflow.policies import hookimpl
 from airflow.sdk import DAG
+from airflow.settings import get_policy_plugin_manager
 
 
 def is_dag_processor() -> bool:
@@ -37,8 +39,28 @@ def carriers(reports: Mapping[Path, str]) -> dict[str, DAG]:
 
     :param reports: File to its faults.
     """
+    manager = get_policy_plugin_manager()
+    if not manager.is_registered(_NO_POLICY):
+        manager.register(_NO_POLICY)
     found = [Carrier(f"_wall_faults_{number}", path, report) for number, (path, report) in enumerate(reports.items())]
     return {dag.dag_id: dag for dag in found}
+
+
+class _NoPolicy:
+    """A cluster policy is about DAGs: one that it refuses to carry an error would cost all DAGs of the loader."""
+
+    @hookimpl(wrapper=True)
+    def dag_policy(self, dag: DAG) -> Generator[None, Any, Any]:
+        """Whatever the policies say of a carrier, it passes."""
+        try:
+            return (yield)
+        except Exception:
+            if isinstance(dag, Carrier):
+                return None
+            raise
+
+
+_NO_POLICY = _NoPolicy()
 
 
 class Carrier(DAG):
@@ -52,7 +74,7 @@ class Carrier(DAG):
 
     def __init__(self, dag_id: str, path: Path, report: str) -> None:
         self.path = path.absolute()
-        self.report = f"`{path.name}` gives no DAG\n\n{report}"
+        self.report = f"`{path.name}` has faults\n\n{report}"
         super().__init__(dag_id)
 
     @property

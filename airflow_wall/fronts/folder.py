@@ -15,6 +15,7 @@ from airflow_wall.compiler.dag import build_dag
 from airflow_wall.compiler.plan import Plan, plan
 from airflow_wall.errors import SpecError
 from airflow_wall.fronts.carrier import carriers, is_dag_processor
+from airflow_wall.fronts.mirror import Tree
 from airflow_wall.loader.discover import yaml_files
 from airflow_wall.loader.load import load_specs, shared_ids
 from airflow_wall.settings import NAMES, SECTION, Settings
@@ -48,6 +49,8 @@ def load_dags(folder: str | os.PathLike[str], settings: Settings | None = None) 
     """
     path = Path(folder)
     path = path.parent if path.suffix == ".py" else path
+    if Tree.around(path.absolute()) is not None:  # a `PipelineBundle` shows each file by itself
+        return {}
     wanted = get_parsing_context().dag_id
     files = list(yaml_files(path))
     if wanted is not None:  # most folders hold many pipelines, and a task starts with one

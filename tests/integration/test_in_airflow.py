@@ -133,7 +133,7 @@ def test_each_file_with_faults_has_an_import_error_of_its_own_and_the_other_dags
     path = project / "dags/broken.yaml"
     assert found["broken.yaml"].endswith(
         f"""\
-SerializationError: `broken.yaml` gives no DAG
+SerializationError: `broken.yaml` has faults
 
 error: {path}:5:11: `tasks[load].uses` names `ingestt`, which is no step
   5 |     uses: ingestt

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.dag_processing.processor import _serialize_dags
+from airflow.exceptions import AirflowClusterPolicyViolation
+from airflow.policies import hookimpl
 from airflow.sdk import DAG
-from airflow.sdk.execution_time import task_runner
+from airflow.settings import get_policy_plugin_manager
 
 from airflow_wall.compiler.dag import build_dag
 from airflow_wall.compiler.plan import Plan
@@ -48,12 +50,6 @@ def dags(tmp_path: Path) -> Path:
     )
     (path / "good.yaml").write_text(_pipeline("good"))
     return path
-
-
-@pytest.fixture
-def dag_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have this process look like the one that parses files for the DAG processor."""
-    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", object(), raising=False)
 
 
 def _run_of(monkeypatch: pytest.MonkeyPatch, dag_id: str) -> None:
@@ -107,8 +103,30 @@ def test_in_the_dag_processor_a_broken_file_has_an_error_of_its_own_and_the_othe
     assert set(on_serializing) == {"dags/team/broken.yaml", "dags/worse.yaml"}
     report = BROKEN_REPORT.format(path=dags / "team/broken.yaml")
     assert on_serializing["dags/team/broken.yaml"].endswith(
-        f"\nairflow.exceptions.SerializationError: `broken.yaml` gives no DAG\n\n{report}\n"
+        f"\nairflow.exceptions.SerializationError: `broken.yaml` has faults\n\n{report}\n"
     )
+
+
+@pytest.mark.usefixtures("dag_processor")
+def test_a_cluster_policy_that_refuses_dags_does_not_refuse_the_errors(dags: Path, tmp_path: Path) -> None:
+    class Policy:
+        @hookimpl
+        def dag_policy(self, dag: DAG) -> None:
+            if dag.dag_id != "good":
+                raise AirflowClusterPolicyViolation("its name is not good")
+
+    (dags / "broken.yaml").write_text(BROKEN)
+    policy, manager = Policy(), get_policy_plugin_manager()
+    manager.register(policy)
+    try:
+        serialized, on_loading, on_serializing = _parsed(tmp_path)
+        assert (serialized, on_loading, set(on_serializing)) == (["good"], {}, {"dags/broken.yaml"})
+        (dags / "bad.yaml").write_text(_pipeline("bad"))  # a real DAG is refused as ever
+        serialized, on_loading, _ = _parsed(tmp_path)
+        assert serialized == ["good"]
+        assert on_loading == {"dags/pipelines.py": "AirflowClusterPolicyViolation: its name is not good"}
+    finally:
+        manager.unregister(policy)
 
 
 @pytest.mark.usefixtures("dag_processor")

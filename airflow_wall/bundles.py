@@ -1,0 +1,7 @@
+"""DAG bundles, for `[dag_processor] dag_bundle_config_list`."""
+
+from __future__ import annotations
+
+from airflow_wall.fronts.bundle import PipelineBundle
+
+__all__ = ["PipelineBundle"]

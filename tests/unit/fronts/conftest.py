@@ -1,0 +1,12 @@
+"""What the tests of all fronts use."""
+
+from __future__ import annotations
+
+import pytest
+from airflow.sdk.execution_time import task_runner
+
+
+@pytest.fixture
+def dag_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this process look like the one that parses files for the DAG processor."""
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", object(), raising=False)
