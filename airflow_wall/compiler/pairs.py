@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import graphlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ def pair_faults(tasks: Mapping[str, TaskPlan], places: Places, *, complete: bool
     """
     What is wrong with the pairs of a pipeline whose graph has no cycle.
 
+    :param tasks: Its tasks, each after those before it.
     :param places: Where its values stand, for the faults.
     :param complete: Whether all its tasks are without fault; else a closer that seems missing may be one with a fault.
     """
@@ -75,9 +75,8 @@ def _out_of_order(tasks: Mapping[str, TaskPlan], closers: Mapping[str, TaskPlan]
 
 
 def _ancestors(tasks: Mapping[str, TaskPlan]) -> dict[str, set[str]]:
-    """Every task that comes before each task, for tasks without a cycle."""
+    """Every task that comes before each task."""
     found: dict[str, set[str]] = {}
-    for task_id in graphlib.TopologicalSorter({task.task_id: task.upstream for task in tasks.values()}).static_order():
-        direct = tasks[task_id].upstream
-        found[task_id] = set(direct).union(*(found[other] for other in direct))
+    for task_id, task in tasks.items():
+        found[task_id] = set(task.upstream).union(*(found[other] for other in task.upstream))
     return found

@@ -168,6 +168,7 @@ class _Planner:
         tasks = {node.path: self._task(node) for node in self.root.tasks()}
         order = self._order(tasks)
         if order:
+            tasks = {task_id: tasks[task_id] for task_id in order}
             self.faults += pair_faults(tasks, self.spec.places, complete=not self.faults)
         self._time_out(tasks)
         if self.faults:
@@ -187,7 +188,7 @@ class _Planner:
             default_args=head.default_args.given() if head.default_args else {},
             timezone=head.timezone,
             groups=tuple(self._groups(self.root)),
-            tasks=tuple(tasks[task_id] for task_id in order),
+            tasks=tuple(tasks.values()),
             storage=project / (head.storage or "lake"),
             project=project,
             code=path.absolute().parent,
@@ -213,7 +214,10 @@ class _Planner:
         assert isinstance(block, Task)
         links: set[str] = set()
         arguments = {**(_given(item.step) if item.step else {}), **item.arguments}
-        arguments = {name: self._linked(value, node, ("with", name), links) for name, value in arguments.items()}
+        arguments = {
+            name: value if isinstance(value, str) else self._linked(value, node, ("with", name), links)
+            for name, value in arguments.items()
+        }
         closes = self._tasks_named(node, arguments)
         return TaskPlan(
             task_id=node.path,
@@ -408,7 +412,8 @@ def _needed(node: Node) -> Iterable[str]:
 
 def _given(step: Step) -> dict[str, Any]:
     """What a step is given, blocks inside it as plain values with their defaults."""
-    return {name: _plain(getattr(step, name)) for name in type(step).model_fields if name in step.model_fields_set}
+    given = step.model_fields_set
+    return {name: _plain(value) for name, value in vars(step).items() if name in given}
 
 
 def _plain(value: Any) -> Any:

@@ -139,11 +139,7 @@ class Expander:
     # --- blocks
 
     def _group(self, value: dict[str, Any], loc: Loc, scope: Scope, name: Any) -> Item | None:
-        written = {
-            key: self.resolver.plain(each, (*loc, key), scope)
-            for key, each in value.items()
-            if key not in ("tasks", "matrix")
-        }
+        written = self.resolver.block(value, loc, scope, besides=("tasks", "matrix"))
         self._allowed(written, loc)
         items = self.items(value["tasks"], (*loc, "tasks"), scope)
         block = self.faults.check(Group, {**written, "tasks": [_PLACEHOLDER]}, loc) or _stand_in(Group, written)
@@ -152,11 +148,7 @@ class Expander:
         return Item(block.id, name if "matrix" in value else None, block, None, {}, loc, items)
 
     def _task(self, value: dict[str, Any], loc: Loc, scope: Scope, name: Any) -> Item | None:
-        written = {
-            key: self.resolver.plain(each, (*loc, key), scope)
-            for key, each in value.items()
-            if key not in ("with", "matrix")
-        }
+        written = self.resolver.block(value, loc, scope, besides=("with", "matrix"))
         self._allowed(written, loc)
         given = self.resolver.arguments(value.get("with", {}), (*loc, "with"), scope)
         block = self.faults.check(Task, {**written, "with": given}, loc) or _stand_in(Task, written)

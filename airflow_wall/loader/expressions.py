@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,37 +53,47 @@ class Resolver:
 
     def plain(self, value: Any, loc: Loc, scope: Scope) -> Any:
         """The value with its `${{ }}` resolved; markers stay what they are, mappings."""
-        return self._walk(value, loc, scope, self._no_marker)
+        return self._walk(value, loc, scope)
+
+    def block(self, value: dict[str, Any], loc: Loc, scope: Scope, *, besides: Collection[str]) -> dict[str, Any]:
+        """The keys of a block as `plain` gives them, without those `besides`, which are read elsewhere."""
+        return self._entries({key: item for key, item in value.items() if key not in besides}, loc, scope)
 
     def arguments(self, value: Any, loc: Loc, scope: Scope) -> Any:
         """The value of a `with`: expressions resolved, and markers made."""
-        return self._walk(value, loc, scope, self._marker)
+        return self._walk(value, loc, scope, markers=True)
 
-    def _walk(self, value: Any, loc: Loc, scope: Scope, marker: Callable[[dict[str, Any], Loc, Scope], Any]) -> Any:
+    def _walk(self, value: Any, loc: Loc, scope: Scope, *, markers: bool = False) -> Any:
         if isinstance(value, str):
-            return self._text(value, loc, scope, warn=marker == self._marker)
+            return self._text(value, loc, scope, warn=markers)
         if isinstance(value, list):
-            return [self._walk(item, (*loc, index), scope, marker) for index, item in enumerate(value)]
+            return [self._walk(item, (*loc, index), scope, markers=markers) for index, item in enumerate(value)]
         if isinstance(value, dict):
-            made = marker(value, loc, scope)
+            made = self._marker(value, loc, scope) if markers else None
             if made is not None:
                 return made
-            return {key: self._walk(item, (*loc, key), scope, marker) for key, item in value.items()}
+            return self._entries(value, loc, scope, markers=markers)
         return value
 
-    def _no_marker(self, _value: dict[str, Any], _loc: Loc, _scope: Scope) -> Any:
-        return None
+    def _entries(self, value: dict[str, Any], loc: Loc, scope: Scope, *, markers: bool = False) -> dict[str, Any]:
+        return {
+            # Most values are text without any sign of an expression: not worth a walk.
+            key: item
+            if isinstance(item, str) and "{{" not in item
+            else self._walk(item, (*loc, key), scope, markers=markers)
+            for key, item in value.items()
+        }
 
     # --- ${{ }}
 
     def _text(self, text: str, loc: Loc, scope: Scope, *, warn: bool) -> Any:
-        if warn and (found := _RUN_TIME.search(text)) and "${{" not in text:
-            self.faults.warn(
-                loc,
-                f"holds `{shown(found.group(0) + ' ... }}')}`, which stays text here: values are literal",
-                f"to have it filled in when the task runs, write {{$t: '{shown(text)}'}}",
-            )
         if "${{" not in text:
+            if warn and (found := _RUN_TIME.search(text)):
+                self.faults.warn(
+                    loc,
+                    f"holds `{shown(found.group(0) + ' ... }}')}`, which stays text here: values are literal",
+                    f"to have it filled in when the task runs, write {{$t: '{shown(text)}'}}",
+                )
             return text
         try:
             whole = _EXPRESSION.fullmatch(text)

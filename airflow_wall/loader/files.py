@@ -20,21 +20,26 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.root = os.path.realpath(path)
+        self.texts: dict[str, str] = {}
+        """What was read already: the tasks of a matrix name one file."""
 
     def read(self, name: str, loc: Loc, faults: Faults) -> str:
         """The text of the file `name` in the folder; empty, with the fault noted at `loc`, if it cannot be read."""
+        if name in self.texts:
+            return self.texts[name]
         if "\0" in name:
             faults.add(loc, "names a file with a NUL character in its name", "remove it")
             return ""
         path = self.path / name
-        root = self.path.resolve()
-        if Path(name).is_absolute() or not path.resolve().is_relative_to(root):
+        if Path(name).is_absolute() or not self._holds(path):
             faults.add(
                 loc, f"names `{name}`, which is outside the folder of the pipeline", f"put the file below `{self.path}`"
             )
             return ""
         try:
-            return _text_of(path)
+            self.texts[name] = _text_of(path)
+            return self.texts[name]
         except FileNotFoundError:
             faults.add(loc, f"names the file `{name}`, which does not exist", self._missing(path))
         except UnicodeDecodeError:
@@ -42,6 +47,9 @@ class Folder:
         except OSError as error:
             faults.add(loc, f"names the file `{name}`, which cannot be read: {error.strerror or error}")
         return ""
+
+    def _holds(self, path: Path) -> bool:
+        return os.path.commonpath((self.root, os.path.realpath(path))) == self.root
 
     def _missing(self, path: Path) -> str:
         near = nearest(path.name, [other.name for other in path.parent.iterdir()]) if path.parent.is_dir() else None

@@ -78,5 +78,10 @@ class OperatorArguments(SpecModel):
 
     def given(self) -> dict[str, Any]:
         """The arguments that the YAML gives, by Airflow's names."""
-        found = {name: getattr(self, name) for name in OperatorArguments.model_fields if name in self.model_fields_set}
-        return {name: value for name, value in found.items() if value is not None}
+        names = self.model_fields_set & _ARGUMENTS
+        if not names:  # so it is with most tasks
+            return {}
+        return {name: value for name, value in vars(self).items() if name in names and value is not None}
+
+
+_ARGUMENTS = OperatorArguments.model_fields.keys()
