@@ -160,6 +160,10 @@ def test_every_case_is_refused_in_bounded_time_and_memory() -> None:
     assert kilobytes * 1024 < MAX_BYTES  # of all of them together, with what they import
 
 
+CALLS = ("on_success", "on_failure", "notify", "deadline")
+"""Parts of a plan that most pipelines lack."""
+
+
 def shown(plans: list[Plan]) -> str:
     """What a plan says, without where it lies on this machine."""
     return "\n".join(
@@ -167,6 +171,7 @@ def shown(plans: list[Plan]) -> str:
             {
                 "dag_id": made.dag_id,
                 "arguments": made.arguments,
+                **{name: value for name in CALLS if (value := getattr(made, name))},
                 "default_args": made.default_args,
                 "groups": [group.group_id for group in made.groups],
                 "tasks": {

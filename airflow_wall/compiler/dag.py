@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk import DAG, BaseOperator, TaskGroup, XComArg, literal
 
+from airflow_wall.compiler.head import head_arguments
 from airflow_wall.compiler.imports import imported
-from airflow_wall.compiler.params import built_params
+from airflow_wall.compiler.notify import notifications
 from airflow_wall.compiler.plan import Plan, TaskPlan
-from airflow_wall.compiler.schedule import built_schedule
 from airflow_wall.compiler.signatures import first_line, is_marked, operators_of
 from airflow_wall.operators.base import StepOperator
 from airflow_wall.spec.callables import Constructed
@@ -33,11 +33,12 @@ def build_dag(plan: Plan) -> DAG:
     if faults:
         raise FaultyText(faults, plan.text)
     zone = ZoneInfo(plan.timezone)
-    arguments = {"doc_md": _page(plan), **_in_zone(plan.arguments, zone)}
     try:
-        arguments["schedule"] = built_schedule(plan, lambda spec: _constructed(spec, plan.code))
-        arguments["params"] = built_params(plan.arguments.get("params") or {})
+        made = head_arguments(plan, lambda spec: _constructed(spec, plan.code))
+        arguments = {**_in_zone(plan.arguments, zone), **made}
         dag = DAG(plan.dag_id, default_args=_in_zone(plan.default_args, zone), **arguments)
+    except FaultyText:
+        raise
     except Exception as error:
         fault = plan.places.fault(("dag_id",), f"is of a DAG that Airflow refuses: {first_line(error)}")
         raise FaultyText([fault], plan.text) from error
@@ -67,6 +68,7 @@ def build_dag(plan: Plan) -> DAG:
     if faults:
         raise FaultyText(faults, plan.text)
     _close(plan, built)
+    _tell_of_retries(plan, built)
     return dag
 
 
@@ -78,6 +80,12 @@ def _close(plan: Plan, built: Operators) -> None:
             operator.as_teardown(setups=built[task.closes], on_failure_fail_dagrun=True)
 
 
+def _tell_of_retries(plan: Plan, built: Operators) -> None:
+    callbacks = notifications(plan, "retry")
+    for operator in built.values() if callbacks else ():
+        operator.on_retry_callback = [*operator.on_retry_callback, *callbacks]
+
+
 def _in_zone(arguments: Mapping[str, Any], zone: ZoneInfo) -> dict[str, Any]:
     """The arguments, with every date in this zone; one without a zone is meant in it."""
     return {name: _moved(value, zone) for name, value in arguments.items()}
@@ -87,11 +95,6 @@ def _moved(value: Any, zone: ZoneInfo) -> Any:
     if not isinstance(value, datetime):
         return value
     return value.replace(tzinfo=zone) if value.tzinfo is None else value.astimezone(zone)
-
-
-def _page(plan: Plan) -> str:
-    environment = f" · environment `{plan.environment}`" if plan.environment else ""
-    return f"Built by airflow-wall from `{plan.path.name}`{environment}\n\n```yaml\n{plan.text}\n```\n"
 
 
 def _operator(

@@ -16,8 +16,11 @@ from airflow_wall.compiler.names import Node, find, tree
 from airflow_wall.compiler.pairs import pair_faults
 from airflow_wall.settings import Settings
 from airflow_wall.spec.base import SpecModel
+from airflow_wall.spec.callables import Callback
+from airflow_wall.spec.deadline import Deadline
 from airflow_wall.spec.document import Item, Spec
 from airflow_wall.spec.markers import XComRef
+from airflow_wall.spec.notify import Notify
 from airflow_wall.spec.pipeline import Group, Task
 from airflow_wall.spec.steps.base import Step
 from airflow_wall.spec.steps.table import STEPS
@@ -92,6 +95,10 @@ class Plan:
     :param text: Its text, for the page of the DAG.
     :param places: Where its values stand in the text.
     :param warnings: What is allowed, but probably not meant.
+    :param on_success: What is called when a run has succeeded.
+    :param on_failure: What is called when a run has failed.
+    :param notify: Who is told of what, and how.
+    :param deadline: By when a run must have ended.
     """
 
     dag_id: str
@@ -109,6 +116,10 @@ class Plan:
     text: str = field(repr=False)
     places: Places = field(repr=False, compare=False)
     warnings: tuple[Fault, ...] = ()
+    on_success: tuple[Callback, ...] = ()
+    on_failure: tuple[Callback, ...] = ()
+    notify: Notify | None = None
+    deadline: tuple[Deadline, ...] = ()
 
 
 DAG_ARGUMENTS = (
@@ -196,6 +207,10 @@ class _Planner:
             text=self.spec.document.text,
             places=self.spec.places,
             warnings=self.spec.warnings,
+            on_success=tuple(head.on_success_callback or ()),
+            on_failure=tuple(head.on_failure_callback or ()),
+            notify=head.notify,
+            deadline=tuple(head.deadline or ()),
         )
 
     # --- tasks and groups

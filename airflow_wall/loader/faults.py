@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from airflow_wall.spec.base import NAME_PATTERN, SpecModel
+from airflow_wall.spec.callables import DOTTED_PATTERN, REFERENCE_PATTERN
 from airflow_wall.spec.markers import Marker
 from airflow_wall.text.faults import Fault, Loc, nearest, shown, suggestion
 from airflow_wall.text.places import Places, step_into
@@ -60,9 +61,20 @@ _HINTS = {
         "write its name or URI, or `{{name: ..., uri: ...}}`, `{{alias: ...}}`, `{{and: [...]}}`, `{{or: [...]}}`"
     ),
     "callback": "write `module:function`, or `{{uses: package.module.Class, with: {{...}}}}`",
+    "deadline_reference": (
+        "write `dagrun_queued_at`, `dagrun_logical_date`, `{{average_runtime: {{}}}}` or `{{fixed_datetime: ...}}`"
+    ),
+    "interval": "write e.g. `interval: 2h`, or `interval: {{variable: NAME}}`",
     "schedule": "write e.g. `schedule: '0 3 * * *'`, `schedule: 6h` or `schedule: {{assets: [lake/scores]}}`",
 }
 
+
+_PATTERNS = {
+    NAME_PATTERN: "letters, digits, `_` and `-`",
+    REFERENCE_PATTERN: "`module:name` of a Python file beside the pipeline",
+    DOTTED_PATTERN: "a dotted path such as `package.module.Class`",
+}
+"""Pattern to what it means."""
 
 _ABOUT_THE_WHOLE = ("one_of",)
 """Errors about keys that do not go together: the whole block is no news."""
@@ -210,11 +222,11 @@ def _from_message(kind: str, message: str, context: Mapping[str, Any]) -> str:
     if kind == "literal_error":
         return f"must be one of {str(context['expected']).replace(chr(39), '`')}"
     if kind == "string_pattern_mismatch":
-        return (
-            "must be letters, digits, `_` and `-`"
-            if context["pattern"] == NAME_PATTERN
-            else f"must match `{context['pattern']}`"
-        )
+        pattern = context["pattern"]
+        return f"must be {_PATTERNS[pattern]}" if pattern in _PATTERNS else f"must match `{pattern}`"
+    if kind == "too_short":
+        count = context["min_length"]
+        return f"must have at least {count} entr{'y' if count == 1 else 'ies'}"
     if kind in _BOUNDS:
         name, words = _BOUNDS[kind]
         return f"must be {words} {context[name]}"

@@ -17,9 +17,8 @@ from airflow_wall.loader.expand import Expander
 from airflow_wall.loader.expressions import Resolver, Scope
 from airflow_wall.loader.faults import Faults
 from airflow_wall.loader.files import Folder
-from airflow_wall.loader.params import check_params
+from airflow_wall.loader.head import MARKED, check_head
 from airflow_wall.loader.policy import Policy
-from airflow_wall.loader.schedule import check_schedule
 from airflow_wall.settings import Settings
 from airflow_wall.spec.document import Spec
 from airflow_wall.spec.pipeline import Head, Pipeline
@@ -112,14 +111,19 @@ def load_spec(document: Document, settings: Settings) -> Spec:
     policy = Policy(settings, faults)
     resolver = Resolver(faults, folder, policy)
     scope = _scope(value, settings, resolver)
-    own = {key: resolver.plain(each, (key,), scope) for key, each in value.items() if key not in OWN_KEYS}
+    own = {
+        key: (resolver.arguments if key in MARKED else resolver.plain)(each, (key,), scope)
+        for key, each in value.items()
+        if key not in OWN_KEYS
+    }
+    _read_documentation(own, folder, faults)
     _refuse_schema(own, faults)
     policy.head(own)
     head = faults.check(Head, own, (), also=OWN_KEYS)
     if value.get("tasks") is None and nearest("tasks", own) is None:
         faults.add(("tasks",), "is missing", "add `tasks`, a list with `- id: NAME` for each task")
     if head is not None:
-        _check_head(head, faults)
+        check_head(head, policy, faults)
     expander = Expander(faults, folder, policy)
     items = expander.items(value.get("tasks"), ("tasks",), scope)
     return Spec(
@@ -135,12 +139,11 @@ def load_spec(document: Document, settings: Settings) -> Spec:
     )
 
 
-def _check_head(head: Head, faults: Faults) -> None:
-    """What the types of the head cannot say."""
-    if head.schedule is not None:
-        check_schedule(head.schedule, faults)
-    if head.params:
-        check_params(head.params, scheduled=head.schedule is not None, faults=faults)
+def _read_documentation(own: dict[str, Any], folder: Folder, faults: Faults) -> None:
+    """A `doc_md` that names a file becomes its text; Airflow itself would open any path that ends in `.md`."""
+    name = own.get("doc_md")
+    if isinstance(name, str) and name.endswith(".md") and "\n" not in name:
+        own["doc_md"] = folder.read(name, ("doc_md",), faults)
 
 
 def _refuse_schema(own: dict[str, Any], faults: Faults) -> None:

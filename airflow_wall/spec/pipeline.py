@@ -9,7 +9,9 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from airflow_wall.spec import refused
 from airflow_wall.spec.base import Duration, Folder, Moment, Name, Names, NonNegative, Positive, SpecModel, Zone
-from airflow_wall.spec.callables import many
+from airflow_wall.spec.callables import Callbacks, many
+from airflow_wall.spec.deadline import Deadlines
+from airflow_wall.spec.notify import Notify
 from airflow_wall.spec.operator import OperatorArguments
 from airflow_wall.spec.params import Params
 from airflow_wall.spec.schedule import Schedule
@@ -102,7 +104,9 @@ class Head(SpecModel):
     end_date: Moment | None = Field(None, description="The last date it runs for.")
     catchup: bool | None = Field(None, description="Whether dates missed since `start_date` are run too.")
     tags: list[str] = Field(default_factory=list, description="Words to find it by in the UI.")
-    doc_md: str | None = Field(None, description="Documentation, as Markdown.")
+    doc_md: str | None = Field(
+        None, description="Documentation, as Markdown, or the name of a file beside the pipeline that ends in `.md`."
+    )
     owner_links: dict[str, str] | None = Field(None, description="Owner to link, for the UI.")
     params: Params | None = Field(
         None,
@@ -115,6 +119,13 @@ class Head(SpecModel):
     max_consecutive_failed_dag_runs: NonNegative | None = Field(
         None, description="After how many failed runs it is paused."
     )
+    on_success_callback: Callbacks | None = Field(
+        None,
+        description="What is called when a run has succeeded: `module:function`, or a notifier by `uses`; or a list.",
+    )
+    on_failure_callback: Callbacks | None = Field(None, description="What is called when a run has failed.")
+    notify: Notify | None = Field(None, description="Who is told of a run that failed, succeeded or is late, and how.")
+    deadline: Deadlines | None = Field(None, description="By when a run must have ended; one deadline, or a list.")
     dagrun_timeout: Duration | None = Field(
         None, description="How long a run may take; then it fails and what has not ended is skipped."
     )

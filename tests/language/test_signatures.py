@@ -25,7 +25,7 @@ AIRFLOWS = {**RECORDED, airflow.__version__: INSTALLED}
 MODELS: dict[str, type[SpecModel]] = {"DAG": Head, "BaseOperator": Task, "TaskGroup": Group}
 TABLES = {"DAG": refused.DAG, "BaseOperator": refused.OPERATOR, "TaskGroup": refused.GROUP}
 OWN = {
-    "DAG": {"timezone", "storage"},
+    "DAG": {"timezone", "storage", "notify"},
     "BaseOperator": {"id", "uses", "with", "needs", "matrix"},
     "TaskGroup": {"id", "tasks", "needs", "matrix"},
 }

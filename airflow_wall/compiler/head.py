@@ -1,0 +1,66 @@
+"""Arguments of `DAG` that are made of what the YAML says, not handed on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from airflow_wall.compiler.assets import Construct
+from airflow_wall.compiler.deadline import built_deadlines
+from airflow_wall.compiler.imports import imported
+from airflow_wall.compiler.notify import notifications
+from airflow_wall.compiler.params import built_params
+from airflow_wall.compiler.plan import Plan
+from airflow_wall.compiler.schedule import built_schedule
+from airflow_wall.errors import WallError
+from airflow_wall.spec.callables import Callback
+from airflow_wall.text.faults import FaultyText, Loc
+
+
+def head_arguments(plan: Plan, construct: Construct) -> dict[str, Any]:
+    """
+    Make them; `construct` makes what the YAML names by `uses`.
+
+    :raises FaultyText: a callback, a notification or a deadline cannot be made; says which, where.
+    """
+    made: dict[str, Any] = {"schedule": built_schedule(plan, construct), "doc_md": page(plan)}
+    if "params" in plan.arguments:
+        made["params"] = built_params(plan.arguments["params"])
+    if plan.deadline:
+        made["deadline"] = built_deadlines(plan, construct)
+    # On the DAG, not on its tasks: of a task that was killed Airflow calls no callback.
+    for argument, callbacks, event in (
+        ("on_success_callback", plan.on_success, "success"),
+        ("on_failure_callback", plan.on_failure, "failure"),
+    ):
+        called = [*_called(plan, callbacks, (argument,), construct), *notifications(plan, event)]
+        if called:
+            made[argument] = called
+    return made
+
+
+def _called(plan: Plan, callbacks: Iterable[Callback], loc: Loc, construct: Construct) -> list[Callable[..., Any]]:
+    found = []
+    for index, callback in enumerate(callbacks):
+        try:
+            made = imported(callback, plan.code, key=str(loc[0])) if isinstance(callback, str) else construct(callback)
+            if not callable(made):
+                raise WallError("it cannot be called", hint="name a function that takes Airflow's `context`")
+        except Exception as error:
+            said = error.message if isinstance(error, WallError) else str(error).partition("\n")[0]
+            hint = error.hint if isinstance(error, WallError) else None
+            fault = plan.places.fault((*loc, index), f"cannot be used: {said}", hint)
+            raise FaultyText([fault], plan.text) from error
+        found.append(made)
+    return found
+
+
+def page(plan: Plan) -> str:
+    """The page of the DAG in the UI: what the file says of itself, then the file."""
+    said = plan.arguments.get("doc_md")
+    environment = f" · environment `{plan.environment}`" if plan.environment else ""
+    fence = "```"
+    while fence in plan.text:
+        fence += "`"
+    built = f"Built by airflow-wall from `{plan.path.name}`{environment}\n\n{fence}yaml\n{plan.text}\n{fence}\n"
+    return f"{said}\n\n{built}" if said else built

@@ -1,0 +1,6 @@
+"""What the example pipelines have called."""
+
+
+def count(context):
+    """Say which run has ended."""
+    print(f"run {context['run_id']} has ended")  # noqa: T201

@@ -1,0 +1,125 @@
+"""Notifications that are sent by notifiers, with what they are given."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, BaseNotifier
+
+from airflow_wall.notifications.notifier import Notification, missed, prepared
+
+HERE = f"{__name__}."
+sent: list[dict[str, Any]] = []
+
+
+class Recorder(BaseNotifier):
+    """A notifier that fills in its texts and keeps them."""
+
+    template_fields: Sequence[str] = ("text", "blocks")
+
+    def __init__(self, text: str = "", blocks: Any = None, plain: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.text, self.blocks, self.plain = text, blocks, plain
+
+    def notify(self, context: Any) -> None:
+        sent.append({"text": self.text, "blocks": self.blocks, "plain": self.plain})
+
+
+class AsyncRecorder(Recorder):
+    """One that sends without blocking."""
+
+    async def async_notify(self, context: Any) -> None:
+        self.notify(context)
+
+
+class Broken(Recorder):
+    """One whose server is away."""
+
+    def notify(self, context: Any) -> None:
+        raise ConnectionError("away")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_sent() -> None:
+    sent.clear()
+
+
+def context(**more: Any) -> dict[str, Any]:
+    return {"dag": DAG("scores"), "run_id": "run_1", **more}
+
+
+def test_only_what_is_marked_is_filled_in() -> None:
+    arguments = {"text": {"$t": "{{ notice.subject }}"}, "blocks": ["{{ run_id }}"], "plain": "{{ run_id }}"}
+    Notification("failure", f"{HERE}Recorder", arguments)(context())
+    assert sent == [{"text": "scores failed", "blocks": ["{{ run_id }}"], "plain": "{{ run_id }}"}]
+
+
+def test_beside_a_marked_text_a_plain_one_stays_literal() -> None:
+    blocks = [{"a": {"$t": "{{ notice.run_id }}"}, "b": "{{ notice.run_id }}", "c": {"$const": {"$t": "{{ x }}"}}}]
+    Notification("failure", f"{HERE}Recorder", {"blocks": blocks})(context())
+    assert sent[0]["blocks"] == [{"a": "run_1", "b": "{{ notice.run_id }}", "c": {"$t": "{{ x }}"}}]
+
+
+def test_what_a_message_is_filled_with_is_not_filled_in_again() -> None:
+    arguments = {"text": {"$t": "{{ notice.text }}"}}
+    Notification("failure", f"{HERE}Recorder", arguments)(context(reason="{{ 7 * 7 }}"))
+    assert "reason: {{ 7 * 7 }}" in sent[0]["text"]
+
+
+def test_a_notification_is_made_anew_each_time() -> None:
+    notification = Notification("success", f"{HERE}Recorder", {"text": {"$t": "{{ notice.run_id }}"}})
+    notification(context())
+    notification({**context(), "run_id": "run_2"})
+    assert [each["text"] for each in sent] == ["run_1", "run_2"]
+
+
+def test_a_failure_names_the_tasks_that_failed() -> None:
+    states = {"run_1": {"fit": "failed", "load": "success"}}
+    ti = SimpleNamespace(task_id="load", get_task_states=lambda **_: states)
+    Notification("failure", f"{HERE}Recorder", {"text": {"$t": "{{ notice.text }}"}})(context(ti=ti))
+    assert "failed: fit" in sent[0]["text"]
+
+
+def test_a_failure_is_told_even_if_nobody_says_which_tasks_failed() -> None:
+    def away(**_: Any) -> None:
+        raise ConnectionError("away")
+
+    ti = SimpleNamespace(task_id="load", get_task_states=away, log=SimpleNamespace(exception=lambda *_: None))
+    Notification("failure", f"{HERE}Recorder", {"text": {"$t": "{{ notice.subject }}"}})(context(ti=ti))
+    assert sent[0]["text"] == "scores failed"
+
+
+def test_a_missed_deadline_is_told_by_both_kinds_of_notifier() -> None:
+    arguments = {"text": {"$t": "{{ notice.text }}"}}
+    notices = [{"uses": f"{HERE}{kind}", "arguments": arguments} for kind in ("Recorder", "AsyncRecorder")]
+    told = {
+        "dag_run": {"dag_id": "scores", "dag_run_id": "run_1"},
+        "deadline": {"deadline_time": "2026-01-01T00:00:00Z"},
+    }
+    asyncio.run(missed(notices, context=told))
+    assert len(sent) == 2
+    for each in sent:
+        assert each["text"].startswith(
+            "scores missed its deadline\nrun: run_1\nreason: it was due at 2026-01-01T00:00:00Z\n"
+        )
+
+
+def test_one_server_that_is_away_keeps_nothing_from_the_others() -> None:
+    notices = [{"uses": f"{HERE}{kind}", "arguments": {"text": "x"}} for kind in ("Broken", "AsyncRecorder")]
+    with pytest.raises(ConnectionError, match="away"):
+        asyncio.run(missed(notices, context={"dag_run": {}, "deadline": {}}))
+    assert [each["text"] for each in sent] == ["x"]
+
+
+def test_what_is_no_notifier_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"`json\.JSONDecoder` is not a notifier"):
+        prepared("json.JSONDecoder", {})
+
+
+def test_an_argument_that_is_not_filled_in_holds_no_marker() -> None:
+    with pytest.raises(TypeError, match=r"`plain` of `.*Recorder` cannot hold a marker"):
+        prepared(f"{HERE}Recorder", {"plain": {"$t": "{{ ds }}"}})
