@@ -67,7 +67,7 @@ def _show(checked: list[Checked], findings: dict[Path, list[Finding]]) -> None:
             out().print(f"skipped: {each.path} is no pipeline (no `dag_id` at its top)", end="\n\n")
         for finding in findings[each.path]:
             out().print(as_text(finding), end="\n\n")
-    count = sum(len(each.specs) for each in checked)
+    count = sum(len(each.pipelines) for each in checked)
     faulty = sum(_faulty(findings[each.path]) or each.defect is not None for each in checked)
     verdict = f"{_counted(faulty, 'file')} with faults" if faulty else "all good"
     out().print(f"{_counted(count, 'pipeline')} in {_counted(len(checked), 'file')}: {verdict}")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from airflow_wall.compiler.plan import Plan, plan
 from airflow_wall.errors import WallError
-from airflow_wall.loader.load import load_spec, pipelines_in, shared_ids
+from airflow_wall.loader.ids import Bearer, shared_ids
+from airflow_wall.loader.load import load_spec, pipelines_in
 from airflow_wall.settings import Settings
-from airflow_wall.spec.document import Spec
 from airflow_wall.text.faults import Fault, FaultyText
 from airflow_wall.text.reader import Document
 
@@ -25,16 +25,14 @@ class Checked:
     What was found in one file.
 
     :param path: The file.
-    :param specs: Its pipelines; none where it is not one of ours, or cannot be read.
-    :param plans: The plans of those without fault.
+    :param pipelines: Its pipelines; none where it is not one of ours, or cannot be read.
     :param faults: All of its faults.
     :param warnings: What is allowed, but probably not meant.
     :param defect: A failure of ours that the file met, as one would report it.
     """
 
     path: Path
-    specs: list[Spec] = field(default_factory=list)
-    plans: list[Plan] = field(default_factory=list)
+    pipelines: list[Bearer] = field(default_factory=list)
     faults: tuple[Fault, ...] = ()
     warnings: tuple[Fault, ...] = ()
     defect: str | None = None
@@ -42,7 +40,7 @@ class Checked:
     @property
     def skipped(self) -> bool:
         """Whether it is YAML of somebody else."""
-        return not (self.specs or self.faults or self.defect)
+        return not (self.pipelines or self.faults or self.defect)
 
 
 def check_files(files: Iterable[Path], settings: Settings, further: Further | None = None) -> list[Checked]:
@@ -52,7 +50,7 @@ def check_files(files: Iterable[Path], settings: Settings, further: Further | No
     :param further: What else to ask of every plan.
     """
     checked = [_check(file, settings, further) for file in files]
-    shared = shared_ids({each.path: each.specs for each in checked if each.specs})
+    shared = shared_ids(bearer for each in checked for bearer in each.pipelines)
     for each in checked:
         if each.path in shared:
             found = shared[each.path].faults
@@ -80,14 +78,13 @@ def _check_document(
     document: Document, settings: Settings, further: Further | None, found: Checked
 ) -> tuple[Fault, ...]:
     spec = load_spec(document, settings)
-    found.specs.append(spec)
+    found.pipelines.append(Bearer.of(spec))
     found.warnings += spec.warnings
     try:
         made = plan(spec, settings)
     except FaultyText as error:
         faults = error.faults
     else:
-        found.plans.append(made)
         faults = tuple(further(made)) if further else ()
     return (*faults, *_in_other_environments(document, settings, faults))
 

@@ -116,10 +116,8 @@ def _operator(
         message = f"names `{task.uses}`, which refuses what `{task.task_id}` gives it: {first_line(error)}"
         raise FaultyText([plan.places.fault((*task.loc, "uses"), message)], plan.text) from error
     # Values are literal unless marked: what the YAML gives without a marker is not rendered again.
-    operator.template_fields = tuple(
-        name for name in operator.template_fields if name not in task.arguments or name in rendered
-    )
-    operator.template_ext = ()
+    templated = tuple(name for name in operator.template_fields if name not in task.arguments or name in rendered)
+    vars(operator).update(template_fields=templated, template_ext=())  # past the operator's own, slow `__setattr__`
     return operator
 
 

@@ -17,7 +17,8 @@ from airflow_wall.errors import SpecError
 from airflow_wall.fronts.carrier import carriers, is_dag_processor
 from airflow_wall.fronts.mirror import Tree
 from airflow_wall.loader.discover import yaml_files
-from airflow_wall.loader.load import load_specs, shared_ids
+from airflow_wall.loader.ids import Bearer, shared_ids
+from airflow_wall.loader.load import load_specs
 from airflow_wall.settings import NAMES, SECTION, Settings
 from airflow_wall.spec.document import Spec
 
@@ -77,25 +78,26 @@ def build(files: Iterable[Path], settings: Settings, wanted: str | None) -> tupl
     :param wanted: The only DAG to build; None for all.
     :return: DAG id to DAG; file to its faults.
     """
-    specs: dict[Path, list[Spec]] = {}
-    plans: list[Plan] = []
+    bearers: list[Bearer] = []
     dags: dict[str, DAG] = {}
+    failed: list[tuple[Plan, str]] = []
     reports: dict[Path, list[str]] = defaultdict(list)
     for file in files:
+        # Each is built before the next is read: of a thousand, texts with positions take more memory than the DAGs.
         for spec, made in _planned(file, settings, wanted, reports[file]):
-            specs.setdefault(file, []).append(spec)
-            plans.append(made)
-    for file, fault in shared_ids(specs).items():
+            bearers.append(Bearer.of(spec))
+            try:
+                dags[made.dag_id] = build_dag(made)
+            except Exception as error:
+                failed.append((made, defect_of(made.path, error)))
+    for file, fault in shared_ids(bearers).items():
         reports[file].append(str(fault))
-    bearers = Counter(made.dag_id for made in plans)
-    for made in plans:
-        if bearers[made.dag_id] > 1:
-            continue
-        try:
-            dags[made.dag_id] = build_dag(made)
-        except Exception as error:
-            reports[made.path].append(defect_of(made.path, error))
-    return dags, {file: "\n\n".join(told) for file, told in sorted(reports.items()) if told}
+    times = Counter(bearer.dag_id for bearer in bearers)
+    for made, told in failed:
+        if times[made.dag_id] == 1:
+            reports[made.path].append(told)
+    unique = {dag_id: dag for dag_id, dag in dags.items() if times[dag_id] == 1}
+    return unique, {file: "\n\n".join(said) for file, said in sorted(reports.items()) if said}
 
 
 def _planned(file: Path, settings: Settings, wanted: str | None, told: list[str]) -> Iterator[tuple[Spec, Plan]]:

@@ -28,7 +28,8 @@ from typing import Any
 
 from airflow_wall import __version__
 from airflow_wall.loader.discover import SUFFIXES
-from airflow_wall.loader.load import load_specs, shared_ids
+from airflow_wall.loader.ids import Bearer, shared_ids
+from airflow_wall.loader.load import load_specs
 from airflow_wall.settings import Settings
 from airflow_wall.spec.document import Item
 
@@ -350,8 +351,8 @@ def _shared(tree: Path, pipelines: Mapping[str, Any], settings: Settings) -> dic
     """For each file with a pipeline whose id another file has: those ids, and the fault."""
     bearers = Counter(dag_id for each in pipelines.values() for dag_id in set(each["ids"]))
     files = {rel: [each for each in of["ids"] if bearers[each] > 1] for rel, of in pipelines.items()}
-    specs = {tree / rel: load_specs(tree / rel, settings) for rel, ids in files.items() if ids}
-    faults = shared_ids(specs) if specs else {}
+    specs = (spec for rel, ids in files.items() if ids for spec in load_specs(tree / rel, settings))
+    faults = shared_ids(Bearer.of(spec) for spec in specs)
     return {
         path.relative_to(tree).as_posix(): (files[path.relative_to(tree).as_posix()], relative(str(fault), tree))
         for path, fault in faults.items()

@@ -182,9 +182,9 @@ class Expander:
 
     def _values(self, model: type[Step], given: dict[str, Any], loc: Loc) -> None:
         """What a value must be beyond its type, where it is written out: said now, not when the task runs."""
-        for field in model.model_fields.keys() & given.keys() & LITERALS.keys():
+        for field in LITERALS.keys() & given.keys():
             value = given[field]
-            if isinstance(value, str):
+            if isinstance(value, str) and field in model.model_fields:
                 try:
                     LITERALS[field](value)
                 except WallError as error:

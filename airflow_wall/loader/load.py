@@ -8,8 +8,7 @@ check the items.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from airflow_wall.loader.policy import Policy
 from airflow_wall.settings import Settings
 from airflow_wall.spec.document import Spec
 from airflow_wall.spec.pipeline import Head, Pipeline
-from airflow_wall.text.faults import Fault, FaultyText, Loc, nearest, suggestion
+from airflow_wall.text.faults import FaultyText, Loc, nearest, suggestion
 from airflow_wall.text.reader import MAX_BYTES, Document, read_file
 
 _PIPELINE_KEY = re.compile(rb"""(?m)^["']?(dag_id|\$schema)["']?\s*:""")
@@ -80,27 +79,6 @@ def _may_be_pipeline(path: Path) -> bool:
             return _PIPELINE_KEY.search(file.read(MAX_BYTES)) is not None
     except OSError:
         return True
-
-
-def shared_ids(specs: Mapping[Path, Sequence[Spec]]) -> dict[Path, FaultyText]:
-    """File to its fault, for every file with a pipeline whose id another one has: which is meant cannot be known."""
-    bearers: dict[str, list[Spec]] = defaultdict(list)
-    for spec in (spec for found in specs.values() for spec in found):
-        bearers[spec.head.dag_id].append(spec)
-    faults: dict[Path, list[Fault]] = defaultdict(list)
-    for dag_id, sharing in bearers.items():
-        for spec in sharing:
-            others = ", ".join(_where(other) for other in sharing if other is not spec)
-            if others:
-                message = f"`dag_id` must be unique, got `{dag_id}`, which is also that of {others}"
-                place = spec.document.place(("dag_id",))
-                hint = "give one of them another id"
-                faults[spec.path].append(Fault(spec.path, place, message, hint, key="dag_id"))
-    return {path: FaultyText(found, specs[path][0].document.text) for path, found in faults.items()}
-
-
-def _where(spec: Spec) -> str:
-    return f"`{spec.path}:{spec.document.place(('dag_id',)).line}`"
 
 
 def load_spec(document: Document, settings: Settings) -> Spec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from airflow_wall.loader.faults import Faults
@@ -14,6 +15,11 @@ CRON_PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@year
 
 PRESETS = ("@once", "@continuous", *CRON_PRESETS)
 """Schedules with a name."""
+
+_PLAIN_CRON = re.compile(
+    r"(\*|\d|[1-5]\d) (\*|\d|1\d|2[0-3]) (\*|[1-9]|[12]\d|3[01]) (\*|[1-9]|1[0-2]) (\*|[0-6])", re.ASCII
+)
+"""The cron expressions of most pipelines: five fields, each a number of its range or `*`."""
 
 
 def check_schedule(schedule: Any, faults: Faults) -> None:
@@ -34,6 +40,8 @@ def _check_cron(schedule: str, loc: Loc, presets: tuple[str, ...], faults: Fault
             f"must be a preset or a cron expression, got `{schedule}`",
             suggestion(schedule, presets, what="presets"),
         )
+        return
+    if _PLAIN_CRON.fullmatch(schedule):
         return
     from croniter import croniter  # Airflow's own reader of cron, which most files do not need
 

@@ -210,8 +210,9 @@ class Builder:
             self._fatal(
                 event, f"tag `{event.tag}` is refused: tags are not part of the language", "quote the value instead"
             )
-        if self.stack and self.stack[-1].awaits_key():
-            self._key(self.stack[-1], event)
+        top = self.stack[-1] if self.stack else None
+        if top is not None and top.is_mapping and top.key is None:
+            self._key(top, event)
             return
         value: Any = text
         if event.implicit[0]:  # plain: not quoted, not a block
