@@ -27,7 +27,7 @@ from airflow_wall.loader.discover import yaml_files
 from airflow_wall.loader.load import load_specs
 from airflow_wall.settings import Settings
 from airflow_wall.spec.base import SpecModel
-from airflow_wall.spec.markers import Const, Template, XComRef
+from airflow_wall.spec.markers import Const, Import, Template, XComRef
 
 CASES = Path(__file__).parent / "cases"
 NAMES = sorted(path.name for path in CASES.iterdir() if (path / "pipeline.yaml").is_file())
@@ -204,4 +204,6 @@ def plain(value: Any) -> Any:
         return {"$const": value.value}
     if isinstance(value, SpecModel):
         return value.model_dump(mode="json", exclude_unset=True)
+    if isinstance(value, Import):
+        return {"$import": value.reference}
     return str(value)

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import DAG, BaseOperator, TaskGroup, XComArg, literal
+from airflow.sdk import DAG, BaseOperator, TaskGroup
 
+from airflow_wall.compiler.arguments import built_arguments
+from airflow_wall.compiler.callables import constructed
 from airflow_wall.compiler.head import head_arguments
-from airflow_wall.compiler.imports import imported
 from airflow_wall.compiler.notify import notifications
 from airflow_wall.compiler.plan import Plan, TaskPlan
-from airflow_wall.compiler.signatures import first_line, is_marked, operators_of
+from airflow_wall.compiler.signatures import first_line, operators_of
+from airflow_wall.compiler.values import Operators, values_of
 from airflow_wall.operators.base import StepOperator
-from airflow_wall.spec.callables import Constructed
-from airflow_wall.spec.markers import Const, FileRef, Template, XComRef
 from airflow_wall.text.faults import FaultyText
-
-Operators = dict[str, BaseOperator]
 
 
 def build_dag(plan: Plan) -> DAG:
@@ -34,9 +31,10 @@ def build_dag(plan: Plan) -> DAG:
         raise FaultyText(faults, plan.text)
     zone = ZoneInfo(plan.timezone)
     try:
-        made = head_arguments(plan, lambda spec: _constructed(spec, plan.code))
+        made = head_arguments(plan, lambda spec: constructed(spec, plan.code))
         arguments = {**_in_zone(plan.arguments, zone), **made}
-        dag = DAG(plan.dag_id, default_args=_in_zone(plan.default_args, zone), **arguments)
+        default_args = built_arguments(plan.default_args, plan, ("default_args",))
+        dag = DAG(plan.dag_id, default_args=_in_zone(default_args, zone), **arguments)
     except FaultyText:
         raise
     except Exception as error:
@@ -50,7 +48,7 @@ def build_dag(plan: Plan) -> DAG:
             parent_group=groups[group.parent] if group.parent else dag.task_group,
             **group.arguments,
         )
-    built: Operators = {}
+    built: dict[str, BaseOperator] = {}
     for task in plan.tasks:
         if not all(other in built for other in task.upstream):
             continue  # after one that is at fault
@@ -100,9 +98,9 @@ def _moved(value: Any, zone: ZoneInfo) -> Any:
 def _operator(
     plan: Plan, task: TaskPlan, kind: type[BaseOperator], dag: DAG, group: TaskGroup, built: Operators
 ) -> BaseOperator:
-    settings = _in_zone(task.settings, ZoneInfo(plan.timezone))
+    settings = _in_zone(built_arguments(task.settings, plan, task.loc), ZoneInfo(plan.timezone))
     try:
-        values, rendered = _values(task.arguments, built)
+        values, rendered = values_of(task.arguments, built, plan.code)
         if issubclass(kind, StepOperator):
             # Ours are made without the DAG: given it, Airflow goes through its `default_args` and copies its `params`
             # once for every class that an operator descends from, a tenth of what all of building costs.
@@ -124,31 +122,3 @@ def _operator(
 def _surroundings(plan: Plan, task: TaskPlan) -> dict[str, str]:
     place = f"{plan.path}:{task.place.line}"
     return {"storage": str(plan.storage), "project": str(plan.project), "code": str(plan.code), "place": place}
-
-
-def _constructed(spec: Constructed, code: Path) -> Any:
-    return imported(spec.uses, code, key="uses")(**spec.with_)
-
-
-def _values(arguments: Mapping[str, Any], built: Operators) -> tuple[dict[str, Any], list[str]]:
-    """The arguments as an operator takes them, and which of them are filled in when the task runs."""
-    rendered = [name for name, value in arguments.items() if is_marked(value)]
-    return {name: _value(value, built, protect=name in rendered) for name, value in arguments.items()}, rendered
-
-
-def _value(value: Any, built: Operators, *, protect: bool) -> Any:
-    # Beside a marked value in the same field, a plain text must not be rendered with it.
-    if isinstance(value, str):
-        return literal(value) if protect else value
-    if isinstance(value, XComRef):
-        return XComArg(built[value.task]) if value.key is None else XComArg(built[value.task], key=value.key)
-    if isinstance(value, Template):
-        return value.text
-    if isinstance(value, Const):
-        return literal(value.value) if protect else value.value
-    if isinstance(value, dict):
-        return {key: _value(each, built, protect=protect) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_value(each, built, protect=protect) for each in value]
-    assert not isinstance(value, FileRef), "the loader reads files"
-    return value

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
 from airflow_wall.compiler.assets import Construct
+from airflow_wall.compiler.callables import built_callbacks
 from airflow_wall.compiler.deadline import built_deadlines
-from airflow_wall.compiler.imports import imported
 from airflow_wall.compiler.notify import notifications
 from airflow_wall.compiler.params import built_params
 from airflow_wall.compiler.plan import Plan
 from airflow_wall.compiler.schedule import built_schedule
-from airflow_wall.errors import WallError
-from airflow_wall.spec.callables import Callback
-from airflow_wall.text.faults import FaultyText, Loc
 
 
 def head_arguments(plan: Plan, construct: Construct) -> dict[str, Any]:
@@ -33,26 +29,10 @@ def head_arguments(plan: Plan, construct: Construct) -> dict[str, Any]:
         ("on_success_callback", plan.on_success, "success"),
         ("on_failure_callback", plan.on_failure, "failure"),
     ):
-        called = [*_called(plan, callbacks, (argument,), construct), *notifications(plan, event)]
+        called = [*built_callbacks(callbacks, plan, (argument,)), *notifications(plan, event)]
         if called:
             made[argument] = called
     return made
-
-
-def _called(plan: Plan, callbacks: Iterable[Callback], loc: Loc, construct: Construct) -> list[Callable[..., Any]]:
-    found = []
-    for index, callback in enumerate(callbacks):
-        try:
-            made = imported(callback, plan.code, key=str(loc[0])) if isinstance(callback, str) else construct(callback)
-            if not callable(made):
-                raise WallError("it cannot be called", hint="name a function that takes Airflow's `context`")
-        except Exception as error:
-            said = error.message if isinstance(error, WallError) else str(error).partition("\n")[0]
-            hint = error.hint if isinstance(error, WallError) else None
-            fault = plan.places.fault((*loc, index), f"cannot be used: {said}", hint)
-            raise FaultyText([fault], plan.text) from error
-        found.append(made)
-    return found
 
 
 def page(plan: Plan) -> str:

@@ -18,7 +18,7 @@ from airflow_wall.loader.policy import Policy
 from airflow_wall.publish.address import parse as parse_address
 from airflow_wall.spec.base import NAME_PATTERN
 from airflow_wall.spec.document import Item
-from airflow_wall.spec.markers import Template
+from airflow_wall.spec.markers import Import, Template
 from airflow_wall.spec.pipeline import Group, Task
 from airflow_wall.spec.steps.base import Step
 from airflow_wall.spec.steps.table import STEPS
@@ -175,10 +175,23 @@ class Expander:
             hint = f"{suggestion(uses, STEPS, what='steps')} Any other operator is named by its dotted path"
             self.faults.add((*loc, "uses"), f"names `{uses}`, which is no step", hint)
             return None, {}
+        given = self._without_objects(given, (*loc, "with"))
         files, extra = self._files(model, given, loc, written)
         self._values(model, given, loc)
         self.policy.step(given, (*loc, "with"))
         return self.faults.check(model, {**given, **files}, (*loc, "with")), extra
+
+    def _without_objects(self, value: Any, loc: Loc) -> Any:
+        """The value without `$import`: our steps are given to jobs as text, they take no Python object."""
+        if isinstance(value, dict):
+            return {key: self._without_objects(each, (*loc, key)) for key, each in value.items()}
+        if isinstance(value, list):
+            return [self._without_objects(each, (*loc, index)) for index, each in enumerate(value)]
+        if isinstance(value, Import):
+            hint = "name a function of yours by `entrypoint`, where the step has it"
+            self.faults.add(loc, "cannot be a Python object", hint)
+            return UNRESOLVED
+        return value
 
     def _values(self, model: type[Step], given: dict[str, Any], loc: Loc) -> None:
         """What a value must be beyond its type, where it is written out: said now, not when the task runs."""

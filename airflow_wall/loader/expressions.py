@@ -10,7 +10,8 @@ from typing import Any
 from airflow_wall.loader.faults import UNRESOLVED, Faults
 from airflow_wall.loader.files import Folder
 from airflow_wall.loader.policy import Policy
-from airflow_wall.spec.markers import MARKERS, Const, FileRef, Template, XComRef
+from airflow_wall.spec.callables import REFERENCE_PATTERN
+from airflow_wall.spec.markers import MARKERS, Const, FileRef, Import, Template, XComRef
 from airflow_wall.text.faults import Loc, shown, suggestion
 
 _EXPRESSION = re.compile(r"\$\{\{([^{}]*)\}\}")
@@ -19,6 +20,10 @@ _RUN_TIME = re.compile(
     r"\{\{\s*(ds|ds_nodash|ts|ts_nodash|logical_date|data_interval_start|data_interval_end|dag_run|run_id|params|macros|var|conn|"
     r"ti|task_instance|task|dag|prev_\w+)\b"
 )
+
+
+_SPECIAL = ("default_args", "doc_md", "notify", "deadline")
+"""Keys whose values are more than values with expressions in them; so are those of callbacks."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,42 @@ class Resolver:
         return self._walk(value, loc, scope)
 
     def block(self, value: dict[str, Any], loc: Loc, scope: Scope, *, besides: Collection[str]) -> dict[str, Any]:
-        """The keys of a block as `plain` gives them, without those `besides`, which are read elsewhere."""
-        return self._entries({key: item for key, item in value.items() if key not in besides}, loc, scope)
+        """
+        The keys of a block as `plain` gives them, without those `besides`, which are read elsewhere.
+
+        Markers are made where something is called; a Markdown file that is named as documentation becomes its text.
+        """
+        special = [key for key in value if key in _SPECIAL or key.endswith("_callback")]
+        if not special:
+            return self._entries({key: item for key, item in value.items() if key not in besides}, loc, scope)
+        made = self._entries(
+            {key: item for key, item in value.items() if key not in besides and key not in special}, loc, scope
+        )
+        for key in special:
+            where, written = (*loc, key), value[key]
+            if key == "default_args" and isinstance(written, dict):
+                made[key] = self.block(written, where, scope, besides=())
+            elif key == "doc_md":
+                made[key] = self._walk(written, where, scope)
+            else:
+                made[key] = self._walk(written, where, scope, markers=True)
+                self._no_results(made[key], where)
+            if key == "doc_md" and isinstance(made[key], str):
+                made[key] = self._document(made[key], where)
+        return made
+
+    def _no_results(self, value: Any, loc: Loc) -> None:
+        if isinstance(value, XComRef):
+            self.faults.add(loc, "cannot hold what a task returns", "write the value itself, or fill it in with `$t`")
+        elif isinstance(value, dict | list):
+            for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+                self._no_results(each, (*loc, key))
+
+    def _document(self, text: str, loc: Loc) -> str:
+        """The text of the Markdown file that `text` names, or `text`; in neither case a name for Airflow to open."""
+        if text.endswith(".md") and "\n" not in text:
+            text = self.folder.read(text, loc, self.faults)
+        return f"{text}\n" if text.endswith(".md") else text
 
     def arguments(self, value: Any, loc: Loc, scope: Scope) -> Any:
         """The value of a `with`: expressions resolved, and markers made."""
@@ -191,6 +230,8 @@ class Resolver:
         if not isinstance(text, str):
             self.faults.add((*loc, key), f"must be text, got `{shown(text)}`", "quote it")
             return UNRESOLVED
+        if kind is Import:
+            return self._import(text, (*loc, key))
         return self._template(text, (*loc, key)) if kind is Template else self._file(FileRef(text), (*loc, key))
 
     def _template(self, text: str, loc: Loc) -> Template:
@@ -201,6 +242,13 @@ class Resolver:
         if not isinstance(reference, FileRef):
             return reference if isinstance(reference, str) else ""
         return self.folder.read(reference.path, loc, self.faults)
+
+    def _import(self, reference: str, loc: Loc) -> Any:
+        if not re.fullmatch(REFERENCE_PATTERN, reference):
+            self.faults.add(loc, f"must be `module:name`, got `{shown(reference)}`", "write e.g. `helpers:choose`")
+            return UNRESOLVED
+        self.policy.entrypoint(reference, loc)
+        return Import(reference)
 
     def _xcom(self, inner: Any, loc: Loc, scope: Scope) -> Any:
         inner = self.plain(inner, loc, scope)

@@ -65,6 +65,10 @@ _HINTS = {
         "write `dagrun_queued_at`, `dagrun_logical_date`, `{{average_runtime: {{}}}}` or `{{fixed_datetime: ...}}`"
     ),
     "interval": "write e.g. `interval: 2h`, or `interval: {{variable: NAME}}`",
+    "retry_policy": (
+        "write `{{rules: [{{exception: builtins.TimeoutError, action: retry}}]}}`, `module:name` or "
+        "`{{uses: package.module.Class, with: {{...}}}}`"
+    ),
     "schedule": "write e.g. `schedule: '0 3 * * *'`, `schedule: 6h` or `schedule: {{assets: [lake/scores]}}`",
 }
 

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from airflow_wall.loader.faults import Faults
 from airflow_wall.loader.params import check_params
 from airflow_wall.loader.policy import Policy
 from airflow_wall.loader.schedule import check_schedule
-from airflow_wall.spec.callables import Callback, Constructed
+from airflow_wall.spec.callables import Constructed
 from airflow_wall.spec.deadline import Deadline
-from airflow_wall.spec.markers import XComRef
 from airflow_wall.spec.notify import Channel, NoticeBy
 from airflow_wall.spec.pipeline import Head
 from airflow_wall.text.faults import Loc
-
-MARKED = ("on_success_callback", "on_failure_callback", "notify", "deadline")
-"""Keys of the head in which markers mean what they mean in a task's `with`."""
 
 
 def check_head(head: Head, policy: Policy, faults: Faults) -> None:
@@ -37,29 +32,18 @@ class _Calls:
         self.faults = faults
 
     def check(self, head: Head) -> None:
-        for key in ("on_success_callback", "on_failure_callback"):
-            self._callbacks(getattr(head, key) or (), (key,))
         for event, notices in head.notify.given().items() if head.notify else ():
             for index, notice in enumerate(notices):
                 self._notice(notice, ("notify", event, index))
         self._deadlines(head)
 
-    def _callbacks(self, callbacks: Iterable[Callback], loc: Loc) -> None:
-        for index, callback in enumerate(callbacks):
-            if isinstance(callback, str):
-                self.policy.entrypoint(callback, (*loc, index))
-            else:
-                self._constructed(callback, (*loc, index))
-
     def _constructed(self, spec: Constructed, loc: Loc) -> None:
         self.policy.importable(spec.uses, (*loc, "uses"))
-        self._no_results(spec.with_, (*loc, "with"))
 
     def _notice(self, notice: NoticeBy, loc: Loc) -> None:
         channel = notice.channel()
         if channel is None:
             self.policy.importable(str(notice.uses), (*loc, "uses"))
-            self._no_results(notice.with_, (*loc, "with"))
         elif channel.conn_id is not None:
             self.policy.connection(channel.conn_id, (*loc, _key_of(notice, channel), "conn_id"))
 
@@ -78,14 +62,6 @@ class _Calls:
             self.faults.add(
                 ("notify", "deadline"), "is never sent: no `deadline` is without `callback`", hint, of_key=True
             )
-
-    def _no_results(self, value: Any, loc: Loc) -> None:
-        if isinstance(value, XComRef):
-            self.faults.add(loc, "cannot hold what a task returns", "write the value itself, or fill it in with `$t`")
-        elif isinstance(value, dict | list):
-            pairs = value.items() if isinstance(value, dict) else enumerate(value)
-            for key, each in pairs:
-                self._no_results(each, (*loc, key))
 
 
 def _uses_notify(deadlines: Iterable[Deadline]) -> bool:

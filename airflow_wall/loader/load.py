@@ -16,7 +16,7 @@ from airflow_wall.loader.expand import Expander
 from airflow_wall.loader.expressions import Resolver, Scope
 from airflow_wall.loader.faults import Faults
 from airflow_wall.loader.files import Folder
-from airflow_wall.loader.head import MARKED, check_head
+from airflow_wall.loader.head import check_head
 from airflow_wall.loader.policy import Policy
 from airflow_wall.settings import Settings
 from airflow_wall.spec.document import Spec
@@ -89,12 +89,7 @@ def load_spec(document: Document, settings: Settings) -> Spec:
     policy = Policy(settings, faults)
     resolver = Resolver(faults, folder, policy)
     scope = _scope(value, settings, resolver)
-    own = {
-        key: (resolver.arguments if key in MARKED else resolver.plain)(each, (key,), scope)
-        for key, each in value.items()
-        if key not in OWN_KEYS
-    }
-    _read_documentation(own, folder, faults)
+    own = resolver.block(value, (), scope, besides=OWN_KEYS)
     _refuse_schema(own, faults)
     policy.head(own)
     head = faults.check(Head, own, (), also=OWN_KEYS)
@@ -115,13 +110,6 @@ def load_spec(document: Document, settings: Settings) -> Spec:
         lost=expander.lost,
         places=faults.places,
     )
-
-
-def _read_documentation(own: dict[str, Any], folder: Folder, faults: Faults) -> None:
-    """A `doc_md` that names a file becomes its text; Airflow itself would open any path that ends in `.md`."""
-    name = own.get("doc_md")
-    if isinstance(name, str) and name.endswith(".md") and "\n" not in name:
-        own["doc_md"] = folder.read(name, ("doc_md",), faults)
 
 
 def _refuse_schema(own: dict[str, Any], faults: Faults) -> None:

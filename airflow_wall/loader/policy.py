@@ -8,12 +8,14 @@ value of a secret. Code is named by reference only, and each reference must be o
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
 from airflow_wall.loader.faults import Faults
 from airflow_wall.settings import SECTION, Settings, listed
+from airflow_wall.spec.callables import REFERENCE_PATTERN, many
 from airflow_wall.spec.markers import Template, XComRef
 from airflow_wall.text.faults import Loc, shown
 
@@ -29,6 +31,12 @@ KEYS = {
     "user_defined_filters": "gives code to templates",
 }
 """Keys of a pipeline, a task or `default_args` that reach further than a pipeline may, and why."""
+
+CALLABLES = (
+    "on_execute_callback", "on_success_callback", "on_failure_callback", "on_retry_callback", "on_skipped_callback",
+    "pre_execute", "post_execute", "retry_policy", "inlets", "outlets",
+)  # fmt: skip
+"""Keys whose values may name functions and classes, at any depth."""
 
 ADDRESSES = ("source", "to", "conn_id", "entrypoint")
 """Fields of our steps that say where data come from or go to, or what is called."""
@@ -79,6 +87,22 @@ class Policy:
         if self.restricted and isinstance(written, Mapping):
             for key in (key for key in written if key in KEYS):
                 self._refuse((*loc, key), KEYS[key], "remove it", of_key=True)
+            for key in (key for key in written if key in CALLABLES):
+                self._named(written[key], (*loc, key))
+
+    def _named(self, value: Any, loc: Loc) -> None:
+        if isinstance(value, list):
+            for index, each in enumerate(value):
+                self._named(each, (*loc, index))
+        elif isinstance(value, Mapping):
+            for key, each in value.items():
+                for path in many(each) if key in ("uses", "exception") else ():
+                    if isinstance(path, str):
+                        self.importable(path, (*loc, key))
+                if key != "with":
+                    self._named(each, (*loc, key))
+        elif isinstance(value, str) and re.fullmatch(REFERENCE_PATTERN, value):
+            self.entrypoint(value, loc)
 
     def head(self, written: Mapping[str, Any]) -> None:
         """`written` are the keys of a pipeline, the environment applied."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from airflow_wall.spec.base import SpecModel
-from airflow_wall.spec.callables import Constructed
+from airflow_wall.spec.callables import Constructed, many
 
 MAX_LENGTH = 1_500
 """Characters of a name or URI that Airflow's database holds."""
@@ -125,6 +125,9 @@ AssetItem = Annotated[
     Discriminator(_must_be_asset, "asset", "must be an asset"),
 ]
 """What a task reads or writes."""
+
+AssetItems = Annotated[list[AssetItem], BeforeValidator(many, json_schema_input_type=AssetItem | list[AssetItem])]
+"""One of these, or a list of them."""
 
 AllOf.model_rebuild()
 AnyOf.model_rebuild()

@@ -35,6 +35,13 @@ class Const:
     value: Any
 
 
+@dataclass(frozen=True)
+class Import:
+    """`{$import: "module:name"}`: the Python object of that name beside the pipeline, when the DAG is built."""
+
+    reference: str
+
+
 MARKERS = {
     "$t": Template,
     "$template": Template,
@@ -43,7 +50,8 @@ MARKERS = {
     "$f": FileRef,
     "$file": FileRef,
     "$const": Const,
+    "$import": Import,
 }
 """Marker key to what it makes."""
 
-Marker = Template | XComRef | FileRef | Const
+Marker = Template | XComRef | FileRef | Const | Import

@@ -3,17 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from airflow_wall.spec import refused
+from airflow_wall.spec.assets import AssetItems
 from airflow_wall.spec.base import Duration, Moment, NonNegative, Positive, SpecModel
+from airflow_wall.spec.callables import Callbacks, Constructed, Dotted, Reference, many
 
 TriggerRule = Literal[
     "all_success", "all_failed", "all_done", "all_done_min_one_success", "one_success", "one_failed", "one_done",
     "none_failed", "none_failed_min_one_success", "none_skipped", "all_skipped", "always",
 ]  # fmt: skip
+
+
+Action = Literal["retry", "fail", "default"]
+
+
+class RetryRule(SpecModel):
+    """What happens after some kinds of errors."""
+
+    exception: Annotated[
+        list[Dotted], Field(min_length=1), BeforeValidator(many, json_schema_input_type=Dotted | list[Dotted])
+    ] = Field(description="The errors by their dotted paths, e.g. `builtins.TimeoutError`.")
+    action: Action = Field("retry", description="`retry`, `fail` at once, or the `default`: as without a rule.")
+    retry_delay: Duration | None = Field(None, description="How long to wait before this retry.")
+    reason: str | None = Field(None, description="What the log says of it.")
+    match_subclasses: bool = Field(True, description="Whether errors derived from these count too.")
+
+
+class RetryRules(SpecModel):
+    """What happens after which errors; the first rule that fits decides."""
+
+    rules: list[RetryRule] = Field(min_length=1, description="The rules.")
+    default: Action = Field("default", description="What happens after any other error.")
+
+
+def _policy_form(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return "<object>" if "uses" in value else "<rules>"
+    found = {str: "<text>", Constructed: "<object>", RetryRules: "<rules>"}
+    return next((form for kind, form in found.items() if isinstance(value, kind)), None)
+
+
+RetryPolicy = Annotated[
+    Annotated[Reference, Tag("<text>")]
+    | Annotated[Constructed, Tag("<object>")]
+    | Annotated[RetryRules, Tag("<rules>")],
+    Discriminator(_policy_form, "retry_policy", "must be rules, or a policy of your own"),
+]
+"""What happens after which errors."""
+
+
+class Resources(SpecModel):
+    """What a task needs of its worker."""
+
+    cpus: NonNegative | None = Field(None, description="Cores.")
+    ram: NonNegative | None = Field(None, description="Memory, in MB.")
+    disk: NonNegative | None = Field(None, description="Disk, in MB.")
+    gpus: NonNegative | None = Field(None, description="GPUs.")
 
 
 class OperatorArguments(SpecModel):
@@ -26,6 +75,9 @@ class OperatorArguments(SpecModel):
     retry_delay: Duration | None = Field(None, description="How long to wait before a retry.")
     retry_exponential_backoff: bool | None = Field(None, description="Whether each wait is longer than the last.")
     max_retry_delay: Duration | None = Field(None, description="The longest wait before a retry.")
+    retry_policy: RetryPolicy | None = Field(
+        None, description="Which errors are retried, and when; Airflow 3.3 and later."
+    )
     execution_timeout: Duration | None = Field(None, description="How long one try may take.")
     start_date: Moment | None = Field(None, description="The first date the task runs for.")
     end_date: Moment | None = Field(None, description="The last date the task runs for.")
@@ -50,7 +102,11 @@ class OperatorArguments(SpecModel):
     )
     queue: str | None = Field(None, description="The workers' queue it runs on.")
     executor: str | None = Field(None, description="The executor that runs it, if several are configured.")
-    executor_config: dict[str, Any] | None = Field(None, description="What only that executor understands.")
+    executor_config: dict[str, Any] | None = Field(
+        None,
+        description="What only that executor understands; `pod_override` is a pod as plain YAML, for Kubernetes.",
+    )
+    resources: Resources | None = Field(None, description="What it needs of its worker, for executors that ask.")
     max_active_tis_per_dag: Positive | None = Field(
         None, description="How many of this task run at once over all runs."
     )
@@ -62,6 +118,19 @@ class OperatorArguments(SpecModel):
         None, description="Whether each entry of the mapping it returns is kept under its own key too."
     )
     run_as_user: str | None = Field(None, description="The Unix user it runs as.")
+    inlets: AssetItems | None = Field(None, description="The assets it reads, for lineage and for `inlet_events`.")
+    outlets: AssetItems | None = Field(None, description="The assets it makes new.")
+    on_execute_callback: Callbacks | None = Field(None, description="What is called before each try.")
+    on_success_callback: Callbacks | None = Field(None, description="What is called when it succeeds.")
+    on_failure_callback: Callbacks | None = Field(None, description="What is called when it fails for good.")
+    on_retry_callback: Callbacks | None = Field(None, description="What is called when a try fails and is repeated.")
+    on_skipped_callback: Callbacks | None = Field(
+        None, description="What is called when it skips itself, though not when it is skipped by a task before it."
+    )
+    pre_execute: Reference | None = Field(None, description="A function `module:name`, called right before the work.")
+    post_execute: Reference | None = Field(
+        None, description="A function `module:name`, called right after the work with its result."
+    )
     doc: str | None = Field(None, description="Documentation, as plain text.")
     doc_md: str | None = Field(None, description="Documentation, as Markdown.")
     doc_json: str | None = Field(None, description="Documentation, as JSON.")

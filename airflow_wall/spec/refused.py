@@ -29,19 +29,8 @@ OPERATOR = {
     "email": "Airflow deprecates it; use a notifier in `on_failure_callback`",
     "email_on_failure": "Airflow deprecates it; use a notifier in `on_failure_callback`",
     "email_on_retry": "Airflow deprecates it; use a notifier in `on_retry_callback`",
-    "retry_policy": "it has no key yet; use `retries` and `retry_delay`",
     "params": "it has no key yet; write `params` on the pipeline",
-    "on_execute_callback": "it has no key yet",
-    "on_failure_callback": "it has no key yet",
-    "on_success_callback": "it has no key yet",
-    "on_retry_callback": "it has no key yet",
-    "on_skipped_callback": "it has no key yet",
-    "pre_execute": "it has no key yet",
-    "post_execute": "it has no key yet",
-    "resources": "it has no key yet; ask for them in `executor_config`",
     "map_index_template": "it has no key yet",
-    "inlets": "it has no key yet",
-    "outlets": "it has no key yet",
 }
 """Argument of `BaseOperator` to why it has no key, and what to write instead."""
 
@@ -56,7 +45,7 @@ GROUP = {
 
 SINCE: dict[str, dict[str, str]] = {
     "DAG": {"rerun_with_latest_version": "3.3"},
-    "BaseOperator": {},
+    "BaseOperator": {"retry_policy": "3.3"},
     "TaskGroup": {"doc_md": "3.3"},
 }
 """Class to its keys that older Airflows lack, each with the first Airflow that has it."""

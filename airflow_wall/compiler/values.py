@@ -1,0 +1,48 @@
+"""Arguments with markers, as the class takes them that they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import BaseOperator, XComArg, literal
+
+from airflow_wall.compiler.imports import imported
+from airflow_wall.compiler.signatures import is_marked
+from airflow_wall.spec.markers import Const, FileRef, Import, Template, XComRef
+
+Operators = Mapping[str, BaseOperator]
+"""Full id to the task that was built."""
+
+
+def values_of(arguments: Mapping[str, Any], built: Operators, code: Path) -> tuple[dict[str, Any], list[str]]:
+    """
+    Return the arguments as a class takes them, and which of them are filled in when the task runs.
+
+    :param built: The tasks that `$x` may name.
+    :param code: Folder of the modules that `$import` may name.
+    """
+    rendered = [name for name, value in arguments.items() if is_marked(value)]
+    made = {name: _value(value, built, code, protect=name in rendered) for name, value in arguments.items()}
+    return made, rendered
+
+
+def _value(value: Any, built: Operators, code: Path, *, protect: bool) -> Any:
+    # Beside a marked value in the same field, a plain text must not be rendered with it.
+    if isinstance(value, str):
+        return literal(value) if protect else value
+    if isinstance(value, XComRef):
+        return XComArg(built[value.task]) if value.key is None else XComArg(built[value.task], key=value.key)
+    if isinstance(value, Template):
+        return value.text
+    if isinstance(value, Const):
+        return literal(value.value) if protect else value.value
+    if isinstance(value, dict):
+        return {key: _value(each, built, code, protect=protect) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_value(each, built, code, protect=protect) for each in value]
+    if isinstance(value, Import):
+        return imported(value.reference, code, key="$import")
+    assert not isinstance(value, FileRef), "the loader reads files"
+    return value
