@@ -10,11 +10,14 @@ from typing import Any
 
 from airflow.dag_processing.bundles.base import BaseDagBundle
 from airflow.dag_processing.bundles.local import LocalDagBundle
+from airflow.models.errors import ParseImportError
+from airflow.utils.session import create_session
+from sqlalchemy import delete
 
 import airflow_wall.fronts.stub  # noqa: F401  # for the processes that parse: they are forks of the one that imports this
 from airflow_wall.errors import SettingsError
 from airflow_wall.fronts.folder import settings_of_airflow
-from airflow_wall.fronts.mirror import Mirror
+from airflow_wall.fronts.mirror import Mirror, Record
 
 
 class PipelineBundle(BaseDagBundle):
@@ -50,6 +53,7 @@ class PipelineBundle(BaseDagBundle):
         source = self.inner.path.absolute() if bundle is None else None
         self.mirror = Mirror(self.base_dir, source, stubs=True)
         self._current: Any = None
+        self._faulty: set[str] = set()
 
     def __getattr__(self, name: str) -> Any:
         # Airflow fills in the names of `view_url_template` from the attributes of the bundle.
@@ -87,6 +91,21 @@ class PipelineBundle(BaseDagBundle):
             self.inner.refresh()
             self._mirrored()
             self.mirror.retell()
+        self._forget()
+
+    def _forget(self) -> None:
+        """
+        Remove the import errors of files that are without faults since the last refresh.
+
+        Airflow forgets the errors of all YAML files when it sees a new version, but one may be told after that: by a
+        process that began to read the file before. No other version may come for days.
+        """
+        faulty = {record.file for record in Record.all(self.base_dir) if record.faulty}
+        mended, self._faulty = self._faulty - faulty, faulty
+        if mended:
+            mine = ParseImportError.bundle_name == self.name
+            with create_session() as session:  # only the DAG processor refreshes bundles, and it has the database
+                session.execute(delete(ParseImportError).where(mine, ParseImportError.filename.in_(mended)))
 
     def get_current_version(self) -> Any:
         """The version of the inner bundle that the files are of; None where it has none."""

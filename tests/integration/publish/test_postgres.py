@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import random
-import secrets
-import shutil
-import signal
-import socket
-import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -33,68 +25,6 @@ psycopg = pytest.importorskip("psycopg", reason="needs the extra `postgres`")
 pytestmark = pytest.mark.integration
 
 SQL, SEARCH = "sql://platform/scores", "search://platform/scores"
-USER = "postgres"
-
-
-def _tool(name: str) -> str:
-    found = [*sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), *filter(None, [shutil.which(name)])]
-    if not found:
-        pytest.skip(f"`{name}` is not installed (Debian: `apt install postgresql`)")
-    return str(found[0])
-
-
-def _as_user() -> dict[str, Any]:
-    """Postgres refuses to run as root."""
-    if os.geteuid() != 0:
-        return {}
-    try:
-        who = pwd.getpwnam(USER)
-    except KeyError:
-        pytest.skip(f"runs as root, and there is no user `{USER}`")
-    return {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ConnectionInfo]:
-    initdb, postgres = _tool("initdb"), _tool("postgres")
-    as_user, password = _as_user(), secrets.token_hex(8)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = Path(tempfile.mkdtemp(prefix="wall-pg-"))  # not below tmp_path, which only its owner may enter
-    try:
-        (folder / "password").write_text(password)
-        if as_user:
-            for path in (folder, folder / "password"):
-                os.chown(path, as_user["user"], as_user["group"])
-        data = str(folder / "data")
-        command = [initdb, "-D", data, "-U", USER, "-A", "scram-sha-256", "--pwfile", str(folder / "password"), "-N"]
-        subprocess.run(command, check=True, capture_output=True, cwd=folder, **as_user)
-        options = ["-p", str(port), "-c", "listen_addresses=127.0.0.1", "-k", str(folder), "-c", "fsync=off"]
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen([postgres, "-D", data, *options], stdout=log, stderr=log, cwd=folder, **as_user)
-            try:
-                connection = ConnectionInfo(
-                    "platform", "postgres", host="127.0.0.1", login=USER, password=password, schema=USER, port=port
-                )
-                _wait(connection)
-                yield connection
-            finally:
-                process.send_signal(signal.SIGINT)
-                process.wait(30)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _wait(connection: ConnectionInfo) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            return client(connection).close()
-        except psycopg.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
 
 
 def client(connection: ConnectionInfo) -> Any:
@@ -139,9 +69,9 @@ class Lab:
 
 
 @pytest.fixture
-def lab(server: ConnectionInfo, tmp_path: Path) -> Iterator[Lab]:
-    yield Lab(server, tmp_path)
-    with client(server) as database:
+def lab(postgres: ConnectionInfo, tmp_path: Path) -> Iterator[Lab]:
+    yield Lab(postgres, tmp_path)
+    with client(postgres) as database:
         database.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
 
 
@@ -204,7 +134,7 @@ def test_wrong_password_gives_one_clear_message(lab: Lab) -> None:
     with pytest.raises(ConnectionFault) as error:
         lab.stage("r1", "a", SQL)
     lab.info = right
-    where = f"postgresql+psycopg://{USER}:***@127.0.0.1:{right.port}/{right.schema}"
+    where = f"postgresql+psycopg://{right.login}:***@127.0.0.1:{right.port}/{right.schema}"
     assert error.value.message.startswith(f"connection `platform` ({where}) was refused: ")
     assert error.value.message.count("password authentication failed") == 1
     assert "wrong" not in error.value.message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import shutil
@@ -20,6 +21,7 @@ from airflow.utils.file import iter_airflow_imports, list_py_file_paths
 
 from airflow_wall.bundles import PipelineBundle
 from airflow_wall.errors import SettingsError
+from airflow_wall.fronts import bundle as bundle_module
 from airflow_wall.fronts import folder, mirror
 from airflow_wall.settings import Settings
 
@@ -393,6 +395,32 @@ def test_a_path_and_a_bundle_at_once_are_refused() -> None:
         "bundle `pipelines` of `[dag_processor] dag_bundle_config_list` has both `path` and `bundle`\n\n"
         "hint: give one of them"
     )
+
+
+@pytest.mark.usefixtures("_processor")
+def test_the_error_of_a_mended_file_is_forgotten_even_if_it_was_told_late(
+    bundle: PipelineBundle, dags: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    class Session:
+        def execute(self, statement: Any) -> None:
+            asked.append(str(statement.compile(compile_kwargs={"literal_binds": True})))
+
+    monkeypatch.setattr(bundle_module, "create_session", lambda: contextlib.nullcontext(Session()))
+    _parse(bundle)
+    _break(dags / "team/a.yaml")
+    bundle.refresh()
+    _parse(bundle)
+    bundle.refresh()
+    _break(dags / "team/a.yaml", "usess", "uses")
+    bundle.refresh()
+    assert asked == []
+    _parse(bundle)
+    bundle.refresh()
+    bundle.refresh()
+    assert len(asked) == 1
+    assert "bundle_name = 'pipelines' AND import_error.filename IN ('team/a.yaml')" in asked[0]
 
 
 # --- over another bundle
