@@ -30,7 +30,7 @@ tasks:
   - id: work
     uses: airflow.providers.standard.operators.bash.BashOperator
     needs: start_cluster
-    with: {{bash_command: "until test -e {go}; do sleep 0.2; done"}}
+    with: {{bash_command: "touch {go}_begun; until test -e {go}; do sleep 0.2; done"}}
   - id: stop_cluster
     uses: stop_cluster
     needs: work
@@ -276,6 +276,7 @@ def test_a_run_of_the_loader_stands_still_while_its_file_is_broken_and_then_goes
 ) -> None:
     delivery = deliveries["loader"]
     run_id = _run_under_way(airflow, "loader_held")
+    _until(delivery.go.with_name("go_loader_begun").exists)  # one that has still to read its file could not begin
     delivery.write("held.yaml", delivery.good().replace("uses: stop_cluster", "uses: stop_clustre"))
     _until(lambda: stale()["loader_held"])  # nothing holds the last good version for a loader
     _until(lambda: "held.yaml" in _errors(airflow, "loader"))

@@ -6,16 +6,24 @@ import contextlib
 import json
 import logging
 import shutil
+import subprocess
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
+import structlog
 from airflow.dag_processing.bundles.base import BaseDagBundle
 from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.dag_processing.processor import _serialize_dags
+from airflow.sdk.api.datamodels._generated import BundleInfo, TaskInstance
+from airflow.sdk.execution_time.comms import StartupDetails
+from airflow.sdk.execution_time.task_runner import parse
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.file import iter_airflow_imports, list_py_file_paths
 
@@ -437,6 +445,32 @@ def versions(tmp_path: Path, dags: Path) -> Path:
     return root
 
 
+def _git(folder: Path, *arguments: str) -> str:
+    author = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
+    done = subprocess.run(["git", *author, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def _commit(folder: Path) -> str:
+    _git(folder, "add", "--all")
+    _git(folder, "commit", "--quiet", "--message", "Change pipelines")
+    return _git(folder, "rev-parse", "HEAD")
+
+
+def _of_git(repository: Path, version: str | None = None) -> PipelineBundle:
+    pytest.importorskip("airflow.providers.git", reason="needs apache-airflow-providers-git")
+    kwargs = {"repo_url": str(repository), "tracking_ref": "main", "subdir": "dags"}
+    bundle = {"classpath": "airflow.providers.git.bundles.git.GitDagBundle", "kwargs": kwargs}
+    found = PipelineBundle(name="of_git", bundle=bundle, version=version)
+    found.initialize()
+    return found
+
+
+def _version(bundle: PipelineBundle) -> str:
+    found = bundle.get_current_version()
+    return str(getattr(found, "version", found))  # Airflow 3.2 has only the text
+
+
 def _over(root: Path, version: str | None = None) -> PipelineBundle:
     bundle = {"classpath": f"{__name__}.OtherBundle", "kwargs": {"root": str(root)}}
     found = PipelineBundle(name="versioned", bundle=bundle, version=version)
@@ -469,6 +503,58 @@ def test_a_task_of_an_older_version_is_given_that_version(versions: Path) -> Non
     assert _commands(_parse(old), "a") == ["echo v1"]
     shutil.rmtree(versions / "v1")
     assert _commands(_parse(_over(versions, "v1")), "a") == ["echo v1"]  # it was kept
+
+
+@pytest.mark.usefixtures("_processor")
+def test_a_repository_of_git_is_followed_and_older_commits_can_be_had(tmp_path: Path, dags: Path) -> None:
+    (dags / "team/a.yaml").write_text(_pipeline("a", "echo one"))
+    _git(dags.parent, "init", "--quiet", "--initial-branch", "main")
+    one = _commit(dags.parent)
+    bundle = _of_git(dags.parent)
+    assert _version(bundle) == one
+    parsed = _parse(bundle)
+    assert (set(parsed.dags), parsed.errors) == ({"a", "b"}, {})
+
+    (dags / "team/a.yaml").write_text(_pipeline("a", "echo two").replace("uses", "usess"))
+    two = _commit(dags.parent)
+    bundle.refresh()
+    assert _version(bundle) == two
+    parsed = _parse(bundle)
+    assert set(parsed.errors) == {"team/a.yaml"}
+    assert _commands(parsed, "a") == ["echo one"]
+    worker = _of_git(dags.parent, one)
+    assert _commands(_parse(worker), "a") == ["echo one"]
+    assert not (worker.inner.versions_dir / one).exists()  # kept once
+
+
+@pytest.mark.parametrize("kind", ["folder", "version"])
+def test_a_worker_with_a_disk_of_its_own_runs_a_task(
+    kind: str, tmp_path: Path, dags: Path, versions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What executors of all kinds do on the worker: Celery and Kubernetes with no file of the DAG processor."""
+    other = {"bundle": {"classpath": f"{__name__}.OtherBundle", "kwargs": {"root": str(versions)}}}
+    kwargs = {"path": str(dags)} if kind == "folder" else other
+    configured = [{"name": "pipelines", "classpath": "airflow_wall.bundles.PipelineBundle", "kwargs": kwargs}]
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps(configured))
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "a")
+    built: list[str] = []
+    build_dag = folder.build_dag
+    monkeypatch.setattr(folder, "build_dag", lambda plan: built.append(plan.dag_id) or build_dag(plan))
+    ti = TaskInstance.model_construct(
+        id=uuid4(), dag_id="a", task_id="work", run_id="r", try_number=1, dag_version_id=uuid4(), map_index=-1
+    )
+    what = StartupDetails.model_construct(
+        ti=ti,
+        dag_rel_path="team/a.yaml.py",
+        bundle_info=BundleInfo(name="pipelines", version=None if kind == "folder" else "v1"),
+        start_date=datetime.now(UTC),
+        ti_context=SimpleNamespace(max_tries=0),
+        sentry_integration="",
+    )
+    running = parse(what, structlog.get_logger())
+    assert running.task.task_id == "work"
+    assert running.task.bash_command == ("echo" if kind == "folder" else "echo v1")
+    assert built == ["a"]
 
 
 def test_the_configuration_of_airflow_makes_one(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
