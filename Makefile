@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit check lint types contract chart format docs lock benchmark clean
+.PHONY: help run test unit compat check lint types contract chart format docs lock benchmark clean
 
 help: ## Show what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test: $(VENV)/.installed-dev ## Run all tests.
 
 unit: $(VENV)/.installed-dev ## Run the tests that need no server.
 	@$(BIN)/python -m pytest -m "not integration"
+
+compat: $(VENV)/.installed-dev ## Build documents in Airflow's own format beside the newest Airflow that has it.
+	@PYTHON=$(PYTHON) tests/compat/run.sh
 
 check: lint types contract chart ## Lint, types, import contract, chart.
 

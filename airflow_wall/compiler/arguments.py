@@ -49,7 +49,7 @@ def _function(value: str, plan: Plan, loc: Loc) -> Any:
 
 
 def _assets(value: Sequence[AssetItem], plan: Plan, _loc: Loc) -> Any:
-    return [built_asset(each, lambda spec: constructed(spec, plan.code)) for each in value]
+    return [built_asset(each, lambda spec: constructed(spec, code=plan.code)) for each in value]
 
 
 def _resources(value: Resources, _plan: Plan, _loc: Loc) -> Any:
@@ -66,7 +66,7 @@ def _retry_policy(value: str | Constructed | RetryRules, plan: Plan, loc: Loc) -
     if isinstance(value, str):
         return imported(value, plan.code, key=str(loc[-1]))
     if isinstance(value, Constructed):
-        return constructed(value, plan.code)
+        return constructed(value, code=plan.code)
     from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule  # Airflow 3.2 has none
 
     rules = [

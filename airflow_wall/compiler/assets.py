@@ -9,10 +9,9 @@ from airflow.sdk import Asset, AssetAlias, AssetAll, AssetAny, AssetWatcher
 from airflow.sdk.definitions.asset import BaseAsset
 
 from airflow_wall.spec import assets as spec
-from airflow_wall.spec.callables import Constructed
 
-Construct = Callable[[Constructed], Any]
-"""Makes the object that a `uses` and `with` mean."""
+Construct = Callable[..., Any]
+"""Makes the object that a `uses` and `with` mean; given classes after it, one of those or of a class below them."""
 
 
 def built_asset(asset: spec.AssetCondition, construct: Construct) -> BaseAsset:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from airflow_wall.compiler.coercion import coerced
 from airflow_wall.compiler.imports import imported
 from airflow_wall.compiler.plan import Plan
 from airflow_wall.compiler.values import values_of
@@ -14,16 +15,20 @@ from airflow_wall.spec.callables import Callback, Constructed
 from airflow_wall.text.faults import FaultyText, Loc
 
 
-def constructed(spec: Constructed, code: Path) -> Any:
+def constructed(spec: Constructed, *kinds: type, code: Path) -> Any:
     """
     Return the object that a `uses` and its `with` mean.
 
     Texts of it are filled in by Jinja where they are marked, if its class fills in any, and only there.
 
+    :param kinds: Classes; what is made must be of one of them, if there are any.
     :param code: Folder of the YAML.
-    :raises UserCodeError: the class is not there, or refuses its arguments.
+    :raises UserCodeError: the class is not there, is none of those, or refuses its arguments.
     """
     kind = imported(spec.uses, code, key="uses")
+    if kinds and not (isinstance(kind, type) and set(kind.__mro__) & set(kinds)):  # before it is called
+        hint = f"name one of `{'`, `'.join(each.__name__ for each in kinds)}`, or a class derived from them"
+        raise UserCodeError(f"`{spec.uses}` is no class that is meant here", hint=hint)
     values, rendered = values_of(spec.with_, {}, code)
     wrong = [name for name in rendered if name not in getattr(kind, "template_fields", ())]
     if wrong:
@@ -31,7 +36,8 @@ def constructed(spec: Constructed, code: Path) -> Any:
             f"`{wrong[0]}` of `{spec.uses}` cannot hold a marker: it is not filled in", hint="write the value itself"
         )
     try:
-        made = kind(**values)
+        literals = {name: each for name, each in values.items() if name not in rendered}
+        made = kind(**{**values, **coerced(literals, kind)})
     except WallError:
         raise
     except Exception as error:
@@ -57,7 +63,7 @@ def built_callbacks(callbacks: Iterable[Callback], plan: Plan, loc: Loc) -> list
             if isinstance(callback, str):
                 made = imported(callback, plan.code, key=str(loc[-1]))
             else:
-                made = constructed(callback, plan.code)
+                made = constructed(callback, code=plan.code)
             if not callable(made):
                 raise WallError("it cannot be called", hint="name a function that takes Airflow's `context`")
         except WallError as error:

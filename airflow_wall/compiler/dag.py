@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import DAG, BaseOperator, TaskGroup
+from airflow.sdk import task as decorators
 
 from airflow_wall.compiler.arguments import built_arguments
 from airflow_wall.compiler.callables import constructed
+from airflow_wall.compiler.coercion import coerced
 from airflow_wall.compiler.head import head_arguments
 from airflow_wall.compiler.notify import notifications
 from airflow_wall.compiler.plan import Plan, TaskPlan
+from airflow_wall.compiler.schedule import built_schedule
 from airflow_wall.compiler.signatures import first_line, operators_of
+from airflow_wall.compiler.stubs import empty_function
 from airflow_wall.compiler.values import Operators, values_of
 from airflow_wall.operators.base import StepOperator
 from airflow_wall.text.faults import FaultyText
@@ -29,12 +34,8 @@ def build_dag(plan: Plan) -> DAG:
     kinds, faults = operators_of(plan)  # what Airflow itself would say of these has no place in the text
     if faults:
         raise FaultyText(faults, plan.text)
-    zone = ZoneInfo(plan.timezone)
     try:
-        made = head_arguments(plan, lambda spec: constructed(spec, plan.code))
-        arguments = {**_in_zone(plan.arguments, zone), **made}
-        default_args = built_arguments(plan.default_args, plan, ("default_args",))
-        dag = DAG(plan.dag_id, default_args=_in_zone(default_args, zone), **arguments)
+        dag = DAG(plan.dag_id, **_dag_arguments(plan))
     except FaultyText:
         raise
     except Exception as error:
@@ -70,6 +71,15 @@ def build_dag(plan: Plan) -> DAG:
     return dag
 
 
+def _dag_arguments(plan: Plan) -> dict[str, Any]:
+    construct = functools.partial(constructed, code=plan.code)
+    if plan.is_native:
+        return {**coerced(plan.arguments, DAG), "schedule": built_schedule(plan, construct)}
+    zone = ZoneInfo(plan.timezone)
+    defaults = _in_zone(built_arguments(plan.default_args, plan, ("default_args",)), zone)
+    return {**_in_zone(plan.arguments, zone), **head_arguments(plan, construct), "default_args": defaults}
+
+
 def _close(plan: Plan, built: Operators) -> None:
     for task in plan.tasks:
         if task.closes:
@@ -98,17 +108,20 @@ def _moved(value: Any, zone: ZoneInfo) -> Any:
 def _operator(
     plan: Plan, task: TaskPlan, kind: type[BaseOperator], dag: DAG, group: TaskGroup, built: Operators
 ) -> BaseOperator:
-    settings = _in_zone(built_arguments(task.settings, plan, task.loc), ZoneInfo(plan.timezone))
+    settings = _settings(plan, task)
     try:
+        if task.run is not None:
+            return _stub(plan, task, dag=dag, task_group=group, settings=settings, built=built)
         values, rendered = values_of(task.arguments, built, plan.code)
+        literals = {name: each for name, each in values.items() if name not in rendered}
+        values |= coerced(literals, kind, inherited=not plan.is_native)
         if issubclass(kind, StepOperator):
             # Ours are made without the DAG: given it, Airflow goes through its `default_args` and copies its `params`
             # once for every class that an operator descends from, a tenth of what all of building costs.
             settings = {**dag.default_args, **settings, **_surroundings(plan, task)}
         else:
             settings["dag"] = dag
-        label = task.task_id.rpartition(".")[2]
-        operator: BaseOperator = kind(task_id=label, task_group=group, **settings, **values)
+        operator: BaseOperator = kind(task_id=_label(task), task_group=group, **{**settings, **values})
         operator.dag = dag
     except Exception as error:
         message = f"names `{task.uses}`, which refuses what `{task.task_id}` gives it: {first_line(error)}"
@@ -116,6 +129,27 @@ def _operator(
     # Values are literal unless marked: what the YAML gives without a marker is not rendered again.
     templated = tuple(name for name in operator.template_fields if name not in task.arguments or name in rendered)
     vars(operator).update(template_fields=templated, template_ext=())  # past the operator's own, slow `__setattr__`
+    return operator
+
+
+def _label(task: TaskPlan) -> str:
+    return task.task_id if task.group is None else task.task_id.removeprefix(f"{task.group}.")
+
+
+def _settings(plan: Plan, task: TaskPlan) -> dict[str, Any]:
+    if plan.is_native:
+        return coerced(task.settings, BaseOperator)
+    return _in_zone(built_arguments(task.settings, plan, task.loc), ZoneInfo(plan.timezone))
+
+
+def _stub(
+    plan: Plan, task: TaskPlan, *, dag: DAG, task_group: TaskGroup, settings: dict[str, Any], built: Operators
+) -> BaseOperator:
+    """The operator that stands for a task whose work a handler outside Airflow does."""
+    values, _ = values_of(task.run or {}, built, plan.code)
+    made = decorators.stub(task_id=_label(task), dag=dag, task_group=task_group, **settings)
+    result: Any = made(empty_function(tuple(values)))(**values)
+    operator: BaseOperator = result.operator
     return operator
 
 

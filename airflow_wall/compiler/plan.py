@@ -6,13 +6,13 @@ Pure: nothing of Airflow, no files. Two plans of the same text are equal.
 
 from __future__ import annotations
 
-import graphlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from airflow_wall.compiler.names import Node, find, tree
+from airflow_wall.compiler.order import ordered
 from airflow_wall.compiler.pairs import pair_faults
 from airflow_wall.settings import Settings
 from airflow_wall.spec.base import SpecModel
@@ -45,6 +45,7 @@ class TaskPlan:
     :param closes: Full id of the task it cleans up after; it then runs whatever happened in between.
     :param place: Where it stands in the file.
     :param loc: Where it stands in the document.
+    :param run: What a task handler outside Airflow is given; None where an operator does the work.
     """
 
     task_id: str
@@ -56,6 +57,7 @@ class TaskPlan:
     closes: str | None
     place: Place
     loc: Loc = ()
+    run: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class Plan:
     :param on_failure: What is called when a run has failed.
     :param notify: Who is told of what, and how.
     :param deadline: By when a run must have ended.
+    :param is_native: Whether it is in Airflow's own format: its arguments are given as they are, and no other.
     """
 
     dag_id: str
@@ -120,6 +123,7 @@ class Plan:
     on_failure: tuple[Callback, ...] = ()
     notify: Notify | None = None
     deadline: tuple[Deadline, ...] = ()
+    is_native: bool = False
 
 
 DAG_ARGUMENTS = (
@@ -138,6 +142,10 @@ def plan(spec: Spec, settings: Settings) -> Plan:
     :raises FaultyText: every fault: those of its text, and names that mean nothing, two tasks of one id, a cycle, a
         pair that does not fit.
     """
+    if spec.native is not None:
+        from airflow_wall.compiler.native import plan_native  # which makes the plans of this module
+
+        return plan_native(spec, spec.native, settings)
     if spec.lost:
         raise FaultyText(spec.faults, spec.document.text)
     return _Planner(spec, settings).plan()
@@ -388,23 +396,12 @@ class _Planner:
             self.faults.append(self.spec.places.fault(("dagrun_timeout",), message, hint))
 
     def _order(self, tasks: Mapping[str, TaskPlan]) -> list[str]:
-        try:
-            return list(
-                graphlib.TopologicalSorter({task.task_id: task.upstream for task in tasks.values()}).static_order()
-            )
-        except graphlib.CycleError as error:
-            cycle = list(reversed(error.args[1]))
-            place = tasks[cycle[0]].place
-            shown = " -> ".join(f"`{task_id}`" for task_id in cycle)
-            self.faults.append(
-                Fault(
-                    self.spec.path,
-                    place,
-                    f"tasks wait for each other in a circle: {shown}",
-                    "remove one of these `needs`",
-                )
-            )
+        places = {task.task_id: task.place for task in tasks.values()}
+        found = ordered({task.task_id: task.upstream for task in tasks.values()}, places, self.spec.path)
+        if isinstance(found, Fault):
+            self.faults.append(found)
             return []
+        return found
 
     # --- faults
 

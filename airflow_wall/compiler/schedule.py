@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import AssetAll, AssetOrTimeSchedule, CronTriggerTimetable
+from airflow.sdk.bases.timetable import BaseTimetable
+from airflow.sdk.definitions.asset import BaseAsset
+from dateutil.relativedelta import relativedelta
 
 from airflow_wall.compiler.assets import Construct, built_asset
 from airflow_wall.compiler.plan import Plan
+from airflow_wall.compiler.signatures import first_line
+from airflow_wall.errors import WallError
+from airflow_wall.spec.callables import Constructed
 from airflow_wall.spec.schedule import AssetSchedule
 from airflow_wall.text.durations import parse_duration
+from airflow_wall.text.faults import FaultyText
 
 
 def built_schedule(plan: Plan, construct: Construct) -> Any:
-    """What `DAG` takes as `schedule`; `construct` makes objects that the YAML names by `uses`."""
+    """
+    What `DAG` takes as `schedule`; `construct` makes objects that the YAML names by `uses`.
+
+    :raises FaultyText: such an object cannot be made.
+    """
     schedule = plan.arguments.get("schedule")
+    if isinstance(schedule, Constructed):
+        from airflow.timetables.base import Timetable  # of Airflow's core, which most files do not need
+
+        try:
+            return construct(schedule, Timetable, BaseTimetable, BaseAsset, timedelta, relativedelta)
+        except Exception as error:
+            hint = error.hint if isinstance(error, WallError) else None
+            fault = plan.places.fault(("schedule",), f"cannot be made: {first_line(error)}", hint)
+            raise FaultyText([fault], plan.text) from error
+    if plan.is_native:
+        return schedule
     if isinstance(schedule, AssetSchedule):
         return _assets(schedule, plan.timezone, construct)
     if schedule is None:

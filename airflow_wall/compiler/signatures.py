@@ -16,12 +16,13 @@ from typing import Any
 
 import airflow
 from airflow.sdk import DAG, BaseOperator, TaskGroup
+from packaging.version import Version
 
 from airflow_wall.compiler.imports import imported
 from airflow_wall.compiler.plan import Plan, TaskPlan
 from airflow_wall.compiler.steps import OPERATORS
 from airflow_wall.errors import UserCodeError, WallError
-from airflow_wall.spec.markers import Template, XComRef
+from airflow_wall.spec.markers import FileText, Template, XComRef
 from airflow_wall.spec.pipeline import Task
 from airflow_wall.spec.refused import OPERATOR, SINCE
 from airflow_wall.text.faults import Fault, Loc, nearest, suggestion
@@ -29,7 +30,11 @@ from airflow_wall.text.faults import Fault, Loc, nearest, suggestion
 Operators = Mapping[str, type[BaseOperator]]
 """What `uses` names, to its class."""
 
+RUN_SINCE = (3, 4)
+"""The first Airflow that gives the arguments of `run` to a task handler."""
+
 _KEYS = frozenset(info.alias or name for name, info in Task.model_fields.items())
+_MARKED = (Template, XComRef, FileText)
 _OURS = ("task_id", "dag", "task_group", "default_args")
 """Arguments that are given by the build, whoever declares them."""
 
@@ -113,6 +118,11 @@ def _unsupported(plan: Plan) -> Iterator[Fault]:
             if name not in inspect.signature(kind.__init__).parameters:  # type: ignore[misc]  # of the class itself
                 message = f"needs Airflow {SINCE[kind.__name__][name]}; this is {airflow.__version__}"
                 yield plan.places.fault((*loc, name), message, f"remove `{name}`, or upgrade Airflow", of_key=True)
+    for task in plan.tasks:
+        if task.run is not None and Version(airflow.__version__).release < RUN_SINCE:
+            message = f"needs Airflow {'.'.join(map(str, RUN_SINCE))}; this is {airflow.__version__}"
+            hint = "write an operator with `uses` and `with`, or upgrade Airflow"
+            yield plan.places.fault((*task.loc, "run"), message, hint, of_key=True)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -171,7 +181,7 @@ def _argument_faults(kind: type[BaseOperator], task: TaskPlan, plan: Plan) -> _F
         if name not in given and nearest(name, unknown) is None:  # else the misspelt one is a fault of its own
             yield (name,), "is missing", f"add `{name}`: `{kind.__name__}` cannot do without it", True
     for name, value in task.arguments.items():
-        if name in signature.own and name not in signature.templated and is_marked(value):
+        if name in signature.own and name not in signature.templated and is_marked(value, _MARKED):
             listed = ", ".join(f"`{each}`" for each in sorted(signature.templated)) or "nothing"
             hint = f"write the value itself; `{kind.__name__}` fills in only {listed} when the task runs"
             yield (name,), "cannot hold a marker", hint, False
@@ -183,12 +193,12 @@ def _task_level(name: str) -> str:
     return f"`{name}` has no key: {OPERATOR[name]}" if name in OPERATOR else "remove it"
 
 
-def is_marked(value: Any) -> bool:
-    """Whether a value is filled in when the task runs, or holds one that is."""
+def is_marked(value: Any, by: tuple[type, ...] = (Template, XComRef)) -> bool:
+    """Whether a value is filled in when the task runs, or holds one that is. `by`: the markers that are looked for."""
     if isinstance(value, str):
         return False
-    if isinstance(value, Template | XComRef):
+    if isinstance(value, by):
         return True
     if isinstance(value, dict):
-        return any(is_marked(each) for each in value.values())
-    return isinstance(value, list) and any(is_marked(each) for each in value)
+        return any(is_marked(each, by) for each in value.values())
+    return isinstance(value, list) and any(is_marked(each, by) for each in value)

@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperator, XComArg, literal
 
 from airflow_wall.compiler.imports import imported
 from airflow_wall.compiler.signatures import is_marked
-from airflow_wall.spec.markers import Const, FileRef, Import, Template, XComRef
+from airflow_wall.spec.markers import Const, FileRef, FileText, Import, Template, XComRef
 
 Operators = Mapping[str, BaseOperator]
 """Full id to the task that was built."""
@@ -29,15 +29,16 @@ def values_of(arguments: Mapping[str, Any], built: Operators, code: Path) -> tup
 
 
 def _value(value: Any, built: Operators, code: Path, *, protect: bool) -> Any:
-    # Beside a marked value in the same field, a plain text must not be rendered with it.
+    # Beside a marked value in the same field, a plain value must not be rendered with it.
     if isinstance(value, str):
         return literal(value) if protect else value
     if isinstance(value, XComRef):
         return XComArg(built[value.task]) if value.key is None else XComArg(built[value.task], key=value.key)
     if isinstance(value, Template):
         return value.text
-    if isinstance(value, Const):
-        return literal(value.value) if protect else value.value
+    if isinstance(value, Const | FileText):
+        inner = value.value if isinstance(value, Const) else value.text
+        return literal(inner) if protect else inner
     if isinstance(value, dict):
         return {key: _value(each, built, code, protect=protect) for key, each in value.items()}
     if isinstance(value, list):
@@ -45,4 +46,4 @@ def _value(value: Any, built: Operators, code: Path, *, protect: bool) -> Any:
     if isinstance(value, Import):
         return imported(value.reference, code, key="$import")
     assert not isinstance(value, FileRef), "the loader reads files"
-    return value
+    return literal(value) if protect else value

@@ -24,21 +24,26 @@ class Folder:
         self.texts: dict[str, str] = {}
         """What was read already: the tasks of a matrix name one file."""
 
-    def read(self, name: str, loc: Loc, faults: Faults) -> str:
-        """The text of the file `name` in the folder; empty, with the fault noted at `loc`, if it cannot be read."""
+    def read(self, name: str, loc: Loc, faults: Faults, *, is_exact: bool = False) -> str:
+        """
+        The text of the file `name` in the folder; empty, with the fault noted at `loc`, if it cannot be read.
+
+        :param is_exact: Whether a byte order mark at its beginning belongs to the text, and absolute paths are taken,
+            as Airflow's own importer has it.
+        """
         if name in self.texts:
             return self.texts[name]
         if "\0" in name:
             faults.add(loc, "names a file with a NUL character in its name", "remove it")
             return ""
         path = self.path / name
-        if Path(name).is_absolute() or not self._holds(path):
+        if (Path(name).is_absolute() and not is_exact) or not self._holds(path):
             faults.add(
                 loc, f"names `{name}`, which is outside the folder of the pipeline", f"put the file below `{self.path}`"
             )
             return ""
         try:
-            self.texts[name] = _text_of(path)
+            self.texts[name] = _text_of(path, "utf-8" if is_exact else "utf-8-sig")
             return self.texts[name]
         except FileNotFoundError:
             faults.add(loc, f"names the file `{name}`, which does not exist", self._missing(path))
@@ -58,7 +63,7 @@ class Folder:
         return f"it is looked for below the pipeline's own folder: create `{path}`"
 
 
-def _text_of(path: Path) -> str:
+def _text_of(path: Path, encoding: str) -> str:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -66,4 +71,4 @@ def _text_of(path: Path) -> str:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise OSError(0, f"it has more than {MAX_BYTES:,} bytes")
-    return content.decode("utf-8-sig")
+    return content.decode(encoding)

@@ -17,14 +17,19 @@ from airflow_wall.loader.expressions import Resolver, Scope
 from airflow_wall.loader.faults import Faults
 from airflow_wall.loader.files import Folder
 from airflow_wall.loader.head import check_head
+from airflow_wall.loader.native import load_native
 from airflow_wall.loader.policy import Policy
 from airflow_wall.settings import Settings
 from airflow_wall.spec.document import Spec
+from airflow_wall.spec.native import SCHEMA_KEY
 from airflow_wall.spec.pipeline import Head, Pipeline
-from airflow_wall.text.faults import FaultyText, Loc, nearest, suggestion
+from airflow_wall.text.faults import Fault, FaultyText, Loc, nearest, suggestion
 from airflow_wall.text.reader import MAX_BYTES, Document, read_file
 
-_PIPELINE_KEY = re.compile(rb"""(?m)^["']?(dag_id|\$schema)["']?\s*:""")
+_AIRFLOW = "airflow.apache.org/schemas/dag"
+_PIPELINE_KEY = re.compile(
+    rb"""(?m)^["']?(dag_id["']?\s*:|\$schema["']?\s*:.*""" + re.escape(_AIRFLOW).encode() + rb")"
+)
 
 OWN_KEYS = ("tasks", "vars", "environments")
 """Top-level keys that are no part of the head."""
@@ -53,23 +58,47 @@ def pipelines_in(path: Path) -> list[Document]:
     :raises FaultyText: the file cannot be read as YAML, and seems to be meant as a pipeline.
     """
     try:
-        documents = read_file(path)
+        documents = read_file(path, SCHEMA_KEY)
     except FaultyText:
         if _may_be_pipeline(path):
             raise
         return []  # YAML of somebody else: a chart's template, a file with tags
-    return [document for document in documents if _is_pipeline(document)]
+    return _pipelines(documents)
 
 
 def load_documents(documents: Iterable[Document], settings: Settings) -> list[Spec]:
-    """Load the pipelines among the documents of one file, faults included."""
-    return [load_spec(document, settings) for document in documents if _is_pipeline(document)]
+    """
+    Load the pipelines among the documents of one file, faults included.
+
+    :raises FaultyText: one is in Airflow's format, and another is no pipeline.
+    """
+    return [load_spec(document, settings) for document in _pipelines(list(documents))]
+
+
+def _pipelines(documents: list[Document]) -> list[Document]:
+    found = [document for document in documents if _is_pipeline(document)]
+    if any(document.is_yaml_1_1 for document in found):
+        _refuse_strangers(documents, found)
+    return found
 
 
 def _is_pipeline(document: Document) -> bool:
     return isinstance(document.value, dict) and (
-        "dag_id" in document.value or "airflow" in str(document.value.get("$schema", ""))
+        "dag_id" in document.value or _AIRFLOW in str(document.value.get(SCHEMA_KEY, ""))
     )
+
+
+def _refuse_strangers(documents: list[Document], pipelines: list[Document]) -> None:
+    """In a file with a document in Airflow's format every document is a pipeline, as its importer has it."""
+    message = "document is no pipeline, and another one of the file is in Airflow's format"
+    hint = f"add `{SCHEMA_KEY}` and `dag_id`, or move it to a file of its own"
+    faults = [
+        Fault(document.path, document.place(()), message, hint)
+        for document in documents
+        if document.value is not None and not any(document is each for each in pipelines)
+    ]
+    if faults:
+        raise FaultyText(faults, documents[0].text)
 
 
 def _may_be_pipeline(path: Path) -> bool:
@@ -83,6 +112,8 @@ def _may_be_pipeline(path: Path) -> bool:
 
 def load_spec(document: Document, settings: Settings) -> Spec:
     """Load one document, faults included: planning tells them."""
+    if document.is_yaml_1_1:
+        return load_native(document, settings)
     faults = Faults(document)
     value = _overlaid(document.value, settings, faults)
     folder = Folder(document.path.parent)
@@ -90,7 +121,6 @@ def load_spec(document: Document, settings: Settings) -> Spec:
     resolver = Resolver(faults, folder, policy)
     scope = _scope(value, settings, resolver)
     own = resolver.block(value, (), scope, besides=OWN_KEYS)
-    _refuse_schema(own, faults)
     policy.head(own)
     head = faults.check(Head, own, (), also=OWN_KEYS)
     if value.get("tasks") is None and nearest("tasks", own) is None:
@@ -110,16 +140,6 @@ def load_spec(document: Document, settings: Settings) -> Spec:
         lost=expander.lost,
         places=faults.places,
     )
-
-
-def _refuse_schema(own: dict[str, Any], faults: Faults) -> None:
-    if own.pop("$schema", None) is not None:
-        faults.add(
-            ("$schema",),
-            "marks a document in Airflow's own format, which this version of airflow-wall does not read yet",
-            "remove `$schema` to have it read as a pipeline of ours",
-            of_key=True,
-        )
 
 
 def _overlaid(value: dict[str, Any], settings: Settings, faults: Faults) -> dict[str, Any]:

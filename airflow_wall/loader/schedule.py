@@ -31,6 +31,12 @@ def check_schedule(schedule: Any, faults: Faults) -> None:
         _check_cron(schedule, ("schedule",), PRESETS, faults)
 
 
+def check_native_schedule(schedule: str, faults: Faults) -> None:
+    """The same for a document in Airflow's own format, which knows no durations, and every name that croniter knows."""
+    if schedule not in PRESETS:
+        _check_expression(schedule, ("schedule",), faults)
+
+
 def _check_cron(schedule: str, loc: Loc, presets: tuple[str, ...], faults: Faults) -> None:
     if schedule in presets:
         return
@@ -41,6 +47,10 @@ def _check_cron(schedule: str, loc: Loc, presets: tuple[str, ...], faults: Fault
             suggestion(schedule, presets, what="presets"),
         )
         return
+    _check_expression(schedule, loc, faults)
+
+
+def _check_expression(schedule: str, loc: Loc, faults: Faults) -> None:
     if _PLAIN_CRON.fullmatch(schedule):
         return
     from croniter import croniter  # Airflow's own reader of cron, which most files do not need

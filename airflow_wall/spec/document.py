@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from airflow_wall.spec.native import NativePipeline
 from airflow_wall.spec.pipeline import Group, Head, Task
 from airflow_wall.spec.steps.base import Step
 from airflow_wall.text.faults import Fault, Loc
@@ -51,6 +52,7 @@ class Spec:
     :param warnings: What is allowed, but probably not meant.
     :param faults: What is wrong with it so far. Planning it raises them, with those that only the graph shows.
     :param lost: Whether items are missing here because of faults, so that the graph would show false ones.
+    :param native: What a document in Airflow's own format says, which has no items.
     """
 
     path: Path
@@ -62,3 +64,4 @@ class Spec:
     warnings: tuple[Fault, ...] = ()
     faults: tuple[Fault, ...] = ()
     lost: bool = False
+    native: NativePipeline | None = None

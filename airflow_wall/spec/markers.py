@@ -29,6 +29,13 @@ class FileRef:
 
 
 @dataclass(frozen=True)
+class FileText:
+    """The text of a file that `$f` named, where it matters that it did: in Airflow's own format."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Const:
     """`{$const: value}`: the value to the letter, whatever keys it has."""
 
@@ -54,4 +61,4 @@ MARKERS = {
 }
 """Marker key to what it makes."""
 
-Marker = Template | XComRef | FileRef | Const | Import
+Marker = Template | XComRef | FileRef | FileText | Const | Import

@@ -82,7 +82,10 @@ class FaultyText(SpecError):
 
 def shown(value: Any, limit: int = 60) -> str:
     """A value as it may stand between backticks in a message: JSON for what is not text, cut when long."""
-    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    except TypeError:  # a mapping of YAML 1.1 may have dates as keys
+        text = str(value)
     text = " ".join(text.split())
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 

@@ -23,8 +23,9 @@ class Places:
     def origin(self, loc: Loc) -> Loc:
         """Where what is now at `loc` stands in the text: overlays and expressions move values."""
         for end in range(len(loc), -1, -1):
-            if loc[:end] in self.moved:
-                return self.origin(self.moved[loc[:end]] + loc[end:])
+            written = self.moved.get(loc[:end])
+            if written is not None:  # a part of what moved may have stayed where it was
+                return loc if written == loc[:end] else self.origin(written + loc[end:])
         return loc
 
     def place(self, loc: Loc, *, of_key: bool = False) -> Place:

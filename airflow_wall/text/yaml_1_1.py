@@ -256,8 +256,9 @@ class _Constructor(SafeConstructor):
             return
         values[loc] = node
         if isinstance(value, dict) and node in self.pairs:
-            for key, key_node, value_node in self.pairs[node]:
-                part = key if isinstance(key, str | int) else str(key)
+            written = {key: (key_node, value_node) for key, key_node, value_node in self.pairs[node]}
+            for key, (key_node, value_node) in written.items():
+                part = key if type(key) in (str, int) else str(key)
                 keys[(*loc, part)] = key_node
                 self.note_places(value_node, value[key], (*loc, part), keys, values)
         elif isinstance(value, list) and isinstance(node, SequenceNode) and len(value) == len(node.value):

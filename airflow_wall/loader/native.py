@@ -1,0 +1,337 @@
+"""
+Documents in Airflow's own YAML format: read by its rules, which the `$schema` promises.
+
+What its importer refuses is refused here, with the place; nothing of ours is added. Faults that only an operator's
+class can show are found when the DAG is built.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from airflow_wall.loader.expand import MAX_TASKS
+from airflow_wall.loader.extends import Templates
+from airflow_wall.loader.faults import UNRESOLVED, Faults
+from airflow_wall.loader.files import Folder
+from airflow_wall.loader.policy import Policy
+from airflow_wall.loader.run import check_run
+from airflow_wall.loader.schedule import check_native_schedule
+from airflow_wall.settings import Settings
+from airflow_wall.spec import native
+from airflow_wall.spec.callables import Constructed
+from airflow_wall.spec.document import Spec
+from airflow_wall.spec.markers import MARKERS as OUR_MARKERS
+from airflow_wall.spec.markers import Const, FileRef, FileText, Template, XComRef
+from airflow_wall.spec.native import MARKERS, SCHEMA_KEY, NativePipeline, NativeTask
+from airflow_wall.spec.pipeline import Group, Head, Pipeline, Task
+from airflow_wall.spec.steps.table import STEPS
+from airflow_wall.text.faults import Loc, nearest, shown, suggestion
+from airflow_wall.text.reader import Document
+
+_ID = re.compile(r"[\w.-]{1,250}")
+_EDITION = re.compile(re.escape(native.SCHEMA_PREFIX) + r"(\d{4}-\d{2}-\d{2})\.json")
+_BY_OUR_RULES = f"remove `{SCHEMA_KEY}` to have the document read by airflow-wall's rules, which know it"
+_OURS = frozenset(info.alias or name for model in (Pipeline, Task, Group) for name, info in model.model_fields.items())
+_RESERVED_HINT = "the id of a task is its `id`, and it belongs to the document it is in"
+_BASE_ARGUMENTS = native.TASK_ARGUMENTS | native.RESERVED | native.TASK_DEFERRED
+
+
+def load_native(document: Document, settings: Settings) -> Spec:
+    """Load one document of Airflow's own format, faults included: planning tells them."""
+    faults = Faults(document)
+    reader = _Reader(document, faults, Policy(settings, faults))
+    pipeline = reader.pipeline()
+    return Spec(
+        path=document.path,
+        document=document,
+        head=Head.model_construct(dag_id=str(document.value.get("dag_id"))),
+        items=(),
+        places=faults.places,
+        environment=None,
+        faults=tuple(faults.found),
+        native=pipeline,
+    )
+
+
+class _Reader:
+    def __init__(self, document: Document, faults: Faults, policy: Policy) -> None:
+        self.value: dict[Any, Any] = document.value
+        self.faults = faults
+        self.policy = policy
+        self.folder = Folder(document.path.parent)
+
+    def pipeline(self) -> NativePipeline:
+        """The document, as far as it has no fault."""
+        self._edition(self.value[SCHEMA_KEY])
+        self._id(self.value.get("dag_id"), ("dag_id",))
+        arguments = {key: each for key, each in self.value.items() if key not in native.FORMAT_KEYS}
+        for key in arguments:
+            self._top_key(key)
+        self._no_marker(arguments, ())
+        self.policy.keys(arguments, ())
+        return NativePipeline(self._schedule(self.value.get("schedule")), arguments, tuple(self._tasks()))
+
+    # --- the top
+
+    def _edition(self, schema: Any) -> None:
+        match = _EDITION.fullmatch(schema) if isinstance(schema, str) else None
+        known = [f"{native.SCHEMA_PREFIX}{edition}.json" for edition in native.EDITIONS]
+        if match is None:
+            hint = f"write `{known[-1]}`, or {_BY_OUR_RULES.removesuffix(', which know it')}"
+            self.faults.add((SCHEMA_KEY,), f"must be that of Airflow's format, got `{shown(schema)}`", hint)
+        elif match.group(1) not in native.EDITIONS:
+            message = f"names the edition `{match.group(1)}`, which is not known"
+            self.faults.add((SCHEMA_KEY,), message, suggestion(schema, known, what="editions"))
+
+    def _top_key(self, key: Any) -> None:
+        if not isinstance(key, str):
+            self._no_text_key(key, ())
+        elif key == "default_args":
+            hint = f"write `templates`, and `extends` on each task; or {_BY_OUR_RULES}"
+            self._fault_of_key((key,), "is not part of Airflow's format", hint)
+        elif key in native.DAG_DEFERRED:
+            self._fault_of_key((key,), "is not part of Airflow's format yet", _BY_OUR_RULES)
+        elif key not in native.DAG_ARGUMENTS:
+            self._unknown((key,), native.DAG_ARGUMENTS | {*native.FORMAT_KEYS}, "it is no argument of `DAG`")
+
+    def _schedule(self, schedule: Any) -> str | Constructed | None:
+        loc: Loc = ("schedule",)
+        if isinstance(schedule, str):
+            check_native_schedule(schedule, self.faults)
+        if schedule is None or isinstance(schedule, str):
+            return schedule
+        if not isinstance(schedule, dict):
+            hint = "quote a text; or write {uses: package.module.Timetable, with: {...}}"
+            self.faults.add(loc, f"must be text or a timetable, got `{shown(schedule)}`", hint)
+            return None
+        if not self._is_mapping(schedule, loc):
+            return None
+        for key in schedule.keys() - {"uses", "with"}:
+            self._unknown((*loc, key), ("uses", "with"), "a timetable has `uses` and `with`")
+        uses, given = schedule.get("uses"), schedule.get("with", {})
+        if not isinstance(uses, str) or "." not in uses:
+            hint = "write e.g. `airflow.sdk.CronTriggerTimetable`"
+            self.faults.add((*loc, "uses"), f"must be the dotted path of a class, got `{shown(uses)}`", hint)
+            return None
+        if not self._is_mapping(given, (*loc, "with")):
+            return None
+        self.policy.importable(uses, (*loc, "uses"))
+        return Constructed.model_construct(uses=uses, with_=given)
+
+    # --- tasks
+
+    def _tasks(self) -> Iterable[NativeTask]:
+        templates = Templates(self.value.get("templates", {}), self.faults)
+        if self.value.get("templates", {}) is None:
+            self.faults.add(("templates",), "must give names and what they hold", "remove it if there are none")
+        for name, template in templates.known.items():
+            self._is_mapping(template if isinstance(template, dict) else {}, ("templates", name))
+        tasks = self.value.get("tasks", [])
+        if not isinstance(tasks, list):
+            message = f"must be a list of tasks, got `{shown(tasks)}`"
+            self.faults.add(("tasks",), message, "write `- id: NAME` for each task")
+            return
+        if len(tasks) > MAX_TASKS:
+            message = f"has {len(tasks):,} tasks; at most {MAX_TASKS:,} are allowed"
+            self.faults.add(("tasks",), message, "split it into several pipelines")
+            return
+        for index, task in enumerate(tasks):
+            loc = ("tasks", index)
+            if not isinstance(task, dict):
+                self.faults.add(loc, f"must be a task, got `{shown(task)}`", "write `- id: NAME` and its keys below")
+                continue
+            if "extends" in task and task["extends"] is None:
+                self.faults.add((*loc, "extends"), "must be the name of a template, or a list of them", "remove it")
+            made = self._task(templates.extended(task, loc), loc)
+            if made is not None:
+                yield made
+
+    def _task(self, task: dict[Any, Any], loc: Loc) -> NativeTask | None:
+        settings = {key: each for key, each in task.items() if key not in native.TASK_KEYS}
+        for key in settings:
+            self._task_key(key, loc)
+        self._no_marker(settings, loc)
+        self.policy.keys(settings, loc)
+        uses, run = self._uses(task, loc), task.get("run")
+        arguments = self._with(task.get("with", {}), (*loc, "with"))
+        self.policy.keys(arguments, (*loc, "with"))
+        given = None if run is None else self._run(run, task, (*loc, "run"))
+        if not self._id(task.get("id"), (*loc, "id")):
+            return None
+        needs = tuple(self._needs(task.get("needs", []), (*loc, "needs")))
+        return NativeTask(task["id"], needs, uses, arguments, given, settings, loc)
+
+    def _id(self, value: Any, loc: Loc) -> bool:
+        if isinstance(value, str) and _ID.fullmatch(value):
+            return True
+        if value is None and loc[-1] not in self._block(loc):
+            self._fault_of_key(loc, "is missing", f"add `{loc[-1]}`")
+        else:
+            message = "must be letters, digits, `_`, `-` and `.`, at most 250"
+            hint = None if isinstance(value, str) else "quote what looks like a number, a date or a truth value"
+            self.faults.add(loc, f"{message}, got `{shown(value)}`", hint)
+        return False
+
+    def _block(self, loc: Loc) -> Any:
+        return self.value if len(loc) == 1 else self.value["tasks"][loc[1]]
+
+    def _task_key(self, key: Any, loc: Loc) -> None:
+        if not isinstance(key, str):
+            self._no_text_key(key, loc)
+        elif key in native.TASK_DEFERRED:
+            self._fault_of_key((*loc, key), "is not part of Airflow's format yet", _BY_OUR_RULES)
+        elif key in native.RESERVED:
+            self._fault_of_key((*loc, key), "cannot be set on a task", _RESERVED_HINT)
+        elif key not in native.TASK_ARGUMENTS:
+            hint = "arguments of the operator itself go under `with`"
+            self._unknown((*loc, key), native.TASK_ARGUMENTS | {*native.TASK_KEYS}, hint)
+
+    def _needs(self, needs: Any, loc: Loc) -> Iterable[tuple[str, Loc]]:
+        if not isinstance(needs, list | set | tuple) or not all(isinstance(each, str) for each in needs):
+            hint = "write a list, e.g. `needs: [extract]`"
+            self.faults.add(loc, f"must be a list of ids of tasks, got `{shown(needs)}`", hint)
+            return
+        for index, each in enumerate(sorted(needs) if isinstance(needs, set) else needs):
+            yield each, (*loc, index)
+
+    def _uses(self, task: dict[Any, Any], loc: Loc) -> str | None:
+        uses, loc = task.get("uses"), (*loc, "uses")
+        if uses is None:
+            return None
+        if isinstance(uses, str) and uses in STEPS:
+            hint = f"{_BY_OUR_RULES}; or write the dotted path of its operator"
+            self.faults.add(loc, f"names the step `{uses}`, which Airflow's format does not know", hint)
+            return None
+        if not isinstance(uses, str) or "." not in uses.strip("."):
+            hint = "write e.g. `airflow.providers.standard.operators.bash.BashOperator`"
+            self.faults.add(loc, f"must be the dotted path of an operator, got `{shown(uses)}`", hint)
+            return None
+        self.policy.operator(uses, loc)
+        return uses
+
+    # --- values
+
+    def _with(self, given: Any, loc: Loc) -> dict[str, Any]:
+        if not self._is_mapping(given, loc):
+            return {}
+        for name in sorted(given.keys() & _BASE_ARGUMENTS):
+            hint = "write it on the task itself, beside `with`"
+            hint = _RESERVED_HINT if name in native.RESERVED else hint
+            self._fault_of_key((*loc, name), "is an argument of every task, not of its operator", hint)
+        return {name: self._value(each, (*loc, name)) for name, each in given.items()}
+
+    def _run(self, run: Any, task: dict[Any, Any], loc: Loc) -> dict[str, Any]:
+        if task.get("uses") is not None:
+            self.faults.add(loc, "does not go with `uses`", "remove one of them", of_key=True)
+        if task.get("with"):
+            self.faults.add(loc, "does not go with `with`", "write all arguments under `run`", of_key=True)
+        if not self._is_mapping(run, loc):
+            return {}
+        given = {name: self._value(each, (*loc, name)) for name, each in run.items()}
+        check_run(given, loc, self.faults)
+        return given
+
+    def _value(self, value: Any, loc: Loc) -> Any:
+        if isinstance(value, dict):
+            return self._mapping(value, loc)
+        if isinstance(value, list | tuple):
+            return [self._value(each, (*loc, index)) for index, each in enumerate(value)]
+        if isinstance(value, bytes):
+            try:
+                return value.decode()
+            except UnicodeDecodeError:
+                self.faults.add(loc, "holds bytes that are no text", "encode them as text")
+                return UNRESOLVED
+        if isinstance(value, set):
+            self.faults.add(loc, "is a set, which has no order", "write a list")
+            return UNRESOLVED
+        return value
+
+    def _mapping(self, value: dict[Any, Any], loc: Loc) -> Any:
+        if len(value) == 1:
+            ((key, inner),) = value.items()
+            if key in MARKERS:
+                return self._marker(key, inner, (*loc, key))
+        for key in value:
+            if isinstance(key, str) and key.startswith("$"):
+                hint = "a marker stands alone in its mapping; a key that does begin with `$` goes into {$const: ...}"
+                near = None if key in OUR_MARKERS else nearest(key, MARKERS)
+                hint = _BY_OUR_RULES if key in OUR_MARKERS.keys() - MARKERS.keys() else hint
+                self._fault_of_key((*loc, key), "is no marker here", f"did you mean `{near}`?" if near else hint)
+        if not self._is_mapping(value, loc):
+            return UNRESOLVED
+        return {key: self._value(each, (*loc, key)) for key, each in value.items()}
+
+    def _marker(self, key: str, inner: Any, loc: Loc) -> Any:
+        kind = MARKERS[key]
+        if kind is Const:
+            return Const(inner)
+        if kind is XComRef:
+            return self._xcom(inner, loc)
+        if kind is Template and isinstance(inner, dict) and len(inner) == 1:
+            ((name, file),) = inner.items()
+            if MARKERS.get(name) is FileRef and isinstance(file, str):
+                return self._template(self.folder.read(file, (*loc, name), self.faults, is_exact=True), loc)
+        if not isinstance(inner, str):
+            self.faults.add(loc, f"must be text, got `{shown(inner)}`", "quote it")
+            return UNRESOLVED
+        if kind is Template:
+            return self._template(inner, loc)
+        return FileText(self.folder.read(inner, loc, self.faults, is_exact=True))
+
+    def _template(self, text: str, loc: Loc) -> Template:
+        self.policy.template(text, loc)
+        return Template(text)
+
+    def _xcom(self, inner: Any, loc: Loc) -> Any:
+        if isinstance(inner, str):
+            return XComRef(inner)
+        if isinstance(inner, dict) and inner.keys() <= {"task", "key"}:
+            task, key = inner.get("task"), inner.get("key")
+            if isinstance(task, str) and isinstance(key, str | None):
+                return XComRef(task, key)
+        hint = "write {$x: task_id} or {$x: {task: task_id, key: name}}"
+        self.faults.add(loc, f"must name a task, got `{shown(inner)}`", hint)
+        return UNRESOLVED
+
+    # --- keys
+
+    def _is_mapping(self, value: Any, loc: Loc) -> bool:
+        if not isinstance(value, dict):
+            self.faults.add(loc, f"must be a mapping, got `{shown(value)}`", "write keys and values")
+            return False
+        wrong = [key for key in value if not isinstance(key, str)]
+        for key in wrong:
+            self._no_text_key(key, loc)
+        return not wrong
+
+    def _no_marker(self, value: Any, loc: Loc) -> None:
+        """Refuse markers where Airflow would take them for plain mappings."""
+        pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, each in pairs:
+            if key in MARKERS:
+                hint = "only values under `with` and `run` may be markers"
+                self._fault_of_key((*loc, key), "cannot be a marker here", hint)
+            self._no_marker(each, (*loc, key))
+
+    def _no_text_key(self, key: Any, loc: Loc) -> None:
+        what = f"{'' if loc else 'document '}holds the key `{shown(key)}`, which is no text but {type(key).__name__}"
+        hint = "quote it: YAML 1.1 reads `on`, `yes`, numbers and dates without quotes as something else"
+        places = self.faults.places
+        part = key if type(key) is int else str(key)
+        place = places.place((*loc, part), of_key=True)
+        self.faults.found.append(replace(places.fault(loc, what, hint), place=place))
+
+    def _unknown(self, loc: Loc, known: Iterable[str], otherwise: str) -> None:
+        key = str(loc[-1])
+        near = nearest(key, known)
+        if key in _OURS or key in STEPS:
+            self._fault_of_key(loc, "is no key of Airflow's format", _BY_OUR_RULES)
+        else:
+            self._fault_of_key(loc, "is not a known key", f"did you mean `{near}`?" if near else otherwise)
+
+    def _fault_of_key(self, loc: Loc, message: str, hint: str) -> None:
+        self.faults.add(loc, message, hint, of_key=True)

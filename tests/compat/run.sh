@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Build the suite's documents by us and by the newest Airflow that has an importer of its own, in a venv apart.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+PYTHON=${PYTHON:-python3}
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/airflow-wall
+VENV=$CACHE/compat
+STAMP=$VENV/.installed
+# Before 3.4 is out its parts are pre-releases, each of which has to be named to be taken.
+WANTED=("apache-airflow>=3.4.0b1,<3.5" "apache-airflow-core>=3.4.0b1,<3.5" "apache-airflow-task-sdk>=1.4.0b1,<1.5")
+
+if [ ! -e "$STAMP" ] || [ pyproject.toml -nt "$STAMP" ] || [ -n "$(find "$STAMP" -mtime +7)" ]; then
+  uv=$(command -v uv || echo .venv/bin/uv)
+  if [ -x "$uv" ]; then
+    "$uv" venv --quiet --clear --python "$PYTHON" "$VENV"
+    "$uv" pip install --quiet --python "$VENV/bin/python" "${WANTED[@]}" -e . pytest pytest-timeout
+  else
+    "$PYTHON" -m venv --clear "$VENV"
+    "$VENV/bin/python" -m pip install --quiet "${WANTED[@]}" -e . pytest pytest-timeout
+  fi
+  touch "$STAMP"
+fi
+AIRFLOW_HOME=$VENV/airflow PYTHONPATH=$PWD exec "$VENV/bin/python" -m pytest -q -p no:cacheprovider tests/compat "$@"

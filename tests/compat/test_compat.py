@@ -1,0 +1,125 @@
+"""
+Documents in Airflow's own format, each built by us and, where Airflow has it, by its own importer.
+
+The first word of a document's name says what must come of it: `bad` and `ours` are refused by both, `refused` only by
+us and `more` only by Airflow (the two closed lists of docs/reference/airflow-format.md), and all others are built by
+both, to equal DAGs. `run.sh` runs this with the newest Airflow that has the importer.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+
+import airflow
+import pytest
+from packaging.version import Version
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from both import by_airflow, by_us  # noqa: E402
+
+DOCUMENTS = sorted(path.stem for path in (HERE / "documents").glob("*.yaml"))
+EXPECTED = HERE / "expected"
+REWRITE = os.environ.get("REWRITE_CASES") == "1"
+"""Set it to write what comes now; then read the difference before it is committed."""
+
+RECORDED_WITH = (3, 3)
+"""The Airflow whose serialized DAGs are recorded; those of other versions have other fields."""
+
+pytestmark = pytest.mark.filterwarnings("default")  # documents use what Airflow deprecates, too
+
+VERSION = Version(airflow.__version__).release[:2]
+HAS_IMPORTER = importlib.util.find_spec("airflow.sdk.importers") is not None
+
+
+def of(*kinds: str) -> list[str]:
+    return [name for name in DOCUMENTS if name.partition("_")[0] in kinds]
+
+
+BUILT = [name for name in DOCUMENTS if name not in of("bad", "ours", "refused", "more")]
+NEEDS_3_4 = [name for name in BUILT if name.startswith("run_")]
+
+
+@pytest.fixture(autouse=True)
+def in_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(HERE / "documents")
+
+
+@pytest.mark.skipif(not HAS_IMPORTER, reason="Airflow's importer came with 3.4; run.sh installs it")
+class TestBesideAirflow:
+    @pytest.mark.parametrize("name", BUILT)
+    def test_both_build_the_same_dag(self, name: str) -> None:
+        ours, theirs = by_us(Path(f"{name}.yaml")), by_airflow(Path(f"{name}.yaml"))
+        assert not isinstance(theirs, str), theirs
+        assert not isinstance(ours, str), ours
+        assert ours == theirs
+
+    @pytest.mark.parametrize("name", of("bad", "ours"))
+    def test_both_refuse(self, name: str) -> None:
+        ours, theirs = by_us(Path(f"{name}.yaml")), by_airflow(Path(f"{name}.yaml"))
+        assert isinstance(theirs, str), theirs
+        assert isinstance(ours, str), ours
+
+    @pytest.mark.parametrize("name", of("refused"))
+    def test_only_we_refuse(self, name: str) -> None:
+        ours, theirs = by_us(Path(f"{name}.yaml")), by_airflow(Path(f"{name}.yaml"))
+        assert not isinstance(theirs, str), theirs
+        assert isinstance(ours, str), ours
+
+    @pytest.mark.parametrize("name", of("more"))
+    def test_only_we_build(self, name: str) -> None:
+        ours, theirs = by_us(Path(f"{name}.yaml")), by_airflow(Path(f"{name}.yaml"))
+        assert isinstance(theirs, str), theirs
+        assert not isinstance(ours, str), ours
+
+    def test_the_facts_of_the_format_are_airflows(self) -> None:
+        from airflow.sdk.definitions.context import KNOWN_CONTEXT_KEYS
+        from airflow.sdk.importers.yaml_importer.models import DAG_CALLBACK_KEYS, TASK_ASSET_IO_KEYS, TASK_CALLBACK_KEYS
+        from airflow.sdk.importers.yaml_importer.versions import get_bundle
+
+        from airflow_wall.spec import native
+
+        assert {version.value for version in get_bundle().versions} == set(native.EDITIONS)
+        assert KNOWN_CONTEXT_KEYS == native.CONTEXT_NAMES
+        assert DAG_CALLBACK_KEYS == native.DAG_DEFERRED
+        assert TASK_CALLBACK_KEYS | TASK_ASSET_IO_KEYS == native.TASK_DEFERRED
+
+
+@pytest.mark.parametrize("name", [name for name in BUILT if VERSION >= (3, 4) or name not in NEEDS_3_4])
+def test_every_airflow_builds_it(name: str) -> None:
+    made = by_us(Path(f"{name}.yaml"))
+    assert not isinstance(made, str), made
+    if RECORDED_WITH == VERSION:
+        compare(json.dumps(made, indent=1, sort_keys=True) + "\n", EXPECTED / f"{name}.json")
+
+
+@pytest.mark.skipif(VERSION >= (3, 4), reason="this Airflow has `run`")
+@pytest.mark.parametrize("name", NEEDS_3_4)
+def test_run_needs_a_newer_airflow(name: str) -> None:
+    assert "needs Airflow 3.4; this is" in str(by_us(Path(f"{name}.yaml")))
+
+
+@pytest.mark.parametrize("name", of("bad", "ours", "refused"))
+def test_what_is_refused_is_told_with_its_place(name: str) -> None:
+    told = by_us(Path(f"{name}.yaml"))
+    assert isinstance(told, str), told
+    assert told.startswith(f"error: {name}.yaml:")
+    if RECORDED_WITH == VERSION:
+        compare(f"{told}\n", EXPECTED / f"{name}.txt")
+
+
+def test_the_closed_lists_are_documented() -> None:
+    page = (HERE.parents[1] / "docs" / "reference" / "airflow-format.md").read_text(encoding="utf-8")
+    missing = [name for name in of("refused", "more") if f"`{name}`" not in page]
+    assert missing == []
+
+
+def compare(outcome: str, expected: Path) -> None:
+    if REWRITE:
+        expected.write_text(outcome, encoding="utf-8")
+    assert outcome == expected.read_text(encoding="utf-8")
