@@ -24,7 +24,7 @@ from airflow_wall.spec.notify import Notify
 from airflow_wall.spec.pipeline import Group, Task
 from airflow_wall.spec.steps.base import Step
 from airflow_wall.spec.steps.table import STEPS
-from airflow_wall.text.faults import Fault, FaultyText, Loc, Place, suggestion
+from airflow_wall.text.faults import MAX_FAULTS, Fault, FaultyText, Loc, Place, suggestion
 from airflow_wall.text.places import Places
 
 EMPTY = "airflow.providers.standard.operators.empty.EmptyOperator"
@@ -324,7 +324,7 @@ class _Planner:
         return found
 
     def _named(self, node: Node) -> Iterable[str]:
-        for index, name in enumerate(_item(node).block.needs):
+        for name, index in _needs(node).items():
             for other in self._found(node, name, ("needs", index)):
                 if other.path == node.path or node.path.startswith(f"{other.path}."):
                     message = f"names `{name}`, which is the item itself or a group it is in"
@@ -407,6 +407,8 @@ class _Planner:
 
     def _fault(self, node: Node, loc: Loc, message: str, hint: str | None) -> None:
         self.faults.append(self.spec.places.fault((*_item(node).loc, *loc), message, hint))
+        if len(self.faults) > MAX_FAULTS:
+            raise FaultyText(self.faults, self.spec.document.text)
 
 
 def _uses(node: Node) -> str | None:
@@ -414,10 +416,18 @@ def _uses(node: Node) -> str | None:
     return block.uses if isinstance(block, Task) else None
 
 
+def _needs(node: Node) -> dict[str, int]:
+    """The names that an item needs, each with where it first stands in the list."""
+    found: dict[str, int] = {}
+    for index, name in enumerate(_item(node).block.needs):
+        found.setdefault(name, index)
+    return found
+
+
 def _needed(node: Node) -> Iterable[str]:
     """The tasks that the `needs` of an item mean, groups as all their tasks."""
     assert node.parent is not None
-    for name in _item(node).block.needs:
+    for name in _needs(node):
         for other in find(name, node.parent):
             yield from (task.path for task in other.tasks())
 

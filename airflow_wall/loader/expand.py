@@ -27,6 +27,9 @@ from airflow_wall.text.faults import Loc, shown, suggestion
 
 MAX_TASKS = 1_000
 
+_COUNTED = 1_000_000
+_LONGEST_ID = 250
+
 LITERALS: dict[str, Callable[[str], object]] = {
     "entrypoint": check_entrypoint,
     "table": check_name,
@@ -48,13 +51,14 @@ class Expander:
     :param faults: Where faults go.
     :param folder: The pipeline's folder, for files that values name.
     :param policy: What the pipeline may say.
+    :param resolver: Resolves the values of the document.
     """
 
-    def __init__(self, faults: Faults, folder: Folder, policy: Policy) -> None:
+    def __init__(self, faults: Faults, folder: Folder, policy: Policy, resolver: Resolver) -> None:
         self.faults = faults
         self.folder = folder
         self.policy = policy
-        self.resolver = Resolver(faults, folder, policy)
+        self.resolver = resolver
         self.tasks = 0
         self.lost = False
 
@@ -85,6 +89,9 @@ class Expander:
                         loc, f"brings the pipeline above {MAX_TASKS:,} tasks", "split it into several pipelines"
                     )
                 return
+            for key, each in value.items():
+                if key not in ("tasks", "matrix"):  # those are counted one by one, and this is read once
+                    self.resolver.spend(each, (*loc, key))
             inner = scope.within(cell, (*loc, "matrix")) if cell else scope
             repeated = {**value, "id": f"{name}_{suffix}"} if suffix and isinstance(name, str) else value
             item = (
@@ -121,20 +128,23 @@ class Expander:
                 return []
         count = math.prod(len(values) for values in matrix.values())
         if count > MAX_TASKS:
+            made = f"{count:,}" if count < _COUNTED else f"more than {_COUNTED:,}"
             self.faults.add(
-                loc, f"makes {count:,} repetitions; at most {MAX_TASKS:,} tasks are allowed", "shorten the lists"
+                loc, f"makes {made} repetitions; at most {MAX_TASKS:,} tasks are allowed", "shorten the lists"
             )
             return []
         cells = [dict(zip(matrix, values, strict=True)) for values in itertools.product(*matrix.values())]
-        made = [("_".join(_in_id(each) for each in cell.values()), cell) for cell in cells]
-        counted = Counter(suffix for suffix, _ in made)
+        named = [("_".join(_in_id(each) for each in cell.values()), cell) for cell in cells]
+        counted = Counter(suffix for suffix, _ in named)
         twice = next((suffix for suffix, times in counted.items() if times > 1), None)
         if twice is not None:
             self.faults.add(
-                loc, f"makes two repetitions whose ids end in `{twice}`", "use values that differ in letters or digits"
+                loc,
+                f"makes two repetitions whose ids end in `{shown(twice)}`",
+                "use values that differ in letters or digits",
             )
             return []
-        return made
+        return named
 
     # --- blocks
 
@@ -242,4 +252,4 @@ def _stand_in(kind: type[Block], written: dict[str, Any]) -> Block | None:
 
 def _in_id(value: Any) -> str:
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_") or "x"
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", text[:_LONGEST_ID]).strip("_") or "x"

@@ -21,6 +21,9 @@ _RUN_TIME = re.compile(
     r"ti|task_instance|task|dag|prev_\w+)\b"
 )
 
+MAX_MADE = 250_000
+"""How many values one document may become."""
+
 
 _SPECIAL = ("default_args", "doc_md", "notify", "deadline")
 """Keys whose values are more than values with expressions in them; so are those of callbacks."""
@@ -55,6 +58,29 @@ class Resolver:
         self.faults = faults
         self.folder = folder
         self.policy = policy
+        self.made = 0
+        self.sizes: dict[int, int] = {}
+
+    def spend(self, value: Any, loc: Loc) -> None:
+        """
+        Count what one more use of a value makes: by repetitions and expressions, few lines could make billions.
+
+        :raises Stopped: it is too much.
+        """
+        self.made += self._size(value)
+        if self.made > MAX_MADE:
+            message = f"makes more than {MAX_MADE:,} values of this document, by repetitions and expressions"
+            self.faults.stop(loc, message, "split it into several pipelines")
+
+    def _size(self, value: Any) -> int:
+        if isinstance(value, str):
+            return 1 + len(value) // 256
+        if not isinstance(value, dict | list):
+            return 1
+        if id(value) not in self.sizes:
+            inner = value.values() if isinstance(value, dict) else value
+            self.sizes[id(value)] = 1 + sum(self._size(each) for each in inner)
+        return self.sizes[id(value)]
 
     def plain(self, value: Any, loc: Loc, scope: Scope) -> Any:
         """The value with its `${{ }}` resolved; markers stay what they are, mappings."""
@@ -144,12 +170,14 @@ class Resolver:
 
     def _whole(self, expression: str, loc: Loc, scope: Scope) -> Any:
         value, origin = self._lookup(expression, loc, scope)
+        self.spend(value, loc)
         if origin[0] != "env":  # what is wrong with it is wrong where it was written
             self.faults.places.moved[loc] = origin
         return value
 
     def _part(self, expression: str, loc: Loc, scope: Scope) -> str:
         value, _ = self._lookup(expression, loc, scope)
+        self.spend(value, loc)
         if isinstance(value, dict | list) or value is None:
             self.faults.add(
                 loc,

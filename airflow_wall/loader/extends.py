@@ -10,6 +10,9 @@ from airflow_wall.text.faults import Loc, shown, suggestion
 MERGED = ("with", "run")
 """Keys whose entries replace those of a template one by one; any other key replaces it whole."""
 
+MAX_LAID = 250_000
+"""How many keys of templates the tasks of one document may take."""
+
 
 class Templates:
     """
@@ -21,6 +24,7 @@ class Templates:
 
     def __init__(self, value: Any, faults: Faults) -> None:
         self.faults = faults
+        self.laid = 0
         self.known: dict[str, Any] = {}
         if not isinstance(value, dict | None):
             hint = "write names and keys of tasks below them, e.g. `templates: {gentle: {retries: 3}}`"
@@ -47,6 +51,10 @@ class Templates:
 
     def _lay(self, made: _Merged, name: str, at: Loc, within: tuple[str, ...]) -> None:
         template = self.known.get(name)
+        if isinstance(template, dict):
+            self.laid += 1 + sum(len(each) if isinstance(each, dict) else 1 for each in template.values())
+        if self.laid > MAX_LAID:  # two templates that each extend the one before twice, and so on
+            self.faults.stop(at, f"lays more than {MAX_LAID:,} keys of templates over each other", "extend less")
         if name in within:
             circle = " -> ".join(f"`{each}`" for each in (*within[within.index(name) :], name))
             self.faults.add(at, f"leads in a circle: {circle}", "remove one of these `extends`")
@@ -86,5 +94,6 @@ class _Merged:
                 self.origins.update({(key, name): (*loc, key, name) for name in value})
             else:
                 self.values[key] = value
-                self.origins = {part: origin for part, origin in self.origins.items() if part[0] != key}
+                if key in MERGED:
+                    self.origins = {part: origin for part, origin in self.origins.items() if part[0] != key}
                 self.origins[(key,)] = (*loc, key)

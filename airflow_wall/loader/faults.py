@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from airflow_wall.spec.base import NAME_PATTERN, SpecModel
 from airflow_wall.spec.callables import DOTTED_PATTERN, REFERENCE_PATTERN
 from airflow_wall.spec.markers import Marker
-from airflow_wall.text.faults import Fault, Loc, nearest, shown, suggestion
+from airflow_wall.text.faults import MAX_FAULTS, Fault, Loc, nearest, shown, suggestion
 from airflow_wall.text.places import Places, step_into
 from airflow_wall.text.reader import Document
 
@@ -87,6 +87,10 @@ _NOT_REPEATED = ("secret",)
 """Errors about values that no log should hold."""
 
 
+class Stopped(Exception):
+    """A document has so many faults, or makes so much of little, that the rest of it is not looked at."""
+
+
 class Faults:
     """
     The faults and warnings of one document.
@@ -102,17 +106,29 @@ class Faults:
     def add(self, loc: Loc, message: str, hint: str | None = None, *, of_key: bool = False) -> None:
         """Note that the value at `loc` is wrong; `message` goes on after the key path."""
         self.found.append(self.places.fault(loc, message, hint, of_key=of_key))
+        if len(self.found) > MAX_FAULTS:
+            raise Stopped
+
+    def stop(self, loc: Loc, message: str, hint: str) -> NoReturn:
+        """
+        Note a last fault and end the reading of the document.
+
+        :raises Stopped: always.
+        """
+        self.found.append(self.places.fault(loc, message, hint))
+        raise Stopped
 
     def warn(self, loc: Loc, message: str, hint: str | None = None) -> None:
         """Note that the value at `loc` is probably not what was meant."""
-        self.warnings.append(self.places.fault(loc, message, hint))
+        if len(self.warnings) < MAX_FAULTS:
+            self.warnings.append(self.places.fault(loc, message, hint))
 
     def check(self, model: type[Model], values: Any, loc: Loc, *, also: Iterable[str] = ()) -> Model | None:
         """The values as `model`, or None with every fault noted. `also`: keys that are known, but read elsewhere."""
         try:
             return model.model_validate(values)
         except ValidationError as error:
-            for detail in _one_each(error.errors(include_url=False), values):
+            for detail in _one_each(error.errors(include_url=False)[: 10 * MAX_FAULTS], values):
                 if detail["input"] is not UNRESOLVED:
                     self._detail(model, values, loc, detail, tuple(also))
             return None

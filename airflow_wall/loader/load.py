@@ -14,13 +14,13 @@ from typing import Any
 
 from airflow_wall.loader.expand import Expander
 from airflow_wall.loader.expressions import Resolver, Scope
-from airflow_wall.loader.faults import Faults
+from airflow_wall.loader.faults import Faults, Stopped
 from airflow_wall.loader.files import Folder
 from airflow_wall.loader.head import check_head
 from airflow_wall.loader.native import load_native
 from airflow_wall.loader.policy import Policy
 from airflow_wall.settings import Settings
-from airflow_wall.spec.document import Spec
+from airflow_wall.spec.document import Item, Spec
 from airflow_wall.spec.native import SCHEMA_KEY
 from airflow_wall.spec.pipeline import Head, Pipeline
 from airflow_wall.text.faults import Fault, FaultyText, Loc, nearest, suggestion
@@ -115,6 +115,25 @@ def load_spec(document: Document, settings: Settings) -> Spec:
     if document.is_yaml_1_1:
         return load_native(document, settings)
     faults = Faults(document)
+    try:
+        head, items, lost = _read(document, settings, faults)
+    except Stopped:
+        head, items, lost = None, (), True
+    return Spec(
+        path=document.path,
+        document=document,
+        head=head or Head.model_construct(dag_id=str(document.value.get("dag_id"))),
+        items=items,
+        environment=settings.environment if document.value.get("environments") else None,
+        warnings=tuple(dict.fromkeys(faults.warnings)),
+        faults=tuple(faults.found),
+        lost=lost,
+        places=faults.places,
+    )
+
+
+def _read(document: Document, settings: Settings, faults: Faults) -> tuple[Head | None, tuple[Item, ...], bool]:
+    """The head of a document, its items, and whether some are lost to faults."""
     value = _overlaid(document.value, settings, faults)
     folder = Folder(document.path.parent)
     policy = Policy(settings, faults)
@@ -127,19 +146,9 @@ def load_spec(document: Document, settings: Settings) -> Spec:
         faults.add(("tasks",), "is missing", "add `tasks`, a list with `- id: NAME` for each task")
     if head is not None:
         check_head(head, policy, faults)
-    expander = Expander(faults, folder, policy)
+    expander = Expander(faults, folder, policy, resolver)
     items = expander.items(value.get("tasks"), ("tasks",), scope)
-    return Spec(
-        path=document.path,
-        document=document,
-        head=head or Head.model_construct(dag_id=str(value.get("dag_id"))),
-        items=items,
-        environment=settings.environment if value.get("environments") else None,
-        warnings=tuple(dict.fromkeys(faults.warnings)),
-        faults=tuple(faults.found),
-        lost=expander.lost,
-        places=faults.places,
-    )
+    return head, items, expander.lost
 
 
 def _overlaid(value: dict[str, Any], settings: Settings, faults: Faults) -> dict[str, Any]:

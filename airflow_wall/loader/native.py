@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow_wall.loader.expand import MAX_TASKS
 from airflow_wall.loader.extends import Templates
-from airflow_wall.loader.faults import UNRESOLVED, Faults
+from airflow_wall.loader.faults import UNRESOLVED, Faults, Stopped
 from airflow_wall.loader.files import Folder
 from airflow_wall.loader.policy import Policy
 from airflow_wall.loader.run import check_run
@@ -43,7 +43,10 @@ def load_native(document: Document, settings: Settings) -> Spec:
     """Load one document of Airflow's own format, faults included: planning tells them."""
     faults = Faults(document)
     reader = _Reader(document, faults, Policy(settings, faults))
-    pipeline = reader.pipeline()
+    try:
+        pipeline = reader.pipeline()
+    except Stopped:
+        pipeline = None
     return Spec(
         path=document.path,
         document=document,
@@ -52,6 +55,7 @@ def load_native(document: Document, settings: Settings) -> Spec:
         places=faults.places,
         environment=None,
         faults=tuple(faults.found),
+        lost=pipeline is None,
         native=pipeline,
     )
 

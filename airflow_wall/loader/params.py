@@ -21,12 +21,19 @@ _NO_NETWORK = ("$ref", "$dynamicRef", "$id", "$schema", "$vocabulary")
 """Keywords by which a schema can name another one, which may lie anywhere."""
 
 
+MAX_PARAMS = 1_000
+"""How many params a pipeline may have."""
+
+
 def check_params(params: Mapping[str, Any], *, scheduled: bool, faults: Faults) -> None:
     """
     Note what is wrong with the schemas and defaults of a pipeline.
 
     :param scheduled: Whether runs begin by themselves, so that there is nobody to give a value.
     """
+    if len(params) > MAX_PARAMS:
+        faults.add(("params",), f"has {len(params):,} names; at most {MAX_PARAMS:,} are allowed", "group values in one")
+        return
     for name, value in params.items():
         if isinstance(value, dict):
             _check(value, ("params", name), scheduled, faults)

@@ -10,6 +10,7 @@ _SHORT = re.compile(r"(?=\d)(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)
 _ISO = re.compile(
     r"P(?=[\dT])(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?"
 )
+_LONGEST = 100
 _UNITS = ("weeks", "days", "hours", "minutes", "seconds")
 
 
@@ -33,6 +34,8 @@ class Length:
 
 def parse_length(text: str) -> Length | None:
     """The length of time that `5m`, `1h30m` or ISO 8601 `P1Y2M` is written as, or None where it is none."""
+    if len(text) > _LONGEST:
+        return None
     if (match := _SHORT.fullmatch(text)) and any(match.groups()):
         return Length(_counts(_UNITS, match), is_iso=False)
     if (match := _ISO.fullmatch(text)) and any(match.groups()):

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from airflow_wall.errors import SpecError
+
+MAX_FAULTS = 100
+"""How many faults of one document are looked for and told: who has more mends these first."""
+
+MAX_MESSAGE = 1_000
+"""How many characters of a message or a hint are told: names in it may be as long as a value."""
+
+_COMPARED = 50
+_FILTERED = 10_000
+_LISTED = 60
 
 Loc = tuple[str | int, ...]
 """Where a value stands in a document: keys and list positions from the top."""
@@ -50,19 +61,18 @@ class Fault:
     key: str | None = None
     text: str = field(default="", repr=False, compare=False)
 
-    def render(self) -> str:
-        """The fault with the line of source it is about."""
-        lines = self.text.splitlines()
+    def render(self, lines: Sequence[str] | None = None) -> str:
+        """The fault with the line of source it is about. `lines`: those of `text`, where they are known already."""
+        lines = self.text.splitlines() if lines is None else lines
         line, column, width = self.place.line, self.place.column, self.place.width
-        text = f"error: {self.path}:{line}:{column}: {self.message}"
+        text = f"error: {self.path}:{line}:{column}: {_cut(self.message, MAX_MESSAGE)}"
         if 0 < line <= len(lines):
-            source = lines[line - 1].rstrip().expandtabs(1)
             cut = max(0, column - 60)
-            source, column = source[cut : cut + 100], column - cut
+            source, column = lines[line - 1][cut : cut + 100].rstrip().expandtabs(1), column - cut
             width = max(1, min(width, len(source) - column + 1))
             gutter = " " * len(str(line))
             text += f"\n  {line} | {source}\n  {gutter} | {' ' * (column - 1)}{'^' * width}"
-        return text if self.hint is None else f"{text}\n\nhint: {self.hint}"
+        return text if self.hint is None else f"{text}\n\nhint: {_cut(self.hint, MAX_MESSAGE)}"
 
 
 class FaultyText(SpecError):
@@ -77,29 +87,44 @@ class FaultyText(SpecError):
         # Two items of one matrix share their text: what is wrong there is said once.
         told = (fault if fault.text else replace(fault, text=text) for fault in dict.fromkeys(faults))
         self.faults = tuple(sorted(told, key=lambda fault: (fault.text != text, str(fault.path), fault.place)))
-        super().__init__("\n\n".join(fault.render() for fault in self.faults))
+        lines = {fault.text: fault.text.splitlines() for fault in self.faults[:MAX_FAULTS]}
+        reports = [fault.render(lines[fault.text]) for fault in self.faults[:MAX_FAULTS]]
+        if len(self.faults) > MAX_FAULTS:
+            reports.append(f"error: {self.faults[0].path}: there are more than these {MAX_FAULTS} faults")
+        super().__init__("\n\n".join(reports))
 
 
 def shown(value: Any, limit: int = 60) -> str:
     """A value as it may stand between backticks in a message: JSON for what is not text, cut when long."""
-    try:
-        text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    except TypeError:  # a mapping of YAML 1.1 may have dates as keys
-        text = str(value)
-    text = " ".join(text.split())
+    if not isinstance(value, str):
+        # In pieces, of which each is at least a character: a value may be as large as its file.
+        pieces = json.JSONEncoder(default=str, ensure_ascii=False).iterencode(value)
+        try:
+            value = "".join(itertools.islice(pieces, 2 * limit))
+        except TypeError:  # a mapping of YAML 1.1 may have dates as keys
+            value = str(value)
+    return _cut(" ".join(value[: 100 * limit].split()), limit)
+
+
+def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that is most like `word`, or None where none is near."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    """The known word most like `word`, or None where none is near. Of many, only those that begin alike are asked."""
+    words = list(itertools.islice(known, _FILTERED))
+    if len(words) > _COMPARED:
+        alike = (each for each in words if each[:1] == word[:1] and abs(len(each) - len(word)) <= 3)
+        words = list(itertools.islice(alike, _COMPARED))
+    found = difflib.get_close_matches(word[:_LISTED], [each for each in words if len(each) <= _LISTED], n=1, cutoff=0.6)
     return found[0] if found else None
 
 
 def suggestion(word: str, known: Iterable[str], *, what: str) -> str:
     """The hint for an unknown word: the nearest known one, else all of them."""
-    known = sorted(known)
-    near = nearest(word, known)
+    known = list(known)
+    near = nearest(word, sorted(known) if len(known) <= _FILTERED else known)
     if near is not None:
         return f"did you mean `{near}`?"
-    return f"known {what}: {', '.join(f'`{name}`' for name in known)}." if known else f"there are no {what}"
+    names = ", ".join(f"`{name}`" for name in sorted(known[:_FILTERED])[:_LISTED])
+    return f"known {what}: {names}{', ...' if len(known) > _LISTED else ''}." if known else f"there are no {what}"

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from airflow_wall.text.faults import Fault, FaultyText, Loc, Place
+from airflow_wall.text.faults import MAX_FAULTS, Fault, FaultyText, Loc, Place
 from airflow_wall.text.scalars import AmbiguousScalar, plain
 
 MAX_BYTES = 1 << 20
@@ -24,6 +24,8 @@ MAX_DEPTH = 32
 MAX_SCALAR = 1 << 16
 MAX_NODES = 100_000
 MAX_ALIASES = 100
+MAX_DOCUMENTS = 100
+MAX_DIRECTIVES = 10
 
 try:
     from yaml import CSafeLoader as _Parser
@@ -81,6 +83,8 @@ def read_text(content: bytes, path: Path, marked_by: str | None = None) -> list[
     """Read every document of `content`; `path` is its name in messages. `marked_by`: as for `read_file`."""
     if len(content) > MAX_BYTES:
         _refuse(path, "", Place(1, 1), f"file has more than {MAX_BYTES:,} bytes", "split it into several files")
+    if content.count(b"\n%") > MAX_DIRECTIVES and b"\n---" in content:  # libyaml compares each with all others
+        _refuse(path, "", Place(1, 1), "directives (`%YAML`, `%TAG`) are refused", "remove these lines")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -166,15 +170,27 @@ class Builder:
         self.path = path
         self.text = text
         self.faults: list[Fault] = []
+        self.read = self.nodes = 0
 
     def documents(self) -> Iterator[Document]:
         """Read every document of the text."""
         events = yaml.parse(self.text, Loader=_Parser)
         for event in events:
             if type(event) is yaml.DocumentStartEvent:
+                self.count_document(event)
                 yield self.document(event, events)
         if self.faults:
             raise FaultyText(self.faults, self.text)
+
+    def count_document(self, start: Any) -> None:
+        """
+        Count one more document of the text, which begins with the event `start`.
+
+        :raises FaultyText: there are too many.
+        """
+        self.read += 1
+        if self.read > MAX_DOCUMENTS:
+            self._fatal(start, f"more than {MAX_DOCUMENTS} documents", "split the file into several")
 
     def document(self, start: Any, events: Any) -> Document:
         """Read one document from the events after its `start`; faults that can wait are in `faults`."""
@@ -185,7 +201,7 @@ class Builder:
         self.values: Marks = {}
         self.anchors: dict[str, tuple[Any, int]] = {}
         self.root: Any = None
-        self.nodes = self.aliases = 0
+        self.aliases = 0
         for event in events:
             kind = type(event)
             if kind is yaml.ScalarEvent:
@@ -286,6 +302,8 @@ class Builder:
         return loc
 
     def _fault(self, event: Any, message: str, hint: str | None) -> None:
+        if len(self.faults) >= MAX_FAULTS:
+            self._fatal(event, f"more than {MAX_FAULTS} faults", "mend the first ones first")
         self.faults.append(Fault(self.path, place_of(event), message, hint))
 
     def _fatal(self, event: Any, message: str, hint: str | None) -> NoReturn:

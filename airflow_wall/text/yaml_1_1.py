@@ -19,7 +19,7 @@ from yaml.constructor import SafeConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.resolver import Resolver
 
-from airflow_wall.text.faults import Fault, FaultyText, Loc, shown
+from airflow_wall.text.faults import MAX_FAULTS, Fault, FaultyText, Loc, Place, shown
 from airflow_wall.text.reader import (
     MAX_ALIASES,
     MAX_DEPTH,
@@ -34,6 +34,9 @@ from airflow_wall.text.reader import (
 MAX_DIGITS = 4_000
 """How long a number may be. Python itself reads none above 4,300 digits."""
 
+MAX_CHARACTERS = 1 << 17
+"""How long a text may be. PyYAML's own scanner is slow: a longer one would hold a DAG processor for seconds."""
+
 _STANDARD = "tag:yaml.org,2002:"
 _NUMBERS = (f"{_STANDARD}int", f"{_STANDARD}float")
 _MERGE = f"{_STANDARD}merge"
@@ -45,11 +48,15 @@ _ONLY_KEYS = {
 
 def marked_documents(path: Path, text: str, mark: str) -> Iterator[Document]:
     """Read every document of a text: those with the key `mark` at the top as YAML 1.1, the others as ever."""
+    if len(text) > MAX_CHARACTERS:
+        message = f"file with `{mark}` in it has more than {MAX_CHARACTERS:,} characters"
+        raise FaultyText([Fault(path, Place(1, 1), message, "split it into several files")], text)
     events = yaml.parse(text, Loader=yaml.SafeLoader)
     others = Builder(path, text)
     composer = _Composer(path, text)
     for event in events:
         if type(event) is yaml.DocumentStartEvent:
+            others.count_document(event)
             head, is_marked = _peeked(events, mark)
             whole = itertools.chain(head, events)
             yield composer.document(whole) if is_marked else others.document(event, whole)
@@ -97,13 +104,14 @@ class _Composer:
         self.text = text
         self.faults: list[Fault] = []
         self.resolver = Resolver()
+        self.nodes = 0
 
     def document(self, events: Any) -> Document:
         """Read one document, whose start has been read."""
         self.stack: list[_Open] = []
         self.anchors: dict[str, tuple[Node, int, int]] = {}
         self.root: Node | None = None
-        self.nodes = self.aliases = 0
+        self.aliases = 0
         for event in events:
             kind = type(event)
             if kind is yaml.ScalarEvent:
@@ -206,6 +214,8 @@ class _Composer:
     def fault(self, node: Node, message: str, hint: str | None) -> None:
         """Note what is wrong with a node."""
         self.faults.append(Fault(self.path, place_of(node), message, hint))
+        if len(self.faults) > MAX_FAULTS:
+            raise FaultyText(self.faults, self.text)
 
     def _fatal(self, event: Any, message: str, hint: str | None) -> NoReturn:
         raise FaultyText([*self.faults, Fault(self.path, place_of(event), message, hint)], self.text)

@@ -143,3 +143,28 @@ def test_loading_imports_no_airflow() -> None:
 
     program = "import sys, airflow_wall.loader.load, airflow_wall.compiler.plan; sys.exit('airflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_who_has_more_than_a_hundred_faults_is_told_the_first(tmp_path: Path) -> None:
+    text = "dag_id: churn\ntasks: [{id: a}]\n" + "".join(f"key{number}: 1\n" for number in range(500))
+    with pytest.raises(SpecError) as error:
+        load(tmp_path, text)
+    assert str(error.value).count("error: ") == 101
+    assert str(error.value).endswith("pipeline.yaml: there are more than these 100 faults")
+
+
+def test_repetitions_and_expressions_are_counted(tmp_path: Path) -> None:
+    text = (
+        "dag_id: churn\nvars: {many: ["
+        + "1," * 10_000
+        + "]}\ntasks:\n"
+        + "".join(f"  - {{id: t{number}, uses: a.B, with: {{x: '${{{{ vars.many }}}}'}}}}\n" for number in range(30))
+    )
+    with pytest.raises(SpecError, match="makes more than 250,000 values of this document"):
+        load(tmp_path, text)
+
+
+def test_a_matrix_of_thousands_of_names_is_counted_without_being_written_out(tmp_path: Path) -> None:
+    names = ", ".join(f"m{number}: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]" for number in range(5_000))
+    with pytest.raises(SpecError, match="makes more than 1,000,000 repetitions"):
+        load(tmp_path, f"dag_id: churn\ntasks:\n  - id: a\n    matrix: {{{names}}}\n")

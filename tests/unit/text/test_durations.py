@@ -30,3 +30,7 @@ from airflow_wall.text.durations import parse_duration
 )
 def test_duration(text: str, length: timedelta | None) -> None:
     assert parse_duration(text) == length
+
+
+def test_a_number_of_thousands_of_digits_is_no_duration() -> None:
+    assert parse_duration("9" * 5_000 + "s") is None

@@ -101,3 +101,13 @@ def test_file_that_never_ends_is_not_read(tmp_path: Path) -> None:
 def test_any_text_is_read_or_refused(text: str) -> None:
     with contextlib.suppress(FaultyText):  # and nothing else
         read_text(text.encode(), PATH)
+
+
+def test_documents_of_one_file_are_counted() -> None:
+    with pytest.raises(FaultyText, match="more than 100 documents"):
+        read_text(b"--- {a: 1}\n" * 101, Path("a.yaml"))
+
+
+def test_values_are_counted_over_all_documents() -> None:
+    with pytest.raises(FaultyText, match="more than 100,000 values"):
+        read_text((b"--- [" + b"1," * 60_000 + b"]\n") * 2, Path("a.yaml"))

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 WATCH = '''
 import contextlib, importlib, os, sys, zoneinfo
 from pathlib import Path
 
-import airflow_wall.loader.templates, croniter, encodings.utf_8_sig  # imported when a file first needs them
+import airflow_wall.loader.templates, croniter, encodings.utf_8_sig, jsonschema  # imported when a file first needs them
 from airflow_wall.compiler.plan import plan_all
 from airflow_wall.errors import SpecError
 from airflow_wall.loader.load import load_specs
