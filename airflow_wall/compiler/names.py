@@ -9,7 +9,7 @@ from airflow_wall.spec.document import Item
 from airflow_wall.spec.pipeline import Group
 
 
-@dataclass
+@dataclass(eq=False)
 class Node:
     """
     A task or group in the tree of a pipeline.
@@ -45,6 +45,13 @@ class Node:
                 if node.item is not None and node.item.id == item_id:
                     yield node
                     yield from node.inside()
+
+    def fell(self) -> None:
+        """Part with everything below it: parents and children that hold each other wait for the garbage collector."""
+        children, self.children = self.children, {}
+        for nodes in children.values():
+            for node in nodes:
+                node.fell()
 
     def names(self) -> list[str]:
         """What can be named from inside it, outwards."""

@@ -148,7 +148,11 @@ def plan(spec: Spec, settings: Settings) -> Plan:
         return plan_native(spec, spec.native, settings)
     if spec.lost:
         raise FaultyText(spec.faults, spec.document.text)
-    return _Planner(spec, settings).plan()
+    planner = _Planner(spec, settings)
+    try:
+        return planner.plan()
+    finally:
+        planner.root.fell()
 
 
 def plan_all(specs: Iterable[Spec], settings: Settings) -> list[Plan]:
