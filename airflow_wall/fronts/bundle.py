@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,7 +52,7 @@ class PipelineBundle(BaseDagBundle):
             self.inner = _class(bundle["classpath"])(**{**bundle.get("kwargs", {}), **common})
         self.supports_versioning = self.inner.supports_versioning
         source = self.inner.path.absolute() if bundle is None else None
-        self.mirror = Mirror(self.base_dir, source, stubs=True)
+        self.mirror = Mirror(self.base_dir, source, stubs=not _is_imported(self.name))
         self._current: Any = None
         self._faulty: set[str] = set()
 
@@ -114,6 +115,14 @@ class PipelineBundle(BaseDagBundle):
     def view_url_template(self) -> str | None:
         """Where the inner bundle can be looked at."""
         return self.inner.view_url_template()
+
+
+def _is_imported(name: str) -> bool:
+    """Whether Airflow itself reads the YAML files of this bundle, so that they need no stubs."""
+    if importlib.util.find_spec("airflow.sdk.importers") is None:  # new in Airflow 3.4
+        return False
+    registry = importlib.import_module("airflow.sdk.importers").get_importer_registry(name)
+    return type(registry.get_importer("pipeline.yaml")).__name__ == "WallImporter"
 
 
 def _class(path: str) -> type[BaseDagBundle]:

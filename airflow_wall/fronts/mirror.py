@@ -139,9 +139,9 @@ class Mirror:
         not of Python files.
         """
         for record in Record.all(self.base):
-            stub = self.current / f"{record.file}.py"
-            if record.faulty and stub.is_file():
-                os.utime(stub)
+            shown = self.current / (f"{record.file}.py" if self.stubs else record.file)
+            if record.faulty and shown.is_file():
+                os.utime(shown)
 
     # --- making a tree
 

@@ -60,7 +60,7 @@ def pipelines_in(path: Path) -> list[Document]:
     try:
         documents = read_file(path, SCHEMA_KEY)
     except FaultyText:
-        if _may_be_pipeline(path):
+        if may_be_pipeline(path):
             raise
         return []  # YAML of somebody else: a chart's template, a file with tags
     return _pipelines(documents)
@@ -101,8 +101,8 @@ def _refuse_strangers(documents: list[Document], pipelines: list[Document]) -> N
         raise FaultyText(faults, documents[0].text)
 
 
-def _may_be_pipeline(path: Path) -> bool:
-    """Whether a file that cannot be read as YAML has the key of a pipeline, or cannot be read at all."""
+def may_be_pipeline(path: Path) -> bool:
+    """Whether a file has the key of a pipeline, or cannot be read at all."""
     try:
         with path.open("rb") as file:
             return _PIPELINE_KEY.search(file.read(MAX_BYTES)) is not None
