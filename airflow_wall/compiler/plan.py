@@ -246,6 +246,7 @@ class _Planner:
             for name, value in arguments.items()
         }
         closes = self._tasks_named(node, arguments)
+        run = None if item.run is None else self._linked(dict(item.run), node, ("run",), links)
         return TaskPlan(
             task_id=node.path,
             uses=block.uses or EMPTY,
@@ -256,6 +257,7 @@ class _Planner:
             closes=closes,
             place=self.spec.places.place(item.loc),
             loc=item.loc,
+            run=run,
         )
 
     def _inherited(self, node: Node) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 from airflow_wall.errors import WallError
 from airflow_wall.jobs.user_code import check_entrypoint
 from airflow_wall.loader.expressions import Resolver, Scope
+from airflow_wall.loader.extends import Templates
 from airflow_wall.loader.faults import UNRESOLVED, Faults
 from airflow_wall.loader.files import Folder
 from airflow_wall.loader.policy import Policy
+from airflow_wall.loader.run import check_run
 from airflow_wall.publish.address import parse as parse_address
 from airflow_wall.spec.base import NAME_PATTERN
 from airflow_wall.spec.document import Item
@@ -52,13 +54,17 @@ class Expander:
     :param folder: The pipeline's folder, for files that values name.
     :param policy: What the pipeline may say.
     :param resolver: Resolves the values of the document.
+    :param templates: What its tasks may extend.
     """
 
-    def __init__(self, faults: Faults, folder: Folder, policy: Policy, resolver: Resolver) -> None:
+    def __init__(
+        self, faults: Faults, folder: Folder, policy: Policy, resolver: Resolver, templates: Templates
+    ) -> None:
         self.faults = faults
         self.folder = folder
         self.policy = policy
         self.resolver = resolver
+        self.templates = templates
         self.tasks = 0
         self.lost = False
 
@@ -78,6 +84,10 @@ class Expander:
                 loc, f"must be a task or a group, got `{shown(value)}`", "write `- id: NAME` and its keys below"
             )
             return
+        if "extends" in value and "tasks" not in value:
+            value = self.templates.extended(value, loc)
+            if value.pop("tasks", None) is not None:
+                self.faults.add((*loc, "tasks"), "cannot come from a template", "write the group out", of_key=True)
         name = self.resolver.plain(value.get("id"), (*loc, "id"), scope)
         cells = self._cells(value, loc, scope)
         self.lost |= not cells
@@ -158,8 +168,9 @@ class Expander:
         return Item(block.id, name if "matrix" in value else None, block, None, {}, loc, items)
 
     def _task(self, value: dict[str, Any], loc: Loc, scope: Scope, name: Any) -> Item | None:
-        written = self.resolver.block(value, loc, scope, besides=("with", "matrix"))
+        written = self.resolver.block(value, loc, scope, besides=("with", "run", "matrix"))
         self._allowed(written, loc)
+        run = self._run(value, loc, scope)
         given = self.resolver.arguments(value.get("with", {}), (*loc, "with"), scope)
         block = self.faults.check(Task, {**written, "with": given}, loc) or _stand_in(Task, written)
         uses = written.get("uses")
@@ -173,7 +184,17 @@ class Expander:
             step, arguments = self._step(uses, given, loc, value.get("with", {}))
         if block is None:
             return None
-        return Item(block.id, name if "matrix" in value else None, block, step, arguments, loc)
+        return Item(block.id, name if "matrix" in value else None, block, step, arguments, loc, run=run)
+
+    def _run(self, value: dict[str, Any], loc: Loc, scope: Scope) -> dict[str, Any] | None:
+        if value.get("run") is None:
+            return None
+        given = self.resolver.arguments(value["run"], (*loc, "run"), scope)
+        if not isinstance(given, dict):
+            self.faults.add((*loc, "run"), f"must be a mapping, got `{shown(given)}`", "write a name for each argument")
+            return None
+        check_run(given, value, loc, self.faults)
+        return given
 
     def _allowed(self, written: dict[str, Any], loc: Loc) -> None:
         self.policy.keys(written, loc)

@@ -91,7 +91,9 @@ class _Merged:
             below = self.values.get(key)
             if key in MERGED and isinstance(value, dict) and isinstance(below, dict):
                 self.values[key] = {**below, **value}
-                self.origins.update({(key, name): (*loc, key, name) for name in value})
+                for name in below:
+                    self.origins.setdefault((key, name), (*self.origins[(key,)], name))
+                self.origins |= {(key, name): (*loc, key, name) for name in value} | {(key,): (*loc, key)}
             else:
                 self.values[key] = value
                 if key in MERGED:

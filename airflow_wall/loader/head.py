@@ -17,7 +17,9 @@ from airflow_wall.text.faults import Loc
 
 def check_head(head: Head, policy: Policy, faults: Faults) -> None:
     """Note what is wrong with the head of a pipeline beyond the types of its keys."""
-    if head.schedule is not None:
+    if isinstance(head.schedule, Constructed):
+        policy.importable(head.schedule.uses, ("schedule", "uses"))
+    elif head.schedule is not None:
         check_schedule(head.schedule, faults)
     if head.params:
         check_params(head.params, scheduled=head.schedule is not None, faults=faults)

@@ -14,6 +14,7 @@ from typing import Any
 
 from airflow_wall.loader.expand import Expander
 from airflow_wall.loader.expressions import Resolver, Scope
+from airflow_wall.loader.extends import Templates
 from airflow_wall.loader.faults import Faults, Stopped
 from airflow_wall.loader.files import Folder
 from airflow_wall.loader.head import check_head
@@ -31,13 +32,13 @@ _PIPELINE_KEY = re.compile(
     rb"""(?m)^["']?(dag_id["']?\s*:|\$schema["']?\s*:.*""" + re.escape(_AIRFLOW).encode() + rb")"
 )
 
-OWN_KEYS = ("tasks", "vars", "environments")
+OWN_KEYS = ("tasks", "templates", "vars", "environments")
 """Top-level keys that are no part of the head."""
 
 NEVER_OVERLAID = ("dag_id", "tasks", "environments")
 """Keys that an environment may not replace."""
 
-MERGED = ("vars", "default_args")
+MERGED = ("vars", "templates", "default_args")
 """Keys whose entries an environment replaces one by one."""
 
 
@@ -146,7 +147,8 @@ def _read(document: Document, settings: Settings, faults: Faults) -> tuple[Head 
         faults.add(("tasks",), "is missing", "add `tasks`, a list with `- id: NAME` for each task")
     if head is not None:
         check_head(head, policy, faults)
-    expander = Expander(faults, folder, policy, resolver)
+    templates = Templates(value.get("templates"), faults)
+    expander = Expander(faults, folder, policy, resolver, templates)
     items = expander.items(value.get("tasks"), ("tasks",), scope)
     return head, items, expander.lost
 

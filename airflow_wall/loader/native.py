@@ -162,7 +162,7 @@ class _Reader:
         uses, run = self._uses(task, loc), task.get("run")
         arguments = self._with(task.get("with", {}), (*loc, "with"))
         self.policy.keys(arguments, (*loc, "with"))
-        given = None if run is None else self._run(run, task, (*loc, "run"))
+        given = None if run is None else self._run(run, task, loc)
         if not self._id(task.get("id"), (*loc, "id")):
             return None
         needs = tuple(self._needs(task.get("needs", []), (*loc, "needs")))
@@ -228,14 +228,10 @@ class _Reader:
         return {name: self._value(each, (*loc, name)) for name, each in given.items()}
 
     def _run(self, run: Any, task: dict[Any, Any], loc: Loc) -> dict[str, Any]:
-        if task.get("uses") is not None:
-            self.faults.add(loc, "does not go with `uses`", "remove one of them", of_key=True)
-        if task.get("with"):
-            self.faults.add(loc, "does not go with `with`", "write all arguments under `run`", of_key=True)
-        if not self._is_mapping(run, loc):
+        if not self._is_mapping(run, (*loc, "run")):
             return {}
-        given = {name: self._value(each, (*loc, name)) for name, each in run.items()}
-        check_run(given, loc, self.faults)
+        given = {name: self._value(each, (*loc, "run", name)) for name, each in run.items()}
+        check_run(given, task, loc, self.faults)
         return given
 
     def _value(self, value: Any, loc: Loc) -> Any:

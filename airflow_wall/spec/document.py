@@ -27,6 +27,7 @@ class Item:
     :param arguments: The `with` of any other operator, markers resolved.
     :param loc: Where it stands in the document.
     :param items: The items of a group.
+    :param run: What a task handler outside Airflow is given, markers resolved; None where an operator does the work.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Item:
     arguments: Mapping[str, Any]
     loc: Loc
     items: tuple[Item, ...] = ()
+    run: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

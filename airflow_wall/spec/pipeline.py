@@ -52,7 +52,14 @@ class Task(OperatorArguments):
         description="One of our steps by its bare name, or any operator by its dotted path; nothing is an empty task.",
     )
     with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="Arguments of the step or operator.")
+    run: dict[str, Any] | None = Field(
+        None,
+        description="Arguments of a task handler outside Airflow, instead of `uses` and `with`; needs Airflow 3.4.",
+    )
     needs: Names = Field(default_factory=list, description="Tasks and groups that come before it.")
+    extends: Names = Field(
+        default_factory=list, description="Templates whose keys it has, the later over the earlier, its own over all."
+    )
     matrix: Matrix | None = Field(None, description="Repeat the task for each value when the file is read.")
 
 
@@ -96,7 +103,8 @@ class Head(SpecModel):
     dag_display_name: str | None = Field(None, description="How the UI names it.")
     schedule: Schedule | None = Field(
         None,
-        description="When it runs: a cron expression, a preset such as `@daily`, a duration such as `6h`, or assets; "
+        description="When it runs: a cron expression, a preset such as `@daily`, a duration such as `6h`, assets, or a "
+        "timetable by `uses` and `with`; "
         "nothing is only by hand.",
     )
     timezone: Zone = Field("UTC", description="The zone of the schedule and of dates without one.")
@@ -155,6 +163,10 @@ class Head(SpecModel):
 class Pipeline(Head):
     """A whole file, or one document of it."""
 
+    templates: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Keys of tasks by a name, for `extends`; `with` and `run` are merged entry by entry.",
+    )
     vars: dict[str, Any] = Field(default_factory=dict, description="Values for `${{ vars.* }}`.")
     environments: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Keys that replace the file's in one environment."

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from airflow_wall.spec.assets import AssetCondition
 from airflow_wall.spec.base import SpecModel
-from airflow_wall.spec.callables import many
+from airflow_wall.spec.callables import Constructed, many
 
 
 class AssetSchedule(SpecModel):
@@ -27,11 +27,13 @@ class AssetSchedule(SpecModel):
 def _form(value: Any) -> str | None:
     if isinstance(value, str):
         return "<text>"
+    if isinstance(value, Constructed) or (isinstance(value, dict) and ("uses" in value or "with" in value)):
+        return "<object>"
     return "<assets>" if isinstance(value, dict | AssetSchedule) else None
 
 
 Schedule = Annotated[
-    Annotated[str, Tag("<text>")] | Annotated[AssetSchedule, Tag("<assets>")],
-    Discriminator(_form, "schedule", "must be a cron expression, a preset, a duration or assets"),
+    Annotated[str, Tag("<text>")] | Annotated[AssetSchedule, Tag("<assets>")] | Annotated[Constructed, Tag("<object>")],
+    Discriminator(_form, "schedule", "must be a cron expression, a preset, a duration, assets or a timetable"),
 ]
-"""A cron expression, a preset, a duration, or assets."""
+"""A cron expression, a preset, a duration, assets, or the timetable that a `uses` and `with` make."""

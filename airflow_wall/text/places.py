@@ -41,7 +41,9 @@ class Places:
 
     def fault(self, loc: Loc, message: str, hint: str | None = None, *, of_key: bool = False) -> Fault:
         """A fault of the value at `loc`, or of its key; `message` goes on after the key path."""
-        path = key_path(self.document.value, loc)
+        written = self.origin(loc)
+        # Many tasks may have what is wrong from one template.
+        path = key_path(self.document.value, written if written[:1] == ("templates",) else loc)
         place = self.place(loc, of_key=of_key)
         text = f"`{path}` {message}" if path else message
         return Fault(self.document.path, place, text, hint, key=path or None, text=self.document.text)

@@ -6,13 +6,19 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
+import airflow
 import pytest
 from airflow.serialization.serialized_objects import DagSerialization
+from packaging.version import Version
 
+from airflow_wall.errors import SpecError
 from airflow_wall.fronts.folder import load_dags
 from airflow_wall.settings import Settings
 
 DOCS = Path(__file__).parents[2] / "docs"
+NEWER = DOCS / "examples" / "airflow_3_4.yaml"
+IS_OLDER = Version(airflow.__version__).release < (3, 4)
+EXAMPLES = [path for path in sorted((DOCS / "examples").glob("*.yaml")) if not (path == NEWER and IS_OLDER)]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +44,13 @@ def test_every_key_has_an_example(generate: ModuleType) -> None:
 
 @pytest.mark.filterwarnings("ignore:The airflow.security.permissions module is deprecated")  # `access_control`
 def test_examples_are_built() -> None:
-    built = load_dags(DOCS / "examples", Settings())
-    for dag in built.values():
+    built = [load_dags(path, Settings()) for path in EXAMPLES]
+    for dag in (dag for dags in built for dag in dags.values()):
         assert DagSerialization.to_dict(dag)
     assert len(built) >= 5
+
+
+@pytest.mark.skipif(not IS_OLDER, reason="this Airflow has what the example shows")
+def test_the_example_for_newer_airflows_says_what_it_needs() -> None:
+    with pytest.raises(SpecError, match=r"needs Airflow 3\.4; this is"):
+        load_dags(NEWER, Settings())

@@ -10,7 +10,7 @@ import airflow
 import pytest
 from packaging.version import Version
 
-from airflow_wall.spec import refused
+from airflow_wall.spec import native, refused
 from airflow_wall.spec.base import SpecModel
 from airflow_wall.spec.operator import OperatorArguments
 from airflow_wall.spec.pipeline import Group, Head, Task
@@ -26,7 +26,7 @@ MODELS: dict[str, type[SpecModel]] = {"DAG": Head, "BaseOperator": Task, "TaskGr
 TABLES = {"DAG": refused.DAG, "BaseOperator": refused.OPERATOR, "TaskGroup": refused.GROUP}
 OWN = {
     "DAG": {"timezone", "storage", "notify"},
-    "BaseOperator": {"id", "uses", "with", "needs", "matrix"},
+    "BaseOperator": {"id", "uses", "run", "with", "needs", "extends", "matrix"},
     "TaskGroup": {"id", "tasks", "needs", "matrix"},
 }
 """Keys of ours that are no argument of the class, whatever Airflow."""
@@ -56,6 +56,13 @@ def test_a_key_that_an_airflow_lacks_says_which_airflow_has_it(version: str, nam
     lacking = keys(name) - OWN[name] - set(AIRFLOWS[version][name])
     newer = {key for key, since in refused.SINCE[name].items() if Version(version) < Version(since)}
     assert lacking == newer
+
+
+def test_airflows_own_format_takes_what_its_classes_take() -> None:
+    taken = {name: {argument for signatures in AIRFLOWS.values() for argument in signatures[name]} for name in MODELS}
+    of_dag = native.DAG_ARGUMENTS | native.DAG_DEFERRED | {"dag_id", "schedule", "default_args"}
+    assert of_dag == taken["DAG"] | {"dag_id"}
+    assert taken["BaseOperator"] == native.TASK_ARGUMENTS | native.TASK_DEFERRED | native.RESERVED
 
 
 def test_default_args_take_what_tasks_take() -> None:
