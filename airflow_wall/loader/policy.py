@@ -29,14 +29,18 @@ KEYS = {
     "render_template_as_native_obj": "has Airflow evaluate what templates give",
     "user_defined_macros": "gives code to templates",
     "user_defined_filters": "gives code to templates",
+    "access_control": "says who may see the pipeline and run it",
 }
 """Keys of a pipeline, a task or `default_args` that reach further than a pipeline may, and why."""
 
 CALLABLES = (
     "on_execute_callback", "on_success_callback", "on_failure_callback", "on_retry_callback", "on_skipped_callback",
-    "pre_execute", "post_execute", "retry_policy", "inlets", "outlets",
+    "pre_execute", "post_execute", "retry_policy", "inlets", "outlets", "schedule",
 )  # fmt: skip
 """Keys whose values may name functions and classes, at any depth."""
+
+NAMES_ONLY = ("inlets", "outlets", "schedule")
+"""Those of them in which a text is no function: `a:b` is the name of an asset."""
 
 ADDRESSES = ("source", "to", "conn_id", "entrypoint")
 """Fields of our steps that say where data come from or go to, or what is called."""
@@ -88,20 +92,20 @@ class Policy:
             for key in (key for key in written if key in KEYS):
                 self._refuse((*loc, key), KEYS[key], "remove it", of_key=True)
             for key in (key for key in written if key in CALLABLES):
-                self._named(written[key], (*loc, key))
+                self._named(written[key], (*loc, key), texts=key not in NAMES_ONLY)
 
-    def _named(self, value: Any, loc: Loc) -> None:
+    def _named(self, value: Any, loc: Loc, *, texts: bool) -> None:
         if isinstance(value, list):
             for index, each in enumerate(value):
-                self._named(each, (*loc, index))
+                self._named(each, (*loc, index), texts=texts)
         elif isinstance(value, Mapping):
             for key, each in value.items():
                 for path in many(each) if key in ("uses", "exception") else ():
                     if isinstance(path, str):
                         self.importable(path, (*loc, key))
                 if key != "with":
-                    self._named(each, (*loc, key))
-        elif isinstance(value, str) and re.fullmatch(REFERENCE_PATTERN, value):
+                    self._named(each, (*loc, key), texts=texts)
+        elif texts and isinstance(value, str) and re.fullmatch(REFERENCE_PATTERN, value):
             self.entrypoint(value, loc)
 
     def head(self, written: Mapping[str, Any]) -> None:

@@ -12,9 +12,9 @@ from airflow_wall.text.faults import shown
 
 RUN_NAMES = (
     "ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz", "run_id", "logical_date", "data_interval_start",
-    "data_interval_end", "params.*",
+    "data_interval_end", "params.*", "notice.*",
 )  # fmt: skip
-"""Airflow's names that a template may always use: when the run is for, and what it was started with."""
+"""Airflow's names that a template may always use: when the run is for, what it was started with, what a notice says."""
 
 FILTERS = (
     "ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz", "lower", "upper", "trim", "default", "int", "float",

@@ -61,6 +61,15 @@ def _folder(value: Any) -> Any:
     return value
 
 
+def _link(value: Any) -> Any:
+    if isinstance(value, str) and not value.startswith(("https://", "http://", "mailto:")):
+        hint = "write e.g. `https://example.org/team` or `mailto:team@example.org`"
+        raise PydanticCustomError(
+            "link", "must be a link that begins with `https://`, `http://` or `mailto:`", {"hint": hint}
+        )
+    return value
+
+
 def _many(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -82,6 +91,9 @@ Zone = Annotated[
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """An id: letters, digits, `_` and `-`."""
+
+Link = Annotated[str, BeforeValidator(_link), WithJsonSchema({"type": "string", "pattern": "^(https?://|mailto:)"})]
+"""What a click in the UI leads to; a link of another kind could run a script there."""
 
 Folder = Annotated[str, BeforeValidator(_folder)]
 """A folder of the file system."""

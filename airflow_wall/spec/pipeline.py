@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from airflow_wall.spec import refused
-from airflow_wall.spec.base import Duration, Folder, Moment, Name, Names, NonNegative, Positive, SpecModel, Zone
+from airflow_wall.spec.base import Duration, Folder, Link, Moment, Name, Names, NonNegative, Positive, SpecModel, Zone
 from airflow_wall.spec.callables import Callbacks, many
 from airflow_wall.spec.deadline import Deadlines
 from airflow_wall.spec.notify import Notify
@@ -115,7 +115,7 @@ class Head(SpecModel):
     doc_md: str | None = Field(
         None, description="Documentation, as Markdown, or the name of a file beside the pipeline that ends in `.md`."
     )
-    owner_links: dict[str, str] | None = Field(None, description="Owner to link, for the UI.")
+    owner_links: dict[str, Link] | None = Field(None, description="Owner to link, for the UI.")
     params: Params | None = Field(
         None,
         description="Values a run may be started with: name to a default, or to a JSON schema with its `default`.",

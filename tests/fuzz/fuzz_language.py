@@ -20,6 +20,7 @@ with atheris.instrument_imports(include=["airflow_wall"]):
     from airflow_wall.compiler.plan import Plan, plan_all
     from airflow_wall.loader.load import load_documents
     from airflow_wall.settings import Settings
+    from airflow_wall.spec.native import SCHEMA_KEY
     from airflow_wall.text.faults import FaultyText
     from airflow_wall.text.reader import read_text
 
@@ -32,7 +33,7 @@ RESTRICTED = Settings(env=OPEN.env, environment="production", policy="restricted
 def outcome(content: bytes, settings: Settings) -> list[Plan] | str:
     """The plans of a text, or its faults."""
     try:
-        return plan_all(load_documents(read_text(content, PATH), settings), settings)
+        return plan_all(load_documents(read_text(content, PATH, SCHEMA_KEY), settings), settings)
     except FaultyText as error:
         return str(error)
 
