@@ -25,7 +25,9 @@ COMPONENTS = {
     "scheduler": ("scheduler", "--skip-serve-logs"),  # the API server reads the logs from the same disk
     "dag-processor": ("dag-processor",),
 }
-"""No triggerer: nothing here defers."""
+
+TRIGGERER = {"triggerer": ("triggerer", "--skip-serve-logs")}
+"""For tests that defer, or miss a deadline."""
 
 
 class AirflowServer:
@@ -35,13 +37,15 @@ class AirflowServer:
     :param home: AIRFLOW_HOME: the metadata database, and below `logs` what components and tasks log.
     :param dags: The folder of DAGs.
     :param environment: Further variables for all components.
+    :param triggerer: Whether there is a triggerer too.
     """
 
-    def __init__(self, home: Path, dags: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, home: Path, dags: Path, environment: Mapping[str, str], *, triggerer: bool = False) -> None:
         self.home = home
         self.dags = dags
-        self.url = f"http://127.0.0.1:{_free_port()}"
+        self.url = f"http://127.0.0.1:{free_port()}"
         self.environment = {**self._environment(), **environment}
+        self.components = COMPONENTS | TRIGGERER if triggerer else COMPONENTS
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         # A proxy of the machine is not for loopback.
         self.client = httpx.Client(base_url=f"{self.url}/api/v2", timeout=30, trust_env=False)
@@ -84,7 +88,7 @@ class AirflowServer:
         try:
             if (code := self._start("migrate", ("db", "migrate")).wait(START_TIMEOUT)) != 0:
                 raise AssertionError(f"`airflow db migrate` exited with {code}\n{self.last_lines()}")
-            for name, command in COMPONENTS.items():
+            for name, command in self.components.items():
                 self._start(name, command)
             self._wait_until_healthy()
             token = self.client.get(f"{self.url}/auth/token").raise_for_status().json()["access_token"]
@@ -121,7 +125,7 @@ class AirflowServer:
 
     def _wait_until_healthy(self) -> None:
         for _ in waiting(START_TIMEOUT):
-            ended = [name for name in COMPONENTS if self.processes[name].poll() is not None]
+            ended = [name for name in self.components if self.processes[name].poll() is not None]
             if ended:
                 raise AssertionError(f"{', '.join(ended)} ended while Airflow was starting\n{self.last_lines()}")
             with contextlib.suppress(httpx.TransportError):
@@ -196,7 +200,8 @@ def waiting(timeout: float, pause: float = 0.3) -> Iterator[None]:
         time.sleep(pause)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of loopback that nobody uses now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
