@@ -18,6 +18,7 @@ from airflow_wall.loader.extends import Templates
 from airflow_wall.loader.faults import Faults, Stopped
 from airflow_wall.loader.files import Folder
 from airflow_wall.loader.head import check_head
+from airflow_wall.loader.include import with_included
 from airflow_wall.loader.native import load_native
 from airflow_wall.loader.policy import Policy
 from airflow_wall.settings import Settings
@@ -32,13 +33,13 @@ _PIPELINE_KEY = re.compile(
     rb"""(?m)^["']?(dag_id["']?\s*:|\$schema["']?\s*:.*""" + re.escape(_AIRFLOW).encode() + rb")"
 )
 
-OWN_KEYS = ("tasks", "templates", "vars", "environments")
+OWN_KEYS = ("tasks", "templates", "vars", "environments", "include")
 """Top-level keys that are no part of the head."""
 
-NEVER_OVERLAID = ("dag_id", "tasks", "environments")
+NEVER_OVERLAID = ("dag_id", "tasks", "environments", "include")
 """Keys that an environment may not replace."""
 
-MERGED = ("vars", "templates", "default_args")
+MERGED = ("vars", "templates", "default_args", "notify")
 """Keys whose entries an environment replaces one by one."""
 
 
@@ -135,8 +136,8 @@ def load_spec(document: Document, settings: Settings) -> Spec:
 
 def _read(document: Document, settings: Settings, faults: Faults) -> tuple[Head | None, tuple[Item, ...], bool]:
     """The head of a document, its items, and whether some are lost to faults."""
-    value = _overlaid(document.value, settings, faults)
     folder = Folder(document.path.parent)
+    value = _overlaid(with_included(document.value, folder, faults), settings, faults)
     policy = Policy(settings, faults)
     resolver = Resolver(faults, folder, policy)
     scope = _scope(value, settings, resolver)

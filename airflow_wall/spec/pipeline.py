@@ -163,6 +163,11 @@ class Head(SpecModel):
 class Pipeline(Head):
     """A whole file, or one document of it."""
 
+    include: Names = Field(
+        default_factory=list,
+        description="YAML files beside the pipeline whose `vars`, `default_args`, `templates` and `notify` it shares; "
+        "its own entries win.",
+    )
     templates: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="Keys of tasks by a name, for `extends`; `with` and `run` are merged entry by entry.",

@@ -10,7 +10,7 @@ from airflow_wall.text.reader import Document
 
 class Places:
     """
-    The places of one document.
+    The places of one document, and of those that it includes.
 
     :param document: The document.
     """
@@ -19,6 +19,14 @@ class Places:
         self.document = document
         self.moved: dict[Loc, Loc] = {}
         """Where a value is now, to where it is written."""
+        self.included: dict[str, Document] = {}
+        """First part of the place of a value in an included document, to the document."""
+
+    def include(self, name: str, document: Document) -> str:
+        """Add an included document; what stands in it is at `(what this returns, *loc)`."""
+        home = f"<{name}>"
+        self.included[home] = document
+        return home
 
     def origin(self, loc: Loc) -> Loc:
         """Where what is now at `loc` stands in the text: overlays and expressions move values."""
@@ -28,8 +36,15 @@ class Places:
                 return loc if written == loc[:end] else self.origin(written + loc[end:])
         return loc
 
+    def source(self, loc: Loc) -> Document:
+        """The document in which what is now at `loc` is written."""
+        return self.included.get(str(next(iter(self.origin(loc)), "")), self.document)
+
     def place(self, loc: Loc, *, of_key: bool = False) -> Place:
-        """The place of the value at `loc`, or of its key."""
+        """The place of the value at `loc`, or of its key, in its `source`."""
+        document = self.source(loc)
+        if document is not self.document:
+            return document.place(self.origin(loc)[1:], of_key=of_key)
         written = (*self.origin(loc[:-1]), *loc[-1:])
         # An expression that gives a value stands behind the value's own key.
         loc = written if of_key and written in self.document.keys else self.origin(loc)
@@ -41,12 +56,15 @@ class Places:
 
     def fault(self, loc: Loc, message: str, hint: str | None = None, *, of_key: bool = False) -> Fault:
         """A fault of the value at `loc`, or of its key; `message` goes on after the key path."""
-        written = self.origin(loc)
-        # Many tasks may have what is wrong from one template.
-        path = key_path(self.document.value, written if written[:1] == ("templates",) else loc)
+        written, document = self.origin(loc), self.source(loc)
+        inner = written if document is self.document else written[1:]
+        if inner[:1] == ("templates",):
+            path = key_path(document.value, inner)  # many tasks may have what is wrong from one template
+        else:
+            path = key_path(self.document.value, loc[1:] if loc and loc[0] in self.included else loc)
         place = self.place(loc, of_key=of_key)
         text = f"`{path}` {message}" if path else message
-        return Fault(self.document.path, place, text, hint, key=path or None, text=self.document.text)
+        return Fault(document.path, place, text, hint, key=path or None, text=document.text)
 
 
 def key_path(document: Any, loc: Loc) -> str:
