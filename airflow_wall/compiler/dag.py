@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,7 @@ from airflow.sdk import task as decorators
 from airflow_wall.compiler.arguments import built_arguments
 from airflow_wall.compiler.callables import constructed
 from airflow_wall.compiler.coercion import coerced
-from airflow_wall.compiler.head import head_arguments
+from airflow_wall.compiler.head import head_arguments, provenance
 from airflow_wall.compiler.notify import notifications
 from airflow_wall.compiler.plan import Plan, TaskPlan
 from airflow_wall.compiler.schedule import built_schedule
@@ -23,6 +24,8 @@ from airflow_wall.compiler.stubs import empty_function
 from airflow_wall.compiler.values import Operators, values_of
 from airflow_wall.operators.base import StepOperator
 from airflow_wall.text.faults import FaultyText
+
+log = logging.getLogger(__name__)
 
 
 def build_dag(plan: Plan) -> DAG:
@@ -68,6 +71,7 @@ def build_dag(plan: Plan) -> DAG:
         raise FaultyText(faults, plan.text)
     _close(plan, built)
     _tell_of_retries(plan, built)
+    _say_where_from(plan)
     return dag
 
 
@@ -78,6 +82,12 @@ def _dag_arguments(plan: Plan) -> dict[str, Any]:
     zone = ZoneInfo(plan.timezone)
     defaults = _in_zone(built_arguments(plan.default_args, plan, ("default_args",)), zone)
     return {**_in_zone(plan.arguments, zone), **head_arguments(plan, construct), "default_args": defaults}
+
+
+def _say_where_from(plan: Plan) -> None:
+    line = provenance(plan)
+    if line is not None:
+        log.info(line)  # it stands in the log of a task too: Airflow parses the file to start one
 
 
 def _close(plan: Plan, built: Operators) -> None:

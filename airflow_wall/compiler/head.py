@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from airflow_wall.compiler.assets import Construct
@@ -11,6 +12,7 @@ from airflow_wall.compiler.notify import notifications
 from airflow_wall.compiler.params import built_params
 from airflow_wall.compiler.plan import Plan
 from airflow_wall.compiler.schedule import built_schedule
+from airflow_wall.spec.document import Origin
 
 
 def head_arguments(plan: Plan, construct: Construct) -> dict[str, Any]:
@@ -42,5 +44,25 @@ def page(plan: Plan) -> str:
     fence = "```"
     while fence in plan.text:
         fence += "`"
-    built = f"Built by airflow-wall from `{plan.path.name}`{environment}\n\n{fence}yaml\n{plan.text}\n{fence}\n"
+    came = "".join(f"- `{origin.key}` from {_place(origin, plan)}\n" for origin in plan.origins)
+    built = (
+        f"Built by airflow-wall from `{plan.path.name}`{environment}\n\n{came and came + chr(10)}"
+        f"{fence}yaml\n{plan.text}\n{fence}\n"
+    )
     return f"{said}\n\n{built}" if said else built
+
+
+def provenance(plan: Plan) -> str | None:
+    """Which environment is in force and where its values come from, in one line; None where there is nothing to say."""
+    if plan.environment is None and not plan.origins:
+        return None
+    environment = f"environment `{plan.environment}`" if plan.environment else "no environment"
+    came = ", ".join(f"`{origin.key}` from {_place(origin, plan)}" for origin in plan.origins)
+    return f"pipeline `{plan.dag_id}`: {environment}{'; ' if came else ''}{came}"
+
+
+def _place(origin: Origin, plan: Plan) -> str:
+    # Relative: where the folder lies on one host must not make another version of the DAG.
+    path = os.path.relpath(origin.path, plan.path.parent)
+    laid_over = f" (environment `{origin.environment}`)" if origin.environment else ""
+    return f"`{path}:{origin.line}`{laid_over}"

@@ -18,7 +18,7 @@ from airflow_wall.settings import Settings
 from airflow_wall.spec.base import SpecModel
 from airflow_wall.spec.callables import Callback
 from airflow_wall.spec.deadline import Deadline
-from airflow_wall.spec.document import Item, Spec
+from airflow_wall.spec.document import Item, Origin, Spec
 from airflow_wall.spec.markers import XComRef
 from airflow_wall.spec.notify import Notify
 from airflow_wall.spec.pipeline import Group, Task
@@ -102,6 +102,7 @@ class Plan:
     :param notify: Who is told of what, and how.
     :param deadline: By when a run must have ended.
     :param is_native: Whether it is in Airflow's own format: its arguments are given as they are, and no other.
+    :param origins: Where its values come from that its environment or an include brings.
     """
 
     dag_id: str
@@ -124,6 +125,7 @@ class Plan:
     notify: Notify | None = None
     deadline: tuple[Deadline, ...] = ()
     is_native: bool = False
+    origins: tuple[Origin, ...] = ()
 
 
 DAG_ARGUMENTS = (
@@ -223,6 +225,7 @@ class _Planner:
             on_failure=tuple(head.on_failure_callback or ()),
             notify=head.notify,
             deadline=tuple(head.deadline or ()),
+            origins=self.spec.origins,
         )
 
     # --- tasks and groups

@@ -20,6 +20,7 @@ from airflow_wall.loader.files import Folder
 from airflow_wall.loader.head import check_head
 from airflow_wall.loader.include import with_included
 from airflow_wall.loader.native import load_native
+from airflow_wall.loader.origins import origins_of
 from airflow_wall.loader.policy import Policy
 from airflow_wall.settings import Settings
 from airflow_wall.spec.document import Item, Spec
@@ -117,10 +118,13 @@ def load_spec(document: Document, settings: Settings) -> Spec:
     if document.is_yaml_1_1:
         return load_native(document, settings)
     faults = Faults(document)
+    folder = Folder(document.path.parent)
     try:
-        head, items, lost = _read(document, settings, faults)
+        value = _overlaid(with_included(document.value, folder, faults), settings, faults)
+        origins = origins_of(value, faults.places)
+        head, items, lost = _read(value, folder, settings, faults)
     except Stopped:
-        head, items, lost = None, (), True
+        head, items, lost, origins = None, (), True, ()
     return Spec(
         path=document.path,
         document=document,
@@ -131,13 +135,14 @@ def load_spec(document: Document, settings: Settings) -> Spec:
         faults=tuple(faults.found),
         lost=lost,
         places=faults.places,
+        origins=origins,
     )
 
 
-def _read(document: Document, settings: Settings, faults: Faults) -> tuple[Head | None, tuple[Item, ...], bool]:
+def _read(
+    value: dict[str, Any], folder: Folder, settings: Settings, faults: Faults
+) -> tuple[Head | None, tuple[Item, ...], bool]:
     """The head of a document, its items, and whether some are lost to faults."""
-    folder = Folder(document.path.parent)
-    value = _overlaid(with_included(document.value, folder, faults), settings, faults)
     policy = Policy(settings, faults)
     resolver = Resolver(faults, folder, policy)
     scope = _scope(value, settings, resolver)

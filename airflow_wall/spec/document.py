@@ -41,6 +41,25 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """
+    Where a value of the head or of `vars` comes from that does not stand in its own place.
+
+    :param key: Which value, e.g. `vars.rows`.
+    :param value: What was written, as text.
+    :param path: The file it stands in.
+    :param line: Its line, from 1.
+    :param environment: The environment that lays it over; None of what is included.
+    """
+
+    key: str
+    value: str
+    path: Path
+    line: int
+    environment: str | None
+
+
+@dataclass(frozen=True)
 class Spec:
     """
     One pipeline.
@@ -55,6 +74,7 @@ class Spec:
     :param faults: What is wrong with it so far. Planning it raises them, with those that only the graph shows.
     :param lost: Whether items are missing here because of faults, so that the graph would show false ones.
     :param native: What a document in Airflow's own format says, which has no items.
+    :param origins: Where its values come from that an environment lays over, or a file that is included gives.
     """
 
     path: Path
@@ -67,3 +87,4 @@ class Spec:
     faults: tuple[Fault, ...] = ()
     lost: bool = False
     native: NativePipeline | None = None
+    origins: tuple[Origin, ...] = ()
