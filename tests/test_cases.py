@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from airflow_wall.cli.main import app
 from airflow_wall.compiler.check import Checked, check_files
-from airflow_wall.compiler.plan import Plan, plan_all
+from airflow_wall.compiler.plan import Plan, TaskPlan, plan_all
 from airflow_wall.errors import SpecError
 from airflow_wall.fronts.folder import build, load_dags
 from airflow_wall.loader.discover import yaml_files
@@ -183,6 +183,7 @@ def shown(plans: list[Plan]) -> str:
                         "settings": task.settings,
                         "upstream": task.upstream,
                         "closes": task.closes,
+                        **cleaning(task),
                     }
                     for task in made.tasks
                 },
@@ -193,6 +194,12 @@ def shown(plans: list[Plan]) -> str:
         + "\n"
         for made in plans
     )
+
+
+def cleaning(task: TaskPlan) -> dict[str, Any]:
+    """What few tasks say, where they do."""
+    names = ("mapped", "setup", "teardown", "on_failure_fail_dagrun")
+    return {name: getattr(task, name) for name in names if getattr(task, name) not in ({}, False, None)}
 
 
 def plain(value: Any) -> Any:

@@ -167,8 +167,8 @@ class Runner:
                 XComModel.dag_id == self.dag_id, XComModel.run_id == self.run_id, XComModel.key == "return_value"
             )
         )
-        results = {row.task_id: XComModel.deserialize_value(row) for row in found}
-        states = {row.task_id: str(row.state) for row in rows}
+        results = {_name(row): XComModel.deserialize_value(row) for row in found}
+        states = {_name(row): str(row.state) for row in rows}
         success = self.run_row.state == DagRunState.SUCCESS
         return Outcome(self.run_id, success, self.resumed, self.repeated, states, results)
 
@@ -264,7 +264,7 @@ class Runner:
             row.queued_dttm = row.scheduled_dttm = datetime.now(UTC)
             self.session.commit()
             self.recipes.note(self.run_id, row.task_id)
-            self.begun.add((row.task_id, row.try_number))
+            self.begun.add((_name(row), row.try_number))
             self._fork(row, _run_task, (ExecuteTask.make(row, dag_rel_path=self.stub.relative_to(self.home.bundle)),))
             busy += 1
         for row in rows:
@@ -331,22 +331,22 @@ class Runner:
         found = []
         for row in self.run_row.get_task_instances(session=self.session):
             if row.state == TaskInstanceState.SUCCESS:
-                self.seen[row.task_id] = (str(row.state), row.try_number)
-                found.append(Change(row.task_id, str(row.state), row.try_number, _seconds(row), earlier=True))
+                self.seen[_name(row)] = (str(row.state), row.try_number)
+                found.append(Change(_name(row), str(row.state), row.try_number, _seconds(row), earlier=True))
         return found
 
     def _changes(self) -> Iterator[Change]:
         for row in self.run_row.get_task_instances(session=self.session):
             state = str(row.state) if row.state else "none"
-            if self.seen.get(row.task_id) == (state, row.try_number):
+            if self.seen.get(_name(row)) == (state, row.try_number):
                 continue
-            self.seen[row.task_id] = (state, row.try_number)
+            self.seen[_name(row)] = (state, row.try_number)
             if state == "none":
                 continue
-            begun = (row.task_id, row.try_number) in self.begun
+            begun = (_name(row), row.try_number) in self.begun
             told = begun and state in ("failed", "up_for_retry", "skipped")
             yield Change(
-                row.task_id,
+                _name(row),
                 state,
                 row.try_number,
                 _seconds(row) if begun and state not in ("queued", "running", "scheduled") else None,
@@ -361,9 +361,11 @@ class Runner:
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 with contextlib.suppress(ValueError):
                     found = _words(json.loads(line)) or found
-        if row.state == TaskInstanceState.SKIPPED or (found and found.startswith(f"task `{row.task_id}`")):
+        if found and found.startswith(f"task `{row.task_id}`"):
+            return found.replace(f"`{row.task_id}`", f"`{_name(row)}`", 1)
+        if row.state == TaskInstanceState.SKIPPED:
             return found
-        return f"task `{row.task_id}` ({self.places[row.task_id]}): {found or _SILENT}"
+        return f"task `{_name(row)}` ({self.places[row.task_id]}): {found or _SILENT}"
 
 
 def _words(entry: dict[str, Any]) -> str | None:
@@ -378,6 +380,11 @@ def _words(entry: dict[str, Any]) -> str | None:
         name = entry.get("signal_name")
         return f"its process was killed by signal {name}" + (f"\n\n{_MEMORY}" if name == "SIGKILL" else "")
     return None
+
+
+def _name(row: TaskInstance | XComModel) -> str:
+    """The id of a task; of a mapped one with its index."""
+    return row.task_id if row.map_index < 0 else f"{row.task_id}[{row.map_index}]"
 
 
 def _seconds(row: TaskInstance) -> float | None:

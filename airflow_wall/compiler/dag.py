@@ -16,12 +16,13 @@ from airflow_wall.compiler.arguments import built_arguments
 from airflow_wall.compiler.callables import constructed
 from airflow_wall.compiler.coercion import coerced
 from airflow_wall.compiler.head import head_arguments, provenance
+from airflow_wall.compiler.mapped import built_mapped
 from airflow_wall.compiler.notify import notifications
 from airflow_wall.compiler.plan import Plan, TaskPlan
 from airflow_wall.compiler.schedule import built_schedule
 from airflow_wall.compiler.signatures import first_line, operators_of
 from airflow_wall.compiler.stubs import empty_function
-from airflow_wall.compiler.values import Operators, values_of
+from airflow_wall.compiler.values import Operator, Operators, values_of
 from airflow_wall.operators.base import StepOperator
 from airflow_wall.text.faults import FaultyText
 
@@ -52,7 +53,7 @@ def build_dag(plan: Plan) -> DAG:
             parent_group=groups[group.parent] if group.parent else dag.task_group,
             **group.arguments,
         )
-    built: dict[str, BaseOperator] = {}
+    built: dict[str, Operator] = {}
     for task in plan.tasks:
         if not all(other in built for other in task.upstream):
             continue  # after one that is at fault
@@ -92,16 +93,20 @@ def _say_where_from(plan: Plan) -> None:
 
 def _close(plan: Plan, built: Operators) -> None:
     for task in plan.tasks:
-        if task.closes:
-            operator = built[task.task_id]
-            # With this flag the colour of the run depends on the clean-up too, wherever it stands in the graph.
-            operator.as_teardown(setups=built[task.closes], on_failure_fail_dagrun=True)
+        if task.setup:
+            built[task.task_id].is_setup = True
+        # With the flag the colour of the run depends on the clean-up too, wherever it stands in the graph.
+        setups, fail = ((task.closes,), True) if task.closes else (task.teardown, task.on_failure_fail_dagrun)
+        if setups is not None:
+            before: list[Any] = [built[task_id] for task_id in setups]
+            built[task.task_id].as_teardown(setups=before, on_failure_fail_dagrun=fail)
 
 
 def _tell_of_retries(plan: Plan, built: Operators) -> None:
     callbacks = notifications(plan, "retry")
     for operator in built.values() if callbacks else ():
-        operator.on_retry_callback = [*operator.on_retry_callback, *callbacks]
+        own: Any = operator.on_retry_callback
+        operator.on_retry_callback = [*own, *callbacks]
 
 
 def _in_zone(arguments: Mapping[str, Any], zone: ZoneInfo) -> dict[str, Any]:
@@ -117,7 +122,7 @@ def _moved(value: Any, zone: ZoneInfo) -> Any:
 
 def _operator(
     plan: Plan, task: TaskPlan, kind: type[BaseOperator], dag: DAG, group: TaskGroup, built: Operators
-) -> BaseOperator:
+) -> Operator:
     settings = _settings(plan, task)
     try:
         if task.run is not None:
@@ -131,6 +136,9 @@ def _operator(
             settings = {**dag.default_args, **settings, **_surroundings(plan, task)}
         else:
             settings["dag"] = dag
+        if task.mapped:
+            common = {**settings, **values, "task_id": _label(task), "dag": dag, "task_group": group}
+            return built_mapped(kind, task.mapped, common, rendered, built, plan.code)
         operator: BaseOperator = kind(task_id=_label(task), task_group=group, **{**settings, **values})
         operator.dag = dag
     except Exception as error:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from airflow_wall.spec.steps.table import STEPS
+from airflow_wall.spec.steps.table import CLOSERS, STEPS
 from airflow_wall.text.faults import Fault, Loc
 from airflow_wall.text.places import Places
 
 if TYPE_CHECKING:
     from airflow_wall.compiler.plan import TaskPlan
-
-CLOSERS = {step.task_fields[step.closes]: name for name, step in STEPS.items() if step.closes}
-"""A step that opens something to the step that closes it."""
 
 
 def pair_faults(tasks: Mapping[str, TaskPlan], places: Places, *, complete: bool) -> list[Fault]:
@@ -73,6 +70,25 @@ def _out_of_order(tasks: Mapping[str, TaskPlan], closers: Mapping[str, TaskPlan]
     for opener, closer in closers.items():
         if not bits[opener] & before[closer.task_id]:
             yield closer, ("needs",), f"closes `{opener}`, which does not come before it", f"add `needs: {opener}`"
+
+
+def setup_faults(tasks: Mapping[str, TaskPlan], places: Places, default: str) -> list[Fault]:
+    """
+    Tasks right after a setup that would run without it: Airflow takes no such DAG.
+
+    :param default: The trigger rule of tasks that say none.
+    """
+    setups = {task_id for task in tasks.values() for task_id in (*(task.teardown or ()), task.closes) if task_id}
+    setups |= {task.task_id for task in tasks.values() if task.setup}
+    faults = []
+    for task in tasks.values():
+        rule = task.settings.get("trigger_rule", default)
+        before = next((task_id for task_id in task.upstream if task_id in setups), None)
+        if before is None or rule == "all_success" or task.teardown is not None or task.closes:
+            continue
+        message = f"must be `all_success` right after `{before}`, which sets something up, got `{rule}`"
+        faults.append(places.fault((*task.loc, "trigger_rule"), message, "put a task between the two"))
+    return faults
 
 
 def _ancestors(tasks: Mapping[str, TaskPlan]) -> dict[str, int]:

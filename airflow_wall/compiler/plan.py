@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow_wall.compiler.names import Node, find, tree
 from airflow_wall.compiler.order import ordered
-from airflow_wall.compiler.pairs import pair_faults
+from airflow_wall.compiler.pairs import pair_faults, setup_faults
 from airflow_wall.settings import Settings
 from airflow_wall.spec.base import SpecModel
 from airflow_wall.spec.callables import Callback
@@ -23,9 +23,12 @@ from airflow_wall.spec.markers import XComRef
 from airflow_wall.spec.notify import Notify
 from airflow_wall.spec.pipeline import Group, Task
 from airflow_wall.spec.steps.base import Step
-from airflow_wall.spec.steps.table import STEPS
+from airflow_wall.spec.steps.table import CLOSERS, STEPS
 from airflow_wall.text.faults import MAX_FAULTS, Fault, FaultyText, Loc, Place, suggestion
 from airflow_wall.text.places import Places
+
+_PAIRED = {*CLOSERS, *CLOSERS.values()}
+"""Steps that are setup or teardown by themselves."""
 
 EMPTY = "airflow.providers.standard.operators.empty.EmptyOperator"
 """What a task without `uses` is."""
@@ -46,6 +49,10 @@ class TaskPlan:
     :param place: Where it stands in the file.
     :param loc: Where it stands in the document.
     :param run: What a task handler outside Airflow is given; None where an operator does the work.
+    :param mapped: `expand` or `expand_kwargs`, if tasks are made of it when it runs; may hold markers as `arguments`.
+    :param setup: Whether it sets up what another cleans up.
+    :param teardown: Full ids of the setup tasks it cleans up after; None where it is no teardown.
+    :param on_failure_fail_dagrun: Whether the run fails where this teardown does.
     """
 
     task_id: str
@@ -58,6 +65,10 @@ class TaskPlan:
     place: Place
     loc: Loc = ()
     run: Mapping[str, Any] | None = None
+    mapped: Mapping[str, Any] = field(default_factory=dict)
+    setup: bool = False
+    teardown: tuple[str, ...] | None = None
+    on_failure_fail_dagrun: bool = False
 
 
 @dataclass(frozen=True)
@@ -195,6 +206,7 @@ class _Planner:
         if order:
             tasks = {task_id: tasks[task_id] for task_id in order}
             self.faults += pair_faults(tasks, self.spec.places, complete=not self.faults)
+            self.faults += setup_faults(tasks, self.spec.places, self._default_rule())
         self._time_out(tasks)
         if self.faults:
             raise FaultyText(self.faults, self.spec.document.text)
@@ -228,6 +240,10 @@ class _Planner:
             origins=self.spec.origins,
         )
 
+    def _default_rule(self) -> str:
+        given = self.spec.head.default_args
+        return given.trigger_rule if given is not None and given.trigger_rule is not None else "all_success"
+
     # --- tasks and groups
 
     def _groups(self, node: Node) -> Iterable[GroupPlan]:
@@ -250,18 +266,58 @@ class _Planner:
         }
         closes = self._tasks_named(node, arguments)
         run = None if item.run is None else self._linked(dict(item.run), node, ("run",), links)
+        mapped = {name: self._linked(value, node, (name,), links) for name, value in item.mapped.items()}
+        arguments = {name: value for name, value in arguments.items() if name not in mapped.get("expand", ())}
+        teardown = self._teardown(node, block)
+        links.update(teardown or ())
+        settings = {**self._inherited(node), **block.given()}
+        if block.map_index_template is not None:
+            settings["map_index_template"] = block.map_index_template
         return TaskPlan(
             task_id=node.path,
             uses=block.uses or EMPTY,
             arguments=arguments,
-            settings={**self._inherited(node), **block.given()},
+            settings=settings,
             upstream=tuple(sorted(self._upstream(node, links))),
             group=node.parent.path if node.parent and node.parent.path else None,
             closes=closes,
             place=self.spec.places.place(item.loc),
             loc=item.loc,
             run=run,
+            mapped=mapped,
+            setup=bool(block.setup),
+            teardown=teardown,
+            on_failure_fail_dagrun=bool(block.on_failure_fail_dagrun),
         )
+
+    def _teardown(self, node: Node, block: Task) -> tuple[str, ...] | None:
+        """The setup tasks that a teardown names; None for any other task."""
+        if _uses(node) in _PAIRED:
+            for key in ("setup", "teardown", "on_failure_fail_dagrun"):
+                if getattr(block, key) is not None:
+                    message = f"is decided by `{block.uses}`, which is one of a pair"
+                    self._fault(node, (key,), message, f"remove `{key}`", of_key=True)
+            return None
+        if block.teardown is None:
+            if block.on_failure_fail_dagrun is not None:
+                hint = "add `teardown`, or remove it"
+                self._fault(node, ("on_failure_fail_dagrun",), "is of a task that is no `teardown`", hint, of_key=True)
+            return None
+        if block.setup:
+            self._fault(node, ("setup",), "cannot stand beside `teardown`", "make two tasks of it", of_key=True)
+        if block.trigger_rule is not None:
+            message = "is decided by `teardown`, which runs when its setups succeeded and all before it is done"
+            self._fault(node, ("trigger_rule",), message, "remove `trigger_rule`", of_key=True)
+        found = [
+            (index, other)
+            for index, name in enumerate(block.teardown)
+            for other in self._found(node, name, ("teardown", index))
+        ]
+        for index, other in found:
+            if other.is_group or other is node:
+                message = f"names `{block.teardown[index]}`, which is {'a group' if other.is_group else 'itself'}"
+                self._fault(node, ("teardown", index), message, "name the setup tasks it cleans up after")
+        return tuple(other.path for _, other in found if not other.is_group and other is not node)
 
     def _inherited(self, node: Node) -> dict[str, Any]:
         """`default_args` of the groups around a task, the innermost last."""
@@ -346,8 +402,15 @@ class _Planner:
         if not node.is_group:
             return [node.path]
         if node.path not in self.ends:
-            waited_for = {path for inner in node.inside() for path in _needed(inner)}
-            self.ends[node.path] = [task.path for task in node.tasks() if task.path not in waited_for]
+            # As Airflow has it, who waits for a group waits for no teardown in it.
+            inside = list(node.inside())
+            working = [inner for inner in inside if not _is_teardown(inner)]
+            if all(inner.is_group for inner in working):
+                working = inside
+            waited_for = {path for inner in working for path in _needed(inner)}
+            self.ends[node.path] = [
+                inner.path for inner in working if not inner.is_group and inner.path not in waited_for
+            ]
         return self.ends[node.path]
 
     def _linked(self, value: Any, node: Node, loc: Loc, links: set[str]) -> Any:
@@ -414,10 +477,15 @@ class _Planner:
 
     # --- faults
 
-    def _fault(self, node: Node, loc: Loc, message: str, hint: str | None) -> None:
-        self.faults.append(self.spec.places.fault((*_item(node).loc, *loc), message, hint))
+    def _fault(self, node: Node, loc: Loc, message: str, hint: str | None, *, of_key: bool = False) -> None:
+        self.faults.append(self.spec.places.fault((*_item(node).loc, *loc), message, hint, of_key=of_key))
         if len(self.faults) > MAX_FAULTS:
             raise FaultyText(self.faults, self.spec.document.text)
+
+
+def _is_teardown(node: Node) -> bool:
+    block = _item(node).block
+    return isinstance(block, Task) and block.teardown is not None
 
 
 def _uses(node: Node) -> str | None:

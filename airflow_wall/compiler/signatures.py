@@ -80,7 +80,7 @@ def operators_of(plan: Plan) -> tuple[Operators, list[Fault]]:
                 continue
         found[task.uses] = kind
         for loc, message, hint, of_key in _argument_faults(kind, task, plan):
-            faults.append(plan.places.fault((*task.loc, "with", *loc), message, hint, of_key=of_key))
+            faults.append(plan.places.fault((*task.loc, *loc), message, hint, of_key=of_key))
     return found, faults
 
 
@@ -167,24 +167,42 @@ _Faults = Iterator[tuple[Loc, str, str | None, bool]]
 
 
 def _argument_faults(kind: type[BaseOperator], task: TaskPlan, plan: Plan) -> _Faults:
-    """Faults of `with`: (where in it, what, hint, whether it is about the key)."""
+    """Faults of `with` and of mapping: (where in the task, what, hint, whether it is about the key)."""
     signature = signature_of(kind)
-    unknown = [name for name in task.arguments if name not in signature.own]
-    for name in unknown:
+    blocks = {("with",): task.arguments, **dict(_mapped(task))}
+    unknown = [(where, name) for where, block in blocks.items() for name in block if name not in signature.own]
+    for where, name in unknown:
         if name in signature.common or name in _KEYS:
-            yield (name,), f"is an argument of every task, not one of `{kind.__name__}`'s own", _task_level(name), True
+            yield (
+                (*where, name),
+                f"is an argument of every task, not one of `{kind.__name__}`'s own",
+                _task_level(name),
+                True,
+            )
         elif name not in signature.perhaps:
             hint = suggestion(name, signature.own, what=f"arguments of `{kind.__name__}`")
-            yield (name,), f"is not an argument of `{kind.__name__}`", hint, True
-    given = {*task.arguments, *task.settings, *plan.default_args}
-    for name in signature.required:
-        if name not in given and nearest(name, unknown) is None:  # else the misspelt one is a fault of its own
-            yield (name,), "is missing", f"add `{name}`: `{kind.__name__}` cannot do without it", True
-    for name, value in task.arguments.items():
+            yield (*where, name), f"is not an argument of `{kind.__name__}`", hint, True
+    given = {*task.settings, *plan.default_args, *(name for block in blocks.values() for name in block)}
+    later = isinstance(task.mapped.get("expand_kwargs"), XComRef)  # then only the run knows what there is
+    for name in () if later else signature.required:
+        # A misspelt one is a fault of its own.
+        if name not in given and nearest(name, [other for _, other in unknown]) is None:
+            yield ("with", name), "is missing", f"add `{name}`: `{kind.__name__}` cannot do without it", True
+    for where, name, value in ((where, *pair) for where, block in blocks.items() for pair in block.items()):
+        if where == ("expand",) and isinstance(value, XComRef):
+            continue  # Airflow maps over it, whatever the field
         if name in signature.own and name not in signature.templated and is_marked(value, _MARKED):
             listed = ", ".join(f"`{each}`" for each in sorted(signature.templated)) or "nothing"
             hint = f"write the value itself; `{kind.__name__}` fills in only {listed} when the task runs"
-            yield (name,), "cannot hold a marker", hint, False
+            yield (*where, name), "cannot hold a marker", hint, False
+
+
+def _mapped(task: TaskPlan) -> Iterator[tuple[Loc, Mapping[str, Any]]]:
+    if "expand" in task.mapped:
+        yield ("expand",), task.mapped["expand"]
+    entries = task.mapped.get("expand_kwargs")
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        yield ("expand_kwargs", index), entry
 
 
 def _task_level(name: str) -> str:

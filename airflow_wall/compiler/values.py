@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import BaseOperator, XComArg, literal
+from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from airflow_wall.compiler.imports import imported
 from airflow_wall.compiler.signatures import is_marked
 from airflow_wall.spec.markers import Const, FileRef, FileText, Import, Template, XComRef
 
-Operators = Mapping[str, BaseOperator]
+Operator = BaseOperator | MappedOperator
+"""A task, or one of which several are made by the run."""
+
+Operators = Mapping[str, Operator]
 """Full id to the task that was built."""
 
 
@@ -24,12 +28,12 @@ def values_of(arguments: Mapping[str, Any], built: Operators, code: Path) -> tup
     :param code: Folder of the modules that `$import` may name.
     """
     rendered = [name for name, value in arguments.items() if is_marked(value)]
-    made = {name: _value(value, built, code, protect=name in rendered) for name, value in arguments.items()}
+    made = {name: value_of(value, built, code, protect=name in rendered) for name, value in arguments.items()}
     return made, rendered
 
 
-def _value(value: Any, built: Operators, code: Path, *, protect: bool) -> Any:
-    # Beside a marked value in the same field, a plain value must not be rendered with it.
+def value_of(value: Any, built: Operators, code: Path, *, protect: bool) -> Any:
+    """The value as a class takes it; beside a marked one in the same field, `protect` keeps plain text as it is."""
     if isinstance(value, str):
         return literal(value) if protect else value
     if isinstance(value, XComRef):
@@ -40,9 +44,9 @@ def _value(value: Any, built: Operators, code: Path, *, protect: bool) -> Any:
         inner = value.value if isinstance(value, Const) else value.text
         return literal(inner) if protect else inner
     if isinstance(value, dict):
-        return {key: _value(each, built, code, protect=protect) for key, each in value.items()}
+        return {key: value_of(each, built, code, protect=protect) for key, each in value.items()}
     if isinstance(value, list):
-        return [_value(each, built, code, protect=protect) for each in value]
+        return [value_of(each, built, code, protect=protect) for each in value]
     if isinstance(value, Import):
         return imported(value.reference, code, key="$import")
     assert not isinstance(value, FileRef), "the loader reads files"

@@ -15,6 +15,8 @@ from airflow_wall.loader.expressions import Resolver, Scope
 from airflow_wall.loader.extends import Templates
 from airflow_wall.loader.faults import UNRESOLVED, Faults
 from airflow_wall.loader.files import Folder
+from airflow_wall.loader.mapping import KEYS as MAPPED
+from airflow_wall.loader.mapping import Mapper, blocks
 from airflow_wall.loader.policy import Policy
 from airflow_wall.loader.run import check_run
 from airflow_wall.publish.address import parse as parse_address
@@ -65,6 +67,7 @@ class Expander:
         self.policy = policy
         self.resolver = resolver
         self.templates = templates
+        self.mapper = Mapper(faults, self._literal)
         self.tasks = 0
         self.lost = False
 
@@ -168,11 +171,14 @@ class Expander:
         return Item(block.id, name if "matrix" in value else None, block, None, {}, loc, items)
 
     def _task(self, value: dict[str, Any], loc: Loc, scope: Scope, name: Any) -> Item | None:
-        written = self.resolver.block(value, loc, scope, besides=("with", "run", "matrix"))
+        written = self.resolver.block(value, loc, scope, besides=("with", "run", "matrix", *MAPPED))
         self._allowed(written, loc)
         run = self._run(value, loc, scope)
         given = self.resolver.arguments(value.get("with", {}), (*loc, "with"), scope)
-        block = self.faults.check(Task, {**written, "with": given}, loc) or _stand_in(Task, written)
+        mapped = {
+            key: self.resolver.arguments(value[key], (*loc, key), scope) for key in MAPPED if value.get(key) is not None
+        }
+        block = self.faults.check(Task, {**written, **mapped, "with": given}, loc) or _stand_in(Task, written)
         uses = written.get("uses")
         if not isinstance(uses, str) or not isinstance(given, dict):
             step, arguments = None, given if isinstance(given, dict) else {}
@@ -180,11 +186,15 @@ class Expander:
             step, arguments = None, given
             self.policy.operator(uses, (*loc, "uses"))
             self.policy.keys(given, (*loc, "with"))
+            for where, entries in blocks(mapped, loc):
+                self.policy.keys(entries, where)
         else:
-            step, arguments = self._step(uses, given, loc, value.get("with", {}))
+            step, arguments = self._step(uses, given, loc, value.get("with", {}), mapped)
+        if isinstance(given, dict):
+            self.mapper.check(mapped, given, written, loc)
         if block is None:
             return None
-        return Item(block.id, name if "matrix" in value else None, block, step, arguments, loc, run=run)
+        return Item(block.id, name if "matrix" in value else None, block, step, arguments, loc, run=run, mapped=mapped)
 
     def _run(self, value: dict[str, Any], loc: Loc, scope: Scope) -> dict[str, Any] | None:
         if value.get("run") is None:
@@ -200,7 +210,9 @@ class Expander:
         self.policy.keys(written, loc)
         self.policy.keys(written.get("default_args"), (*loc, "default_args"))
 
-    def _step(self, uses: str, given: dict[str, Any], loc: Loc, written: Any) -> tuple[Step | None, dict[str, Any]]:
+    def _step(
+        self, uses: str, given: dict[str, Any], loc: Loc, written: Any, mapped: dict[str, Any]
+    ) -> tuple[Step | None, dict[str, Any]]:
         model = STEPS.get(uses)
         if model is None:
             hint = f"{suggestion(uses, STEPS, what='steps')} Any other operator is named by its dotted path"
@@ -208,8 +220,14 @@ class Expander:
             return None, {}
         given = self._without_objects(given, (*loc, "with"))
         files, extra = self._files(model, given, loc, written)
-        self._values(model, given, loc)
+        for field in given:
+            self._literal(model, field, given[field], (*loc, "with", field))
         self.policy.step(given, (*loc, "with"))
+        if mapped:
+            for where, entries in blocks(mapped, loc):
+                entries.update(self._without_objects(entries, where))
+                self.policy.step(entries, where)
+            return self.mapper.step(uses, model, {**given, **files}, mapped, loc), extra
         return self.faults.check(model, {**given, **files}, (*loc, "with")), extra
 
     def _without_objects(self, value: Any, loc: Loc) -> Any:
@@ -224,16 +242,14 @@ class Expander:
             return UNRESOLVED
         return value
 
-    def _values(self, model: type[Step], given: dict[str, Any], loc: Loc) -> None:
+    def _literal(self, model: type[Step], field: str, value: Any, loc: Loc) -> None:
         """What a value must be beyond its type, where it is written out: said now, not when the task runs."""
-        for field in LITERALS.keys() & given.keys():
-            value = given[field]
-            if isinstance(value, str) and field in model.model_fields:
-                try:
-                    LITERALS[field](value)
-                except WallError as error:
-                    message = error.message.removeprefix(f"`{field}`").lstrip(": ")
-                    self.faults.add((*loc, "with", field), message, error.hint)
+        if field in LITERALS and isinstance(value, str) and field in model.model_fields:
+            try:
+                LITERALS[field](value)
+            except WallError as error:
+                message = error.message.removeprefix(f"`{field}`").lstrip(": ")
+                self.faults.add(loc, message, error.hint)
 
     def _files(
         self, model: type[Step], given: dict[str, Any], loc: Loc, written: Any

@@ -28,6 +28,7 @@ class Item:
     :param loc: Where it stands in the document.
     :param items: The items of a group.
     :param run: What a task handler outside Airflow is given, markers resolved; None where an operator does the work.
+    :param mapped: `expand` or `expand_kwargs` of a task, markers resolved.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Item:
     loc: Loc
     items: tuple[Item, ...] = ()
     run: Mapping[str, Any] | None = None
+    mapped: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

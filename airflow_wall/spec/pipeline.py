@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from airflow_wall.spec import refused
 from airflow_wall.spec.base import Duration, Folder, Link, Moment, Name, Names, NonNegative, Positive, SpecModel, Zone
 from airflow_wall.spec.callables import Callbacks, many
 from airflow_wall.spec.deadline import Deadlines
+from airflow_wall.spec.markers import Import, XComRef
 from airflow_wall.spec.notify import Notify
 from airflow_wall.spec.operator import OperatorArguments
 from airflow_wall.spec.params import Params
@@ -26,6 +28,35 @@ Matrix = Annotated[
         }
     ),
 ]
+
+
+def _entries(value: Any) -> Any:
+    if isinstance(value, XComRef) or (
+        isinstance(value, list) and value and all(isinstance(each, dict | Import) for each in value)
+    ):
+        return value
+    raise PydanticCustomError(
+        "entries",
+        "must be a list of arguments, or what a task returns",
+        {"hint": "write e.g. `[{source: a, target: b}, ...]` or `{$x: task}`"},
+    )
+
+
+Entries = Annotated[
+    Any,
+    BeforeValidator(_entries),
+    WithJsonSchema({"anyOf": [{"type": "array", "minItems": 1, "items": {"type": "object"}}, {"type": "object"}]}),
+]
+"""A list of arguments, or what a task returns."""
+
+Setups = Annotated[
+    list[str],
+    BeforeValidator(
+        lambda value: [] if value is True else many(value),
+        json_schema_input_type=Literal[True] | str | list[str],
+    ),
+]
+"""Ids of setup tasks; `true` for none."""
 
 RunType = Literal[
     "scheduled", "manual", "backfill", "asset_triggered", "asset_materialization", "operator_triggered",
@@ -59,6 +90,23 @@ class Task(OperatorArguments):
     needs: Names = Field(default_factory=list, description="Tasks and groups that come before it.")
     extends: Names = Field(
         default_factory=list, description="Templates whose keys it has, the later over the earlier, its own over all."
+    )
+    expand: Annotated[dict[str, Any], Field(min_length=1)] | None = Field(
+        None,
+        description="Arguments to lists, or to `{$x: task}`: one task runs for each value, of several for each pair.",
+    )
+    expand_kwargs: Entries | None = Field(
+        None, description="A list of arguments, or `{$x: task}`: one task runs for each entry."
+    )
+    map_index_template: str | None = Field(
+        None, description="How the UI names each mapped task: a template, e.g. `{{ task.source }}`."
+    )
+    setup: bool | None = Field(None, description="Whether it sets up what a `teardown` cleans up.")
+    teardown: Setups | None = Field(
+        None, description="The setup tasks it cleans up after: it runs whatever happened in between. `true` for none."
+    )
+    on_failure_fail_dagrun: bool | None = Field(
+        None, description="Whether the run fails where this `teardown` does; else only the other tasks decide."
     )
     matrix: Matrix | None = Field(None, description="Repeat the task for each value when the file is read.")
 

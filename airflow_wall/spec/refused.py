@@ -30,7 +30,6 @@ OPERATOR = {
     "email_on_failure": "Airflow deprecates it; use a notifier in `on_failure_callback`",
     "email_on_retry": "Airflow deprecates it; use a notifier in `on_retry_callback`",
     "params": "it has no key yet; write `params` on the pipeline",
-    "map_index_template": "it has no key yet",
 }
 """Argument of `BaseOperator` to why it has no key, and what to write instead."""
 

@@ -26,7 +26,20 @@ MODELS: dict[str, type[SpecModel]] = {"DAG": Head, "BaseOperator": Task, "TaskGr
 TABLES = {"DAG": refused.DAG, "BaseOperator": refused.OPERATOR, "TaskGroup": refused.GROUP}
 OWN = {
     "DAG": {"timezone", "storage", "notify"},
-    "BaseOperator": {"id", "uses", "run", "with", "needs", "extends", "matrix"},
+    "BaseOperator": {
+        "id",
+        "uses",
+        "run",
+        "with",
+        "needs",
+        "extends",
+        "matrix",
+        "expand",
+        "expand_kwargs",
+        "setup",
+        "teardown",
+        "on_failure_fail_dagrun",
+    },
     "TaskGroup": {"id", "tasks", "needs", "matrix"},
 }
 """Keys of ours that are no argument of the class, whatever Airflow."""

@@ -25,3 +25,6 @@ STEPS: dict[str, type[Step]] = {
     "stop_sender": StopSender,
     "publish": Publish,
 }
+
+CLOSERS = {step.task_fields[step.closes]: name for name, step in STEPS.items() if step.closes}
+"""A step that opens something to the step that closes it."""
