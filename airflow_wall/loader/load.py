@@ -33,6 +33,8 @@ _AIRFLOW = "airflow.apache.org/schemas/dag"
 _PIPELINE_KEY = re.compile(
     rb"""(?m)^["']?(dag_id["']?\s*:|\$schema["']?\s*:.*""" + re.escape(_AIRFLOW).encode() + rb")"
 )
+_FLOW = re.compile(rb"\s*\{(?!\{)")  # a template of a chart begins with two braces
+_FLOW_KEY = re.compile(rb"""["']?(dag_id|\$schema)["']?\s*:""")
 
 OWN_KEYS = ("tasks", "templates", "vars", "environments", "include")
 """Top-level keys that are no part of the head."""
@@ -108,9 +110,11 @@ def may_be_pipeline(path: Path) -> bool:
     """Whether a file has the key of a pipeline, or cannot be read at all."""
     try:
         with path.open("rb") as file:
-            return _PIPELINE_KEY.search(file.read(MAX_BYTES)) is not None
+            content = file.read(MAX_BYTES)
     except OSError:
         return True
+    written_as_json = _FLOW.match(content) is not None and _FLOW_KEY.search(content) is not None
+    return written_as_json or _PIPELINE_KEY.search(content) is not None
 
 
 def load_spec(document: Document, settings: Settings) -> Spec:
