@@ -104,6 +104,7 @@ class PipelineBundle(BaseDagBundle):
         faulty = {record.file for record in Record.all(self.base_dir) if record.faulty}
         mended, self._faulty = self._faulty - faulty, faulty
         if mended:
+            mended |= {f"{file}#faults" for file in mended}  # as the importer names them
             mine = ParseImportError.bundle_name == self.name
             with create_session() as session:  # only the DAG processor refreshes bundles, and it has the database
                 session.execute(delete(ParseImportError).where(mine, ParseImportError.filename.in_(mended)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,6 +24,8 @@ from airflow_wall.loader.load import load_specs
 from airflow_wall.settings import NAMES, SECTION, Settings
 from airflow_wall.spec.document import Spec
 
+_ID = re.compile(rb"""(?m)^["']?dag_id["']?\s*:\s*["']?([\w.-]+)""")
+
 Reports = dict[Path, str]
 """The faults of every file that has any."""
 
@@ -31,7 +35,9 @@ def settings_of_airflow() -> Settings:
     return Settings.from_values({name: conf.get(SECTION, name, fallback=None) for name in NAMES}, os.environ)
 
 
-def load_dags(folder: str | os.PathLike[str], settings: Settings | None = None) -> dict[str, DAG]:
+def load_dags(
+    folder: str | os.PathLike[str], settings: Settings | None = None, *, shard: tuple[int, int] = (0, 1)
+) -> dict[str, DAG]:
     """
     Build the DAG of every pipeline below a folder, or of one file.
 
@@ -45,6 +51,8 @@ def load_dags(folder: str | os.PathLike[str], settings: Settings | None = None) 
 
     :param folder: A folder, a YAML file, or the Python file whose folder is meant.
     :param settings: By default those of Airflow's configuration.
+    :param shard: Which share of the files to take, from 0, and of how many: several loaders of one folder are parsed
+        side by side. A file stays in its share whatever files come and go.
     :return: DAG id to DAG.
     :raises SpecError: with the faults of every file that has any, outside the DAG processor or of a single file.
     """
@@ -53,15 +61,47 @@ def load_dags(folder: str | os.PathLike[str], settings: Settings | None = None) 
     if Tree.around(path.absolute()) is not None:  # a `PipelineBundle` shows each file by itself
         return {}
     wanted = get_parsing_context().dag_id
-    files = list(yaml_files(path))
-    if wanted is not None:  # most folders hold many pipelines, and a task starts with one
-        files = [file for file in files if _may_hold(file, wanted)] or files
-    dags, reports = build(files, settings or settings_of_airflow(), wanted)
+    settings = settings or settings_of_airflow()
+    files, others = _shared_out(list(yaml_files(path)), path, *shard)
+    if wanted is None:
+        dags, reports = build(files, settings, None, rivals=_rivals(files, others))
+    else:  # most folders hold many pipelines, and a task starts with one
+        likely = [file for file in files if _may_hold(file, wanted)]
+        dags, reports = build(likely, settings, wanted)
+        if wanted not in dags:  # an id that is put together from variables stands in no file
+            dags, reports = build(files, settings, wanted)
     if not reports or wanted in dags:
         return dags
     if wanted is None and path.is_dir() and is_dag_processor():
         return dags | carriers(reports)
     raise SpecError("\n\n".join(reports.values()))
+
+
+def _shared_out(files: list[Path], folder: Path, number: int, count: int) -> tuple[list[Path], list[Path]]:
+    """The files of one share, and all others."""
+    if not 0 <= number < count:
+        raise ValueError(
+            f"`shard` must be a number from 0 and how many there are, e.g. `(0, 4)`, got `{(number, count)}`"
+        )
+    if count == 1:
+        return files, []
+    mine = [file for file in files if zlib.crc32(file.relative_to(folder).as_posix().encode()) % count == number]
+    return mine, sorted(set(files) - set(mine))
+
+
+def _rivals(files: list[Path], others: list[Path]) -> list[Path]:
+    """Those of the others that may have a pipeline whose id one of the files has."""
+    if not others:
+        return []
+    ids = {dag_id for file in files for dag_id in _ids(file)}
+    return [file for file in others if not ids.isdisjoint(_ids(file))]
+
+
+def _ids(file: Path) -> list[bytes]:
+    try:
+        return _ID.findall(file.read_bytes())
+    except OSError:
+        return []
 
 
 def _may_hold(file: Path, dag_id: str) -> bool:
@@ -71,11 +111,14 @@ def _may_hold(file: Path, dag_id: str) -> bool:
         return False
 
 
-def build(files: Iterable[Path], settings: Settings, wanted: str | None) -> tuple[dict[str, DAG], Reports]:
+def build(
+    files: Iterable[Path], settings: Settings, wanted: str | None, *, rivals: Iterable[Path] = ()
+) -> tuple[dict[str, DAG], Reports]:
     """
     Build the DAGs of all documents that have no fault.
 
     :param wanted: The only DAG to build; None for all.
+    :param rivals: Files that somebody else builds, which may have a pipeline with the id of one of these.
     :return: DAG id to DAG; file to its faults.
     """
     bearers: list[Bearer] = []
@@ -90,8 +133,11 @@ def build(files: Iterable[Path], settings: Settings, wanted: str | None) -> tupl
                 dags[made.dag_id] = build_dag(made)
             except Exception as error:
                 failed.append((made, defect_of(made.path, error)))
+    strangers = set(rivals)
+    bearers += [Bearer.of(spec) for file in sorted(strangers) for spec, _ in _planned(file, settings, wanted, [])]
     for file, fault in shared_ids(bearers).items():
-        reports[file].append(str(fault))
+        if file not in strangers:
+            reports[file].append(str(fault))
     times = Counter(bearer.dag_id for bearer in bearers)
     for made, told in failed:
         if times[made.dag_id] == 1:

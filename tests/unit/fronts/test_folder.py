@@ -18,6 +18,7 @@ from airflow_wall.compiler.dag import build_dag
 from airflow_wall.compiler.plan import Plan
 from airflow_wall.errors import SpecError
 from airflow_wall.fronts import folder
+from airflow_wall.fronts.carrier import Carrier
 from airflow_wall.fronts.folder import load_dags
 from airflow_wall.settings import Settings
 
@@ -200,6 +201,48 @@ def test_for_a_task_only_its_dag_is_built(dags: Path, monkeypatch: pytest.Monkey
     (dags / "broken.yaml").write_text(BROKEN)
     _run_of(monkeypatch, "good")
     assert set(load_dags(dags, Settings())) == {"good"}
+
+
+@pytest.mark.usefixtures("dag_processor")
+def test_a_task_is_found_though_its_dag_id_stands_in_another_file_only(
+    dags: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = "dag_id: '${{ vars.team }}_scores'\nvars: {team: red}\ntasks:\n  - id: nothing\n"
+    (dags / "made.yaml").write_text(made)
+    (dags / "other.yaml").write_text(f"description: after red_scores\n{_pipeline('other')}")
+    _run_of(monkeypatch, "red_scores")
+    assert set(load_dags(dags, Settings())) == {"red_scores"}
+
+
+def test_shares_have_every_file_once(dags: Path) -> None:
+    for number in range(40):
+        (dags / f"p{number}.yaml").write_text(_pipeline(f"p{number}"))
+    shares = [set(load_dags(dags, Settings(), shard=(number, 4))) for number in range(4)]
+    assert all(shares)
+    assert sum(map(len, shares)) == 41
+    assert set().union(*shares) == set(load_dags(dags, Settings()))
+    (dags / "p0.yaml").unlink()
+    assert [share - {"p0"} for share in shares] == [set(load_dags(dags, Settings(), shard=(n, 4))) for n in range(4)]
+
+
+@pytest.mark.usefixtures("dag_processor")
+def test_files_of_two_shares_that_share_an_id_are_both_told(dags: Path) -> None:
+    for number in range(8):
+        (dags / f"p{number}.yaml").write_text(_pipeline("twin" if number < 2 else f"p{number}"))
+    counts = (2, 3, 4, 5)  # whichever way they fall apart
+    for count in counts:
+        told: dict[str, str] = {}
+        for number in range(count):
+            found = load_dags(dags, Settings(), shard=(number, count))
+            assert "twin" not in found
+            told |= {dag.path.name: dag.report for dag in found.values() if isinstance(dag, Carrier)}
+        assert set(told) == {"p0.yaml", "p1.yaml"}
+        assert f"which is also that of `{dags / 'p1.yaml'}:1`" in told["p0.yaml"]
+
+
+def test_a_share_that_cannot_be_is_refused(dags: Path) -> None:
+    with pytest.raises(ValueError, match="`shard` must be a number from 0 and how many there are"):
+        load_dags(dags, Settings(), shard=(4, 4))
 
 
 @pytest.mark.usefixtures("dag_processor")
