@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import Field, create_model
 
 from airflow_wall.loader.faults import UNRESOLVED, Faults
+from airflow_wall.loader.values import Values
 from airflow_wall.spec.base import SpecModel
 from airflow_wall.spec.markers import Import, XComRef
 from airflow_wall.spec.operator import OperatorArguments
@@ -20,21 +21,18 @@ from airflow_wall.text.faults import Loc, shown
 KEYS = ("expand", "expand_kwargs")
 """Keys of a task that map it."""
 
-Literal = Callable[[type[Step], str, Any, Loc], None]
-"""Checks a value of a step's field beyond its type."""
-
 
 class Mapper:
     """
     Checks the mapping of tasks.
 
     :param faults: Where faults go.
-    :param literal: What else to ask of a step's values.
+    :param values: What else to ask of a step's values.
     """
 
-    def __init__(self, faults: Faults, literal: Literal) -> None:
+    def __init__(self, faults: Faults, values: Values) -> None:
         self.faults = faults
-        self.literal = literal
+        self.values = values
 
     def check(self, mapped: Mapping[str, Any], given: Mapping[str, Any], written: Mapping[str, Any], loc: Loc) -> None:
         """
@@ -100,7 +98,7 @@ class Mapper:
         listed = self.faults.check(_lists(model, late), expand, (*loc, "expand"))
         for name, values in expand.items():
             for index, value in enumerate(values if isinstance(values, list) else ()):
-                self.literal(model, name, value, (*loc, "expand", name, index))
+                self.values.one(name, value, (*loc, "expand", name, index))
         if listed is None:
             return None
         return self.faults.check(_with_any(model, frozenset(expand)), {**given, **expand}, (*loc, "with"))
@@ -113,7 +111,7 @@ class Mapper:
                 continue
             self.faults.check(_optional(model), entry, where)
             for name, value in entry.items():
-                self.literal(model, name, value, (*where, name))
+                self.values.one(name, value, (*where, name))
             for name, info in model.model_fields.items():
                 if info.is_required() and name not in given and name not in entry:
                     self.faults.add(
