@@ -3,6 +3,7 @@
 PYTHON ?= python3
 DATE ?= 2013-07-01
 PIPELINE ?= dags/platform_scores.yaml
+SECONDS ?= 600
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -74,5 +75,11 @@ lock: $(VENV)/.installed-dev ## Resolve the tested dependencies anew.
 benchmark: $(VENV)/.installed-dev ## Measure, as ratios within one run.
 	$(BIN)/python benchmarks/build.py
 
+fuzz: $(VENV)/.installed-dev ## Look for texts that break the reader, for SECONDS (by default 600), guided by coverage.
+	@$(BIN)/python -m pip install --quiet atheris
+	@mkdir -p .fuzz
+	@$(BIN)/python tests/fuzz/fuzz_language.py .fuzz tests/fuzz/corpus -max_total_time=$(SECONDS) -dict=tests/fuzz/language.dict
+	@FUZZ=1 $(BIN)/python -m pytest -q tests/hostile/test_fuzz.py
+
 clean: ## Remove the virtual environment, Airflow's state and the lake.
-	rm -rf $(VENV) .airflow lake
+	rm -rf $(VENV) .airflow .fuzz lake

@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """
 Feed any bytes to the reader, the loader and the planner: `make fuzz`.
 
@@ -47,5 +48,6 @@ def one_input(content: bytes) -> None:
 
 
 if __name__ == "__main__":
-    atheris.Setup([*sys.argv, "-timeout=10", "-rss_limit_mb=1024", "-max_len=16384"], one_input)
+    program, *options = sys.argv
+    atheris.Setup([program, "-timeout=10", "-rss_limit_mb=1024", "-max_len=16384", *options], one_input)
     atheris.Fuzz()
