@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from airflow_server import AirflowServer, waiting
@@ -36,6 +40,29 @@ tasks:
     "unlisted": """\
 dag_id: unlisted
 environments: {laptop: {storage: ./lake}}
+tasks:
+  - id: a
+""",
+    "assets": """\
+dag_id: fetch
+tasks:
+  - id: prices
+    outlets: [prices]
+  - id: customers
+    outlets: [{name: customers, uri: "file:///lake/customers"}]
+---
+dag_id: when_all
+schedule: {assets: [prices, {name: customers, uri: "file:///lake/customers"}]}
+tasks:
+  - id: a
+---
+dag_id: when_any
+schedule: {assets: {or: [prices, never]}}
+tasks:
+  - id: a
+---
+dag_id: when_both
+schedule: {assets: {and: [prices, never]}}
 tasks:
   - id: a
 """,
@@ -95,6 +122,23 @@ def test_invalid_payload(airflow: AirflowServer, conf: dict[str, object], field:
     assert airflow.get("/dags/with_params/dagRuns")["total_entries"] == 0
 
 
+def test_a_run_begins_when_its_assets_are_new(airflow: AirflowServer) -> None:
+    scheduled = ("when_all", "when_any", "when_both")
+    for dag_id in (*scheduled, "fetch"):
+        wait_for_dag(airflow, dag_id)
+    for dag_id in scheduled:
+        airflow.client.patch(f"/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
+    state, _ = airflow.finished("fetch", airflow.trigger("fetch", "2026-01-01T00:00:00Z"))
+    assert state == "success"
+    for _ in waiting(60):
+        if all(airflow.get(f"/dags/{dag_id}/dagRuns")["total_entries"] for dag_id in ("when_all", "when_any")):
+            break
+    begun = {
+        dag_id: [run["run_type"] for run in airflow.get(f"/dags/{dag_id}/dagRuns")["dag_runs"]] for dag_id in scheduled
+    }
+    assert begun == {"when_all": ["asset_triggered"], "when_any": ["asset_triggered"], "when_both": []}
+
+
 def test_the_page_and_the_log_of_a_task_say_where_values_come_from(airflow: AirflowServer) -> None:
     wait_for_dag(airflow, "with_environment")
     page = airflow.get("/dags/with_environment/details")["doc_md"]
@@ -130,3 +174,29 @@ def test_parsing_again_and_again_makes_no_new_version(airflow: AirflowServer, da
         time.sleep(0.5)
     assert len(parsed) > 4
     assert airflow.get(f"/dags/{dag_id}/dagVersions")["total_entries"] == 1
+
+
+ON_A_LAPTOP = f"""\
+dag_id: laptop
+notify:
+  failure: {{email: {{to: a@example.org}}}}
+  success: {{email: {{to: a@example.org}}}}
+  deadline: {{email: {{to: a@example.org}}}}
+deadline: {{interval: 1h}}
+on_success_callback: {{uses: {SMTP}, with: {{to: a@example.org}}}}
+tasks:
+  - id: a
+    uses: airflow.providers.standard.operators.bash.BashOperator
+    with: {{bash_command: "exit 0"}}
+"""
+
+
+@pytest.mark.parametrize("code", [0, 1], ids=["success", "failure"])
+def test_a_run_on_a_laptop_tells_nobody(tmp_path: Path, code: int) -> None:
+    (tmp_path / "laptop.yaml").write_text(ON_A_LAPTOP.replace("exit 0", f"exit {code}"))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    command = [Path(sys.executable).with_name("airflow-wall"), "run", "laptop.yaml"]
+    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240)
+    assert ran.returncode == code, ran.stdout + ran.stderr
+    assert "Airflow failed" not in ran.stdout + ran.stderr
+    assert "SMTP" not in (tmp_path / ".airflow/logs/console.log").read_text()
