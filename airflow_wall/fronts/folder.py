@@ -63,13 +63,12 @@ def load_dags(
     wanted = get_parsing_context().dag_id
     settings = settings or settings_of_airflow()
     files, others = _shared_out(list(yaml_files(path)), path, *shard)
-    if wanted is None:
-        dags, reports = build(files, settings, None, rivals=_rivals(files, others))
-    else:  # most folders hold many pipelines, and a task starts with one
-        likely = [file for file in files if _may_hold(file, wanted)]
-        dags, reports = build(likely, settings, wanted)
-        if wanted not in dags:  # an id that is put together from variables stands in no file
-            dags, reports = build(files, settings, wanted)
+    if wanted is not None:  # most folders hold many pipelines, and a task starts with one
+        dags, _ = build((file for file in files if _may_hold(file, wanted)), settings, wanted)
+        if wanted in dags:
+            return dags
+        others = []
+    dags, reports = build(files, settings, wanted, rivals=_rivals(files, others))
     if not reports or wanted in dags:
         return dags
     if wanted is None and path.is_dir() and is_dag_processor():
@@ -105,10 +104,13 @@ def _ids(file: Path) -> list[bytes]:
 
 
 def _may_hold(file: Path, dag_id: str) -> bool:
+    """Whether a file holds an id as a word of its own; one that an expression makes is not found so."""
     try:
-        return dag_id.encode() in file.read_bytes()
+        content = file.read_bytes()
     except OSError:
         return False
+    word = dag_id.encode()
+    return word in content and re.search(rb"(?<![\w.-])%b(?![\w.-])" % re.escape(word), content) is not None
 
 
 def build(

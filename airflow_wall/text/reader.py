@@ -103,7 +103,7 @@ def read_text(content: bytes, path: Path, marked_by: str | None = None) -> list[
         what = f"byte {error.start}, `0x{content[error.start]:02x}`, is not UTF-8"
         _refuse(path, readable, Place(line, column), what, "save the file as UTF-8")
     try:
-        if marked_by is not None and marked_by in text:
+        if marked_by is not None and _may_be_key(marked_by, text):
             from airflow_wall.text.yaml_1_1 import marked_documents  # few files need it, and PyYAML's slow half
 
             return list(marked_documents(path, text, marked_by))
@@ -117,6 +117,11 @@ def read_text(content: bytes, path: Path, marked_by: str | None = None) -> list[
         place = Place(before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1)
         code = error.character if isinstance(error.character, int) else ord(error.character)
         _refuse(path, text, place, f"the character U+{code:04X} is not allowed in YAML", "remove it")
+
+
+def _may_be_key(name: str, text: str) -> bool:
+    """Whether `name` may be a key in a text: the editor's comment that names a schema is none."""
+    return name in text and re.search(rf"""{re.escape(name)}["']?\s*[:#]""", text) is not None
 
 
 def _bounded_bytes(path: Path) -> bytes:

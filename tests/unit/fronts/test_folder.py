@@ -246,6 +246,15 @@ def test_a_share_that_cannot_be_is_refused(dags: Path) -> None:
 
 
 @pytest.mark.usefixtures("dag_processor")
+def test_a_task_reads_no_pipeline_whose_id_only_begins_with_that_of_its_own(
+    dags: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (dags / "longer.yaml").write_text("dag_id: good_2\ntasks: [")
+    _run_of(monkeypatch, "good")
+    assert list(load_dags(dags)) == ["good"]
+
+
+@pytest.mark.usefixtures("dag_processor")
 def test_a_task_of_a_file_that_was_broken_since_is_told_why(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (dags / "broken.yaml").write_text(BROKEN)
     _run_of(monkeypatch, "broken")
