@@ -8,6 +8,7 @@ size of a hostile text can exhaust the interpreter, and each key and value has i
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -91,7 +92,7 @@ def read_text(content: bytes, path: Path, marked_by: str | None = None) -> list[
         line = content.count(b"\n", 0, error.start) + 1
         _refuse(path, "", Place(line, 1), f"byte {error.start} is not UTF-8", "save the file as UTF-8")
     try:
-        if marked_by is not None and marked_by in text:
+        if marked_by is not None and _may_be_key(marked_by, text):
             from airflow_wall.text.yaml_1_1 import marked_documents  # few files need it, and PyYAML's slow half
 
             return list(marked_documents(path, text, marked_by))
@@ -108,6 +109,11 @@ def read_text(content: bytes, path: Path, marked_by: str | None = None) -> list[
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         _refuse(path, text, Place(line, 1), f"character {error.character!r} is not allowed in YAML", "remove it")
+
+
+def _may_be_key(name: str, text: str) -> bool:
+    """Whether `name` may be a key in a text: the editor's comment that names a schema is none."""
+    return name in text and re.search(rf"""{re.escape(name)}["']?\s*[:#]""", text) is not None
 
 
 def _bounded_bytes(path: Path) -> bytes:
