@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -53,10 +54,13 @@ def load_dags(folder: str | os.PathLike[str], settings: Settings | None = None) 
     if Tree.around(path.absolute()) is not None:  # a `PipelineBundle` shows each file by itself
         return {}
     wanted = get_parsing_context().dag_id
+    settings = settings or settings_of_airflow()
     files = list(yaml_files(path))
     if wanted is not None:  # most folders hold many pipelines, and a task starts with one
-        files = [file for file in files if _may_hold(file, wanted)] or files
-    dags, reports = build(files, settings or settings_of_airflow(), wanted)
+        dags, _ = build((file for file in files if _may_hold(file, wanted)), settings, wanted)
+        if wanted in dags:
+            return dags
+    dags, reports = build(files, settings, wanted)
     if not reports or wanted in dags:
         return dags
     if wanted is None and path.is_dir() and is_dag_processor():
@@ -65,10 +69,13 @@ def load_dags(folder: str | os.PathLike[str], settings: Settings | None = None) 
 
 
 def _may_hold(file: Path, dag_id: str) -> bool:
+    """Whether a file holds an id as a word of its own; one that an expression makes is not found so."""
     try:
-        return dag_id.encode() in file.read_bytes()
+        content = file.read_bytes()
     except OSError:
         return False
+    word = dag_id.encode()
+    return word in content and re.search(rb"(?<![\w.-])%b(?![\w.-])" % re.escape(word), content) is not None
 
 
 def build(files: Iterable[Path], settings: Settings, wanted: str | None) -> tuple[dict[str, DAG], Reports]:

@@ -203,6 +203,23 @@ def test_for_a_task_only_its_dag_is_built(dags: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.usefixtures("dag_processor")
+def test_a_task_finds_its_pipeline_where_an_expression_makes_the_id(
+    dags: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (dags / "made.yaml").write_text(_pipeline('"good_${{ vars.of }}"') + "vars: {of: team}\n")
+    (dags / "named.yaml").write_text(_pipeline("other") + "description: comes after good_team\n")
+    _run_of(monkeypatch, "good_team")
+    assert list(load_dags(dags)) == ["good_team"]
+
+
+def test_a_task_reads_no_pipeline_whose_id_only_begins_with_that_of_its_own(
+    dags: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (dags / "longer.yaml").write_text("dag_id: good_2\ntasks: [")
+    _run_of(monkeypatch, "good")
+    assert list(load_dags(dags)) == ["good"]
+
+
 def test_a_task_of_a_file_that_was_broken_since_is_told_why(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (dags / "broken.yaml").write_text(BROKEN)
     _run_of(monkeypatch, "broken")
