@@ -10,7 +10,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import DAG, BaseOperator, TaskGroup
-from airflow.sdk import task as decorators
 
 from airflow_wall.compiler.arguments import built_arguments
 from airflow_wall.compiler.callables import constructed
@@ -164,6 +163,8 @@ def _stub(
     plan: Plan, task: TaskPlan, *, dag: DAG, task_group: TaskGroup, settings: dict[str, Any], built: Operators
 ) -> BaseOperator:
     """The operator that stands for a task whose work a handler outside Airflow does."""
+    from airflow.sdk import task as decorators  # brings the Python operators, which most files do not need
+
     values, _ = values_of(task.run or {}, built, plan.code)
     made = decorators.stub(task_id=_label(task), dag=dag, task_group=task_group, **settings)
     result: Any = made(empty_function(tuple(values)))(**values)
