@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
-
-from airflow_wall import duck
 from airflow_wall.checks.durations import moment
+
+if TYPE_CHECKING:  # checks are also read where no data are looked at, and where none of these may be installed
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
 
 
 class Unanswerable(Exception):
@@ -37,6 +37,8 @@ class Data:
     """
 
     def __init__(self, rows: pa.Table, earlier: pa.Table | None, now: str) -> None:
+        from airflow_wall import duck
+
         self.rows = rows
         self.earlier = rows.slice(0, 0) if earlier is None else earlier
         self.now: datetime = moment(now)
@@ -56,6 +58,8 @@ class Data:
         :raises duckdb.Error: it is no SQL.
         :raises Unanswerable: it is something else.
         """
+        from airflow_wall import duck
+
         other = duck.not_one_query(self._engine, sql)
         if other is not None:
             raise Unanswerable("the query failed", f"it must be one query, got {other}")
@@ -108,6 +112,9 @@ class Data:
 
     def numbers(self, name: str, *, earlier: bool = False) -> NDArray[np.float64]:
         """The finite values of a column of numbers, shape (values,). Empty where `earlier` has no such column."""
+        import numpy as np
+        import pyarrow as pa
+
         self.numeric(name)
         rows = self.earlier if earlier else self.rows
         if name not in rows.schema.names:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, ClassVar
 
-import pyarrow.compute as pc
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from airflow_wall.checks.base import Check, Outcome
@@ -31,6 +30,8 @@ class Freshness(Check):
 
     def run(self, data: Data) -> Outcome:
         """See `Check.run`."""
+        import pyarrow.compute as pc
+
         kind = data.type_of(self.column)
         if kind not in ("timestamp", "date"):
             raise Unanswerable(f"`{self.column}` is {kind}, not a time")

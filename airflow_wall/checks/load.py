@@ -36,10 +36,11 @@ _EXAMPLE = "write, e.g., `- row_count: {min: 1}`"
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
     """
     A fault before its place is looked up.
 
+    :param loc: Where it is: `("checks", 0, "row_count", "min")`.
     :param of_key: It is about the key at `loc`, not about its value.
     """
 
@@ -67,22 +68,25 @@ def load_checks(source: str | list[Any], *, path: str | None) -> tuple[Check, ..
     return checks
 
 
+def faults_of_list(items: list[Any]) -> list[Found]:
+    """The faults of a list of checks; each has its path from `checks` on."""
+    return _read_list(items)[1]
+
+
 def _from_text(text: str, path: Path) -> tuple[Check, ...]:
     documents = read_text(text.encode(), path)
     document = documents[0] if documents else Document(path, text, None, {}, {})
     checks: tuple[Check, ...] = ()
     if len(documents) > 1:
-        found = [
-            _Found((), f"a file of checks holds one document, this one {len(documents)}", "remove the `---` lines")
-        ]
+        found = [Found((), f"a file of checks holds one document, this one {len(documents)}", "remove the `---` lines")]
     elif not isinstance(document.value, dict) or "checks" not in document.value:
         found = [
-            _Found((), "a file of checks is a mapping with the key `checks`", "write `checks:` and the list below it")
+            Found((), "a file of checks is a mapping with the key `checks`", "write `checks:` and the list below it")
         ]
     else:
         checks, found = _read_list(document.value["checks"])
         found += [
-            _Found((key,), "is not a key of a file of checks", "its only key is `checks`", of_key=True)
+            Found((key,), "is not a key of a file of checks", "its only key is `checks`", of_key=True)
             for key in document.value
             if key != "checks"
         ]
@@ -92,12 +96,12 @@ def _from_text(text: str, path: Path) -> tuple[Check, ...]:
     return checks
 
 
-def _read_list(items: Any) -> tuple[tuple[Check, ...], list[_Found]]:
+def _read_list(items: Any) -> tuple[tuple[Check, ...], list[Found]]:
     if not isinstance(items, list) or not items:
         got = "no check" if items in ([], None) else f"`{shown(items)}`"
-        return (), [_Found(("checks",), f"must be a list of checks, got {got}", _EXAMPLE)]
+        return (), [Found(("checks",), f"must be a list of checks, got {got}", _EXAMPLE)]
     checks: list[Check] = []
-    found: list[_Found] = []
+    found: list[Found] = []
     for index, item in enumerate(items):
         check = _read_item(item, ("checks", index))
         if isinstance(check, Check):
@@ -107,37 +111,40 @@ def _read_list(items: Any) -> tuple[tuple[Check, ...], list[_Found]]:
     return tuple(checks), found
 
 
-def _read_item(item: Any, loc: Loc) -> Check | list[_Found]:
+def _read_item(item: Any, loc: Loc) -> Check | list[Found]:
     if isinstance(item, str) and item in CHECKS:
         item = {item: {}}  # `- row_count` alone: say which options it needs, not that it is text
     if not isinstance(item, dict) or len(item) != 1:
-        return [_Found(loc, f"must be one check with its options, got `{shown(item)}`", _EXAMPLE)]
+        return [Found(loc, f"must be one check with its options, got `{shown(item)}`", _EXAMPLE)]
     ((kind, options),) = item.items()
     if kind not in CHECKS:
         hint = suggestion(str(kind), CHECKS, what="checks")
-        return [_Found((*loc, kind), "is not a kind of check", hint, of_key=True)]
+        return [Found((*loc, kind), "is not a kind of check", hint, of_key=True)]
     options = {} if options is None else options
     if not isinstance(options, dict):
-        return [_Found((*loc, kind), f"must be a mapping of options, got `{shown(options)}`", _EXAMPLE)]
+        return [Found((*loc, kind), f"must be a mapping of options, got `{shown(options)}`", _EXAMPLE)]
     try:
         check = CHECKS[kind].model_validate(options)
     except ValidationError as error:
         return _translated(error, CHECKS[kind], options, (*loc, kind))
-    return [_Found((*loc, kind), message, of_key=True) for message in check.faults()] or check
+    return [Found((*loc, kind), message, of_key=True) for message in check.faults()] or check
 
 
-def _translated(error: ValidationError, check: type[Check], options: Mapping[str, Any], loc: Loc) -> list[_Found]:
+def _translated(error: ValidationError, check: type[Check], options: Mapping[str, Any], loc: Loc) -> list[Found]:
     """Pydantic's errors as faults: one per place, and of a value that may be of several types only the deepest."""
     wanted: dict[Loc, list[str]] = {}
-    found: list[_Found] = []
+    found: list[Found] = []
     for detail in error.errors(include_url=False):
         inner = _real(detail["loc"], options)
         match detail["type"]:
             case "extra_forbidden":
                 hint = suggestion(str(inner[-1]), check.model_fields, what=f"options of `{check.kind}`")
-                found.append(_Found((*loc, *inner), f"is not an option of `{check.kind}`", hint, of_key=True))
+                found.append(Found((*loc, *inner), f"is not an option of `{check.kind}`", hint, of_key=True))
             case "missing":
-                found.append(_Found(loc, f"needs `{detail['loc'][-1]}`", of_key=True))
+                option = str(detail["loc"][-1])
+                described = check.model_fields[option].description if option in check.model_fields else None
+                how = f"add `{option}`: {described[0].lower()}{described[1:].rstrip('.')}" if described else None
+                found.append(Found(loc, f"needs `{option}`", how, of_key=True))
             case _:
                 wanted.setdefault(inner, []).append(_wanted(detail))
     for inner, words in wanted.items():
@@ -146,7 +153,7 @@ def _translated(error: ValidationError, check: type[Check], options: Mapping[str
             for step in inner:
                 value = value[step]
             must = " or ".join(dict.fromkeys(words))
-            found.append(_Found((*loc, *inner), f"must be {must}, got `{shown(value)}`"))
+            found.append(Found((*loc, *inner), f"must be {must}, got `{shown(value)}`"))
     return found
 
 
@@ -172,7 +179,7 @@ def _real(loc: tuple[int | str, ...], options: Mapping[str, Any]) -> Loc:
     return tuple(inner)
 
 
-def _said(fault: _Found) -> str:
+def _said(fault: Found) -> str:
     return f"`{_key(fault.loc)}` {fault.message}" if fault.loc else fault.message
 
 

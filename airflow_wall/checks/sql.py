@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import duckdb
 from pydantic import Field
 
 from airflow_wall.checks.base import Check, Outcome, number
@@ -26,6 +25,8 @@ class Sql(Check):
 
     def run(self, data: Data) -> Outcome:
         """See `Check.run`."""
+        import duckdb
+
         query = self.query.strip().rstrip(";")
         try:
             data.check_query(query)

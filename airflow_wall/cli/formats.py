@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from airflow_wall.text.faults import Fault
 
-_MUST = re.compile(r"must (?:be )?(?P<expected>.+), got `(?P<got>.*)`(?P<rest>: .+| \(in environment .+\))?", re.DOTALL)
+_MUST = re.compile(r"must (?:be )?(?P<expected>.+), got `(?P<got>[^`]*)`.*", re.DOTALL)
 
 
 class Format(StrEnum):

@@ -6,6 +6,7 @@ Pure: nothing of Airflow, no files. Two plans of the same text are equal.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from airflow_wall.compiler.names import Node, find, tree
 from airflow_wall.compiler.order import ordered
 from airflow_wall.compiler.pairs import pair_faults, setup_faults
+from airflow_wall.loader.ids import Bearer, shared_ids
 from airflow_wall.settings import Settings
 from airflow_wall.spec.base import SpecModel
 from airflow_wall.spec.callables import Callback
@@ -24,7 +26,7 @@ from airflow_wall.spec.notify import Notify
 from airflow_wall.spec.pipeline import Group, Task
 from airflow_wall.spec.steps.base import Step
 from airflow_wall.spec.steps.table import CLOSERS, STEPS
-from airflow_wall.text.faults import MAX_FAULTS, Fault, FaultyText, Loc, Place, suggestion
+from airflow_wall.text.faults import MAX_FAULTS, Fault, FaultyText, Loc, Place, nearest, suggestion
 from airflow_wall.text.places import Places
 
 _PAIRED = {*CLOSERS, *CLOSERS.values()}
@@ -174,17 +176,17 @@ def plan_all(specs: Iterable[Spec], settings: Settings) -> list[Plan]:
 
     :raises FaultyText: every fault of all of them.
     """
+    specs = list(specs)
     plans: list[Plan] = []
     faults: list[Fault] = []
-    text = ""
     for spec in specs:
         try:
             plans.append(plan(spec, settings))
         except FaultyText as error:
             faults += error.faults
-            text = spec.document.text
+    faults += [fault for error in shared_ids(map(Bearer.of, specs)).values() for fault in error.faults]
     if faults:
-        raise FaultyText(faults, text)
+        raise FaultyText(faults, specs[0].document.text)
     return plans
 
 
@@ -394,6 +396,9 @@ class _Planner:
                 if other.path == node.path or node.path.startswith(f"{other.path}."):
                     message = f"names `{name}`, which is the item itself or a group it is in"
                     self._fault(node, ("needs", index), message, "remove it")
+                elif other.path.startswith(f"{node.path}."):
+                    message = f"names `{name}`, which is in the group itself"
+                    self._fault(node, ("needs", index), message, "remove it, or write it at the tasks that wait for it")
                 else:
                     yield from self._ends(other)
 
@@ -419,6 +424,9 @@ class _Planner:
             found = self._one(node, value.task, loc)
             if found is None:
                 return value
+            if found is node:
+                self._fault(node, loc, f"names `{value.task}`, which is the task itself", "name a task before it")
+                return value
             links.add(found.path)
             return replace(value, task=found.path)
         if not isinstance(value, dict | list) or id(value) in self.linkless:
@@ -436,11 +444,24 @@ class _Planner:
         if found == [node] and scope.parent is not None:  # a task may wait for one of its own name outside its group
             found = find(name, scope.parent) or found
         if not found:
-            known = [known for known in scope.names() if known != _item(node).id]
-            self._fault(
-                node, loc, f"names `{name}`, but there is no such task", suggestion(name, known, what="tasks here")
-            )
+            self._fault(node, loc, f"names `{name}`, but there is no such task", self._meant(node, name, scope))
         return found
+
+    def _meant(self, node: Node, name: str, scope: Node) -> str:
+        """The hint for a name that means nothing in `scope`."""
+        known = [known for known in scope.names() if known != _item(node).id]
+        outer, _, last = name.rpartition(".")
+        group = find(outer, scope) if outer else []
+        if group and group[0].is_group:
+            return suggestion(name, [f"{outer}.{each}" for each in group[0].children], what=f"tasks in `{outer}`")
+        elsewhere = [other.path for other in self.root.inside() if other.path.rpartition(".")[2] == last]
+        if nearest(name, known) is None and elsewhere:
+            return f"it is in a group: write `{elsewhere[0]}`"
+        if nearest(name, known) is None and name not in known and _other_document_has(name, self.spec.document.text):
+            return (
+                "it is a task of another document: `needs` stays within one; schedule the pipeline by an asset instead"
+            )
+        return suggestion(name, known, what="tasks here")
 
     def _one(self, node: Node, name: str, loc: Loc) -> Node | None:
         found = self._found(node, name, loc)
@@ -486,6 +507,13 @@ class _Planner:
 def _is_teardown(node: Node) -> bool:
     block = _item(node).block
     return isinstance(block, Task) and block.teardown is not None
+
+
+def _other_document_has(task: str, text: str) -> bool:
+    """Whether a file of several documents has a task of that name."""
+    return (
+        re.search(rf"^\s*- (\{{\s*)?id:\s*[\"']?{re.escape(task)}[\"']?\s*([,}}#]|$)", text, re.MULTILINE) is not None
+    )
 
 
 def _uses(node: Node) -> str | None:

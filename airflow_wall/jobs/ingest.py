@@ -18,8 +18,8 @@ from airflow_wall.errors import DataError, Interrupted
 from airflow_wall.jobs.document import Env
 from airflow_wall.jobs.manifest import Manifest, claimed
 from airflow_wall.jobs.readers import check_options, format_of, read_files
-from airflow_wall.jobs.sources import FileSource, file_source, unchanged
-from airflow_wall.jobs.sql_source import SqlSource, is_sql, sql_source
+from airflow_wall.jobs.sources import FileSource, file_source, is_sql, unchanged
+from airflow_wall.jobs.sql_source import SqlSource, sql_source
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import SOURCE, SourceVersion
 from airflow_wall.storage.ledger import Ledger

@@ -18,8 +18,8 @@ from airflow_wall import state
 from airflow_wall.connections import Connections
 from airflow_wall.errors import WallError
 from airflow_wall.jobs.document import Run, safe_name
-from airflow_wall.jobs.sources import FileSource, file_source
-from airflow_wall.jobs.sql_source import SqlSource, is_sql, sql_source
+from airflow_wall.jobs.sources import FileSource, file_source, is_sql
+from airflow_wall.jobs.sql_source import SqlSource, sql_source
 from airflow_wall.storage.base import SourceVersion
 from airflow_wall.storage.ledger import Ledger
 

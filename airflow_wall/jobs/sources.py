@@ -19,6 +19,7 @@ from airflow_wall.errors import DataError
 from airflow_wall.storage.base import SourceVersion
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_SQL = re.compile(r"sql://(?P<connection>[^/\s]+)/(?:(?P<schema>[^/.\s]+)\.)?(?P<table>[^/.\s]+)")
 _SIGNS = re.compile(r"[*?\[]")
 _LISTED = 8
 
@@ -94,6 +95,37 @@ class FileSource:
             f"`{key}` `{self.text}`: there is no `{self.root}`; `{parent}` {_holds(parent)}",
             hint="create it, or correct the path (relative paths are below `storage`)",
         )
+
+
+def is_sql(source: str) -> bool:
+    """Return whether a source of the YAML means a SQL table."""
+    return source.startswith("sql://")
+
+
+def sql_parts(source: str) -> re.Match[str]:
+    """
+    Return the parts `connection`, `schema` and `table` of a source that means a SQL table.
+
+    :raises DataError: the source is no `sql://connection/table`.
+    """
+    parts = _SQL.fullmatch(source)
+    if parts is None:
+        raise DataError(
+            f"`source` must be `sql://connection/table`, got `{source}`", hint="write, e.g., `sql://warehouse/orders`"
+        )
+    return parts
+
+
+def check_source(source: str) -> None:
+    """
+    Check how a source of the YAML is written. Nothing is looked at.
+
+    :raises DataError: it is no source.
+    """
+    if is_sql(source):
+        sql_parts(source)
+    else:
+        file_source(source, Path())
 
 
 def file_source(text: str, storage: Path, *, key: str = "source") -> FileSource:

@@ -13,7 +13,6 @@ import decimal
 import difflib
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,9 +25,9 @@ from airflow_wall.connections import Connections
 from airflow_wall.databases import sql_engine
 from airflow_wall.errors import ConnectionFault, DataError
 from airflow_wall.jobs.document import Run
+from airflow_wall.jobs.sources import sql_parts
 from airflow_wall.storage.base import SourceVersion
 
-_URL = re.compile(r"sql://(?P<connection>[^/\s]+)/(?:(?P<schema>[^/.\s]+)\.)?(?P<table>[^/.\s]+)")
 _CHUNK = 20_000
 _LISTED = 12
 
@@ -42,11 +41,6 @@ _READ: dict[type, Callable[[str], Any]] = {
 }
 
 
-def is_sql(source: str) -> bool:
-    """Return whether a source of the YAML means a SQL table."""
-    return source.startswith("sql://")
-
-
 def sql_source(source: str, cursor: str | None, run: Run, connections: Connections) -> SqlSource:
     """
     Return the table that a source means, after its server has answered.
@@ -54,11 +48,7 @@ def sql_source(source: str, cursor: str | None, run: Run, connections: Connectio
     :raises DataError: the source is no `sql://connection/table`, or there is no such table or cursor column.
     :raises ConnectionFault: the connection is not there, or its server refused.
     """
-    parts = _URL.fullmatch(source)
-    if parts is None:
-        raise DataError(
-            f"`source` must be `sql://connection/table`, got `{source}`", hint="write, e.g., `sql://warehouse/orders`"
-        )
+    parts = sql_parts(source)
     engine = sql_engine(connections(parts["connection"]), project=run.project)
     try:
         table = sqlalchemy.Table(parts["table"], sqlalchemy.MetaData(), schema=parts["schema"], autoload_with=engine)

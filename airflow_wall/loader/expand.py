@@ -6,11 +6,9 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from airflow_wall.errors import WallError
-from airflow_wall.jobs.user_code import check_entrypoint
 from airflow_wall.loader.expressions import Resolver, Scope
 from airflow_wall.loader.extends import Templates
 from airflow_wall.loader.faults import UNRESOLVED, Faults
@@ -19,28 +17,19 @@ from airflow_wall.loader.mapping import KEYS as MAPPED
 from airflow_wall.loader.mapping import Mapper, blocks
 from airflow_wall.loader.policy import Policy
 from airflow_wall.loader.run import check_run
-from airflow_wall.publish.address import parse as parse_address
+from airflow_wall.loader.values import Values
 from airflow_wall.spec.base import NAME_PATTERN
 from airflow_wall.spec.document import Item
 from airflow_wall.spec.markers import Import, Template
 from airflow_wall.spec.pipeline import Group, Task
 from airflow_wall.spec.steps.base import Step
 from airflow_wall.spec.steps.table import STEPS
-from airflow_wall.storage.base import check_name
 from airflow_wall.text.faults import Loc, shown, suggestion
 
 MAX_TASKS = 1_000
 
 _COUNTED = 1_000_000
 _LONGEST_ID = 250
-
-LITERALS: dict[str, Callable[[str], object]] = {
-    "entrypoint": check_entrypoint,
-    "table": check_name,
-    "target": check_name,
-    "to": parse_address,
-}
-"""Field of a step to what reads its value when the task runs."""
 
 Block = TypeVar("Block", Task, Group)
 
@@ -67,6 +56,7 @@ class Expander:
         self.policy = policy
         self.resolver = resolver
         self.templates = templates
+        self.values = Values(faults, folder)
         self.mapper = Mapper(faults, self._literal)
         self.tasks = 0
         self.lost = False
@@ -220,8 +210,9 @@ class Expander:
             return None, {}
         given = self._without_objects(given, (*loc, "with"))
         files, extra = self._files(model, given, loc, written)
-        for field in given:
-            self._literal(model, field, given[field], (*loc, "with", field))
+        self.values.check(given, (*loc, "with"))
+        if "checks" in given:
+            self.values.checks({**given, **files}["checks"], extra.get("checks_file"), (*loc, "with", "checks"))
         self.policy.step(given, (*loc, "with"))
         if mapped:
             for where, entries in blocks(mapped, loc):
@@ -243,13 +234,8 @@ class Expander:
         return value
 
     def _literal(self, model: type[Step], field: str, value: Any, loc: Loc) -> None:
-        """What a value must be beyond its type, where it is written out: said now, not when the task runs."""
-        if field in LITERALS and isinstance(value, str) and field in model.model_fields:
-            try:
-                LITERALS[field](value)
-            except WallError as error:
-                message = error.message.removeprefix(f"`{field}`").lstrip(": ")
-                self.faults.add(loc, message, error.hint)
+        if field in model.model_fields:
+            self.values.literal(field, value, loc)
 
     def _files(
         self, model: type[Step], given: dict[str, Any], loc: Loc, written: Any
@@ -262,7 +248,7 @@ class Expander:
             if isinstance(value, str) and value.endswith(suffixes) and "\n" not in value:
                 text = self.folder.read(value, (*loc, "with", field), self.faults)
                 if ".sql" in suffixes:
-                    self.policy.template(text, (*loc, "with", field))
+                    self.resolver.check_template(text, (*loc, "with", field), file=value)
                 texts[field] = Template(text or " ") if ".sql" in suffixes else text or " "
                 names[f"{field}_file"] = value
             elif isinstance(written, dict) and isinstance(named := written.get(field), dict) and "$f" in named:

@@ -12,9 +12,12 @@ from airflow_wall.loader.files import Folder
 from airflow_wall.loader.policy import Policy
 from airflow_wall.spec.callables import REFERENCE_PATTERN
 from airflow_wall.spec.markers import MARKERS, Const, FileRef, Import, Template, XComRef
-from airflow_wall.text.faults import Loc, shown, suggestion
+from airflow_wall.text.faults import Fault, FaultyText, Loc, Place, nearest, shown, suggestion
 
 _EXPRESSION = re.compile(r"\$\{\{([^{}]*)\}\}")
+_SIMPLE = re.compile(r"(?:[^{]++|\{(?![{%#])|\{\{ *[A-Za-z_]\w*+(?:\.\w++)*+(?: *\| *\w+)? *\}\})*+")
+"""Templates that only fill in names: nothing can be wrong with them that Jinja would have to be asked about."""
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_0-9][A-Za-z0-9_-]*)*")
 _RUN_TIME = re.compile(
     r"\{\{\s*(ds|ds_nodash|ts|ts_nodash|logical_date|data_interval_start|data_interval_end|dag_run|run_id|params|macros|var|conn|"
@@ -164,6 +167,10 @@ class Resolver:
             whole = _EXPRESSION.fullmatch(text)
             if whole:
                 return self._whole(whole.group(1).strip(), loc, scope)
+            if text.count("${{") > len(_EXPRESSION.findall(text)):
+                hint = "write `${{ vars.NAME }}`; a text that holds `${{` itself goes into {$const: ...} under `with`"
+                self.faults.add(loc, f"opens `${{{{` without a name and `}}}}` after it: `{shown(text)}`", hint)
+                raise _Unresolved
             return _EXPRESSION.sub(lambda match: self._part(match.group(1).strip(), loc, scope), text)
         except _Unresolved:
             return UNRESOLVED
@@ -177,6 +184,8 @@ class Resolver:
 
     def _part(self, expression: str, loc: Loc, scope: Scope) -> str:
         value, _ = self._lookup(expression, loc, scope)
+        if value is UNRESOLVED:
+            raise _Unresolved
         self.spend(value, loc)
         if isinstance(value, dict | list) or value is None:
             self.faults.add(
@@ -194,30 +203,41 @@ class Resolver:
             )
         first, *rest = expression.split(".")
         if first not in scope.names or not rest:
-            known = [f"{name}.…" for name in scope.names]
-            hint = (
-                "`matrix` is known only inside an item that has one"
-                if first == "matrix"
-                else f"it may begin with {', '.join(f'`{k}`' for k in known)}"
-            )
-            self._refuse(loc, expression, "is not known", hint)
+            self._refuse(loc, expression, "is not known", self._unknown_first(first, rest, scope))
         value: Any = scope.names[first]
         for depth, part in enumerate(rest):
             if not isinstance(value, Mapping) or part not in value:
                 known = list(value) if isinstance(value, Mapping) else []
-                self._refuse(loc, expression, "is not known", self._unknown(first, part, known, depth))
+                path = ".".join((first, *rest[:depth]))
+                self._refuse(loc, expression, "is not known", self._unknown(path, part, known))
             value = value[part]
         if first == "env" and value is None:
             self._refuse(loc, expression, "is not set", f"set {rest[0]} in the environment of every Airflow component")
         return value, (*scope.places[first], *rest)
 
-    def _unknown(self, first: str, part: str, known: list[str], depth: int) -> str:
-        if first == "env" and depth == 0:
+    def _unknown_first(self, first: str, rest: list[str], scope: Scope) -> str:
+        if first in scope.names:
+            return f"write which one: `${{{{ {first}.{next(iter(scope.names[first]), 'NAME')} }}}}`"
+        if first == "vars":
+            return "a var cannot name another one: write the value itself, or name both where they are used"
+        if first == "matrix":
+            return "`matrix` is known only inside an item that has one"
+        near = nearest(first, scope.names)
+        listed = ", ".join(f"`{name}.NAME`" for name in scope.names)
+        return f"did you mean `${{{{ {'.'.join((near, *rest))} }}}}`?" if near else f"it may be {listed}"
+
+    def _unknown(self, path: str, part: str, known: list[str]) -> str:
+        if path == "env":
             return f"only variables that the setting `[wall] allowed_env` lists can be read; add `{part}` to it"
-        return suggestion(part, known, what=f"{first} here")
+        near = nearest(part, known)
+        if near is not None:
+            return f"did you mean `${{{{ {path}.{near} }}}}`?"
+        listed = ", ".join(f"`{name}`" for name in sorted(known))
+        return f"`{path}` has {listed}" if known else f"`{path}` has no names in it"
 
     def _refuse(self, loc: Loc, expression: str, message: str, hint: str) -> None:
-        self.faults.add(loc, f"names `${{{{ {expression} }}}}`, which {message}", hint)
+        written = f"${{{{ {expression} }}}}" if expression else "${{ }}"
+        self.faults.add(loc, f"names `{written}`, which {message}", hint)
         raise _Unresolved
 
     # --- markers
@@ -256,15 +276,41 @@ class Resolver:
         if text is UNRESOLVED:
             return UNRESOLVED
         if not isinstance(text, str):
-            self.faults.add((*loc, key), f"must be text, got `{shown(text)}`", "quote it")
+            hint = "write one text" if isinstance(text, dict | list) else f'quote it: `"{shown(text)}"`'
+            self.faults.add((*loc, key), f"must be text, got `{shown(text)}`", hint)
             return UNRESOLVED
         if kind is Import:
             return self._import(text, (*loc, key))
         return self._template(text, (*loc, key)) if kind is Template else self._file(FileRef(text), (*loc, key))
 
     def _template(self, text: str, loc: Loc) -> Template:
-        self.policy.template(text, loc)
+        self.check_template(text, loc)
         return Template(text)
+
+    def check_template(self, text: str, loc: Loc, *, file: str | None = None) -> None:
+        """
+        Note what is wrong with a text that Jinja fills in when the task runs.
+
+        :param file: The file that holds it, as the pipeline names it.
+        """
+        found = None
+        if _SIMPLE.fullmatch(text) is None:
+            from airflow_wall.loader.templates import syntax_fault  # brings Jinja, which most files do not need
+
+            found = syntax_fault(text)
+        if found is None:
+            self.policy.template(text, loc)
+            return
+        line, message = found
+        hint = "close each `{{` by `}}` and each `{%` by `%}`; braces that are meant as text go into {{ '{{' }}"
+        if file is not None:
+            source = text.splitlines()[line - 1] if line <= len(text.splitlines()) else ""
+            place = Place(line, len(source) - len(source.lstrip()) + 1, max(1, len(source.strip())))
+            fault = Fault(self.folder.path / file, place, f"not a Jinja template: {message}", hint, text=text)
+            self.faults.include(FaultyText([fault], text))
+        else:
+            where = f", in its line {line}" if "\n" in text else ""
+            self.faults.add(loc, f"is not a Jinja template{where}: {message}", hint)
 
     def _file(self, reference: Any, loc: Loc) -> str:
         if not isinstance(reference, FileRef):

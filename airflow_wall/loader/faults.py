@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from airflow_wall.spec.base import NAME_PATTERN, SpecModel
-from airflow_wall.spec.callables import DOTTED_PATTERN, REFERENCE_PATTERN
-from airflow_wall.spec.markers import Marker
-from airflow_wall.text.faults import MAX_FAULTS, Fault, Loc, nearest, shown, suggestion
+from airflow_wall.loader.wording import said
+from airflow_wall.spec.base import SpecModel
+from airflow_wall.spec.markers import MARKERS, Marker
+from airflow_wall.text.faults import MAX_FAULTS, Fault, FaultyText, Loc, nearest, suggestion
 from airflow_wall.text.places import Places, step_into
 from airflow_wall.text.reader import Document
 
@@ -27,58 +27,6 @@ class _Unresolved:
 
 
 UNRESOLVED: Any = _Unresolved()
-
-_EXPECTED = {
-    "int_type": "must be an integer",
-    "int_from_float": "must be an integer",
-    "float_type": "must be a number",
-    "bool_type": "must be `true` or `false`",
-    "string_type": "must be text",
-    "dict_type": "must be a mapping",
-    "model_type": "must be a mapping",
-    "model_attributes_type": "must be a mapping",
-    "list_type": "must be a list",
-    "none_required": "must be empty",
-}
-
-_BOUNDS = {
-    "greater_than_equal": ("ge", "at least"),
-    "greater_than": ("gt", "more than"),
-    "less_than": ("lt", "less than"),
-    "less_than_equal": ("le", "at most"),
-}
-
-_HINTS = {
-    "int_type": "write a whole number, e.g., `{name}: 3`",
-    "int_from_float": "write a whole number, e.g., `{name}: 3`",
-    "bool_type": "write `{name}: true` or `{name}: false`, without quotes",
-    "string_type": 'write text; quote what looks like a number or a truth value, e.g., `{name}: "3"`',
-    "list_type": "write a list, e.g., `{name}: [a, b]`",
-    "dict_type": "write keys and values, e.g., `{name}: {{key: value}}`",
-    "model_type": "write keys and values, e.g., `{name}: {{key: value}}`",
-    "asset": "write its name or URI, or `{{name: ..., uri: ...}}`, or `{{alias: ...}}`",
-    "asset_condition": (
-        "write its name or URI, or `{{name: ..., uri: ...}}`, `{{alias: ...}}`, `{{and: [...]}}`, `{{or: [...]}}`"
-    ),
-    "callback": "write `module:function`, or `{{uses: package.module.Class, with: {{...}}}}`",
-    "deadline_reference": (
-        "write `dagrun_queued_at`, `dagrun_logical_date`, `{{average_runtime: {{}}}}` or `{{fixed_datetime: ...}}`"
-    ),
-    "interval": "write e.g. `interval: 2h`, or `interval: {{variable: NAME}}`",
-    "retry_policy": (
-        "write `{{rules: [{{exception: builtins.TimeoutError, action: retry}}]}}`, `module:name` or "
-        "`{{uses: package.module.Class, with: {{...}}}}`"
-    ),
-    "schedule": "write e.g. `schedule: '0 3 * * *'`, `schedule: 6h` or `schedule: {{assets: [lake/scores]}}`",
-}
-
-
-_PATTERNS = {
-    NAME_PATTERN: "letters, digits, `_` and `-`",
-    REFERENCE_PATTERN: "`module:name` of a Python file beside the pipeline",
-    DOTTED_PATTERN: "a dotted path such as `package.module.Class`",
-}
-"""Pattern to what it means."""
 
 _ABOUT_THE_WHOLE = ("one_of",)
 """Errors about keys that do not go together: the whole block is no news."""
@@ -118,6 +66,12 @@ class Faults:
         self.found.append(self.places.fault(loc, message, hint))
         raise Stopped
 
+    def include(self, error: FaultyText) -> None:
+        """Note the faults of another file that the document names."""
+        self.found += error.faults
+        if len(self.found) > MAX_FAULTS:
+            raise Stopped
+
     def warn(self, loc: Loc, message: str, hint: str | None = None) -> None:
         """Note that the value at `loc` is probably not what was meant."""
         if len(self.warnings) < MAX_FAULTS:
@@ -145,6 +99,8 @@ class Faults:
             known = [*_keys_of(block), *(also if len(inner) == 1 else ())]
             reason = block.refused.get(name) if block is not None else None
             near = f"`{name}` has no key: {reason}" if reason else suggestion(name, known, what="keys")
+            if "with" in known and not reason and nearest(name, known) is None:
+                near = "remove it; or write it under `with` if it is an argument of what the task uses"
             self.add(where, "is not a known key", near, of_key=True)
         elif kind == "missing":
             description = _description(model, inner, values)
@@ -156,15 +112,13 @@ class Faults:
                 )
         elif isinstance(given, Marker):
             self.add(where, "cannot hold a marker", "write the value itself: it must be known when the file is read")
+        elif isinstance(given, dict) and kind != "one_of" and MARKERS.keys() & given.keys():
+            self.add(where, "cannot hold a marker", "write the value itself: markers are for arguments under `with`")
         else:
-            context: Mapping[str, Any] = detail.get("ctx") or {}
-            hint = context.get("hint")
-            if hint is None and kind in _HINTS:
-                hint = _HINTS[kind].format(name=name)
-            expected = _EXPECTED.get(kind) or _from_message(kind, detail["msg"], context)
+            written = self.places.written(where)
+            expected, got, hint = said(detail, name, given, written)
             whole = isinstance(given, SpecModel | dict) and kind in _ABOUT_THE_WHOLE
-            got = "" if whole or kind in _NOT_REPEATED else f", got `{shown(given)}`"
-            self.add(where, f"{expected}{got}", hint)
+            self.add(where, expected if whole or kind in _NOT_REPEATED else f"{expected}, got {got}", hint)
 
 
 def _one_each(details: Iterable[ErrorDetails], values: Any) -> list[ErrorDetails]:
@@ -236,20 +190,3 @@ def _description(model: type[SpecModel], inner: Loc, values: Any) -> str | None:
     info = next((info for name, info in block.model_fields.items() if (info.alias or name) == inner[-1]), None)
     text = info.description if info else None
     return text[0].lower() + text[1:].rstrip(".") if text else None
-
-
-def _from_message(kind: str, message: str, context: Mapping[str, Any]) -> str:
-    if kind == "literal_error":
-        return f"must be one of {str(context['expected']).replace(chr(39), '`')}"
-    if kind == "string_pattern_mismatch":
-        pattern = context["pattern"]
-        return f"must be {_PATTERNS[pattern]}" if pattern in _PATTERNS else f"must match `{pattern}`"
-    if kind == "too_short":
-        count = context["min_length"]
-        return f"must have at least {count} entr{'y' if count == 1 else 'ies'}"
-    if kind in _BOUNDS:
-        name, words = _BOUNDS[kind]
-        return f"must be {words} {context[name]}"
-    if message.startswith("must "):
-        return message
-    return message[0].lower() + message[1:].replace("Input should", "should").replace("input should", "must")

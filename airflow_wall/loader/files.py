@@ -36,6 +36,9 @@ class Folder:
         if "\0" in name:
             faults.add(loc, "names a file with a NUL character in its name", "remove it")
             return ""
+        if "://" in name:
+            faults.add(loc, f"names `{name}`, which is no file of the pipeline's folder", "put a copy of it there")
+            return ""
         path = self.path / name
         if (Path(name).is_absolute() and not is_exact) or not self._holds(path):
             faults.add(
@@ -55,6 +58,18 @@ class Folder:
 
     def _holds(self, path: Path) -> bool:
         return os.path.commonpath((self.root, os.path.realpath(path))) == self.root
+
+    def text(self, name: str) -> str | None:
+        """The text of a file in the folder that may be there; None where it is not, or is no text of bounded size."""
+        path = self.path / name
+        try:
+            return _text_of(path, "utf-8-sig") if self._holds(path) else None
+        except (OSError, UnicodeDecodeError):
+            return None
+
+    def modules(self, folder: str) -> list[str]:
+        """The names of the Python modules right below a folder of this one."""
+        return sorted(path.stem for path in (self.path / folder).glob("*.py") if path.stem != "__init__")
 
     def _missing(self, path: Path) -> str:
         near = nearest(path.name, [other.name for other in path.parent.iterdir()]) if path.parent.is_dir() else None

@@ -26,7 +26,7 @@ from airflow_wall.settings import Settings
 from airflow_wall.spec.document import Item, Spec
 from airflow_wall.spec.native import SCHEMA_KEY
 from airflow_wall.spec.pipeline import Head, Pipeline
-from airflow_wall.text.faults import Fault, FaultyText, Loc, nearest, suggestion
+from airflow_wall.text.faults import Fault, FaultyText, Loc, nearest, shown, suggestion
 from airflow_wall.text.reader import MAX_BYTES, Document, read_file
 
 _AIRFLOW = "airflow.apache.org/schemas/dag"
@@ -110,7 +110,7 @@ def may_be_pipeline(path: Path) -> bool:
     """Whether a file has the key of a pipeline, or cannot be read at all."""
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_BYTES)
+            content = file.read(MAX_BYTES).replace(b"\0", b"").lstrip(b"\xff\xfe")  # perhaps UTF-16
     except OSError:
         return True
     written_as_json = _FLOW.match(content) is not None and _FLOW_KEY.search(content) is not None
@@ -168,10 +168,14 @@ def _overlaid(value: dict[str, Any], settings: Settings, faults: Faults) -> dict
     environments = value.get("environments")
     if environments is None:
         return value
-    if not isinstance(environments, dict) or not all(isinstance(overlay, dict) for overlay in environments.values()):
-        faults.add(
-            ("environments",), "must give the keys of each environment", "write `environments: {production: {...}}`"
-        )
+    hint = "write, e.g., `environments: {production: {storage: /srv/lake}}`"
+    if not isinstance(environments, dict):
+        faults.add(("environments",), f"must give the keys of each environment, got `{shown(environments)}`", hint)
+        return value
+    wrong = {name: overlay for name, overlay in environments.items() if not isinstance(overlay, dict)}
+    for name, overlay in wrong.items():
+        faults.add(("environments", name), f"must give the keys it replaces, got `{shown(overlay)}`", hint)
+    if wrong:
         return value
     for name, overlay in environments.items():
         for key in overlay:
@@ -212,7 +216,11 @@ def _scope(value: dict[str, Any], settings: Settings, resolver: Resolver) -> Sco
     outer = Scope({"env": settings.env}, {"env": ()})
     found = value.get("vars", {})
     if not isinstance(found, dict):
-        resolver.faults.add(("vars",), "must give names and their values", "write e.g. `vars: {region: europe-west1}`")
+        resolver.faults.add(
+            ("vars",),
+            f"must give names and their values, got `{shown(found)}`",
+            "write e.g. `vars: {region: europe-west1}`",
+        )
         found = {}
     names = {name: resolver.plain(each, ("vars", name), outer) for name, each in found.items()}
     return Scope({**outer.names, "vars": names}, {**outer.places, "vars": ("vars",)})

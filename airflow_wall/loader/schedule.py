@@ -58,5 +58,12 @@ def _check_expression(schedule: str, loc: Loc, faults: Faults) -> None:
     try:
         croniter(schedule)
     except ValueError as error:
+        why = str(error).removeprefix(f"[{schedule}] ").removeprefix("is not acceptable, ").rstrip(".")
+        if "columns" in why:
+            why = f"it has {_counted(len(schedule.split()))}"
         hint = "write five fields: minute, hour, day of month, month, day of week, e.g. `0 3 * * *`"
-        faults.add(loc, f"must be a preset or a cron expression, got `{schedule}`: {error}", hint)
+        faults.add(loc, f"must be a preset or a cron expression, got `{schedule}`: {why}", hint)
+
+
+def _counted(fields: int) -> str:
+    return f"{fields} field{'' if fields == 1 else 's'}"

@@ -25,6 +25,21 @@ FILTERS = (
 _READER = jinja2.Environment(autoescape=False, cache_size=0)  # noqa: S701  # nothing is rendered
 
 
+# As Airflow reads templates: it adds `do`.
+_AIRFLOWS = jinja2.Environment(autoescape=False, cache_size=0, extensions=["jinja2.ext.do"])  # noqa: S701  # as above
+
+
+def syntax_fault(text: str) -> tuple[int, str] | None:
+    """The line, from 1, at which a text is no Jinja template, and why; None where it is one."""
+    try:
+        _AIRFLOWS.parse(text)
+    except jinja2.TemplateSyntaxError as error:
+        return error.lineno, error.message or "it cannot be read"
+    except RecursionError:
+        return 1, "it is nested too deeply"
+    return None
+
+
 def beyond(text: str, names: Collection[str]) -> str | None:
     """
     The first thing in a template that is more than filling in one of `names`, in words; None where nothing is.

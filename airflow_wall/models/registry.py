@@ -17,7 +17,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -29,8 +28,8 @@ from airflow_wall import state
 from airflow_wall.errors import Interrupted, ModelError
 from airflow_wall.models import formats
 from airflow_wall.models.base import Candidate, Champion, Decision, Model, Record
+from airflow_wall.models.name import check_model_name
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _HIDDEN = ".new-"
 
 
@@ -148,12 +147,7 @@ class FileRegistry:
             yield
 
     def _folder(self, name: str) -> Path:
-        if _NAME.fullmatch(name) is None:
-            raise ModelError(
-                f"`model` must be a name of letters, digits, `.`, `_` and `-`, got `{name}`",
-                hint="write, e.g., `platform_scores`",
-            )
-        return self._root / name
+        return self._root / check_model_name(name)
 
     def _versions(self, name: str) -> Path:
         return self._folder(name) / "versions"

@@ -27,9 +27,10 @@ class SpecModel(BaseModel):
 def _duration(value: Any) -> timedelta:
     found = parse_duration(value) if isinstance(value, str) else value
     if not isinstance(found, timedelta):
-        raise PydanticCustomError(
-            "duration", "must be a duration", {"hint": "write e.g. `30s`, `5m`, `2h`, `1d` or ISO 8601 `PT5M`"}
-        )
+        hint = "write e.g. `30s`, `5m`, `2h`, `1d` or ISO 8601 `PT5M`"
+        if isinstance(value, int) and not isinstance(value, bool):
+            hint = f"write the unit too, e.g. `{value}s` for seconds or `{value}m` for minutes"
+        raise PydanticCustomError("duration", "must be a duration", {"hint": hint})
     return found
 
 

@@ -20,7 +20,7 @@ MAX_MESSAGE = 1_000
 
 _COMPARED = 50
 _FILTERED = 10_000
-_LISTED = 60
+_LISTED = 20  # a list of more names helps nobody
 
 Loc = tuple[str | int, ...]
 """Where a value stands in a document: keys and list positions from the top."""
@@ -121,10 +121,11 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def suggestion(word: str, known: Iterable[str], *, what: str) -> str:
-    """The hint for an unknown word: the nearest known one, else all of them."""
+    """The hint for an unknown word: the nearest known one, else all of them if they are few."""
     known = list(known)
     near = nearest(word, sorted(known) if len(known) <= _FILTERED else known)
     if near is not None:
         return f"did you mean `{near}`?"
-    names = ", ".join(f"`{name}`" for name in sorted(known[:_FILTERED])[:_LISTED])
-    return f"known {what}: {names}{', ...' if len(known) > _LISTED else ''}." if known else f"there are no {what}"
+    if len(known) > _LISTED:
+        return f"remove it: none of the known {what} is like it"
+    return f"known {what}: {', '.join(f'`{name}`' for name in sorted(known))}." if known else f"there are no {what}"

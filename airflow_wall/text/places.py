@@ -54,6 +54,14 @@ class Places:
                 loc, of_key = uses, False  # what a task lacks is shown where it says who needs it
         return self.document.place(loc, of_key=of_key)
 
+    def written(self, loc: Loc) -> str | None:
+        """The value at `loc` as it is written, where it is in one line of the text."""
+        place = self.place(loc)
+        lines = self.source(loc).text.splitlines()
+        if place.line > len(lines):
+            return None
+        return lines[place.line - 1][place.column - 1 : place.column - 1 + place.width] or None
+
     def fault(self, loc: Loc, message: str, hint: str | None = None, *, of_key: bool = False) -> Fault:
         """A fault of the value at `loc`, or of its key; `message` goes on after the key path."""
         written, document = self.origin(loc), self.source(loc)

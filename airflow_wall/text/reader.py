@@ -20,6 +20,12 @@ import yaml
 from airflow_wall.text.faults import MAX_FAULTS, Fault, FaultyText, Loc, Place
 from airflow_wall.text.scalars import AmbiguousScalar, plain
 
+_UNQUOTED = re.compile(r"(?P<key>[\w$-]+): +(?P<text>[@%*`&!{$][^'\"]*|[^'\"\[{]*: [^'\"]*)$")
+"""A value without quotes that YAML takes for something else than text."""
+
+_HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+"""Characters that show nothing, or have what follows shown elsewhere: a text with them is not what it looks like."""
+
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 MAX_SCALAR = 1 << 16
@@ -90,7 +96,12 @@ def read_text(content: bytes, path: Path, marked_by: str | None = None) -> list[
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        _refuse(path, "", Place(line, 1), f"byte {error.start} is not UTF-8", "save the file as UTF-8")
+        readable = content.decode("utf-8", errors="replace")
+        column = len(content[: error.start].rpartition(b"\n")[2].decode("utf-8", errors="replace")) + 1
+        if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            _refuse(path, "", Place(1, 1), "is UTF-16, not UTF-8", "save the file as UTF-8")
+        what = f"byte {error.start}, `0x{content[error.start]:02x}`, is not UTF-8"
+        _refuse(path, readable, Place(line, column), what, "save the file as UTF-8")
     try:
         if marked_by is not None and _may_be_key(marked_by, text):
             from airflow_wall.text.yaml_1_1 import marked_documents  # few files need it, and PyYAML's slow half
@@ -98,17 +109,14 @@ def read_text(content: bytes, path: Path, marked_by: str | None = None) -> list[
             return list(marked_documents(path, text, marked_by))
         return list(Builder(path, text).documents())
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        if mark is not None and mark.line >= len(
-            text.splitlines()
-        ):  # the end of the text tells nothing; what was open does
-            mark = error.context_mark or mark
-        place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
+        place = _place_of_error(error, text)
         what = f"{error.problem or 'cannot be read'}{f' {error.context}' if error.context else ''}"
-        _refuse(path, text, place, f"not YAML: {what}", _syntax_hint(text, place))
+        _refuse(path, text, place, f"not YAML: {what}", _syntax_hint(text, place, what))
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        _refuse(path, text, Place(line, 1), f"character {error.character!r} is not allowed in YAML", "remove it")
+        before = text[: error.position]
+        place = Place(before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1)
+        code = error.character if isinstance(error.character, int) else ord(error.character)
+        _refuse(path, text, place, f"the character U+{code:04X} is not allowed in YAML", "remove it")
 
 
 def _may_be_key(name: str, text: str) -> bool:
@@ -128,11 +136,37 @@ def _bounded_bytes(path: Path) -> bytes:
         return file.read(MAX_BYTES + 1)
 
 
-def _syntax_hint(text: str, place: Place) -> str:
+def _place_of_error(error: yaml.MarkedYAMLError, text: str) -> Place:
+    mark = error.problem_mark or error.context_mark
+    if mark is None:
+        return Place(1, 1)
+    opened = error.context_mark
+    if opened is not None and opened.line < mark.line and "flow" in (error.context or ""):
+        mark = opened  # what is wrong is the bracket that is still open, however many lines later that shows
+    lines = text.splitlines()
+    if mark.line < len(lines):
+        return Place(mark.line + 1, mark.column + 1)
+    if opened is not None and opened.line < len(lines):
+        return Place(opened.line + 1, opened.column + 1)
+    # The end of the text tells nothing; the last line does.
+    last = max((number for number, line in enumerate(lines, start=1) if line.strip()), default=1)
+    return Place(last, max(1, len(lines[last - 1].rstrip()))) if lines else Place(1, 1)
+
+
+def _syntax_hint(text: str, place: Place, what: str) -> str:
     lines = text.splitlines()
     line = lines[place.line - 1] if place.line <= len(lines) else ""
     if "\t" in line[: place.column]:
         return "indent with spaces: YAML allows no tabs"
+    if "invalid Unicode" in what or "unknown escape" in what:
+        return "write a `\\` of a text twice, or put the text between single quotes"
+    if "{{" in line:
+        return "put the text with `{{` between quotes"
+    if "flow" in what:
+        return "close the `[` or `{` that is open here, or put a `,` between its values"
+    value = _UNQUOTED.search(line)
+    if value is not None:
+        return f"put the value between quotes: `{value['key']}: '{value['text'].rstrip()}'`"
     return "look at the indentation, brackets and quotes of this line and the one before"
 
 
@@ -232,6 +266,9 @@ class Builder:
             self._fatal(
                 event, f"tag `{event.tag}` is refused: tags are not part of the language", "quote the value instead"
             )
+        if not text.isprintable() and (hidden := _HIDDEN.search(text)) is not None:
+            code = f"U+{ord(hidden.group()):04X}"
+            self._fault(event, f"the text holds the character {code}, which cannot be seen", "remove it")
         top = self.stack[-1] if self.stack else None
         if top is not None and top.is_mapping and top.key is None:
             self._key(top, event)
@@ -264,7 +301,9 @@ class Builder:
         if len(self.stack) >= MAX_DEPTH:
             self._fatal(event, f"nested deeper than {MAX_DEPTH} levels", "flatten the document")
         if self.stack and self.stack[-1].awaits_key():
-            self._fatal(event, "a list or mapping cannot be a key", "write a plain name as the key")
+            jinja = self.text[event.start_mark.index - 1 : event.start_mark.index + 1] == "{{"
+            hint = "write a plain name as the key" if not jinja else "put the text with `{{` between quotes"
+            self._fatal(event, "a list or mapping cannot be a key", hint)
         before = self.nodes
         loc = self._put(value, event, size=1)
         self.stack.append(_Open(value, loc, event, before))

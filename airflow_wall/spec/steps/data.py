@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from airflow_wall.spec.base import Duration
@@ -63,10 +63,19 @@ class Transform(OnCluster):
         return self
 
 
+def _text_or_list(value: Any) -> Any:
+    if isinstance(value, dict):
+        hint = "begin each check with `- `, e.g. `- row_count: {min: 1}`, or name a `.yaml` file"
+        raise PydanticCustomError("checks", "must be a list of checks or the path of a file", {"hint": hint})
+    return value
+
+
 class CheckIntegrity(Step):
     """Check this run's rows of a table; a failed check of severity `error` stops what comes after."""
 
     reads_file: ClassVar[dict[str, tuple[str, ...]]] = {"checks": (".yaml", ".yml")}
 
     table: Text = Field(description="The table to check.")
-    checks: Text | list[Any] = Field(description="The checks, or the path of a `.yaml` file beside the pipeline.")
+    checks: Annotated[Text | list[Any], BeforeValidator(_text_or_list)] = Field(
+        description="The checks, or the path of a `.yaml` file beside the pipeline."
+    )

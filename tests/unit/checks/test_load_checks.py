@@ -43,6 +43,8 @@ error: checks/scores.yaml:4:5: `checks[2].not_null` needs `columns`
   4 |   - not_null: {colums: [a]}
     |     ^^^^^^^^
 
+hint: add `columns`: one column or several
+
 error: checks/scores.yaml:4:16: `checks[2].not_null.colums` is not an option of `not_null`
   4 |   - not_null: {colums: [a]}
     |                ^^^^^^
@@ -64,6 +66,8 @@ error: checks/scores.yaml:9:40: `checks[4].freshness.max_age` must be a duration
 error: checks/scores.yaml:10:5: `checks[5].unique` needs `key`
   10 |   - unique
      |     ^^^^^^
+
+hint: add `key`: one column, or several that make the key together
 
 error: checks/scores.yaml:11:29: `checks[6].columns.required.a` must be one of `integer`, `float`, `number`, `text`, \
 `boolean`, `timestamp` or `date`, got `txt`
@@ -118,7 +122,7 @@ def test_faults_of_a_list_name_their_keys():
     with pytest.raises(SpecError) as caught:
         load_checks([{"range": {"colum": "a", "min": 0}}, {"row_count": {"min": -1}}], path=None)
     assert str(caught.value) == (
-        "`checks[0].range` needs `column`\n"
+        "`checks[0].range` needs `column` (add `column`: a column of numbers)\n"
         "`checks[0].range.colum` is not an option of `range` (did you mean `column`?)\n"
         "`checks[1].row_count.min` must be at least 0, got `-1`"
     )
@@ -146,7 +150,7 @@ def test_faults_of_a_list_name_their_keys():
             "checks: [a\n",
             "error: c.yaml:1:9: not YAML: did not find expected ',' or ']' while parsing a flow sequence\n"
             "  1 | checks: [a\n    |         ^\n\n"
-            "hint: look at the indentation, brackets and quotes of this line and the one before",
+            "hint: close the `[` or `{` that is open here, or put a `,` between its values",
         ),
     ],
     ids=["empty", "nothing", "text", "no-yaml"],

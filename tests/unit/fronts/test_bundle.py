@@ -376,7 +376,7 @@ def test_trees_nobody_needs_are_removed_in_time_and_a_last_good_one_is_not(
 @pytest.mark.usefixtures("_processor")
 def test_relative_storage_is_beside_the_users_folder_not_in_a_copy(bundle: PipelineBundle, dags: Path) -> None:
     (dags / "b.yaml").write_text(
-        "dag_id: b\ntasks:\n  - id: check\n    uses: check_integrity\n    with: {table: t, checks: []}\n"
+        "dag_id: b\ntasks:\n  - id: check\n    uses: check_integrity\n    with: {table: t, checks: [row_count: {min: 1}]}\n"
     )
     bundle.refresh()
     bag = BundleDagBag(dag_folder=bundle.path / "b.yaml.py", bundle_path=bundle.path, bundle_name="pipelines")

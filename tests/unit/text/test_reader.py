@@ -68,8 +68,8 @@ def test_alias_is_the_value_of_its_anchor() -> None:
         (b"#" * (MAX_BYTES + 1), "file has more than 1,048,576 bytes"),
         (b"- a\n" * 150_000, "more than 100,000 values"),
         (b"a: &a [*a]", "alias `*a` names no finished anchor before it"),
-        (b"a: \xff", "byte 3 is not UTF-8"),
-        (b"a: b\x00c", "character 0 is not allowed in YAML"),
+        (b"a: \xff", "byte 3, `0xff`, is not UTF-8"),
+        (b"a: b\x00c", "the character U+0000 is not allowed in YAML"),
     ],
     ids=["depth", "scalar", "digits", "bytes", "values", "self-alias", "encoding", "nul"],
 )

@@ -1,0 +1,4 @@
+select *
+from raw
+{% if params.all %}
+where day = '{{ ds }}'

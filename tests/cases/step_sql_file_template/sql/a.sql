@@ -1,0 +1,3 @@
+select *
+from raw
+  where day = '{{ ds }'
