@@ -252,7 +252,7 @@ class Runner:
     def _start_ready(self) -> None:
         self.session.expire_all()
         self.run_row.dag = self.dag
-        ready, _ = self.run_row.update_state(session=self.session)
+        ready, _ = self.run_row.update_state(session=self.session, execute_callbacks=False)
         rows = self.run_row.get_task_instances(session=self.session)
         busy = sum(row.state in _UNDER_WAY for row in rows)
         for row in [*ready, *self._due_retries(rows)]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from airflow_server import AirflowServer, waiting
@@ -130,3 +134,29 @@ def test_parsing_again_and_again_makes_no_new_version(airflow: AirflowServer, da
         time.sleep(0.5)
     assert len(parsed) > 4
     assert airflow.get(f"/dags/{dag_id}/dagVersions")["total_entries"] == 1
+
+
+ON_A_LAPTOP = f"""\
+dag_id: laptop
+notify:
+  failure: {{email: {{to: a@example.org}}}}
+  success: {{email: {{to: a@example.org}}}}
+  deadline: {{email: {{to: a@example.org}}}}
+deadline: {{interval: 1h}}
+on_success_callback: {{uses: {SMTP}, with: {{to: a@example.org}}}}
+tasks:
+  - id: a
+    uses: airflow.providers.standard.operators.bash.BashOperator
+    with: {{bash_command: "exit 0"}}
+"""
+
+
+@pytest.mark.parametrize("code", [0, 1], ids=["success", "failure"])
+def test_a_run_on_a_laptop_tells_nobody(tmp_path: Path, code: int) -> None:
+    (tmp_path / "laptop.yaml").write_text(ON_A_LAPTOP.replace("exit 0", f"exit {code}"))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    command = [Path(sys.executable).with_name("airflow-wall"), "run", "laptop.yaml"]
+    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240)
+    assert ran.returncode == code, ran.stdout + ran.stderr
+    assert "Airflow failed" not in ran.stdout + ran.stderr
+    assert "SMTP" not in (tmp_path / ".airflow/logs/console.log").read_text()
