@@ -43,6 +43,29 @@ environments: {laptop: {storage: ./lake}}
 tasks:
   - id: a
 """,
+    "assets": """\
+dag_id: fetch
+tasks:
+  - id: prices
+    outlets: [prices]
+  - id: customers
+    outlets: [{name: customers, uri: "file:///lake/customers"}]
+---
+dag_id: when_all
+schedule: {assets: [prices, {name: customers, uri: "file:///lake/customers"}]}
+tasks:
+  - id: a
+---
+dag_id: when_any
+schedule: {assets: {or: [prices, never]}}
+tasks:
+  - id: a
+---
+dag_id: when_both
+schedule: {assets: {and: [prices, never]}}
+tasks:
+  - id: a
+""",
     "everything": f"""\
 dag_id: everything
 schedule: {{assets: {{or: [raw, {{and: [prices, {{alias: nightly}}]}}]}}, cron: "0 3 1 1 *"}}
@@ -97,6 +120,23 @@ def test_invalid_payload(airflow: AirflowServer, conf: dict[str, object], field:
     assert f"param {field}: " in answer.text
     assert value in answer.text
     assert airflow.get("/dags/with_params/dagRuns")["total_entries"] == 0
+
+
+def test_a_run_begins_when_its_assets_are_new(airflow: AirflowServer) -> None:
+    scheduled = ("when_all", "when_any", "when_both")
+    for dag_id in (*scheduled, "fetch"):
+        wait_for_dag(airflow, dag_id)
+    for dag_id in scheduled:
+        airflow.client.patch(f"/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
+    state, _ = airflow.finished("fetch", airflow.trigger("fetch", "2026-01-01T00:00:00Z"))
+    assert state == "success"
+    for _ in waiting(60):
+        if all(airflow.get(f"/dags/{dag_id}/dagRuns")["total_entries"] for dag_id in ("when_all", "when_any")):
+            break
+    begun = {
+        dag_id: [run["run_type"] for run in airflow.get(f"/dags/{dag_id}/dagRuns")["dag_runs"]] for dag_id in scheduled
+    }
+    assert begun == {"when_all": ["asset_triggered"], "when_any": ["asset_triggered"], "when_both": []}
 
 
 def test_the_page_and_the_log_of_a_task_say_where_values_come_from(airflow: AirflowServer) -> None:
