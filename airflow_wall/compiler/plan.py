@@ -461,9 +461,9 @@ class _Planner:
     # --- the graph as a whole
 
     def _time_out(self, tasks: Mapping[str, TaskPlan]) -> None:
-        closing = next((task for task in tasks.values() if task.closes), None)
+        closing = next((task for task in tasks.values() if task.closes or task.teardown is not None), None)
         if closing is not None and getattr(self.spec.head, "dagrun_timeout", None) is not None:
-            message = f"would skip `{closing.task_id}`, which cleans up after `{closing.closes}`"
+            message = f"would skip the clean-up `{closing.task_id}`: Airflow ends a run without it"
             hint = "bound the work instead, by `execution_timeout` on its tasks or in `default_args`"
             self.faults.append(self.spec.places.fault(("dagrun_timeout",), message, hint))
 
