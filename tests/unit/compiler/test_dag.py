@@ -125,7 +125,7 @@ def test_what_this_airflow_is_too_old_for_is_refused(tmp_path: Path) -> None:
     if Version(airflow.__version__) >= Version("3.3"):
         assert build(tmp_path, text).task_group.children["g"].doc_md == "What it is for."  # type: ignore[attr-defined]
         return
-    with pytest.raises(SpecError, match=rf"`doc_md` needs Airflow 3\.3; this is {airflow.__version__}"):
+    with pytest.raises(SpecError, match=rf"`tasks\[g\]\.doc_md` needs Airflow 3\.3; this is {airflow.__version__}"):
         build(tmp_path, text)
 
 
