@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from airflow_wall.spec.document import Item
 from airflow_wall.spec.pipeline import Group
-from airflow_wall.spec.pipeline import Group
 
 
 @dataclass(eq=False)

@@ -42,7 +42,8 @@ GROUP = {
 
 GROUP_MAPPING = dict.fromkeys(
     ("expand", "expand_kwargs"),
-    "Airflow maps no task inside a mapped group and no group inside another; repeat the group by `matrix`, or map each task of it",
+    "Airflow maps no task in a mapped group, and no mapped group in another; repeat the group by `matrix`, or map "
+    "each of its tasks",
 )
 """Key of a task that a group has not, to why not, and what to write instead."""
 
