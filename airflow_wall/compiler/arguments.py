@@ -8,6 +8,7 @@ from typing import Any
 from airflow_wall.compiler.assets import built_asset
 from airflow_wall.compiler.callables import built_callbacks, constructed
 from airflow_wall.compiler.imports import imported
+from airflow_wall.compiler.params import built_params
 from airflow_wall.compiler.plan import Plan
 from airflow_wall.compiler.pod import built_pod
 from airflow_wall.errors import WallError
@@ -52,6 +53,10 @@ def _assets(value: Sequence[AssetItem], plan: Plan, _loc: Loc) -> Any:
     return [built_asset(each, lambda spec: constructed(spec, code=plan.code)) for each in value]
 
 
+def _params(value: Mapping[str, Any], _plan: Plan, _loc: Loc) -> Any:
+    return built_params(value)
+
+
 def _resources(value: Resources, _plan: Plan, _loc: Loc) -> Any:
     return value.model_dump(exclude_none=True)
 
@@ -92,6 +97,7 @@ BUILT: dict[str, Callable[[Any, Plan, Loc], Any]] = {
     "post_execute": _function,
     "inlets": _assets,
     "outlets": _assets,
+    "params": _params,
     "resources": _resources,
     "retry_policy": _retry_policy,
     "executor_config": _executor_config,

@@ -28,6 +28,21 @@ class Node:
         """Whether it holds tasks rather than being one."""
         return self.item is None or isinstance(self.item.block, Group)
 
+    @property
+    def prefix(self) -> str:
+        """What the full ids of its children begin with."""
+        block = self.item.block if self.item is not None else None
+        if isinstance(block, Group) and block.prefix_group_id is False:
+            return ""
+        return f"{self.path}." if self.path else ""
+
+    def is_in(self, other: Node) -> bool:
+        """Whether it is the other, or somewhere in it."""
+        at: Node | None = self
+        while at is not None and at is not other:
+            at = at.parent
+        return at is not None
+
     def tasks(self) -> Iterator[Node]:
         """The tasks at or below it."""
         if not self.is_group:
@@ -59,27 +74,29 @@ class Node:
 
 
 def tree(items: tuple[Item, ...]) -> tuple[Node, list[tuple[Node, Node]]]:
-    """The tree of a pipeline's items, and each pair of items that have the same id in one group."""
+    """The tree of a pipeline's items, and each pair of items that have the same id."""
     root = Node("", None, None)
     clashes: list[tuple[Node, Node]] = []
-    _grow(root, items, clashes)
+    _grow(root, items, clashes, {})
     return root, clashes
 
 
-def _grow(parent: Node, items: tuple[Item, ...], clashes: list[tuple[Node, Node]]) -> None:
+def _grow(parent: Node, items: tuple[Item, ...], clashes: list[tuple[Node, Node]], taken: dict[str, Node]) -> None:
     for item in items:
-        node = Node(f"{parent.path}.{item.id}" if parent.path else item.id, item, parent)
-        taken = parent.children.get(item.id)
-        if taken:
-            clashes.append((taken[0], node))
+        node = Node(f"{parent.prefix}{item.id}", item, parent)
+        # A matrix gives its name to all its repetitions; ids of a group without a prefix are taken everywhere.
+        first = next(iter(parent.children.get(item.id, ())), taken.get(node.path))
+        if first is not None:
+            clashes.append((first, node))
             continue
+        taken[node.path] = node
         parent.children[item.id] = [node]
         if item.repeats is not None:
             repeated = parent.children.setdefault(item.repeats, [])
             if repeated and repeated[0].item is not None and repeated[0].item.loc != item.loc:
                 clashes.append((repeated[0], node))
             repeated.append(node)
-        _grow(node, item.items, clashes)
+        _grow(node, item.items, clashes, taken)
 
 
 def find(name: str, scope: Node) -> list[Node]:

@@ -23,7 +23,7 @@ from airflow_wall.spec.deadline import Deadline
 from airflow_wall.spec.document import Item, Origin, Spec
 from airflow_wall.spec.markers import XComRef
 from airflow_wall.spec.notify import Notify
-from airflow_wall.spec.pipeline import Group, Task
+from airflow_wall.spec.pipeline import TASK_ARGUMENTS, Group, Task
 from airflow_wall.spec.steps.base import Step
 from airflow_wall.spec.steps.table import CLOSERS, STEPS
 from airflow_wall.text.faults import MAX_FAULTS, Fault, FaultyText, Loc, Place, nearest, suggestion
@@ -197,6 +197,7 @@ class _Planner:
         self.faults = list(spec.faults)
         self.root, clashes = tree(spec.items)
         self.ends: dict[str, list[str]] = {}
+        self.members: dict[str, frozenset[str]] = {}
         self.linkless: set[int] = set()
         for first, second in clashes:
             line = spec.document.place(_item(first).loc).line
@@ -272,9 +273,8 @@ class _Planner:
         arguments = {name: value for name, value in arguments.items() if name not in mapped.get("expand", ())}
         teardown = self._teardown(node, block)
         links.update(teardown or ())
-        settings = {**self._inherited(node), **block.given()}
-        if block.map_index_template is not None:
-            settings["map_index_template"] = block.map_index_template
+        own = {name: getattr(block, name) for name in TASK_ARGUMENTS if getattr(block, name) is not None}
+        settings = {**self._inherited(node), **block.given(), **own}
         return TaskPlan(
             task_id=node.path,
             uses=block.uses or EMPTY,
@@ -384,16 +384,22 @@ class _Planner:
         at = node.parent
         while at is not None and at.item is not None:
             # Only tasks that wait for nothing inside the group wait for what the group needs.
-            if any(task.startswith(f"{at.path}.") for task in found):
+            if not self._members(at).isdisjoint(found):
                 break
             found.update(self._named(at))
             at = at.parent
         return found
 
+    def _members(self, node: Node) -> frozenset[str]:
+        """Full ids of the tasks of a group."""
+        if node.path not in self.members:
+            self.members[node.path] = frozenset(task.path for task in node.tasks())
+        return self.members[node.path]
+
     def _named(self, node: Node) -> Iterable[str]:
         for name, index in _needs(node).items():
             for other in self._found(node, name, ("needs", index)):
-                if other.path == node.path or node.path.startswith(f"{other.path}."):
+                if node.is_in(other):
                     message = f"names `{name}`, which is the item itself or a group it is in"
                     self._fault(node, ("needs", index), message, "remove it")
                 elif other.path.startswith(f"{node.path}."):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from typing import Any
+
+import airflow
 
 from airflow_wall.errors import UserCodeError
 from airflow_wall.text.faults import FaultyText, Loc, shown, suggestion
@@ -26,6 +29,9 @@ def built_pod(pod: Any, places: Places, loc: Loc) -> Any:
     """
     try:
         from kubernetes.client import ApiClient, Configuration, models
+
+        if airflow.__version__.startswith("3.2."):  # without the provider it would hand the pod on as text
+            importlib.import_module("airflow.providers.cncf.kubernetes.pod_generator")
     except ImportError as error:
         hint = "pip install apache-airflow-providers-cncf-kubernetes"
         raise UserCodeError(

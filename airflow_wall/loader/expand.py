@@ -15,6 +15,7 @@ from airflow_wall.loader.faults import UNRESOLVED, Faults
 from airflow_wall.loader.files import Folder
 from airflow_wall.loader.mapping import KEYS as MAPPED
 from airflow_wall.loader.mapping import Mapper, blocks
+from airflow_wall.loader.params import check_params
 from airflow_wall.loader.policy import Policy
 from airflow_wall.loader.run import check_run
 from airflow_wall.loader.values import Values
@@ -180,6 +181,8 @@ class Expander:
                 self.policy.keys(entries, where)
         else:
             step, arguments = self._step(uses, given, loc, value.get("with", {}), mapped)
+        if block is not None and block.params:
+            check_params(block.params, scheduled=False, faults=self.faults, loc=(*loc, "params"))
         if isinstance(given, dict):
             self.mapper.check(mapped, given, written, loc)
         if block is None:

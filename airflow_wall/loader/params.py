@@ -25,18 +25,19 @@ MAX_PARAMS = 1_000
 """How many params a pipeline may have."""
 
 
-def check_params(params: Mapping[str, Any], *, scheduled: bool, faults: Faults) -> None:
+def check_params(params: Mapping[str, Any], *, scheduled: bool, faults: Faults, loc: Loc = ("params",)) -> None:
     """
-    Note what is wrong with the schemas and defaults of a pipeline.
+    Note what is wrong with the schemas and defaults of a pipeline or a task.
 
+    :param loc: Where they stand in the document.
     :param scheduled: Whether runs begin by themselves, so that there is nobody to give a value.
     """
     if len(params) > MAX_PARAMS:
-        faults.add(("params",), f"has {len(params):,} names; at most {MAX_PARAMS:,} are allowed", "group values in one")
+        faults.add(loc, f"has {len(params):,} names; at most {MAX_PARAMS:,} are allowed", "group values in one")
         return
     for name, value in params.items():
         if isinstance(value, dict):
-            _check(value, ("params", name), scheduled, faults)
+            _check(value, (*loc, name), scheduled, faults)
 
 
 def _check(param: dict[str, Any], loc: Loc, scheduled: bool, faults: Faults) -> None:

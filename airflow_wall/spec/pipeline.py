@@ -101,6 +101,9 @@ class Task(OperatorArguments):
     map_index_template: str | None = Field(
         None, description="How the UI names each mapped task: a template, e.g. `{{ task.source }}`."
     )
+    params: Params | None = Field(
+        None, description="Its own `params`, over those of the pipeline: defaults, or JSON schemas with defaults."
+    )
     setup: bool | None = Field(None, description="Whether it sets up what a `teardown` cleans up.")
     teardown: Setups | None = Field(
         None, description="The setup tasks it cleans up after: it runs whatever happened in between. `true` for none."
@@ -114,7 +117,7 @@ class Task(OperatorArguments):
 class Group(SpecModel):
     """A task group: an item that has `tasks`."""
 
-    refused: ClassVar[Mapping[str, str]] = refused.GROUP
+    refused: ClassVar[Mapping[str, str]] = {**refused.GROUP, **refused.GROUP_MAPPING}
 
     id: Name = Field(description="Name of the group, unique in its group.")
     tasks: list[Annotated[Task | Group, Field(union_mode="left_to_right")]] = Field(
@@ -122,6 +125,9 @@ class Group(SpecModel):
     )
     needs: Names = Field(default_factory=list, description="Tasks and groups that come before all of it.")
     matrix: Matrix | None = Field(None, description="Repeat the group for each value when the file is read.")
+    prefix_group_id: bool | None = Field(
+        None, description="Whether ids in it begin with its own, as `group.task`; they do by default."
+    )
     group_display_name: str | None = Field(None, description="How the UI names it.")
     tooltip: str | None = Field(None, description="What the UI says of the group.")
     doc_md: str | None = Field(None, description="Documentation, as Markdown.")
@@ -137,7 +143,10 @@ class Group(SpecModel):
         return {name: value for name, value in found.items() if value is not None}
 
 
-GROUP_ARGUMENTS = ("group_display_name", "tooltip", "doc_md", "ui_color", "ui_fgcolor")
+TASK_ARGUMENTS = ("map_index_template", "params")
+"""Keys of a task that `BaseOperator` takes under the same name, and that are not for all tasks."""
+
+GROUP_ARGUMENTS = ("prefix_group_id", "group_display_name", "tooltip", "doc_md", "ui_color", "ui_fgcolor")
 """Keys of a group that `TaskGroup` takes under the same name."""
 
 

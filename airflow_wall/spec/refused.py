@@ -29,7 +29,6 @@ OPERATOR = {
     "email": "Airflow deprecates it; use a notifier in `on_failure_callback`",
     "email_on_failure": "Airflow deprecates it; use a notifier in `on_failure_callback`",
     "email_on_retry": "Airflow deprecates it; use a notifier in `on_retry_callback`",
-    "params": "it has no key yet; write `params` on the pipeline",
 }
 """Argument of `BaseOperator` to why it has no key, and what to write instead."""
 
@@ -37,10 +36,16 @@ GROUP = {
     "group_id": "write it as `id`",
     "dag": "a group belongs to the pipeline whose `tasks` it is in",
     "parent_group": "write the group in the `tasks` of the other",
-    "prefix_group_id": "it has no key yet; every id in a group begins with the group's",
     "add_suffix_on_collision": "an id that changes with its neighbours loses its history; give each group its own `id`",
 }
 """Argument of `TaskGroup` to why it has no key, and what to write instead."""
+
+GROUP_MAPPING = dict.fromkeys(
+    ("expand", "expand_kwargs"),
+    "Airflow maps no task in a mapped group, and no mapped group in another; repeat the group by `matrix`, or map "
+    "each of its tasks",
+)
+"""Key of a task that a group has not, to why not, and what to write instead."""
 
 SINCE: dict[str, dict[str, str]] = {
     "DAG": {"rerun_with_latest_version": "3.3"},

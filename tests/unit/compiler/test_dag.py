@@ -125,5 +125,16 @@ def test_what_this_airflow_is_too_old_for_is_refused(tmp_path: Path) -> None:
     if Version(airflow.__version__) >= Version("3.3"):
         assert build(tmp_path, text).task_group.children["g"].doc_md == "What it is for."  # type: ignore[attr-defined]
         return
-    with pytest.raises(SpecError, match=rf"`doc_md` needs Airflow 3\.3; this is {airflow.__version__}"):
+    with pytest.raises(SpecError, match=rf"`tasks\[g\]\.doc_md` needs Airflow 3\.3; this is {airflow.__version__}"):
         build(tmp_path, text)
+
+
+def test_ids_of_a_group_without_a_prefix_are_airflows(tmp_path: Path) -> None:
+    dag = build(
+        tmp_path,
+        "dag_id: churn\ntasks:\n  - id: outer\n    prefix_group_id: false\n    tasks:\n      - {id: load}\n"
+        "      - {id: inner, needs: load, tasks: [{id: check, params: {n: {type: integer, default: 3}}}]}\n  - {id: end, needs: outer}\n",
+    )
+    assert [task.task_id for task in dag.tasks] == ["load", "inner.check", "end"]
+    assert dag.get_task("inner.check").params["n"] == 3
+    assert dag.get_task("end").upstream_task_ids == {"inner.check"}
