@@ -124,11 +124,6 @@ def _may_be_key(name: str, text: str) -> bool:
     return name in text and re.search(rf"""{re.escape(name)}["']?\s*[:#]""", text) is not None
 
 
-def _may_be_key(name: str, text: str) -> bool:
-    """Whether `name` may be a key in a text: the editor's comment that names a schema is none."""
-    return name in text and re.search(rf"""{re.escape(name)}["']?\s*[:#]""", text) is not None
-
-
 def _bounded_bytes(path: Path) -> bytes:
     # O_NONBLOCK and the check of the kind: a FIFO or a device named x.yaml must not hang the reader.
     try:
