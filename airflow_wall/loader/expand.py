@@ -218,6 +218,7 @@ class Expander:
             self.values.checks({**given, **files}["checks"], extra.get("checks_file"), (*loc, "with", "checks"))
         self.policy.step(given, (*loc, "with"))
         if mapped:
+            self.policy.results(mapped.get("expand_kwargs"), (*loc, "expand_kwargs"))
             for where, entries in blocks(mapped, loc):
                 entries.update(self._without_objects(entries, where))
                 self.policy.step(entries, where)

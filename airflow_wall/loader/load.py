@@ -34,7 +34,7 @@ _PIPELINE_KEY = re.compile(
     rb"""(?m)^["']?(dag_id["']?\s*:|\$schema["']?\s*:.*""" + re.escape(_AIRFLOW).encode() + rb")"
 )
 _FLOW = re.compile(rb"\s*\{(?!\{)")  # a template of a chart begins with two braces
-_FLOW_KEY = re.compile(rb"""["']?(dag_id|\$schema)["']?\s*:""")
+_FLOW_KEY = re.compile(rb"""["']?(dag_id["']?\s*:|\$schema["']?\s*:[^,]*""" + re.escape(_AIRFLOW).encode() + rb")")
 
 OWN_KEYS = ("tasks", "templates", "vars", "environments", "include")
 """Top-level keys that are no part of the head."""

@@ -76,6 +76,11 @@ class _Reader:
             self._top_key(key)
         self._no_marker(arguments, ())
         self.policy.keys(arguments, ())
+        page = arguments.get("doc_md")
+        if self.policy.restricted and isinstance(page, str) and page.endswith(".md"):
+            self.faults.add(
+                ("doc_md",), "has Airflow open a file, which this deployment does not allow", "write it out"
+            )
         return NativePipeline(self._schedule(self.value.get("schedule")), arguments, tuple(self._tasks()))
 
     # --- the top

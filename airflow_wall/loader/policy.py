@@ -129,14 +129,21 @@ class Policy:
             return
         for field in ADDRESSES:
             value = given.get(field)
-            if isinstance(value, list):  # of `publish`
-                for index, each in enumerate(value):
-                    if isinstance(each, Mapping):
-                        self._address(field, each.get(field), (*loc, field, index, field))
-            else:
+            for index, each in enumerate(value) if isinstance(value, list) else ():  # of `publish`, or of an `expand`
+                inner = isinstance(each, Mapping)
+                place = (*loc, field, index, field) if inner else (*loc, field, index)
+                self._address(field, each.get(field) if inner else each, place)
+            if not isinstance(value, list):
                 self._address(field, value, (*loc, field))
 
+    def results(self, value: Any, loc: Loc) -> None:
+        """`value` holds all arguments of one of our steps: if a task gives it, they may be anything."""
+        if self.restricted and isinstance(value, XComRef):
+            self._refuse(loc, "is what a task gives, and may name any source or connection", "write the entries out")
+
     def _address(self, field: str, value: Any, loc: Loc) -> None:
+        if isinstance(value, Mapping):
+            self._refuse(loc, "is a mapping, whose parts are not known here", "write a list of texts")
         if isinstance(value, Template | XComRef):
             text = value.text.partition("{{")[0] if isinstance(value, Template) else ""
             if "/" not in text.partition("://")[2 if "://" in text else 0] or field in ("conn_id", "entrypoint"):

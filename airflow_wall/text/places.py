@@ -57,7 +57,7 @@ class Places:
     def written(self, loc: Loc) -> str | None:
         """The value at `loc` as it is written, where it is in one line of the text."""
         place = self.place(loc)
-        lines = self.document.text.splitlines()
+        lines = self.source(loc).text.splitlines()
         if place.line > len(lines):
             return None
         return lines[place.line - 1][place.column - 1 : place.column - 1 + place.width] or None

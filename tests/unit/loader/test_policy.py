@@ -89,6 +89,14 @@ REFUSED = {
     ),
     "who may see it": ("access_control: {Public: {DAGs: [can_edit]}}\ntasks: [{id: t}]\n", "says who may see"),
     "import": (task(BASH, "{bash_command: {$import: 'os:environ'}}"), "names the code `os:environ`"),
+    "source of a mapped task": (
+        "tasks:\n  - id: t\n    uses: ingest\n    with: {target: b/a}\n    expand: {source: [landing, /etc/passwd]}\n",
+        "`tasks[t].expand.source[1]` names `/etc/passwd`",
+    ),
+    "entries of a mapped task": (
+        "tasks:\n  - id: o\n  - id: t\n    uses: ingest\n    with: {target: b/a}\n    expand_kwargs: {$x: o}\n",
+        "is what a task gives",
+    ),
     "root": ("storage: /\n" + task("ingest", "{source: proc/self/environ, target: b/a}"), "names the folder `/`"),
     "parent": ("storage: lake/../..\ntasks:\n  - id: t\n", "names the folder `lake/../..`"),
     "project": ("storage: .\n" + task("ingest", "{source: airflow.cfg, target: b/a}"), "names the folder `.`"),
