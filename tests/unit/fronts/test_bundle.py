@@ -507,6 +507,7 @@ def test_a_task_of_an_older_version_is_given_that_version(versions: Path) -> Non
 
 
 @pytest.mark.usefixtures("_processor")
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_a_repository_of_git_is_followed_and_older_commits_can_be_had(tmp_path: Path, dags: Path) -> None:
     (dags / "team/a.yaml").write_text(_pipeline("a", "echo one"))
     _git(dags.parent, "init", "--quiet", "--initial-branch", "main")
