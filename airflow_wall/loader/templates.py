@@ -37,6 +37,8 @@ def syntax_fault(text: str) -> tuple[int, str] | None:
         return error.lineno, error.message or "it cannot be read"
     except RecursionError:
         return 1, "it is nested too deeply"
+    except ValueError:
+        return 1, "it holds a number of too many digits"
     return None
 
 

@@ -20,6 +20,7 @@ import yaml
 from airflow_wall.text.faults import MAX_FAULTS, Fault, FaultyText, Loc, Place
 from airflow_wall.text.scalars import AmbiguousScalar, plain
 
+_HINTED = 500
 _UNQUOTED = re.compile(r"(?P<key>[\w$-]+): +(?P<text>[@%*`&!{$][^'\"]*|[^'\"\[{]*: [^'\"]*)$")
 """A value without quotes that YAML takes for something else than text."""
 
@@ -164,7 +165,7 @@ def _syntax_hint(text: str, place: Place, what: str) -> str:
         return "put the text with `{{` between quotes"
     if "flow" in what:
         return "close the `[` or `{` that is open here, or put a `,` between its values"
-    value = _UNQUOTED.search(line)
+    value = _UNQUOTED.search(line) if len(line) <= _HINTED else None  # the pattern takes time by the line's square
     if value is not None:
         return f"put the value between quotes: `{value['key']}: '{value['text'].rstrip()}'`"
     return "look at the indentation, brackets and quotes of this line and the one before"
