@@ -37,14 +37,12 @@ def _look(text: str, file: str, module: str, name: str, folder: Folder) -> None:
         return  # parsing costs more than most of what a pipeline is made of
     path = folder.path / file
     try:
-        tree = ast.parse(text, file)
+        tree = ast.parse(text, str(path))  # of a text with an error, Python reads the line in the file that it names
         names = set(_defined(tree))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line, column = getattr(error, "lineno", None) or 1, getattr(error, "offset", None) or 1
-        message, hint = (
-            f"not Python: {getattr(error, 'msg', None) or error}",
-            f"mend it: a pipeline names `{module}:{name}`",
-        )
+        message = f"not Python: {getattr(error, 'msg', None) or error}"
+        hint = f"mend it: a pipeline names `{module}:{name}`"
         raise FaultyText([Fault(path, Place(line, max(1, column)), message, hint, text=text)], text) from None
     if name not in names and "*" not in names and "__getattr__" not in names:
         functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]

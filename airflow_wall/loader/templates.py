@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import jinja2
 from jinja2 import nodes
+from jinja2.parser import Parser
 
 from airflow_wall.settings import listed
 from airflow_wall.text.faults import shown
@@ -24,15 +25,19 @@ FILTERS = (
 
 _READER = jinja2.Environment(autoescape=False, cache_size=0)  # noqa: S701  # nothing is rendered
 
-
 # As Airflow reads templates: it adds `do`.
 _AIRFLOWS = jinja2.Environment(autoescape=False, cache_size=0, extensions=["jinja2.ext.do"])  # noqa: S701  # as above
+
+
+def _parsed(text: str, environment: jinja2.Environment) -> nodes.Template:
+    # Its own `parse` would compile code to tell an error at the template's line of a traceback.
+    return Parser(environment, text).parse()
 
 
 def syntax_fault(text: str) -> tuple[int, str] | None:
     """The line, from 1, at which a text is no Jinja template, and why; None where it is one."""
     try:
-        _AIRFLOWS.parse(text)
+        _parsed(text, _AIRFLOWS)
     except jinja2.TemplateSyntaxError as error:
         return error.lineno, error.message or "it cannot be read"
     except RecursionError:
@@ -52,7 +57,7 @@ def beyond(text: str, names: Collection[str]) -> str | None:
         if sign in text:
             return f"`{sign}`"
     try:
-        template = _READER.parse(text)
+        template = _parsed(text, _READER)
     except (jinja2.TemplateError, ValueError, RecursionError):
         return "what Jinja cannot read"
     outputs = [

@@ -303,7 +303,8 @@ def test_a_template_is_refused(place: str, tmp_path: Path) -> None:
     for value in TEMPLATES:
         with pytest.raises(SpecError) as error:
             planned(tmp_path, MARKED[place](quoted(value)), value)
-        assert "in a template, which this deployment does not allow" in str(error.value), value
+        told = str(error.value)
+        assert "in a template, which this deployment does not allow" in told or "not a Jinja template" in told, value
 
 
 def test_nothing_is_evaluated_in_a_run_of_airflow(tmp_path: Path) -> None:
@@ -317,10 +318,11 @@ def test_nothing_is_evaluated_in_a_run_of_airflow(tmp_path: Path) -> None:
         "dag_id: a\nstart_date: 2013-01-01\ntasks:\n  - id: t\n"
         f"    uses: {BASH}\n    with: {{bash_command: 'env -0 > {out}', env: {{{given}, DAY: {{$t: '{{{{ ds }}}}'}}}}}}\n"
     )
+    here = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     done = subprocess.run(
         [Path(sysconfig.get_path("scripts")) / "airflow-wall", "run", "dags/a.yaml", "--date", "2013-07-01"],
         cwd=tmp_path, capture_output=True, text=True, timeout=250,
-        env={**os.environ, "AIRFLOW__WALL__POLICY": "restricted", "AIRFLOW__WALL__ALLOWED_OPERATORS": BASH},
+        env={**here, "AIRFLOW__WALL__POLICY": "restricted", "AIRFLOW__WALL__ALLOWED_OPERATORS": BASH},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     seen = dict(line.split("=", 1) for line in out.read_text().split("\0") if "=" in line)

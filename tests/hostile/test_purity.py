@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 WATCH = '''
-import contextlib, importlib, os, sys, zoneinfo
+import ast, contextlib, importlib, os, sys, zoneinfo
 from pathlib import Path
 
 import airflow_wall.compiler.native, airflow_wall.loader.templates, airflow_wall.text.yaml_1_1  # imported when a file
@@ -60,6 +60,8 @@ def hook(event, arguments):
     if event == "open" and isinstance(arguments[0], int):  # what was opened by name before
         return
     if event == "compile" and arguments[0] == SIGNATURE_OF_LIST:
+        return
+    if event == "compile" and sys._getframe(1).f_code is ast.parse.__code__:  # to a syntax tree, which is no code
         return
     if event in ("compile", "exec") and "create_model" in callers():  # reads annotations of our own models anew
         return
