@@ -61,6 +61,8 @@ class Expander:
         self.mapper = Mapper(faults, self.values)
         self.tasks = 0
         self.lost = False
+        self.templates_seen: set[str] = set()
+        """Files that are templates without fault: the tasks of a matrix name one file."""
 
     def items(self, values: Any, loc: Loc, scope: Scope) -> tuple[Item, ...]:
         """The items of the list `values` that stands at `loc`."""
@@ -93,9 +95,8 @@ class Expander:
                         loc, f"brings the pipeline above {MAX_TASKS:,} tasks", "split it into several pipelines"
                     )
                 return
-            for key, each in value.items():
-                if key not in ("tasks", "matrix"):  # those are counted one by one, and this is read once
-                    self.resolver.spend(each, (*loc, key))
+            # The tasks are counted one by one, and the matrix is read once.
+            self.resolver.spend_block(value, loc, besides=("tasks", "matrix"))
             inner = scope.within(cell, (*loc, "matrix")) if cell else scope
             repeated = {**value, "id": f"{name}_{suffix}"} if suffix and isinstance(name, str) else value
             item = (
@@ -211,7 +212,8 @@ class Expander:
             hint = f"{suggestion(uses, STEPS, what='steps')} Any other operator is named by its dotted path"
             self.faults.add((*loc, "uses"), f"names `{uses}`, which is no step", hint)
             return None, {}
-        given = self._without_objects(given, (*loc, "with"))
+        if self.resolver.has_imports:  # few files have any
+            given = self._without_objects(given, (*loc, "with"))
         files, extra = self._files(model, given, loc, written)
         self.values.check(given, (*loc, "with"))
         if "checks" in given:
@@ -220,7 +222,8 @@ class Expander:
         if mapped:
             self.policy.results(mapped.get("expand_kwargs"), (*loc, "expand_kwargs"))
             for where, entries in blocks(mapped, loc):
-                entries.update(self._without_objects(entries, where))
+                if self.resolver.has_imports:
+                    entries.update(self._without_objects(entries, where))
                 self.policy.step(entries, where)
             return self.mapper.step(uses, model, {**given, **files}, mapped, loc), extra
         return self.faults.check(model, {**given, **files}, (*loc, "with")), extra
@@ -247,8 +250,11 @@ class Expander:
             value = given.get(field)
             if isinstance(value, str) and value.endswith(suffixes) and "\n" not in value:
                 text = self.folder.read(value, (*loc, "with", field), self.faults)
-                if ".sql" in suffixes:
+                if ".sql" in suffixes and value not in self.templates_seen:
+                    noted = len(self.faults.found)
                     self.resolver.check_template(text, (*loc, "with", field), file=value)
+                    if len(self.faults.found) == noted:
+                        self.templates_seen.add(value)
                 texts[field] = Template(text or " ") if ".sql" in suffixes else text or " "
                 names[f"{field}_file"] = value
             elif isinstance(written, dict) and isinstance(named := written.get(field), dict) and "$f" in named:

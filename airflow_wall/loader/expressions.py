@@ -63,6 +63,8 @@ class Resolver:
         self.policy = policy
         self.made = 0
         self.sizes: dict[int, int] = {}
+        self.has_imports = False
+        """Whether any value became an `Import`."""
 
     def spend(self, value: Any, loc: Loc) -> None:
         """
@@ -75,15 +77,30 @@ class Resolver:
             message = f"makes more than {MAX_MADE:,} values of this document, by repetitions and expressions"
             self.faults.stop(loc, message, "split it into several pipelines")
 
+    def spend_block(self, block: dict[str, Any], loc: Loc, *, besides: Collection[str]) -> None:
+        """
+        Count one more use of all keys of a block, without those `besides`.
+
+        :raises Stopped: it is too much; says from which key on.
+        """
+        size = sum([self._size(each) for key, each in block.items() if key not in besides])
+        if self.made + size <= MAX_MADE:
+            self.made += size
+            return
+        for key, each in block.items():
+            if key not in besides:
+                self.spend(each, (*loc, key))
+
     def _size(self, value: Any) -> int:
-        if isinstance(value, str):
+        if type(value) is str:
             return 1 + len(value) // 256
-        if not isinstance(value, dict | list):
+        if not isinstance(value, (dict, list)):  # a union takes twice as long, and this is asked of every value
             return 1
-        if id(value) not in self.sizes:
+        size = self.sizes.get(id(value))
+        if size is None:
             inner = value.values() if isinstance(value, dict) else value
-            self.sizes[id(value)] = 1 + sum(self._size(each) for each in inner)
-        return self.sizes[id(value)]
+            size = self.sizes[id(value)] = 1 + sum([self._size(each) for each in inner])
+        return size
 
     def plain(self, value: Any, loc: Loc, scope: Scope) -> Any:
         """The value with its `${{ }}` resolved; markers stay what they are, mappings."""
@@ -97,10 +114,8 @@ class Resolver:
         """
         special = [key for key in value if key in _SPECIAL or key.endswith("_callback")]
         if not special:
-            return self._entries({key: item for key, item in value.items() if key not in besides}, loc, scope)
-        made = self._entries(
-            {key: item for key, item in value.items() if key not in besides and key not in special}, loc, scope
-        )
+            return self._entries(value, loc, scope, besides=besides)
+        made = self._entries(value, loc, scope, besides=(*besides, *special))
         for key in special:
             where, written = (*loc, key), value[key]
             if key == "default_args" and isinstance(written, dict):
@@ -143,13 +158,16 @@ class Resolver:
             return self._entries(value, loc, scope, markers=markers)
         return value
 
-    def _entries(self, value: dict[str, Any], loc: Loc, scope: Scope, *, markers: bool = False) -> dict[str, Any]:
+    def _entries(
+        self, value: dict[str, Any], loc: Loc, scope: Scope, *, markers: bool = False, besides: Collection[str] = ()
+    ) -> dict[str, Any]:
         return {
             # Most values are text without any sign of an expression: not worth a walk.
             key: item
             if isinstance(item, str) and "{{" not in item
             else self._walk(item, (*loc, key), scope, markers=markers)
             for key, item in value.items()
+            if key not in besides
         }
 
     # --- ${{ }}
@@ -322,6 +340,7 @@ class Resolver:
             self.faults.add(loc, f"must be `module:name`, got `{shown(reference)}`", "write e.g. `helpers:choose`")
             return UNRESOLVED
         self.policy.entrypoint(reference, loc)
+        self.has_imports = True
         return Import(reference)
 
     def _xcom(self, inner: Any, loc: Loc, scope: Scope) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 from pathlib import Path
@@ -39,37 +40,47 @@ class Folder:
         if "://" in name:
             faults.add(loc, f"names `{name}`, which is no file of the pipeline's folder", "put a copy of it there")
             return ""
-        path = self.path / name
-        if (Path(name).is_absolute() and not is_exact) or not self._holds(path):
+        if (name.startswith("/") and not is_exact) or not self._holds(name):
             faults.add(
                 loc, f"names `{name}`, which is outside the folder of the pipeline", f"put the file below `{self.path}`"
             )
             return ""
         try:
-            self.texts[name] = _text_of(path, "utf-8" if is_exact else "utf-8-sig")
+            self.texts[name] = _text_of(self._at(name), "utf-8" if is_exact else "utf-8-sig")
             return self.texts[name]
         except FileNotFoundError:
-            faults.add(loc, f"names the file `{name}`, which does not exist", self._missing(path))
+            faults.add(loc, f"names the file `{name}`, which does not exist", self._missing(self.path / name))
         except UnicodeDecodeError:
             faults.add(loc, f"names the file `{name}`, which is not UTF-8 text", "save it as UTF-8")
         except OSError as error:
             faults.add(loc, f"names the file `{name}`, which cannot be read: {error.strerror or error}")
         return ""
 
-    def _holds(self, path: Path) -> bool:
-        return os.path.commonpath((self.root, os.path.realpath(path))) == self.root
+    def _at(self, name: str) -> str:
+        return os.path.join(self.root, name)  # noqa: PTH118  # a `Path` takes as long as opening the file
+
+    def _holds(self, name: str) -> bool:
+        parts = name.split("/")
+        inner = itertools.accumulate(parts, os.path.join, initial=self.root)
+        if ".." not in parts and parts[0] and not any(map(os.path.islink, inner)):
+            return True  # below a folder without links, nothing else leads out of it
+        return os.path.commonpath((self.root, os.path.realpath(self._at(name)))) == self.root
 
     def text(self, name: str) -> str | None:
         """The text of a file in the folder that may be there; None where it is not, or is no text of bounded size."""
-        path = self.path / name
         try:
-            return _text_of(path, "utf-8-sig") if self._holds(path) else None
+            return _text_of(self._at(name), "utf-8-sig") if self._holds(name) else None
         except (OSError, UnicodeDecodeError):
             return None
 
     def modules(self, folder: str) -> list[str]:
         """The names of the Python modules right below a folder of this one."""
-        return sorted(path.stem for path in (self.path / folder).glob("*.py") if path.stem != "__init__")
+        try:
+            with os.scandir(self._at(folder)) as entries:
+                names = [entry.name for entry in entries]
+        except OSError:
+            return []
+        return sorted(name[:-3] for name in names if name.endswith(".py") and name != "__init__.py")
 
     def _missing(self, path: Path) -> str:
         near = nearest(path.name, [other.name for other in path.parent.iterdir()]) if path.parent.is_dir() else None
@@ -78,7 +89,7 @@ class Folder:
         return f"it is looked for below the pipeline's own folder: create `{path}`"
 
 
-def _text_of(path: Path, encoding: str) -> str:
+def _text_of(path: str, encoding: str) -> str:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

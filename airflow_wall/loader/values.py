@@ -49,12 +49,16 @@ class Values:
     def __init__(self, faults: Faults, folder: Folder) -> None:
         self.faults = faults
         self.folder = folder
+        self.sound: set[tuple[str, str]] = set()
+        """Field and value that were found without fault: the tasks of a pipeline name the same tables."""
 
     def check(self, given: Mapping[str, Any], loc: Loc) -> None:
         """`given` are the arguments of a step that stand at `loc`; a value of the wrong type is another's news."""
         for field, value in given.items():
-            self.one(field, value, (*loc, field))
-        for index, each in enumerate(given["to"] if isinstance(given.get("to"), list) else ()):
+            if field in _READERS or field == "entrypoint":
+                self.one(field, value, (*loc, field))
+        destinations = given.get("to")
+        for index, each in enumerate(destinations if isinstance(destinations, list) else ()):
             if isinstance(each, Mapping):
                 self._read("to", each.get("to"), (*loc, "to", index, "to"))
                 self._destination(each, (*loc, "to", index))
@@ -70,9 +74,10 @@ class Values:
             self._code(value, loc)
 
     def _read(self, field: str, value: Any, loc: Loc) -> None:
-        if isinstance(value, str) and value:  # an empty one is told already
+        if isinstance(value, str) and value and (field, value) not in self.sound:  # an empty one is told already
             try:
                 _READERS[field](value)
+                self.sound.add((field, value))
             except WallError as error:
                 self.faults.add(loc, error.message.removeprefix(f"`{field}`").lstrip(": "), error.hint)
 
@@ -124,7 +129,7 @@ class Values:
         :param value: The list of them, or the text of a file.
         :param file: The file, as the pipeline names it; None for what the pipeline itself holds.
         """
-        if _holds_marker(value) or (file is not None and self.folder.text(file) is None):
+        if _holds_marker(value) or (file is not None and file not in self.folder.texts):
             return  # what the task finds there, or a file that cannot be read, which is told already
         from airflow_wall.checks.load import faults_of_list, load_checks  # brings the kinds of checks
 

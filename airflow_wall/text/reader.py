@@ -215,7 +215,7 @@ class Builder:
 
     def documents(self) -> Iterator[Document]:
         """Read every document of the text."""
-        events = yaml.parse(self.text, Loader=_Parser)
+        events = iter(_Parser(self.text).get_event, None)  # `yaml.parse` asks twice for each
         for event in events:
             if type(event) is yaml.DocumentStartEvent:
                 self.count_document(event)
@@ -280,7 +280,7 @@ class Builder:
                 value = plain(text)
             except AmbiguousScalar as error:
                 self._fault(event, *error.args)
-        self._put(value, event, size=1)
+        self._put(value, event, 1)
         if event.anchor is not None:
             self.anchors[event.anchor] = (value, 1)
 
@@ -306,7 +306,7 @@ class Builder:
             hint = "write a plain name as the key" if not jinja else "put the text with `{{` between quotes"
             self._fatal(event, "a list or mapping cannot be a key", hint)
         before = self.nodes
-        loc = self._put(value, event, size=1)
+        loc = self._put(value, event, 1)
         self.stack.append(_Open(value, loc, event, before))
 
     def _end(self) -> None:
@@ -325,9 +325,9 @@ class Builder:
                 event, f"alias `*{event.anchor}` names no finished anchor before it", "share values by `vars` instead"
             )
         value, size = self.anchors[event.anchor]
-        self._put(value, event, size=size)
+        self._put(value, event, size)
 
-    def _put(self, value: Any, event: Any, *, size: int) -> Loc:
+    def _put(self, value: Any, event: Any, size: int) -> Loc:
         """Put a value where it belongs. `size`: an alias counts for all it stands for, so few lines cannot grow."""
         self.nodes += size
         if self.nodes > MAX_NODES:
