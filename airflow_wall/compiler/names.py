@@ -9,24 +9,24 @@ from airflow_wall.spec.document import Item
 from airflow_wall.spec.pipeline import Group
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Node:
     """
     A task or group in the tree of a pipeline.
 
     :param path: Full id, e.g. `etl_domain_1.ingest`; empty for the pipeline itself.
     :param item: What it was made from; None for the pipeline itself.
+    :param is_group: Whether it holds tasks rather than being one.
     """
 
     path: str
     item: Item | None
     parent: Node | None
     children: dict[str, list[Node]] = field(default_factory=dict)
+    is_group: bool = field(init=False)
 
-    @property
-    def is_group(self) -> bool:
-        """Whether it holds tasks rather than being one."""
-        return self.item is None or isinstance(self.item.block, Group)
+    def __post_init__(self) -> None:
+        self.is_group = self.item is None or isinstance(self.item.block, Group)
 
     @property
     def prefix(self) -> str:
@@ -82,8 +82,9 @@ def tree(items: tuple[Item, ...]) -> tuple[Node, list[tuple[Node, Node]]]:
 
 
 def _grow(parent: Node, items: tuple[Item, ...], clashes: list[tuple[Node, Node]], taken: dict[str, Node]) -> None:
+    prefix = parent.prefix
     for item in items:
-        node = Node(f"{parent.prefix}{item.id}", item, parent)
+        node = Node(f"{prefix}{item.id}", item, parent)
         # A matrix gives its name to all its repetitions; ids of a group without a prefix are taken everywhere.
         first = next(iter(parent.children.get(item.id, ())), taken.get(node.path))
         if first is not None:
@@ -96,7 +97,8 @@ def _grow(parent: Node, items: tuple[Item, ...], clashes: list[tuple[Node, Node]
             if repeated and repeated[0].item is not None and repeated[0].item.loc != item.loc:
                 clashes.append((repeated[0], node))
             repeated.append(node)
-        _grow(node, item.items, clashes, taken)
+        if item.items:
+            _grow(node, item.items, clashes, taken)
 
 
 def find(name: str, scope: Node) -> list[Node]:
@@ -105,7 +107,7 @@ def find(name: str, scope: Node) -> list[Node]:
 
     The innermost group that knows the first part of the name decides.
     """
-    first, *rest = name.split(".")
+    first, *rest = name.split(".") if "." in name else (name,)
     at: Node | None = scope
     while at is not None:
         if first in at.children:

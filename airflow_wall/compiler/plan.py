@@ -252,6 +252,8 @@ class _Planner:
     def _groups(self, node: Node) -> Iterable[GroupPlan]:
         for item_id, children in node.children.items():
             for child in children:
+                if not child.is_group:
+                    continue
                 item = _item(child)
                 if isinstance(item.block, Group) and item.id == item_id:
                     yield GroupPlan(child.path, node.path or None, item.block.given(), item.loc)

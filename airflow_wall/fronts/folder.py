@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import re
 import zlib
@@ -129,12 +131,13 @@ def build(
     reports: dict[Path, list[str]] = defaultdict(list)
     for file in files:
         # Each is built before the next is read: of a thousand, texts with positions take more memory than the DAGs.
-        for spec, made in _planned(file, settings, wanted, reports[file]):
-            bearers.append(Bearer.of(spec))
-            try:
-                dags[made.dag_id] = build_dag(made)
-            except Exception as error:
-                failed.append((made, defect_of(made.path, error)))
+        with _uncollected():
+            for spec, made in _planned(file, settings, wanted, reports[file]):
+                bearers.append(Bearer.of(spec))
+                try:
+                    dags[made.dag_id] = build_dag(made)
+                except Exception as error:
+                    failed.append((made, defect_of(made.path, error)))
     strangers = set(rivals)
     bearers += [Bearer.of(spec) for file in sorted(strangers) for spec, _ in _planned(file, settings, wanted, [])]
     for file, fault in shared_ids(bearers).items():
@@ -146,6 +149,18 @@ def build(
             reports[made.path].append(told)
     unique = {dag_id: dag for dag_id, dag in dags.items() if times[dag_id] == 1}
     return unique, {file: "\n\n".join(said) for file, said in sorted(reports.items()) if said}
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Put the garbage collector off till a file is built: what is made meanwhile is in use, or is freed without it."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _planned(file: Path, settings: Settings, wanted: str | None, told: list[str]) -> Iterator[tuple[Spec, Plan]]:

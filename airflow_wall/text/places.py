@@ -30,6 +30,8 @@ class Places:
 
     def origin(self, loc: Loc) -> Loc:
         """Where what is now at `loc` stands in the text: overlays and expressions move values."""
+        if not self.moved:
+            return loc
         for end in range(len(loc), -1, -1):
             written = self.moved.get(loc[:end])
             if written is not None:  # a part of what moved may have stayed where it was
@@ -38,6 +40,8 @@ class Places:
 
     def source(self, loc: Loc) -> Document:
         """The document in which what is now at `loc` is written."""
+        if not self.included:
+            return self.document
         return self.included.get(str(next(iter(self.origin(loc)), "")), self.document)
 
     def place(self, loc: Loc, *, of_key: bool = False) -> Place:
@@ -45,8 +49,8 @@ class Places:
         document = self.source(loc)
         if document is not self.document:
             return document.place(self.origin(loc)[1:], of_key=of_key)
-        written = (*self.origin(loc[:-1]), *loc[-1:])
         # An expression that gives a value stands behind the value's own key.
+        written = (*self.origin(loc[:-1]), *loc[-1:]) if of_key else ()
         loc = written if of_key and written in self.document.keys else self.origin(loc)
         if "with" in loc and (block := loc[: loc.index("with")]):
             uses = (*block, "uses")
