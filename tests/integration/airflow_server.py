@@ -1,4 +1,6 @@
-"""A whole Airflow of one's own: API server, scheduler with LocalExecutor, DAG processor, on loopback, with SQLite."""
+"""
+A whole Airflow of one's own on loopback: API server, scheduler, DAG processor; by default with LocalExecutor and SQLite.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
+
+from airflow_wall.connections import ConnectionInfo
 
 START_TIMEOUT = 120.0
 """Seconds until every component must be healthy; on two quiet cores it takes 15."""
@@ -29,6 +34,9 @@ COMPONENTS = {
 TRIGGERER = {"triggerer": ("triggerer", "--skip-serve-logs")}
 """For tests that defer, or miss a deadline."""
 
+CELERY_WORKER = {"worker": ("celery", "worker", "--skip-serve-logs", "--without-mingle", "--without-gossip")}
+"""For tests with CeleryExecutor; the environment names the broker."""
+
 
 class AirflowServer:
     """
@@ -37,15 +45,17 @@ class AirflowServer:
     :param home: AIRFLOW_HOME: the metadata database, and below `logs` what components and tasks log.
     :param dags: The folder of DAGs.
     :param environment: Further variables for all components.
-    :param triggerer: Whether there is a triggerer too.
+    :param others: The components there are beside the three, by name: their commands.
     """
 
-    def __init__(self, home: Path, dags: Path, environment: Mapping[str, str], *, triggerer: bool = False) -> None:
+    def __init__(
+        self, home: Path, dags: Path, environment: Mapping[str, str], *, others: Mapping[str, tuple[str, ...]] = {}
+    ) -> None:
         self.home = home
         self.dags = dags
         self.url = f"http://127.0.0.1:{free_port()}"
         self.environment = {**self._environment(), **environment}
-        self.components = COMPONENTS | TRIGGERER if triggerer else COMPONENTS
+        self.components = {**COMPONENTS, **others}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         # A proxy of the machine is not for loopback.
         self.client = httpx.Client(base_url=f"{self.url}/api/v2", timeout=30, trust_env=False)
@@ -160,6 +170,11 @@ class AirflowServer:
         """File, relative to the DAG folder, to its import error."""
         return {each["filename"]: each["stack_trace"] for each in self.get("/importErrors")["import_errors"]}
 
+    def errors_of(self, bundle: str) -> dict[str, str]:
+        """File, relative to the bundle, to its import error."""
+        found = self.get("/importErrors")["import_errors"]
+        return {each["filename"]: each["stack_trace"] for each in found if each["bundle_name"] == bundle}
+
     def active_dags(self) -> set[str]:
         """Ids of the DAGs that are not stale."""
         return {each["dag_id"] for each in self.get("/dags")["dags"]}
@@ -183,8 +198,13 @@ class AirflowServer:
         for _ in waiting(timeout):
             if self.get(run)["state"] in ("success", "failed"):
                 break
-        found = self.get(f"{run}/taskInstances", limit=1000)["task_instances"]
-        return self.get(run)["state"], {each["task_id"]: each["state"] for each in found}
+        tasks = self.states(dag_id, run_id)
+        return self.get(run)["state"], tasks
+
+    def states(self, dag_id: str, run_id: str) -> dict[str, str]:
+        """The state of each task of a run."""
+        found = self.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=1000)["task_instances"]
+        return {each["task_id"]: each["state"] for each in found}
 
     def log(self, dag_id: str, run_id: str, task_id: str) -> str:
         """What the first try of a task logged, as JSON lines."""
@@ -198,6 +218,33 @@ def waiting(timeout: float, pause: float = 0.3) -> Iterator[None]:
     while time.monotonic() < deadline:
         yield
         time.sleep(pause)
+
+
+def until(holds: Callable[[], object], timeout: float = 60) -> None:
+    """Wait until something holds; fail where it does not within `timeout` seconds."""
+    for _ in waiting(timeout):
+        if holds():
+            return
+    assert holds()
+
+
+def connected(server: ConnectionInfo, database: str) -> psycopg.Connection[Any]:
+    """A connection to one database of a Postgres."""
+    return psycopg.connect(
+        host=server.host,
+        port=server.port,
+        user=server.login,
+        password=server.password,
+        dbname=database,
+        autocommit=True,
+    )
+
+
+def metadata_of(server: ConnectionInfo, database: str) -> str:
+    """Make a database for Airflow's metadata; its URL."""
+    with connected(server, "postgres") as there:
+        there.execute(f"create database {database}")
+    return f"postgresql+psycopg://{server.login}:{server.password}@{server.host}:{server.port}/{database}"
 
 
 def free_port() -> int:

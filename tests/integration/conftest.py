@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow_server import free_port, until
 
 from airflow_wall.connections import ConnectionInfo
 
@@ -45,9 +46,7 @@ def postgres() -> Iterator[ConnectionInfo]:
     """A Postgres of our own, on a free loopback port."""
     initdb, command = _tool("initdb"), _tool("postgres")
     as_user, password = _as_user(), secrets.token_hex(8)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     folder = Path(tempfile.mkdtemp(prefix="wall-pg-"))  # not below tmp_path, which only its owner may enter
     try:
         (folder / "password").write_text(password)
@@ -71,6 +70,38 @@ def postgres() -> Iterator[ConnectionInfo]:
                 process.wait(30)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[str]:
+    """URL of a Redis of our own, on a free loopback port."""
+    command = shutil.which("redis-server")
+    if command is None:
+        pytest.skip("`redis-server` is not installed (Debian: `apt install redis-server`)")
+    password = secrets.token_hex(8)
+    port = free_port()
+    folder = Path(tempfile.mkdtemp(prefix="wall-redis-"))
+    # By standard input: what is on the command line, everybody can read.
+    wanted = f'port {port}\nbind 127.0.0.1\nrequirepass {password}\nsave ""\ndir {folder}\n'
+    try:
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen([command, "-"], stdin=subprocess.PIPE, stdout=log, stderr=log)
+            try:
+                assert process.stdin is not None
+                process.stdin.write(wanted.encode())
+                process.stdin.close()
+                until(lambda: _answers(port), timeout=30)
+                yield f"redis://:{password}@127.0.0.1:{port}/0"
+            finally:
+                process.send_signal(signal.SIGINT)
+                process.wait(30)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _wait(connection: ConnectionInfo) -> None:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from airflow_server import AirflowServer, waiting
+from airflow_server import AirflowServer, connected, metadata_of, until, waiting
 
 from airflow_wall.connections import ConnectionInfo
 
@@ -114,9 +113,7 @@ def deliveries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Delivery]:
 def airflow(
     deliveries: dict[str, Delivery], postgres: ConnectionInfo, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[AirflowServer]:
-    with _connected(postgres, "postgres") as database:
-        database.execute("create database airflow")
-    login = f"{postgres.login}:{postgres.password}@{postgres.host}:{postgres.port}"
+    metadata = metadata_of(postgres, "broken_files")
     repository = deliveries["git"].folder.parent
     git = {"repo_url": str(repository), "tracking_ref": "main", "subdir": "dags"}
     bundles = [
@@ -130,8 +127,8 @@ def airflow(
     ]
     home = tmp_path_factory.mktemp("airflow")
     environment = {
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg://{login}/airflow",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": f"postgresql+psycopg://{login}/airflow",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata,
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": metadata,
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "bundles"),
         "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
@@ -157,52 +154,24 @@ def stale(airflow: AirflowServer, postgres: ConnectionInfo) -> Callable[[], dict
     """DAG id to whether it is stale, as the metadata database has it."""
 
     def read() -> dict[str, bool]:
-        with _connected(postgres, "airflow") as database:
+        with connected(postgres, "broken_files") as database:
             return dict(database.execute("select dag_id, is_stale from dag").fetchall())
 
     return read
-
-
-def _connected(server: ConnectionInfo, database: str) -> psycopg.Connection[Any]:
-    return psycopg.connect(
-        host=server.host,
-        port=server.port,
-        user=server.login,
-        password=server.password,
-        dbname=database,
-        autocommit=True,
-    )
-
-
-def _errors(airflow: AirflowServer, bundle: str) -> dict[str, str]:
-    found = airflow.get("/importErrors")["import_errors"]
-    return {each["filename"]: each["stack_trace"] for each in found if each["bundle_name"] == bundle}
-
-
-def _until(holds: Callable[[], object], timeout: float = 60) -> None:
-    for _ in waiting(timeout):
-        if holds():
-            return
-    assert holds()
 
 
 def _runs(airflow: AirflowServer, dag_id: str) -> list[dict[str, Any]]:
     return sorted(airflow.get(f"/dags/{dag_id}/dagRuns")["dag_runs"], key=lambda run: str(run["run_after"]))
 
 
-def _states(airflow: AirflowServer, dag_id: str, run_id: str) -> dict[str, str]:
-    found = airflow.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
-    return {each["task_id"]: each["state"] for each in found}
-
-
 def _run_under_way(airflow: AirflowServer, dag_id: str) -> str:
     """Id of the first run, once its cluster is up and it works on it."""
-    _until(lambda: dag_id in airflow.active_dags())
+    until(lambda: dag_id in airflow.active_dags())
     airflow.client.patch(f"/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
-    _until(lambda: _runs(airflow, dag_id))
+    until(lambda: _runs(airflow, dag_id))
     run_id: str = _runs(airflow, dag_id)[0]["dag_run_id"]
-    _until(lambda: _states(airflow, dag_id, run_id).get("work") == "running")
-    assert _states(airflow, dag_id, run_id)["start_cluster"] == "success"
+    until(lambda: airflow.states(dag_id, run_id).get("work") == "running")
+    assert airflow.states(dag_id, run_id)["start_cluster"] == "success"
     return run_id
 
 
@@ -211,9 +180,9 @@ def test_a_broken_document_has_an_error_under_the_name_of_its_file_and_all_other
     name: str, airflow: AirflowServer, stale: Callable[[], dict[str, bool]]
 ) -> None:
     wanted = {f"{name}_{each}" for each in ("one", "two", "other", "held")}
-    _until(lambda: wanted <= {dag_id for dag_id, is_stale in stale().items() if not is_stale})
-    _until(lambda: _errors(airflow, name))
-    errors = _errors(airflow, name)
+    until(lambda: wanted <= {dag_id for dag_id, is_stale in stale().items() if not is_stale})
+    until(lambda: airflow.errors_of(name))
+    errors = airflow.errors_of(name)
     assert list(errors) == ["many.yaml"]
     assert "many.yaml:8:5: `tasks[nothing].usess`" in errors["many.yaml"]
     assert f"{name}_bad" not in stale()
@@ -226,8 +195,8 @@ def test_a_run_under_way_finishes_when_its_file_breaks_and_no_other_begins(
     delivery, dag_id = deliveries[name], f"{name}_held"
     run_id = _run_under_way(airflow, dag_id)
     delivery.write("held.yaml", delivery.good().replace("uses: stop_cluster", "uses: stop_clustre"))
-    _until(lambda: "held.yaml" in _errors(airflow, name))
-    error = _errors(airflow, name)["held.yaml"]
+    until(lambda: "held.yaml" in airflow.errors_of(name))
+    error = airflow.errors_of(name)["held.yaml"]
     assert "error: held.yaml:14:11: `tasks[stop_cluster].uses` names `stop_clustre`, which is no step" in error
     for _ in waiting(STALE + 3):
         assert stale()[dag_id] is False
@@ -245,8 +214,8 @@ def test_a_run_under_way_finishes_when_its_file_breaks_and_no_other_begins(
         assert [run["dag_run_id"] for run in _runs(airflow, dag_id)] == [run_id]
 
     delivery.write("held.yaml", delivery.good())
-    _until(lambda: len(_runs(airflow, dag_id)) > 1)
-    _until(lambda: "held.yaml" not in _errors(airflow, name))
+    until(lambda: len(_runs(airflow, dag_id)) > 1)
+    until(lambda: "held.yaml" not in airflow.errors_of(name))
     airflow.client.patch(f"/dags/{dag_id}", json={"is_paused": True}).raise_for_status()
 
 
@@ -254,7 +223,7 @@ def test_versions_of_git_are_those_of_the_runs(airflow: AirflowServer, deliverie
     delivery = deliveries["git"]
     version = _git(delivery.folder, "rev-parse", "HEAD")
     airflow.client.patch("/dags/git_other", json={"is_paused": False}).raise_for_status()
-    _until(lambda: airflow.get("/dags/git_other/details")["bundle_version"] == version)
+    until(lambda: airflow.get("/dags/git_other/details")["bundle_version"] == version)
     run_id = airflow.trigger("git_other", "2026-03-01T00:00:00Z")
     delivery.write("other.yaml", QUIET.format(dag_id="git_other").replace("nothing", "something"))
     state, tasks = airflow.finished("git_other", run_id)
@@ -267,7 +236,7 @@ def test_a_new_file_shows_up_at_the_next_refresh(
     name: str, airflow: AirflowServer, deliveries: dict[str, Delivery]
 ) -> None:
     deliveries[name].write("new.yaml", QUIET.format(dag_id=f"{name}_new"))
-    _until(lambda: f"{name}_new" in airflow.active_dags())
+    until(lambda: f"{name}_new" in airflow.active_dags())
     assert airflow.get(f"/dagSources/{name}_new")["content"] == QUIET.format(dag_id=f"{name}_new")
 
 
@@ -276,14 +245,15 @@ def test_a_run_of_the_loader_stands_still_while_its_file_is_broken_and_then_goes
 ) -> None:
     delivery = deliveries["loader"]
     run_id = _run_under_way(airflow, "loader_held")
-    _until(delivery.go.with_name("go_loader_begun").exists)  # one that has still to read its file could not begin
+    until(delivery.go.with_name("go_loader_begun").exists)  # one that has still to read its file could not begin
     delivery.write("held.yaml", delivery.good().replace("uses: stop_cluster", "uses: stop_clustre"))
-    _until(lambda: stale()["loader_held"])  # nothing holds the last good version for a loader
-    _until(lambda: "held.yaml" in _errors(airflow, "loader"))
+    until(lambda: stale()["loader_held"])  # nothing holds the last good version for a loader
+    until(lambda: "held.yaml" in airflow.errors_of("loader"))
     assert stale()["loader_other"] is False
     delivery.go.touch()
-    _until(lambda: _states(airflow, "loader_held", run_id)["work"] == "success")
-    assert _states(airflow, "loader_held", run_id)["stop_cluster"] is None
+    until(lambda: airflow.states("loader_held", run_id)["work"] == "success")
+    assert airflow.states("loader_held", run_id)["stop_cluster"] is None
     delivery.write("held.yaml", delivery.good())
     state, tasks = airflow.finished("loader_held", run_id, timeout=60)
     assert (state, tasks["stop_cluster"]) == ("success", "success")
+    airflow.client.patch("/dags/loader_held", json={"is_paused": True}).raise_for_status()

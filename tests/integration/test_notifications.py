@@ -10,7 +10,7 @@ from email.message import Message
 from typing import Any
 
 import pytest
-from airflow_server import AirflowServer, waiting
+from airflow_server import TRIGGERER, AirflowServer, waiting
 from fakes import Posts, http_server, mail_server
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -40,7 +40,7 @@ tasks:
   - id: work
     needs: fine
     uses: {BASH}
-    with: {{bash_command: "kill -9 $PPID; sleep 60"}}
+    with: {{bash_command: "kill -9 $PPID"}}
   - id: after
     needs: work
 """,
@@ -127,7 +127,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         }
         environment = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(each) for name, each in connections.items()}
         environment["AIRFLOW__WALL__ENVIRONMENT"] = "production"
-        with AirflowServer(project / "airflow", project / "dags", environment, triggerer=True) as server:
+        with AirflowServer(project / "airflow", project / "dags", environment, others=TRIGGERER) as server:
             yield Platform(server, posts, mails)
 
 
