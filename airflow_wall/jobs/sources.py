@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from airflow_wall.errors import DataError
 from airflow_wall.storage.base import SourceVersion
@@ -125,7 +125,7 @@ def check_source(source: str) -> None:
     if is_sql(source):
         sql_parts(source)
     else:
-        file_source(source, Path())
+        _path_parts(source, "source")
 
 
 def file_source(text: str, storage: Path, *, key: str = "source") -> FileSource:
@@ -134,6 +134,12 @@ def file_source(text: str, storage: Path, *, key: str = "source") -> FileSource:
 
     :raises DataError: the source is empty, leaves its folder by `..`, or is of a scheme that is not supported.
     """
+    parts = _path_parts(text, key)
+    first = next((place for place, part in enumerate(parts) if _SIGNS.search(part)), len(parts))
+    return FileSource(text, storage / Path(*parts[:first]), parts[first:], storage)
+
+
+def _path_parts(text: str, key: str) -> tuple[str, ...]:
     scheme = _SCHEME.match(text)
     if scheme is not None and scheme[1].lower() != "file":
         raise DataError(
@@ -141,13 +147,12 @@ def file_source(text: str, storage: Path, *, key: str = "source") -> FileSource:
             hint="name a path, `file:///path` or `sql://connection/table`",
         )
     path = text[scheme.end() :] if scheme is not None else text
-    parts = Path(path).parts
+    parts = PurePath(path).parts
     if not path.strip() or ".." in parts:
         raise DataError(
             f"`{key}` must be a path without `..`, got `{text}`", hint="write a path such as `landing/orders`"
         )
-    first = next((place for place, part in enumerate(parts) if _SIGNS.search(part)), len(parts))
-    return FileSource(text, storage / Path(*parts[:first]), tuple(parts[first:]), storage)
+    return parts
 
 
 def unchanged(source: FileSource, versions: Iterable[SourceVersion]) -> bool:

@@ -71,7 +71,7 @@ class Expander:
         if not isinstance(values, list) or not values:
             self.faults.add(loc, f"must be a list of tasks, got `{shown(values)}`", "write `- id: NAME` for each task")
             return ()
-        return tuple(item for index, value in enumerate(values) for item in self._item(value, (*loc, index), scope))
+        return tuple([item for index, value in enumerate(values) for item in self._item(value, (*loc, index), scope)])
 
     def _item(self, value: Any, loc: Loc, scope: Scope) -> Iterator[Item]:
         if not isinstance(value, dict):
@@ -201,8 +201,9 @@ class Expander:
         return given
 
     def _allowed(self, written: dict[str, Any], loc: Loc) -> None:
-        self.policy.keys(written, loc)
-        self.policy.keys(written.get("default_args"), (*loc, "default_args"))
+        if self.policy.restricted:
+            self.policy.keys(written, loc)
+            self.policy.keys(written.get("default_args"), (*loc, "default_args"))
 
     def _step(
         self, uses: str, given: dict[str, Any], loc: Loc, written: Any, mapped: dict[str, Any]

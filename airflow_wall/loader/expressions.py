@@ -181,15 +181,16 @@ class Resolver:
                     f"to have it filled in when the task runs, write {{$t: '{shown(text)}'}}",
                 )
             return text
+        parts = _EXPRESSION.split(text)  # text and what is between the braces, by turns
         try:
-            whole = _EXPRESSION.fullmatch(text)
-            if whole:
-                return self._whole(whole.group(1).strip(), loc, scope)
-            if text.count("${{") > len(_EXPRESSION.findall(text)):
+            if len(parts) == 3 and not parts[0] and not parts[2]:
+                return self._whole(parts[1].strip(), loc, scope)
+            if text.count("${{") > len(parts) // 2:
                 hint = "write `${{ vars.NAME }}`; a text that holds `${{` itself goes into {$const: ...} under `with`"
                 self.faults.add(loc, f"opens `${{{{` without a name and `}}}}` after it: `{shown(text)}`", hint)
                 raise _Unresolved
-            return _EXPRESSION.sub(lambda match: self._part(match.group(1).strip(), loc, scope), text)
+            parts[1::2] = [self._part(expression.strip(), loc, scope) for expression in parts[1::2]]
+            return "".join(parts)
         except _Unresolved:
             return UNRESOLVED
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -35,7 +36,7 @@ _READERS: dict[str, Callable[[str], object]] = {
 }
 """Field of a step to what reads its value when the task runs."""
 
-_SIGNS = ("*", "?", "[")
+_PATTERN = re.compile(r"[*?\[]")
 
 
 class Values:
@@ -89,7 +90,7 @@ class Values:
 
     def _inputs(self, given: Mapping[str, Any], loc: Loc) -> None:
         for name, table in given["inputs"].items():
-            if isinstance(table, str) and not any(sign in table for sign in _SIGNS):
+            if isinstance(table, str) and _PATTERN.search(table) is None:
                 self._read("table", table, (*loc, "inputs", name))
             if given.get("entrypoint") is not None and not name.isidentifier():
                 message = "cannot be the name of a function's argument"

@@ -261,18 +261,15 @@ class Builder:
 
     def _scalar(self, event: Any) -> None:
         text = event.value
-        if len(text) > MAX_SCALAR:
-            self._fatal(event, f"value has {len(text):,} characters; at most {MAX_SCALAR:,} are read", None)
-        if event.tag is not None:
-            self._fatal(
-                event, f"tag `{event.tag}` is refused: tags are not part of the language", "quote the value instead"
-            )
-        if not text.isprintable() and (hidden := _HIDDEN.search(text)) is not None:
-            code = f"U+{ord(hidden.group()):04X}"
-            self._fault(event, f"the text holds the character {code}, which cannot be seen", "remove it")
+        if len(text) > MAX_SCALAR or event.tag is not None or not text.isprintable():
+            self._inspect(event)
         top = self.stack[-1] if self.stack else None
         if top is not None and top.is_mapping and top.key is None:
-            self._key(top, event)
+            loc = (*top.loc, text)
+            if text in top.value or text == "<<":
+                self._refuse_key(event, loc, top)
+            self.keys.setdefault(loc, event)
+            top.key = text
             return
         value: Any = text
         if event.implicit[0]:  # plain: not quoted, not a block
@@ -284,17 +281,26 @@ class Builder:
         if event.anchor is not None:
             self.anchors[event.anchor] = (value, 1)
 
-    def _key(self, top: _Open, event: Any) -> None:
+    def _inspect(self, event: Any) -> None:
+        """Note what is wrong with a scalar, if anything is: one of several lines is not printable either."""
+        text = event.value
+        if len(text) > MAX_SCALAR:
+            self._fatal(event, f"value has {len(text):,} characters; at most {MAX_SCALAR:,} are read", None)
+        if event.tag is not None:
+            self._fatal(
+                event, f"tag `{event.tag}` is refused: tags are not part of the language", "quote the value instead"
+            )
+        if (hidden := _HIDDEN.search(text)) is not None:
+            code = f"U+{ord(hidden.group()):04X}"
+            self._fault(event, f"the text holds the character {code}, which cannot be seen", "remove it")
+
+    def _refuse_key(self, event: Any, loc: Loc, top: _Open) -> None:
         key = event.value
         if key == "<<" and event.implicit[0]:
             self._fault(event, "merge key `<<` is refused", "write the keys out, or share values by `vars`")
-        loc = (*top.loc, key)
         if key in top.value:
             line = place_of(self.keys[loc]).line
             self._fault(event, f"key `{key}` is written twice; the first is on line {line}", "remove one of them")
-        else:
-            self.keys[loc] = event
-        top.key = key
 
     def _start(self, event: Any, value: Any) -> None:
         if event.tag is not None:
