@@ -154,6 +154,8 @@ def _label(task: TaskPlan) -> str:
 
 
 def _settings(plan: Plan, task: TaskPlan) -> dict[str, Any]:
+    if not task.settings:  # so it is with most tasks
+        return {}
     if plan.is_native:
         return coerced(task.settings, BaseOperator)
     return _in_zone(built_arguments(task.settings, plan, task.loc), ZoneInfo(plan.timezone))

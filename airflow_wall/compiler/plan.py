@@ -275,7 +275,7 @@ class _Planner:
         arguments = {name: value for name, value in arguments.items() if name not in mapped.get("expand", ())}
         teardown = self._teardown(node, block)
         links.update(teardown or ())
-        own = {name: getattr(block, name) for name in TASK_ARGUMENTS if getattr(block, name) is not None}
+        own = {name: value for name in TASK_ARGUMENTS if (value := getattr(block, name)) is not None}
         settings = {**self._inherited(node), **block.given(), **own}
         return TaskPlan(
             task_id=node.path,

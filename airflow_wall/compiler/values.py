@@ -27,8 +27,12 @@ def values_of(arguments: Mapping[str, Any], built: Operators, code: Path) -> tup
     :param built: The tasks that `$x` may name.
     :param code: Folder of the modules that `$import` may name.
     """
-    rendered = [name for name, value in arguments.items() if is_marked(value)]
-    made = {name: value_of(value, built, code, protect=name in rendered) for name, value in arguments.items()}
+    # Most are plain text, which is no marker and stays what it is.
+    rendered = [name for name, value in arguments.items() if not isinstance(value, str) and is_marked(value)]
+    made = {
+        name: value if isinstance(value, str) else value_of(value, built, code, protect=name in rendered)
+        for name, value in arguments.items()
+    }
     return made, rendered
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +83,7 @@ class Resolver:
 
         :raises Stopped: it is too much; says from which key on.
         """
-        size = sum([self._size(each) for key, each in block.items() if key not in besides])
+        size = self._sum([each for key, each in block.items() if key not in besides])
         if self.made + size <= MAX_MADE:
             self.made += size
             return
@@ -98,9 +98,12 @@ class Resolver:
             return 1
         size = self.sizes.get(id(value))
         if size is None:
-            inner = value.values() if isinstance(value, dict) else value
-            size = self.sizes[id(value)] = 1 + sum([self._size(each) for each in inner])
+            size = self.sizes[id(value)] = 1 + self._sum(value.values() if isinstance(value, dict) else value)
         return size
+
+    def _sum(self, values: Iterable[Any]) -> int:
+        # Most values are short texts: not worth a call each.
+        return sum([1 if type(each) is str and len(each) < 256 else self._size(each) for each in values])
 
     def plain(self, value: Any, loc: Loc, scope: Scope) -> Any:
         """The value with its `${{ }}` resolved; markers stay what they are, mappings."""
