@@ -534,6 +534,11 @@ def test_a_worker_with_a_disk_of_its_own_runs_a_task(
     kind: str, tmp_path: Path, dags: Path, versions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What executors of all kinds do on the worker: Celery and Kubernetes with no file of the DAG processor."""
+    for root, word in ((dags, "folder"), (versions / "v1", "v1"), (versions / "v2", "v2")):
+        (root / "team/models").mkdir()
+        (root / "team/models/words.py").write_text(f"COMMAND = 'echo {word}'\n")
+        (root / "team/a.yaml").write_text(_pipeline("a", '{$import: "models.words:COMMAND"}'))
+    (versions / "latest").write_text("v2")
     other = {"bundle": {"classpath": f"{__name__}.OtherBundle", "kwargs": {"root": str(versions)}}}
     kwargs = {"path": str(dags)} if kind == "folder" else other
     configured = [{"name": "pipelines", "classpath": "airflow_wall.bundles.PipelineBundle", "kwargs": kwargs}]
@@ -555,7 +560,7 @@ def test_a_worker_with_a_disk_of_its_own_runs_a_task(
     )
     running = parse(what, structlog.get_logger())
     assert running.task.task_id == "work"
-    assert running.task.bash_command == ("echo" if kind == "folder" else "echo v1")
+    assert running.task.bash_command == ("echo folder" if kind == "folder" else "echo v1")
     assert built == ["a"]
 
 
