@@ -256,4 +256,3 @@ def test_a_run_of_the_loader_stands_still_while_its_file_is_broken_and_then_goes
     delivery.write("held.yaml", delivery.good())
     state, tasks = airflow.finished("loader_held", run_id, timeout=60)
     assert (state, tasks["stop_cluster"]) == ("success", "success")
-    airflow.client.patch("/dags/loader_held", json={"is_paused": True}).raise_for_status()
