@@ -26,7 +26,7 @@ from airflow_wall.spec.notify import Notify
 from airflow_wall.spec.pipeline import TASK_ARGUMENTS, Group, Task
 from airflow_wall.spec.steps.base import Step
 from airflow_wall.spec.steps.table import CLOSERS, STEPS
-from airflow_wall.text.faults import MAX_FAULTS, Fault, FaultyText, Loc, Place, nearest, suggestion
+from airflow_wall.text.faults import MAX_FAULTS, Fault, FaultyText, Loc, Place, as_list, nearest, suggestion
 from airflow_wall.text.places import Places
 
 _PAIRED = {*CLOSERS, *CLOSERS.values()}
@@ -458,6 +458,8 @@ class _Planner:
     def _meant(self, node: Node, name: str, scope: Node) -> str:
         """The hint for a name that means nothing in `scope`."""
         known = [known for known in scope.names() if known != _item(node).id]
+        if listed := as_list(name, known):
+            return f"write a list: `{listed}`"
         outer, _, last = name.rpartition(".")
         group = find(outer, scope) if outer else []
         if group and group[0].is_group:

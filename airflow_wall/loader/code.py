@@ -7,8 +7,28 @@ import re
 from collections.abc import Iterator
 
 from airflow_wall.errors import UserCodeError
+from airflow_wall.loader.faults import Faults
 from airflow_wall.loader.files import Folder
-from airflow_wall.text.faults import Fault, FaultyText, Place, suggestion
+from airflow_wall.spec.callables import REFERENCE_PATTERN
+from airflow_wall.text.faults import Fault, FaultyText, Loc, Place, suggestion
+
+
+def check_reference(reference: str, folder: Folder, faults: Faults, loc: Loc) -> None:
+    """Note where a module beside the pipeline lacks what `module:name` at `loc` names."""
+    module, _, name = reference.partition(":")
+    try:
+        missing_function(module, name, folder)
+    except FaultyText as error:
+        faults.include(error)
+    except UserCodeError as error:
+        faults.add(loc, error.message, error.hint)
+
+
+def nearest_reference(text: str) -> str | None:
+    """What a dotted path, or the path of a file, is as `module:name`; None where it is neither."""
+    module, _, name = text.partition(":") if ":" in text else text.rpartition(".")
+    made = f"{module.removesuffix('.py').replace('/', '.')}:{name}"
+    return made if re.fullmatch(REFERENCE_PATTERN, made) else None
 
 
 def missing_function(module: str, name: str, folder: Folder) -> None:

@@ -188,6 +188,8 @@ class Expander:
             self.mapper.check(mapped, given, written, loc)
         if block is None:
             return None
+        if not isinstance(mapped.get("expand", {}), dict):
+            del mapped["expand"]  # a fault already
         return Item(block.id, name if "matrix" in value else None, block, step, arguments, loc, run=run, mapped=mapped)
 
     def _run(self, value: dict[str, Any], loc: Loc, scope: Scope) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_wall.loader.code import check_reference, nearest_reference
 from airflow_wall.loader.faults import UNRESOLVED, Faults
 from airflow_wall.loader.files import Folder
 from airflow_wall.loader.policy import Policy
@@ -23,6 +24,9 @@ _RUN_TIME = re.compile(
     r"\{\{\s*(ds|ds_nodash|ts|ts_nodash|logical_date|data_interval_start|data_interval_end|dag_run|run_id|params|macros|var|conn|"
     r"ti|task_instance|task|dag|prev_\w+)\b"
 )
+
+_HALF = re.compile(r"(?<!\$)\{\{\s*((?:vars|matrix|env)\.[A-Za-z0-9_.-]+)\s*\}\}")
+"""What only `${{ }}` fills in, without its `$`."""
 
 MAX_MADE = 250_000
 """How many values one document may become."""
@@ -128,6 +132,8 @@ class Resolver:
             else:
                 made[key] = self._walk(written, where, scope, markers=True)
                 self._no_results(made[key], where)
+                if key.endswith("_callback"):
+                    self._functions(made[key], where)
             if key == "doc_md" and isinstance(made[key], str):
                 made[key] = self._document(made[key], where)
         return made
@@ -138,6 +144,11 @@ class Resolver:
         elif isinstance(value, dict | list):
             for key, each in value.items() if isinstance(value, dict) else enumerate(value):
                 self._no_results(each, (*loc, key))
+
+    def _functions(self, value: Any, loc: Loc) -> None:
+        for index, each in enumerate(value if isinstance(value, list) else [value]):
+            if isinstance(each, str) and re.fullmatch(REFERENCE_PATTERN, each):
+                check_reference(each, self.folder, self.faults, (*loc, index) if isinstance(value, list) else loc)
 
     def _document(self, text: str, loc: Loc) -> str:
         """The text of the Markdown file that `text` names, or `text`; in neither case a name for Airflow to open."""
@@ -176,6 +187,8 @@ class Resolver:
     # --- ${{ }}
 
     def _text(self, text: str, loc: Loc, scope: Scope, *, warn: bool) -> Any:
+        if warn:
+            self._half(text, loc)
         if "${{" not in text:
             if warn and (found := _RUN_TIME.search(text)):
                 self.faults.warn(
@@ -196,6 +209,11 @@ class Resolver:
             return "".join(parts)
         except _Unresolved:
             return UNRESOLVED
+
+    def _half(self, text: str, loc: Loc) -> None:
+        if found := _HALF.search(text):
+            message = f"holds `{shown(found.group(0))}`, which nothing fills in"
+            self.faults.warn(loc, message, f"write `${{{{ {found.group(1)} }}}}`: it is known when the file is read")
 
     def _whole(self, expression: str, loc: Loc, scope: Scope) -> Any:
         value, origin = self._lookup(expression, loc, scope)
@@ -307,6 +325,7 @@ class Resolver:
 
     def _template(self, text: str, loc: Loc) -> Template:
         self.check_template(text, loc)
+        self._half(text, loc)
         return Template(text)
 
     def check_template(self, text: str, loc: Loc, *, file: str | None = None) -> None:
@@ -341,10 +360,12 @@ class Resolver:
 
     def _import(self, reference: str, loc: Loc) -> Any:
         if not re.fullmatch(REFERENCE_PATTERN, reference):
-            self.faults.add(loc, f"must be `module:name`, got `{shown(reference)}`", "write e.g. `helpers:choose`")
+            message = f"must be `module:name`, got `{shown(reference)}`"
+            self.faults.add(loc, message, f"write e.g. `{nearest_reference(reference) or 'helpers:choose'}`")
             return UNRESOLVED
         self.policy.entrypoint(reference, loc)
         self.has_imports = True
+        check_reference(reference, self.folder, self.faults, loc)
         return Import(reference)
 
     def _xcom(self, inner: Any, loc: Loc, scope: Scope) -> Any:

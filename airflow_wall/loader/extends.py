@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_wall.loader.faults import Faults
-from airflow_wall.text.faults import Loc, shown, suggestion
+from airflow_wall.text.faults import Loc, as_list, shown, suggestion
 
 MERGED = ("with", "run")
 """Keys whose entries replace those of a template one by one; any other key replaces it whole."""
@@ -59,7 +59,8 @@ class Templates:
             circle = " -> ".join(f"`{each}`" for each in (*within[within.index(name) :], name))
             self.faults.add(at, f"leads in a circle: {circle}", "remove one of these `extends`")
         elif name not in self.known:
-            hint = suggestion(name, self.known, what="templates")
+            listed = as_list(name, self.known)
+            hint = f"write a list: `{listed}`" if listed else suggestion(name, self.known, what="templates")
             self.faults.add(at, f"names `{name}`, but there is no such template", hint)
         elif isinstance(template, dict):
             loc = ("templates", name)

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from airflow_wall.loader.wording import said
 from airflow_wall.spec.base import SpecModel
 from airflow_wall.spec.markers import MARKERS, Marker
+from airflow_wall.spec.operator import OperatorArguments
 from airflow_wall.text.faults import MAX_FAULTS, Fault, FaultyText, Loc, nearest, suggestion
 from airflow_wall.text.places import Places, step_into
 from airflow_wall.text.reader import Document
@@ -99,8 +100,14 @@ class Faults:
             known = [*_keys_of(block), *(also if len(inner) == 1 else ())]
             reason = block.refused.get(name) if block is not None else None
             near = f"`{name}` has no key: {reason}" if reason else suggestion(name, known, what="keys")
-            if "with" in known and not reason and nearest(name, known) is None:
+            joined, colon, rest = name.partition(":")
+            if colon and joined in known:
+                near = f"put a space behind the colon: `{joined}: {rest}`"
+            elif "with" in known and not reason and nearest(name, known) is None:
                 near = "remove it; or write it under `with` if it is an argument of what the task uses"
+                near = "did you mean `tasks`?" if nearest(name, ("tasks",)) else near
+            elif "default_args" in known and not reason and name in OperatorArguments.model_fields:
+                near = f"write it under `default_args`, for all tasks in it: `default_args: {{{name}: ...}}`"
             self.add(where, "is not a known key", near, of_key=True)
         elif kind == "missing":
             description = _description(model, inner, values)
@@ -110,7 +117,7 @@ class Faults:
                 self.add(
                     where, "is missing", f"add `{name}`: {description}" if description else f"add `{name}`", of_key=True
                 )
-        elif isinstance(given, Marker):
+        elif isinstance(given, Marker) and "hint" not in detail.get("ctx", {}):
             self.add(where, "cannot hold a marker", "write the value itself: it must be known when the file is read")
         elif isinstance(given, dict) and kind != "one_of" and MARKERS.keys() & given.keys():
             self.add(where, "cannot hold a marker", "write the value itself: markers are for arguments under `with`")

@@ -19,6 +19,7 @@ from airflow_wall.loader.files import Folder
 from airflow_wall.loader.policy import Policy
 from airflow_wall.loader.run import check_run
 from airflow_wall.loader.schedule import check_native_schedule
+from airflow_wall.loader.wording import name_hint
 from airflow_wall.settings import Settings
 from airflow_wall.spec import native
 from airflow_wall.spec.callables import Constructed
@@ -118,7 +119,11 @@ class _Reader:
             return None
         if not self._is_mapping(schedule, loc):
             return None
-        for key in schedule.keys() - {"uses", "with"}:
+        if schedule.keys() & {"assets", "cron"}:
+            key, hint = ("assets", _BY_OUR_RULES) if "assets" in schedule else ("cron", "write its text alone")
+            self._fault_of_key((*loc, key), "is not part of Airflow's format", hint)
+            return None
+        for key in sorted(schedule.keys() - {"uses", "with"}):
             self._unknown((*loc, key), ("uses", "with"), "a timetable has `uses` and `with`")
         uses, given = schedule.get("uses"), schedule.get("with", {})
         if not isinstance(uses, str) or "." not in uses:
@@ -180,7 +185,8 @@ class _Reader:
             self._fault_of_key(loc, "is missing", f"add `{loc[-1]}`")
         else:
             message = "must be letters, digits, `_`, `-` and `.`, at most 250"
-            hint = None if isinstance(value, str) else "quote what looks like a number, a date or a truth value"
+            quote = "quote what looks like a number, a date or a truth value"
+            hint = name_hint(value) if isinstance(value, str) else quote
             self.faults.add(loc, f"{message}, got `{shown(value)}`", hint)
         return False
 

@@ -9,7 +9,7 @@ from typing import Any
 from airflow_wall.errors import ConnectionFault, UserCodeError, WallError
 from airflow_wall.jobs.sources import check_source, is_sql
 from airflow_wall.jobs.user_code import check_entrypoint
-from airflow_wall.loader.code import missing_function
+from airflow_wall.loader.code import check_reference
 from airflow_wall.loader.faults import Faults
 from airflow_wall.loader.files import Folder
 from airflow_wall.models.name import check_model_name
@@ -116,12 +116,11 @@ class Values:
         if not isinstance(entrypoint, str):
             return
         try:
-            module, name = check_entrypoint(entrypoint)
-            missing_function(module, name, self.folder)
-        except FaultyText as error:
-            self.faults.include(error)
+            check_entrypoint(entrypoint)
         except UserCodeError as error:
             self.faults.add(loc, error.message.removeprefix("`entrypoint`").lstrip(": "), error.hint)
+        else:
+            check_reference(entrypoint, self.folder, self.faults, loc)
 
     def checks(self, value: Any, file: str | None, loc: Loc) -> None:
         """

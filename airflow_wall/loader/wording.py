@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from airflow_wall.spec.base import NAME_PATTERN
+from airflow_wall.spec.base import MEMORY_PATTERN, NAME_PATTERN
 from airflow_wall.spec.callables import DOTTED_PATTERN, REFERENCE_PATTERN
+from airflow_wall.spec.markers import Marker
 from airflow_wall.text.faults import nearest, shown
 
 MAX_NAME = 200
@@ -64,6 +65,7 @@ _HINTS = {
 _PATTERNS = {
     NAME_PATTERN: "letters, digits, `_` and `-`",
     REFERENCE_PATTERN: "`module:name` of a Python file beside the pipeline",
+    MEMORY_PATTERN: "a size such as `512MB` or `4GB`",
     DOTTED_PATTERN: "a dotted path such as `package.module.Class`",
 }
 """Pattern to what it means."""
@@ -91,8 +93,8 @@ def said(detail: ErrorDetails, name: str, given: Any, written: str | None) -> tu
     context: Mapping[str, Any] = detail.get("ctx") or {}
     expected = _EXPECTED.get(kind) or _from_message(kind, detail["msg"], context)
     if kind == "string_pattern_mismatch" and context["pattern"] == NAME_PATTERN:
-        return (*_name(given), _name_hint(given))
-    got = shown(given)
+        return (*_name(given), name_hint(given))
+    got = shown(str(given) if isinstance(given, Marker) else given)
     if written is not None and kind in _PLAIN and "${{" not in written:
         # 1.10 is not 1.1 to who wrote it, and the quotes of "true" are what is wrong with it.
         got = written if isinstance(given, bool | int | float) or written[0] in ("'", '"') else got
@@ -128,7 +130,8 @@ def _name(given: str) -> tuple[str, str]:
     return f"must be {_PATTERNS[NAME_PATTERN]}", f"`{shown(given)}` with the character {called}"
 
 
-def _name_hint(given: str) -> str | None:
+def name_hint(given: str) -> str | None:
+    """How to write a name that holds what names cannot."""
     plain = unicodedata.normalize("NFKD", given).encode("ascii", "ignore").decode()
     made = re.sub(r"[^A-Za-z0-9_-]+", "_", plain).strip("_-")[:MAX_NAME]
     return f"write e.g. `{made}`" if made and len(given) <= MAX_NAME else "write a shorter one"

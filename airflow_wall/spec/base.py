@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from airflow_wall.text.durations import parse_duration
 
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_\-]{0,199}$"
+MEMORY_PATTERN = r"^\d+(MB|GB)$"
 
 
 class SpecModel(BaseModel):

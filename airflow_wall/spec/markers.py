@@ -12,6 +12,9 @@ class Template:
 
     text: str
 
+    def __str__(self) -> str:
+        return f"{{$t: {self.text}}}"
+
 
 @dataclass(frozen=True)
 class XComRef:
@@ -19,6 +22,9 @@ class XComRef:
 
     task: str
     key: str | None = None
+
+    def __str__(self) -> str:
+        return f"{{$x: {self.task}}}" if self.key is None else f"{{$x: {{task: {self.task}, key: {self.key}}}}}"
 
 
 @dataclass(frozen=True)

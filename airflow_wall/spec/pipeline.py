@@ -30,6 +30,13 @@ Matrix = Annotated[
 ]
 
 
+def _lists(value: Any) -> Any:
+    if isinstance(value, XComRef):
+        hint = f"write `expand_kwargs: {value}`, or which argument it is for: `expand: {{NAME: {value}}}`"
+        raise PydanticCustomError("lists", "must be a mapping of arguments to lists", {"hint": hint})
+    return value
+
+
 def _entries(value: Any) -> Any:
     if isinstance(value, XComRef) or (
         isinstance(value, list) and value and all(isinstance(each, dict | Import) for each in value)
@@ -38,7 +45,11 @@ def _entries(value: Any) -> Any:
     raise PydanticCustomError(
         "entries",
         "must be a list of arguments, or what a task returns",
-        {"hint": "write e.g. `[{source: a, target: b}, ...]` or `{$x: task}`"},
+        {
+            "hint": "write `expand` instead, which takes a list for each argument"
+            if isinstance(value, dict)
+            else "write e.g. `[{source: a, target: b}, ...]` or `{$x: task}`"
+        },
     )
 
 
@@ -49,10 +60,17 @@ Entries = Annotated[
 ]
 """A list of arguments, or what a task returns."""
 
+
+def _setups(value: Any) -> Any:
+    if value is False:
+        raise PydanticCustomError("teardown", "must be `true` or names of setup tasks", {"hint": "remove the key"})
+    return [] if value is True else many(value)
+
+
 Setups = Annotated[
     list[str],
     BeforeValidator(
-        lambda value: [] if value is True else many(value),
+        _setups,
         json_schema_input_type=Literal[True] | str | list[str],
     ),
 ]
@@ -91,7 +109,7 @@ class Task(OperatorArguments):
     extends: Names = Field(
         default_factory=list, description="Templates whose keys it has, the later over the earlier, its own over all."
     )
-    expand: Annotated[dict[str, Any], Field(min_length=1)] | None = Field(
+    expand: Annotated[dict[str, Any], Field(min_length=1), BeforeValidator(_lists)] | None = Field(
         None,
         description="Arguments to lists, or to `{$x: task}`: one task runs for each value, of several for each pair.",
     )

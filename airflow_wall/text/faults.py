@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ MAX_MESSAGE = 1_000
 
 _COMPARED = 50
 _FILTERED = 10_000
+_LONGEST = 40
 _LISTED = 20  # a list of more names helps nobody
 
 Loc = tuple[str | int, ...]
@@ -116,8 +118,16 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     if len(words) > _COMPARED:
         alike = (each for each in words if each[:1] == word[:1] and abs(len(each) - len(word)) <= 3)
         words = list(itertools.islice(alike, _COMPARED))
-    found = difflib.get_close_matches(word[:_LISTED], [each for each in words if len(each) <= _LISTED], n=1, cutoff=0.6)
+    found = difflib.get_close_matches(
+        word[:_LONGEST], [each for each in words if len(each) <= _LONGEST], n=1, cutoff=0.6
+    )
     return found[0] if found else None
+
+
+def as_list(text: str, known: Iterable[str]) -> str | None:
+    """The list, as YAML writes it, that a text of several known words is meant to be; None where it is none."""
+    words = re.split(r"[,\s]+", text.strip())
+    return f"[{', '.join(words)}]" if len(words) > 1 and set(words) <= set(known) else None
 
 
 def suggestion(word: str, known: Iterable[str], *, what: str) -> str:

@@ -163,12 +163,20 @@ def _syntax_hint(text: str, place: Place, what: str) -> str:
         return "write a `\\` of a text twice, or put the text between single quotes"
     if "{{" in line:
         return "put the text with `{{` between quotes"
+    if "flow" in what and re.search(r"[\[{,:]\s+#", line[place.column - 1 :]):
+        return "put the text that begins with `#` between quotes: without them it is a comment"
     if "flow" in what:
         return "close the `[` or `{` that is open here, or put a `,` between its values"
     value = _UNQUOTED.search(line) if len(line) <= _HINTED else None  # the pattern takes time by the line's square
     if value is not None:
         return f"put the value between quotes: `{value['key']}: '{value['text'].rstrip()}'`"
     return "look at the indentation, brackets and quotes of this line and the one before"
+
+
+def hint_on_key(text: str, event: Any) -> str:
+    """How to mend a list or mapping that stands where a key is expected; `event` is whatever has its `start_mark`."""
+    jinja = "{{" in text[max(0, event.start_mark.index - 1) : event.start_mark.index + 2]
+    return "put the text with `{{` between quotes" if jinja else "write a plain name as the key"
 
 
 def _refuse(path: Path, text: str, place: Place, message: str, hint: str | None) -> NoReturn:
@@ -308,9 +316,7 @@ class Builder:
         if len(self.stack) >= MAX_DEPTH:
             self._fatal(event, f"nested deeper than {MAX_DEPTH} levels", "flatten the document")
         if self.stack and self.stack[-1].awaits_key():
-            jinja = self.text[event.start_mark.index - 1 : event.start_mark.index + 1] == "{{"
-            hint = "write a plain name as the key" if not jinja else "put the text with `{{` between quotes"
-            self._fatal(event, "a list or mapping cannot be a key", hint)
+            self._fatal(event, "a list or mapping cannot be a key", hint_on_key(self.text, event))
         before = self.nodes
         loc = self._put(value, event, 1)
         self.stack.append(_Open(value, loc, event, before))

@@ -28,6 +28,7 @@ from airflow_wall.text.reader import (
     Builder,
     Document,
     Marks,
+    hint_on_key,
     place_of,
 )
 
@@ -249,7 +250,9 @@ class _Constructor(SafeConstructor):
                 continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
-                self.composer.fault(key_node, "a list or mapping cannot be a key", "write a plain name as the key")
+                self.composer.fault(
+                    key_node, "a list or mapping cannot be a key", hint_on_key(self.composer.text, key_node)
+                )
                 raise FaultyText(self.composer.faults, self.composer.text)
             if key in seen:
                 line = place_of(seen[key]).line

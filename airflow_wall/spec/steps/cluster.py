@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from airflow_wall.spec.base import Positive, SpecModel
+from airflow_wall.spec.base import MEMORY_PATTERN, Positive, SpecModel
 from airflow_wall.spec.steps.base import Step, TaskId, Text
 
 
@@ -21,7 +21,7 @@ class LocalCluster(SpecModel):
 
     type: Literal["local"] = Field(description="The kind of cluster.")
     threads: Positive = Field(2, description="How many threads one job may use.")
-    memory: str = Field("2GB", pattern=r"^\d+(MB|GB)$", description="How much memory the engine of one job may use.")
+    memory: str = Field("2GB", pattern=MEMORY_PATTERN, description="How much memory the engine of one job may use.")
 
 
 class StartCluster(Step):

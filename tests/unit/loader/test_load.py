@@ -115,6 +115,20 @@ def test_unmarked_run_time_name_draws_a_warning_with_the_spelling_meant(tmp_path
     assert warning.hint == "to have it filled in when the task runs, write {$t: 'echo {{ ds }}'}"
 
 
+@pytest.mark.parametrize(
+    "written", ['"echo {{ vars.x }}"', '"echo {{ vars.x }} ${{ vars.x }}"', '{$t: "echo {{ vars.x }}"}']
+)
+def test_expression_without_its_dollar_draws_a_warning(written: str, tmp_path: Path) -> None:
+    text = (
+        "dag_id: churn\nvars: {x: 1}\ntasks:\n  - id: a\n"
+        "    uses: airflow.providers.standard.operators.bash.BashOperator\n"
+        f"    with: {{bash_command: {written}}}\n"
+    )
+    (warning,) = load(tmp_path, text).warnings
+    assert warning.message.endswith("holds `{{ vars.x }}`, which nothing fills in")
+    assert warning.hint == "write `${{ vars.x }}`: it is known when the file is read"
+
+
 def test_sql_file_is_read_and_may_use_run_time_names(tmp_path: Path) -> None:
     (tmp_path / "q.sql").write_text("select '{{ ds }}' as day from raw")
     text = "dag_id: churn\ntasks:\n  - id: a\n    uses: transform\n    with: {inputs: {raw: b/a}, target: s/a, sql: q.sql}\n"

@@ -1,0 +1,2 @@
+def days() -> list[int]:
+    return [1]
