@@ -168,13 +168,16 @@ def _steps(examples: Examples) -> Iterator[str]:
 
 
 def _tables(block: Block, examples: Examples) -> Iterator[str]:
-    """The keys of a block, and of the blocks inside it."""
+    """The keys of a block, and of the blocks inside it, each once."""
     yield table(block, examples)
+    holders: dict[Block, list[str]] = {}
     for key, info in block.model_fields.items():
         for inner in models_in(info.annotation):
             if inner not in (Task, Group, OperatorArguments, block):  # these have tables of their own
-                yield f"`{info.alias or key}` holds:"
-                yield table(inner, examples)
+                holders.setdefault(inner, []).append(f"`{info.alias or key}`")
+    for inner, keys in holders.items():
+        yield f"{', '.join(keys)} {'may hold' if len(keys) > 1 else 'holds'}:"
+        yield table(inner, examples)
 
 
 def table(block: Block, examples: Examples) -> str:
