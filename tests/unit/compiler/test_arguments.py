@@ -114,7 +114,7 @@ def test_callbacks_of_default_args_reach_every_task(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ("on_failure_callback: helpers:nota", "4:26: `tasks[a].on_failure_callback` cannot be used: `helpers:nota`: `{0}/helpers.py` has no `nota`"),
+        ("on_failure_callback: helpers:nota", "4:26: `tasks[a].on_failure_callback` names `helpers:nota`, but `{0}/helpers.py` does not define `nota`"),
         ("on_failure_callback: helpers:LIMIT", "4:26: `tasks[a].on_failure_callback` cannot be used: it cannot be called"),
         ("on_failure_callback: {uses: helpers.Notifier}", "4:26: `tasks[a].on_failure_callback` cannot be used: `helpers.Notifier` cannot be made: Notifier.__init__() missing 1 required positional argument: 'text'"),
         ("on_failure_callback: {uses: helpers.Notifier, with: {text: {$x: b}}}", "4:64: `tasks[a].on_failure_callback.with.text` cannot hold what a task returns"),
