@@ -186,6 +186,8 @@ class Expander:
             check_params(block.params, scheduled=False, faults=self.faults, loc=(*loc, "params"))
         if isinstance(given, dict):
             self.mapper.check(mapped, given, written, loc)
+        if isinstance(written.get("map_index_template"), str):
+            self.resolver.check_template(written["map_index_template"], (*loc, "map_index_template"))
         if block is None:
             return None
         if not isinstance(mapped.get("expand", {}), dict):

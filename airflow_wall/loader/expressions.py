@@ -247,6 +247,8 @@ class Resolver:
         value: Any = scope.names[first]
         for depth, part in enumerate(rest):
             if not isinstance(value, Mapping) or part not in value:
+                if first == "vars" and depth == 0 and self.faults.lacks_included:
+                    raise _Unresolved
                 known = list(value) if isinstance(value, Mapping) else []
                 path = ".".join((first, *rest[:depth]))
                 self._refuse(loc, expression, "is not known", self._unknown(path, part, known))

@@ -58,7 +58,7 @@ class Templates:
         if name in within:
             circle = " -> ".join(f"`{each}`" for each in (*within[within.index(name) :], name))
             self.faults.add(at, f"leads in a circle: {circle}", "remove one of these `extends`")
-        elif name not in self.known:
+        elif name not in self.known and not self.faults.lacks_included:
             listed = as_list(name, self.known)
             hint = f"write a list: `{listed}`" if listed else suggestion(name, self.known, what="templates")
             self.faults.add(at, f"names `{name}`, but there is no such template", hint)

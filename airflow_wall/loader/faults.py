@@ -51,6 +51,8 @@ class Faults:
         self.places = Places(document)
         self.found: list[Fault] = []
         self.warnings: list[Fault] = []
+        self.lacks_included = False
+        """Whether a file that the document includes cannot be read: what it names may stand there."""
 
     def add(self, loc: Loc, message: str, hint: str | None = None, *, of_key: bool = False) -> None:
         """Note that the value at `loc` is wrong; `message` goes on after the key path."""

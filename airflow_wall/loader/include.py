@@ -30,7 +30,9 @@ def with_included(value: dict[str, Any], folder: Folder, faults: Faults) -> dict
     if "include" not in value:
         return value
     reader = _Reader(folder, faults)
+    before = len(faults.found)
     reader.read_all(value["include"], ("include",), ())
+    faults.lacks_included = len(faults.found) > before
     merged = {key: each for key, each in value.items() if key != "include"}
     for key, entries in reader.entries.items():
         own = value.get(key)

@@ -177,11 +177,10 @@ def _overlaid(value: dict[str, Any], settings: Settings, faults: Faults) -> dict
         faults.add(("environments", name), f"must give the keys it replaces, got `{shown(overlay)}`", hint)
     if wrong:
         return value
+    keys = {info.alias or field for field, info in Pipeline.model_fields.items()}.difference(NEVER_OVERLAID)
     for name, overlay in environments.items():
         for key in overlay:
-            if key in NEVER_OVERLAID or key not in (
-                info.alias or field for field, info in Pipeline.model_fields.items()
-            ):
+            if key not in keys:
                 known = [field for field in Pipeline.model_fields if field not in NEVER_OVERLAID]
                 hint = (
                     "set it for all environments, at the top"
@@ -197,7 +196,8 @@ def _overlaid(value: dict[str, Any], settings: Settings, faults: Faults) -> dict
         hint = f"add it, or mend the setting `[wall] environment`; the file has {listed}"
         faults.add(("environments",), f"does not list `{chosen}`, the environment in force", hint, of_key=True)
         return value
-    return _merged(value, environments[chosen], ("environments", chosen), faults)
+    overlay = {key: each for key, each in environments[chosen].items() if key in keys}
+    return _merged(value, overlay, ("environments", chosen), faults)
 
 
 def _merged(value: dict[str, Any], overlay: dict[str, Any], loc: Loc, faults: Faults) -> dict[str, Any]:

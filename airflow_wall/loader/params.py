@@ -78,7 +78,9 @@ def _check_by_schema(schema: dict[str, Any], param: dict[str, Any], loc: Loc, sc
     wrong = best_match(Draft202012Validator(schema, format_checker=FormatChecker()).iter_errors(param["default"]))
     if wrong is not None:
         message = f"breaks the param's own schema: {_told(wrong.message)}"
-        faults.add((*loc, "default", *wrong.absolute_path), message, "change the default or the schema")
+        number = wrong.validator == "type" and isinstance(wrong.instance, str) and wrong.instance.isdecimal()
+        hint = f"write it without quotes: `{wrong.instance}`" if number else "change the default or the schema"
+        faults.add((*loc, "default", *wrong.absolute_path), message, hint)
 
 
 def _walk(schema: Any, loc: Loc) -> Iterator[tuple[Loc, str, Any]]:
