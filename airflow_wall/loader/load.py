@@ -84,7 +84,23 @@ def _pipelines(documents: list[Document]) -> list[Document]:
     found = [document for document in documents if _is_pipeline(document)]
     if any(document.is_yaml_1_1 for document in found):
         _refuse_strangers(documents, found)
+    _refuse_misspelt(documents)
     return found
+
+
+def _refuse_misspelt(documents: list[Document]) -> None:
+    """Tasks below a `dagid`, `dag-id` or `dagId` are a pipeline that would otherwise be passed over in silence."""
+    faults = [
+        Fault(document.path, document.place((key,), of_key=True), f"`{key}` is not a known key", "write `dag_id`")
+        for document in documents
+        if isinstance(document.value, dict)
+        and isinstance(document.value.get("tasks"), list)
+        and not _is_pipeline(document)
+        for key in document.value
+        if isinstance(key, str) and re.sub("[-_ ]", "", key).lower() == "dagid"
+    ]
+    if faults:
+        raise FaultyText(faults, documents[0].text)
 
 
 def _is_pipeline(document: Document) -> bool:
