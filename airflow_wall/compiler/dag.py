@@ -134,7 +134,7 @@ class _Maker:
 
     @functools.cached_property
     def usual(self) -> Prototype:
-        """Of the steps that have no settings of their own, as most have none."""
+        """Of the tasks that have no settings of their own, as most have none."""
         return Prototype(self.dag.default_args)
 
     def operator(self, task: TaskPlan, kind: type[BaseOperator], group: TaskGroup) -> Operator:
@@ -166,10 +166,11 @@ class _Maker:
             return built_mapped(kind, task.mapped, common, rendered, self.built, self.plan.code)
         operator: BaseOperator
         if task.uses in OPERATORS:  # a step: its model has seen to it that no field is missing
-            like = Prototype({**self.dag.default_args, **settings}) if settings else self.usual
-            operator = like.operator(OPERATORS[task.uses], _label(task), self.dag, group, values)
+            prototype = Prototype({**self.dag.default_args, **settings}) if settings else self.usual
+            operator = prototype.step(OPERATORS[task.uses], _label(task), self.dag, group, values)
         else:
-            operator = kind(task_id=_label(task), task_group=group, dag=self.dag, **settings, **values)
+            common = {"task_id": _label(task), "task_group": group, "dag": self.dag}
+            operator = self.usual.operator(kind, **common, **{**settings, **values})
         # Values are literal unless marked: what the YAML gives without a marker is not rendered again.
         templated = tuple(name for name in operator.template_fields if name not in task.arguments or name in rendered)
         vars(operator).update(template_fields=templated, template_ext=())  # past the operator's own, slow `__setattr__`
