@@ -157,8 +157,9 @@ class _Maker:
         if task.run is not None:
             return self._stub(task, group, settings)
         values, rendered = values_of(task.arguments, self.built, self.plan.code)
-        literals = {name: each for name, each in values.items() if name not in rendered}
-        values |= coerced(literals, kind, inherited=not self.plan.is_native)
+        if task.uses not in OPERATORS:  # the model of a step has made its values what they are
+            literals = {name: each for name, each in values.items() if name not in rendered}
+            values |= coerced(literals, kind, inherited=not self.plan.is_native)
         if issubclass(kind, StepOperator):
             values = {**self.surroundings, "place": f"{self.plan.path}:{task.place.line}", **values}
         if task.mapped:
