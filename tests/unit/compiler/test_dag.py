@@ -51,10 +51,11 @@ def test_settings_reach_the_dag_and_its_tasks(tmp_path: Path) -> None:
         tmp_path,
         "dag_id: churn\nschedule: '0 3 * * *'\ntimezone: America/New_York\nstart_date: 2013-01-01\ncatchup: false\n"
         "default_args: {retries: 2, owner: team}\ntasks:\n  - id: g\n    default_args: {retries: 3}\n    tasks:\n"
-        "      - id: a\n        retry_delay: 5m\n      - id: b\n        retries: 4\n",
+        "      - id: a\n        retry_delay: 5m\n        retry_exponential_backoff: 1.5\n      - id: b\n        retries: 4\n",
     )
     a, b = dag.get_task("g.a"), dag.get_task("g.b")
     assert (a.retries, b.retries, a.owner, a.retry_delay.total_seconds()) == (3, 4, "team", 300)
+    assert (a.retry_exponential_backoff, b.retry_exponential_backoff) == (1.5, 0)
     assert dag.start_date is not None
     assert dag.start_date.isoformat() == "2013-01-01T05:00:00+00:00"
     assert str(dag.timezone) == "America/New_York"
