@@ -105,7 +105,7 @@ class Faults:
             joined, colon, rest = name.partition(":")
             if colon and joined in known:
                 near = f"put a space behind the colon: `{joined}: {rest}`"
-            elif "with" in known and not reason and nearest(name, known) is None:
+            elif {"needs", "with"} <= set(known) and not reason and nearest(name, known) is None:
                 near = "remove it; or write it under `with` if it is an argument of what the task uses"
                 near = "did you mean `tasks`?" if nearest(name, ("tasks",)) else near
             elif "default_args" in known and not reason and name in OperatorArguments.model_fields:
