@@ -49,8 +49,9 @@ _INTRODUCTION = (
     "The examples stand in [docs/examples](../examples), which the tests run."
 )
 _DEFAULTS = (
-    "A key with the default `none` does nothing where it is not written, or what its meaning says. Defaults of Airflow's "
-    f"own arguments are those of Airflow {'.'.join(airflow.__version__.split('.')[:2])} with the configuration it comes with."
+    "A key with the default `none` does nothing where it is not written, or what its meaning says. Defaults of "
+    f"Airflow's own arguments are those of Airflow {'.'.join(airflow.__version__.split('.')[:2])} "
+    "with the configuration it comes with."
 )
 
 
@@ -199,8 +200,8 @@ def _steps(examples: Examples) -> Iterator[str]:
 
 def _checks(examples: Examples) -> Iterator[str]:
     yield (
-        "What `check_integrity` takes under `checks`, there or in a file with one list under `checks`. An entry is a kind "
-        "and its options: `- row_count: {min: 1}`."
+        "What `check_integrity` takes under `checks`, there or in a file with one list under `checks`. An entry is a "
+        "kind and its options: `- row_count: {min: 1}`."
     )
     yield "## Every check"
     yield table(Check, examples)

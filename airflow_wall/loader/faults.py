@@ -113,8 +113,12 @@ class Faults:
             self.add(where, "is not a known key", near, of_key=True)
         elif kind == "missing":
             description = _description(model, inner, values)
-            known = _keys_of(_block(model, inner[:-1], values))
-            misspelt = nearest(name, [key for key in _given_keys(values, inner[:-1]) if key not in known])
+            block = _block(model, inner[:-1], values)
+            known = _keys_of(block)
+            others = [key for key in _given_keys(values, inner[:-1]) if key not in known]
+            elsewhere = block.refused if block is not None else {}
+            meant = (key for key in others if elsewhere.get(key) == f"write it as `{name}`")
+            misspelt = next(meant, None) or nearest(name, others)
             if misspelt is None:  # else the misspelt key is a fault of its own
                 self.add(
                     where, "is missing", f"add `{name}`: {description}" if description else f"add `{name}`", of_key=True

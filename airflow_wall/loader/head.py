@@ -23,6 +23,8 @@ _TOGETHER = ("notify", "deadline")
 
 def sound_part(values: Mapping[str, Any]) -> Head | None:
     """The head without the keys that are at fault, so that what else is wrong with the others is told too."""
+    known = {info.alias or name for name, info in Head.model_fields.items()}
+    values = {key: value for key, value in values.items() if key in known}
     try:
         return Head.model_validate(values)
     except ValidationError as error:
@@ -30,7 +32,9 @@ def sound_part(values: Mapping[str, Any]) -> Head | None:
     if not wrong.isdisjoint(_TOGETHER):
         wrong.update(_TOGETHER)
     try:
-        return Head.model_validate({"dag_id": "unknown", **{key: values[key] for key in values if key not in wrong}})
+        return Head.model_validate(
+            {"dag_id": "unknown", **{key: each for key, each in values.items() if key not in wrong}}
+        )
     except ValidationError:
         return None
 

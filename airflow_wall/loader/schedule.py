@@ -66,6 +66,8 @@ def _check_expression(schedule: str, loc: Loc, faults: Faults) -> None:
             why = f"it has {_counted(len(schedule.split()))}"
         hint = "write five fields: minute, hour, day of month, month, day of week, e.g. `0 3 * * *`"
         clock = _CLOCK.fullmatch(schedule)
+        if f"@{schedule.lower()}" in PRESETS:
+            hint = f"write `'@{schedule.lower()}'`, with the quotes"
         if clock is not None:
             hint = f"write `{int(clock[2])} {int(clock[1])} * * *` for every day at this time"
         faults.add(loc, f"must be a preset or a cron expression, got `{schedule}`: {why}", hint)

@@ -89,7 +89,8 @@ class FaultyText(SpecError):
         # Two items of one matrix share their text: what is wrong there is said once.
         told = (fault if fault.text else replace(fault, text=text) for fault in dict.fromkeys(faults))
         self.faults = tuple(sorted(told, key=lambda fault: (fault.text != text, str(fault.path), fault.place)))
-        lines = {fault.text: fault.text.splitlines() for fault in self.faults[:MAX_FAULTS]}
+        texts = {fault.text for fault in self.faults[:MAX_FAULTS]}
+        lines = {each: each.splitlines() for each in texts}  # once: a text may be as long as its faults are many
         reports = [fault.render(lines[fault.text]) for fault in self.faults[:MAX_FAULTS]]
         if len(self.faults) > MAX_FAULTS:
             reports.append(f"error: {self.faults[0].path}: there are more than these {MAX_FAULTS} faults")
@@ -121,14 +122,16 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     words = list(itertools.islice(known, _FILTERED))
     word = word[:_LONGEST]
     if len(words) > _COMPARED:
-        begun = word[:1].lower()
-        alike = (each for each in words if each[:1].lower() == begun and abs(len(each) - len(word)) <= 3)
+        begun = (word[:1], word[:1].swapcase())
+        alike = (each for each in words if each[:1] in begun and abs(len(each) - len(word)) <= 3)
         words = list(itertools.islice(alike, _COMPARED))
     words = [each for each in words if len(each) <= _LONGEST]
     found = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     if found:
         return found[0]
     small = {each.lower(): each for each in reversed(words)}
+    if word.islower() and list(small.values()) == list(small):
+        return None  # no capital letter anywhere: asked already
     found = difflib.get_close_matches(word.lower(), small, n=1, cutoff=0.8)
     return small[found[0]] if found else None
 

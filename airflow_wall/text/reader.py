@@ -24,6 +24,9 @@ _HINTED = 500
 _UNQUOTED = re.compile(r"(?P<key>[\w$-]+): +(?P<text>[@%*`&!{$][^'\"]*|[^'\"\[{]*: [^'\"]*)$")
 """A value without quotes that YAML takes for something else than text."""
 
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
+"""What stands between quotes."""
+
 _KEY = re.compile(r"(?P<spaces> *)(?P<dash>(?:- +)?)[\w$-]+:(?: +(?P<value>[^#\s].*)|$)")
 """A line that begins a key of a mapping, or of the mapping that is an entry of a list."""
 
@@ -93,13 +96,13 @@ def read_file(path: Path, marked_by: str | None = None) -> list[Document]:
     return _documents(_bounded_bytes(path), path, marked_by)
 
 
-def read_text(content: bytes, path: Path) -> list[Document]:
+def read_text(content: bytes, path: Path, marked_by: str | None = None) -> list[Document]:
     """
-    Read every document of `content`; `path` is its name in messages.
+    Read every document of `content`; `path` is its name in messages. `marked_by`: as for `read_file`.
 
     :raises FaultyText: as for `read_file`, and for every fault of a document.
     """
-    documents = _documents(content, path, None)
+    documents = _documents(content, path, marked_by)
     faults = [fault for document in documents for fault in document.faults]
     if faults:
         raise FaultyText(faults, documents[0].text)
@@ -180,10 +183,10 @@ def _syntax_hint(text: str, place: Place, what: str) -> str:
     if "scanning a quoted scalar" in what and "end of stream" in what:
         return "close the quote that begins here"
     if (depth := _depth_meant(lines, place.line)) is not None:
-        return f"begin this line with {depth} space{'' if depth == 1 else 's'}, like the keys that it belongs to"
+        return f"begin this line with {depth} space{'' if depth == 1 else 's'}, like those that it belongs to"
     if "invalid Unicode" in what or "unknown escape" in what:
         return "write a `\\` of a text twice, or put the text between single quotes"
-    if "{{" in line:
+    if "{{" in _QUOTED.sub("", line):
         return "put the text with `{{` between quotes"
     if "flow" in what and re.search(r"[\[{,:]\s+#", line[place.column - 1 :]):
         return "put the text that begins with `#` between quotes: without them it is a comment"
@@ -196,13 +199,20 @@ def _syntax_hint(text: str, place: Place, what: str) -> str:
 
 
 def _depth_meant(lines: list[str], number: int) -> int | None:
-    """How many spaces a line should begin with that stands apart from the key before it; None where it does not."""
-    before = next((line for line in reversed(lines[: number - 1]) if line.strip()), "")
-    key, above = _KEY.match(lines[number - 1][:_HINTED]) if number <= len(lines) else None, _KEY.match(before[:_HINTED])
-    if key is None or above is None or key["dash"]:
+    """How many spaces a line should begin with that stands apart from those before it; None where it does not."""
+    before = (match for line in reversed(lines[: number - 1]) if (match := _KEY.match(line[:_HINTED])))
+    key = _KEY.match(lines[number - 1][:_HINTED]) if number <= len(lines) else None
+    if key is None:
         return None
-    meant, found = len(above["spaces"] + above["dash"]), len(key["spaces"])
-    return meant if found != meant and abs(found - meant) <= 2 and above["value"] else None
+    depth = len(key["spaces"])
+    if key["dash"]:
+        dashes = (len(each["spaces"]) for each in before if each["dash"])
+        return next((each for each in dashes if abs(each - depth) == 1), None)
+    above = next(before, None)
+    if above is None or above["value"] is None:
+        return None
+    meant = len(above["spaces"] + above["dash"])
+    return meant if 0 < abs(meant - depth) <= 2 else None
 
 
 def hint_on_key(text: str, event: Any) -> str:

@@ -20,6 +20,7 @@ from airflow_wall.settings import Settings
 from airflow_wall.spec.steps.table import STEPS
 
 PIPELINE = Path(__file__).parents[3] / "dags" / "platform_scores.yaml"
+SENSOR = "airflow.providers.standard.sensors.filesystem.FileSensor"
 BASH = "airflow.providers.standard.operators.bash.BashOperator"
 
 
@@ -99,14 +100,14 @@ def test_every_operator_that_refuses_its_arguments_is_told(tmp_path: Path) -> No
         build(
             tmp_path,
             f"dag_id: churn\ntasks:\n  - id: a\n    uses: {BASH}\n    with: {{bash_command: ls, skip_on_exit_code: x}}\n"
-            "  - id: b\n    needs: a\n  - id: c\n    uses: airflow.providers.standard.operators.python.PythonOperator\n"
-            "    with: {python_callable: models.scores}\n  - id: d\n    needs: c\n  - id: e\n"
-            "    uses: airflow.providers.standard.operators.python.PythonOperator\n    with: {python_callable: x}\n",
+            f"  - id: b\n    needs: a\n  - id: c\n    uses: {SENSOR}\n"
+            "    with: {filepath: x, poke_interval: soon}\n  - id: d\n    needs: c\n  - id: e\n"
+            f"    uses: {SENSOR}\n    with: {{filepath: x, poke_interval: -1}}\n",
         )
     assert re.findall(r"error: .*", str(error.value)) == [
         f"error: {tmp_path}/pipeline.yaml:{line}:11: `tasks[{task}].uses` names "
-        f"`airflow.providers.standard.operators.python.PythonOperator`, which refuses what `{task}` gives it: "
-        "`python_callable` param must be callable"
+        f"`{SENSOR}`, which refuses what `{task}` gives it: "
+        "Operator arg `poke_interval` must be timedelta object or a non-negative number"
         for line, task in ((9, "c"), (14, "e"))
     ]
 
