@@ -25,6 +25,8 @@ from pathlib import Path
 sys.path.insert(0, {here!r})
 side, folder, count, collector = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 import hand_written
+import airflow.serialization.definitions.assets, airflow.timetables.base  # which Airflow's first DAG brings
+import airflow_wall.checks.load  # and our first file of checks
 from airflow_wall.fronts.folder import load_dags
 from airflow_wall.settings import Settings
 gc.collect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,7 @@ def faults_of_list(items: list[Any]) -> list[Found]:
     return _read_list(items)[1]
 
 
+@functools.lru_cache(maxsize=64)  # the pipelines of a team share their files of checks
 def _from_text(text: str, path: Path) -> tuple[Check, ...]:
     documents = read_text(text.encode(), path)
     document = documents[0] if documents else Document(path, text, None, {}, {})

@@ -18,8 +18,10 @@ from airflow_wall.compiler.head import head_arguments, provenance
 from airflow_wall.compiler.mapped import built_mapped
 from airflow_wall.compiler.notify import notifications
 from airflow_wall.compiler.plan import Plan, TaskPlan
+from airflow_wall.compiler.prototype import Prototype
 from airflow_wall.compiler.schedule import built_schedule
 from airflow_wall.compiler.signatures import first_line, operators_of
+from airflow_wall.compiler.steps import OPERATORS
 from airflow_wall.compiler.stubs import empty_function
 from airflow_wall.compiler.values import Operator, Operators, values_of
 from airflow_wall.operators.base import StepOperator
@@ -53,12 +55,13 @@ def build_dag(plan: Plan) -> DAG:
             **group.arguments,
         )
     built: dict[str, Operator] = {}
+    maker = _Maker(plan, dag, built)
     for task in plan.tasks:
         if not all(other in built for other in task.upstream):
             continue  # after one that is at fault
         within = groups[task.group] if task.group else dag.task_group
         try:
-            operator = _operator(plan, task, kinds[task.uses], dag, within, built)
+            operator = maker.operator(task, kinds[task.uses], within)
         except FaultyText as error:
             faults += error.faults
             continue
@@ -119,61 +122,78 @@ def _moved(value: Any, zone: ZoneInfo) -> Any:
     return value.replace(tzinfo=zone) if value.tzinfo is None else value.astimezone(zone)
 
 
-def _operator(
-    plan: Plan, task: TaskPlan, kind: type[BaseOperator], dag: DAG, group: TaskGroup, built: Operators
-) -> Operator:
-    settings = _settings(plan, task)
-    try:
+class _Maker:
+    """Makes the operators of one DAG. `built`: those that were made before."""
+
+    def __init__(self, plan: Plan, dag: DAG, built: Operators) -> None:
+        self.plan = plan
+        self.dag = dag
+        self.built = built
+        self.zone = ZoneInfo(plan.timezone)
+        self.surroundings = {"storage": str(plan.storage), "project": str(plan.project), "code": str(plan.code)}
+
+    @functools.cached_property
+    def usual(self) -> Prototype:
+        """Of the tasks that have no settings of their own, as most have none."""
+        return Prototype(self.dag.default_args)
+
+    def operator(self, task: TaskPlan, kind: type[BaseOperator], group: TaskGroup) -> Operator:
+        """
+        Make the operator of a task.
+
+        :raises FaultyText: the class, or Airflow, refuses what the task gives it.
+        """
+        try:
+            return self._operator(task, kind, group)
+        except FaultyText:
+            raise
+        except Exception as error:
+            message = f"names `{task.uses}`, which refuses what `{task.task_id}` gives it: {first_line(error)}"
+            fault = self.plan.places.fault((*task.loc, "uses"), message)
+            raise FaultyText([fault], self.plan.text) from error
+
+    def _operator(self, task: TaskPlan, kind: type[BaseOperator], group: TaskGroup) -> Operator:
+        settings = self._settings(task)
         if task.run is not None:
-            return _stub(plan, task, dag=dag, task_group=group, settings=settings, built=built)
-        values, rendered = values_of(task.arguments, built, plan.code)
-        literals = {name: each for name, each in values.items() if name not in rendered}
-        values |= coerced(literals, kind, inherited=not plan.is_native)
+            return self._stub(task, group, settings)
+        values, rendered = values_of(task.arguments, self.built, self.plan.code)
+        if task.uses not in OPERATORS:  # the model of a step has made its values what they are
+            literals = {name: each for name, each in values.items() if name not in rendered}
+            values |= coerced(literals, kind, inherited=not self.plan.is_native)
         if issubclass(kind, StepOperator):
-            # Ours are made without the DAG: given it, Airflow goes through its `default_args` and copies its `params`
-            # once for every class that an operator descends from, a tenth of what all of building costs.
-            settings = {**dag.default_args, **settings, **_surroundings(plan, task)}
-        else:
-            settings["dag"] = dag
+            values = {**self.surroundings, "place": f"{self.plan.path}:{task.place.line}", **values}
         if task.mapped:
-            common = {**settings, **values, "task_id": _label(task), "dag": dag, "task_group": group}
-            return built_mapped(kind, task.mapped, common, rendered, built, plan.code)
-        operator: BaseOperator = kind(task_id=_label(task), task_group=group, **{**settings, **values})
-        operator.dag = dag
-    except Exception as error:
-        message = f"names `{task.uses}`, which refuses what `{task.task_id}` gives it: {first_line(error)}"
-        raise FaultyText([plan.places.fault((*task.loc, "uses"), message)], plan.text) from error
-    # Values are literal unless marked: what the YAML gives without a marker is not rendered again.
-    templated = tuple(name for name in operator.template_fields if name not in task.arguments or name in rendered)
-    vars(operator).update(template_fields=templated, template_ext=())  # past the operator's own, slow `__setattr__`
-    return operator
+            common = {**settings, **values, "task_id": _label(task), "dag": self.dag, "task_group": group}
+            return built_mapped(kind, task.mapped, common, rendered, self.built, self.plan.code)
+        operator: BaseOperator
+        if task.uses in OPERATORS:  # a step: its model has seen to it that no field is missing
+            prototype = Prototype({**self.dag.default_args, **settings}) if settings else self.usual
+            operator = prototype.step(OPERATORS[task.uses], _label(task), self.dag, group, values)
+        else:
+            common = {"task_id": _label(task), "task_group": group, "dag": self.dag}
+            operator = self.usual.operator(kind, **common, **{**settings, **values})
+        # Values are literal unless marked: what the YAML gives without a marker is not rendered again.
+        templated = tuple(name for name in operator.template_fields if name not in task.arguments or name in rendered)
+        vars(operator).update(template_fields=templated, template_ext=())  # past the operator's own, slow `__setattr__`
+        return operator
+
+    def _settings(self, task: TaskPlan) -> dict[str, Any]:
+        if not task.settings:
+            return {}
+        if self.plan.is_native:
+            return coerced(task.settings, BaseOperator)
+        return _in_zone(built_arguments(task.settings, self.plan, task.loc), self.zone)
+
+    def _stub(self, task: TaskPlan, group: TaskGroup, settings: dict[str, Any]) -> BaseOperator:
+        """The operator that stands for a task whose work a handler outside Airflow does."""
+        from airflow.sdk import task as decorators  # brings the Python operators, which most files do not need
+
+        values, _ = values_of(task.run or {}, self.built, self.plan.code)
+        made = decorators.stub(task_id=_label(task), dag=self.dag, task_group=group, **settings)
+        result: Any = made(empty_function(tuple(values)))(**values)
+        operator: BaseOperator = result.operator
+        return operator
 
 
 def _label(task: TaskPlan) -> str:
     return task.task_id if task.group is None else task.task_id.removeprefix(f"{task.group}.")
-
-
-def _settings(plan: Plan, task: TaskPlan) -> dict[str, Any]:
-    if not task.settings:  # so it is with most tasks
-        return {}
-    if plan.is_native:
-        return coerced(task.settings, BaseOperator)
-    return _in_zone(built_arguments(task.settings, plan, task.loc), ZoneInfo(plan.timezone))
-
-
-def _stub(
-    plan: Plan, task: TaskPlan, *, dag: DAG, task_group: TaskGroup, settings: dict[str, Any], built: Operators
-) -> BaseOperator:
-    """The operator that stands for a task whose work a handler outside Airflow does."""
-    from airflow.sdk import task as decorators  # brings the Python operators, which most files do not need
-
-    values, _ = values_of(task.run or {}, built, plan.code)
-    made = decorators.stub(task_id=_label(task), dag=dag, task_group=task_group, **settings)
-    result: Any = made(empty_function(tuple(values)))(**values)
-    operator: BaseOperator = result.operator
-    return operator
-
-
-def _surroundings(plan: Plan, task: TaskPlan) -> dict[str, str]:
-    place = f"{plan.path}:{task.place.line}"
-    return {"storage": str(plan.storage), "project": str(plan.project), "code": str(plan.code), "place": place}

@@ -32,6 +32,9 @@ from airflow_wall.text.places import Places
 _PAIRED = {*CLOSERS, *CLOSERS.values()}
 """Steps that are setup or teardown by themselves."""
 
+_LONGEST_ID = 250
+"""Of a task, as Airflow's database has it."""
+
 EMPTY = "airflow.providers.standard.operators.empty.EmptyOperator"
 """What a task without `uses` is."""
 
@@ -263,6 +266,9 @@ class _Planner:
         item = _item(node)
         block = item.block
         assert isinstance(block, Task)
+        if len(node.path) > _LONGEST_ID:
+            message = f"makes an id of {len(node.path)} characters with the groups it is in; at most {_LONGEST_ID}"
+            self._fault(node, ("id",), message, "shorten it or theirs, or give a group `prefix_group_id: false`")
         links: set[str] = set()
         arguments = {**(_given(item.step) if item.step else {}), **item.arguments}
         arguments = {

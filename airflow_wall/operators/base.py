@@ -43,6 +43,8 @@ class StepOperator(BaseOperator):
 
     ui_color = "#eef4f8"
 
+    _working = False
+
     def __init__(
         self,
         *,
@@ -57,7 +59,6 @@ class StepOperator(BaseOperator):
         self.project = project
         self.code = code
         self.place = place
-        self._working = False
 
     def do(self, context: Context, kind: str, **arguments: Any) -> dict[str, Any]:
         """Run a job of this kind here, in the worker. Arguments that are None are left to the job."""

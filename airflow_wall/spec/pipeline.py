@@ -237,7 +237,7 @@ class Head(SpecModel):
     )
 
 
-class Pipeline(Head):
+class Pipeline(Head, defer_build=True):  # it is described by, and checked by its parts
     """A whole file, or one document of it."""
 
     include: Names = Field(

@@ -89,8 +89,8 @@ class FaultyText(SpecError):
         # Two items of one matrix share their text: what is wrong there is said once.
         told = (fault if fault.text else replace(fault, text=text) for fault in dict.fromkeys(faults))
         self.faults = tuple(sorted(told, key=lambda fault: (fault.text != text, str(fault.path), fault.place)))
-        texts = {fault.text for fault in self.faults[:MAX_FAULTS]}
-        lines = {each: each.splitlines() for each in texts}  # once: a text may be as long as its faults are many
+        texts = {fault.text for fault in self.faults[:MAX_FAULTS]}  # most often one, and of many lines
+        lines = {text: text.splitlines() for text in texts}
         reports = [fault.render(lines[fault.text]) for fault in self.faults[:MAX_FAULTS]]
         if len(self.faults) > MAX_FAULTS:
             reports.append(f"error: {self.faults[0].path}: there are more than these {MAX_FAULTS} faults")
