@@ -1,8 +1,9 @@
 """
 Write `docs/reference/` from the models that check the YAML, and from the examples that the tests run: `make docs`.
 
-What a key is comes from its field in `airflow_wall.spec`; its example is the first place below `docs/examples/` where
-it stands.
+What a key is comes from its field in `airflow_wall.spec` or `airflow_wall.checks`; its example is the first place below
+`docs/examples/` where it stands. The default of a key that is an argument of Airflow is that of the Airflow that runs
+this.
 """
 
 from __future__ import annotations
@@ -10,14 +11,22 @@ from __future__ import annotations
 import inspect
 import json
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import airflow
+import attrs
 import yaml
+from airflow.sdk import DAG, BaseOperator, TaskGroup
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from airflow_wall.spec.base import SpecModel
+from airflow_wall.checks.backends import CHECKS
+from airflow_wall.checks.base import Check
+from airflow_wall.spec import refused
 from airflow_wall.spec.markers import MARKERS
 from airflow_wall.spec.operator import OperatorArguments
 from airflow_wall.spec.pipeline import Group, Pipeline, Task
@@ -27,14 +36,22 @@ DOCS = Path(__file__).parent
 EXAMPLES = DOCS / "examples"
 REFERENCE = DOCS / "reference"
 
-Block = type[SpecModel]
+Block = type[BaseModel]
 Example = tuple[str, Path]
 """The text of a key with its value, and the file it stands in."""
+
+AIRFLOWS: Mapping[Block, type] = {Pipeline: DAG, Task: BaseOperator, Group: TaskGroup}
+"""Block to the class of Airflow whose arguments many of its keys are."""
 
 _LONG = 90
 _INTRODUCTION = (
     "Written by `make docs` from the models that check the YAML; `airflow-wall schema` gives the same to editors. "
     "The examples stand in [docs/examples](../examples), which the tests run."
+)
+_DEFAULTS = (
+    "A key with the default `none` does nothing where it is not written, or what its meaning says. Defaults of "
+    f"Airflow's own arguments are those of Airflow {'.'.join(airflow.__version__.split('.')[:2])} "
+    "with the configuration it comes with."
 )
 
 
@@ -42,8 +59,16 @@ def pages() -> dict[Path, str]:
     """File to its text."""
     examples = Examples()
     parts = {
-        "pipeline.md": ["# The language", _INTRODUCTION, *_blocks(examples), *_markers(examples)],
+        "pipeline.md": [
+            "# The language",
+            _INTRODUCTION,
+            _DEFAULTS,
+            *_blocks(examples),
+            *_markers(examples),
+            *_without_key(),
+        ],
         "steps.md": ["# The steps", _INTRODUCTION, *_steps(examples)],
+        "checks.md": ["# The checks", _INTRODUCTION, *_checks(examples)],
     }
     return {REFERENCE / name: "\n\n".join(each) + "\n" for name, each in parts.items()}
 
@@ -60,6 +85,12 @@ class Examples:
                 if isinstance(node, yaml.MappingNode) and "dag_id" in _pairs(node):
                     self._look(Pipeline, node, text, path)
                     self._mark(node, text, path)
+        for path in sorted(EXAMPLES.glob("checks/*.yaml")):
+            text = path.read_text(encoding="utf-8")
+            (_, written), *_ = yaml.compose(text, Loader=yaml.CSafeLoader).value
+            for (kind, options), *_ in (each.value for each in written.value):
+                for model in (Check, CHECKS[kind.value]):
+                    self._look(model, options, text, path)
 
     def of(self, block: Block, key: str) -> str:
         """The example of a key as a cell; empty where there is none, which a test refuses."""
@@ -125,11 +156,11 @@ def _linked(example: Example | None) -> str:
     if example is None:
         return ""
     text, path = example
-    return f"[`{_cell(text)}`](../examples/{path.name})"
+    return f"[`{_cell(text)}`](../examples/{path.relative_to(EXAMPLES).as_posix()})"
 
 
-def _cell(text: str) -> str:
-    short = text if len(text) <= _LONG else f"{text[:_LONG]}…"
+def _cell(text: str, longest: int = _LONG) -> str:
+    short = text if len(text) <= longest else f"{text[:longest]}…"
     return short.replace("|", "\\|")
 
 
@@ -150,7 +181,7 @@ def _markers(examples: Examples) -> Iterator[str]:
     for key, marker in MARKERS.items():
         spellings.setdefault(marker, []).append(key)
     for marker, (key, *others) in spellings.items():
-        also = ", ".join(f"`{other}`" for other in others)
+        also = ", ".join(f"`{other}`" for other in others) or "no"
         meaning = inspect.getdoc(marker) or ""
         rows.append(f"| `{key}` | {also} | {' '.join(meaning.split())} | {examples.of_marker(key)} |")
     yield "\n".join(rows)
@@ -167,35 +198,96 @@ def _steps(examples: Examples) -> Iterator[str]:
         yield from _tables(step, examples)
 
 
+def _checks(examples: Examples) -> Iterator[str]:
+    yield (
+        "What `check_integrity` takes under `checks`, there or in a file with one list under `checks`. An entry is a "
+        "kind and its options: `- row_count: {min: 1}`."
+    )
+    yield "## Every check"
+    yield table(Check, examples)
+    for name, check in CHECKS.items():
+        yield f"## {name}"
+        yield inspect.getdoc(check) or ""
+        yield table(check, examples, without=Check.model_fields)
+
+
+def _without_key() -> Iterator[str]:
+    yield "## Arguments of Airflow without a key"
+    for (title, _), lines in zip(
+        (("DAG", DAG), ("BaseOperator", BaseOperator), ("TaskGroup", TaskGroup)),
+        (refused.DAG, refused.OPERATOR, refused.GROUP),
+        strict=True,
+    ):
+        rows = [f"| argument of `{title}` | why, and what to write instead |", "| --- | --- |"]
+        yield "\n".join([*rows, *(f"| `{name}` | {_cell(line, len(line))} |" for name, line in lines.items())])
+
+
 def _tables(block: Block, examples: Examples) -> Iterator[str]:
-    """The keys of a block, and of the blocks inside it, each once."""
+    """The keys of a block, and of the blocks inside it at any depth, each once."""
     yield table(block, examples)
-    holders: dict[Block, list[str]] = {}
-    for key, info in block.model_fields.items():
-        for inner in models_in(info.annotation):
-            if inner not in (Task, Group, OperatorArguments, block):  # these have tables of their own
-                holders.setdefault(inner, []).append(f"`{info.alias or key}`")
+    holders: dict[Block, dict[str, None]] = {}
+    waiting = [block]
+    while waiting:
+        outer = waiting.pop(0)
+        for name, info in outer.model_fields.items():
+            for inner in models_in(info.annotation):
+                if inner in (Task, Group, OperatorArguments, block):  # these have tables of their own
+                    continue
+                if inner not in holders:
+                    waiting.append(inner)
+                holders.setdefault(inner, {})[f"`{info.alias or name}`"] = None
     for inner, keys in holders.items():
-        yield f"{', '.join(keys)} {'may hold' if len(keys) > 1 else 'holds'}:"
+        yield f"{', '.join(keys)}: {' '.join((inspect.getdoc(inner) or '').split())}"
         yield table(inner, examples)
 
 
-def table(block: Block, examples: Examples) -> str:
+def table(block: Block, examples: Examples, without: Iterable[str] = ()) -> str:
     """The keys of one block."""
     rows = ["| key | type | default | meaning | example |", "| --- | --- | --- | --- | --- |"]
     for name, info in block.model_fields.items():
+        if name in without:
+            continue
         key = info.alias or name
-        cells = (f"`{key}`", kind(block, key), default_of(info), str(info.description), examples.of(block, key))
+        cells = (
+            f"`{key}`",
+            kind(block, key),
+            default_of(block, key, info),
+            str(info.description),
+            examples.of(block, key),
+        )
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
-def default_of(info: FieldInfo) -> str:
-    """A default as YAML shows it; nothing for what is simply absent."""
+def default_of(block: Block, key: str, info: FieldInfo) -> str:
+    """A default as YAML shows it; `none` for what is simply absent."""
     if info.is_required():
         return "required"
     default = info.get_default(call_default_factory=True)
-    return "" if default in (None, [], {}) else f"`{json.dumps(default).strip(chr(34))}`"
+    if default is None:
+        default = default_of_airflow(AIRFLOWS.get(block), key)
+    if default in (None, [], {}, (), set(), ""):
+        return "none"
+    return f"`{json.dumps(written(default)).strip(chr(34))}`"
+
+
+def default_of_airflow(kind: type | None, key: str) -> Any:
+    """What Airflow takes where the argument is not given; None where that is nothing, or depends on other arguments."""
+    parameter = inspect.signature(kind.__init__).parameters.get(key) if kind is not None else None  # type: ignore[misc]
+    if kind is None or parameter is None:
+        return None
+    if parameter.default is not attrs.NOTHING:
+        return parameter.default
+    factory = attrs.fields_dict(kind)[key].default
+    return None if factory.takes_self else factory.factory()
+
+
+def written(default: Any) -> Any:
+    """A default as it is written in YAML."""
+    if isinstance(default, timedelta):
+        seconds = int(default.total_seconds())
+        return f"{seconds // 60}m" if seconds % 60 == 0 else f"{seconds}s"
+    return default.value if isinstance(default, Enum) else default
 
 
 def kind(block: Block, key: str) -> str:
@@ -232,7 +324,7 @@ def words(schema: dict[str, Any]) -> str:
 
 def models_in(annotation: Any) -> list[Block]:
     """The blocks a field may hold."""
-    if isinstance(annotation, type) and issubclass(annotation, SpecModel):
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return list(dict.fromkeys(found for inner in typing.get_args(annotation) for found in models_in(inner)))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -12,8 +14,10 @@ import typer
 from airflow_wall.cli.formats import Finding, Format, as_github, as_gitlab, as_json, as_text
 from airflow_wall.cli.output import OUR_FAULT, USER_FAULT, out, say
 from airflow_wall.compiler.check import Checked, Further, check_files
+from airflow_wall.compiler.plan import Plan
 from airflow_wall.loader.discover import yaml_files
 from airflow_wall.settings import Settings
+from airflow_wall.text.faults import Fault
 
 
 def validate(
@@ -49,9 +53,15 @@ def validate(
 
 
 def _of_operators() -> Further:
-    from airflow_wall.compiler.signatures import operators_of
+    # Airflow's log goes to where standard output is when it is imported, and operators may print when they are.
+    with contextlib.redirect_stdout(sys.stderr):
+        from airflow_wall.compiler.signatures import operators_of
 
-    return lambda plan: operators_of(plan)[1]
+    def further(plan: Plan) -> list[Fault]:
+        with contextlib.redirect_stdout(sys.stderr):
+            return operators_of(plan)[1]
+
+    return further
 
 
 def _findings(checked: Checked, *, strict: bool) -> Iterable[Finding]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+import re
 import signal
 import sys
 import traceback
@@ -16,11 +18,15 @@ from airflow_wall.errors import WallError
 from airflow_wall.loader.ids import Bearer, shared_ids
 from airflow_wall.loader.load import load_spec, pipelines_in
 from airflow_wall.settings import Settings
+from airflow_wall.spec.document import Spec
 from airflow_wall.text.faults import Fault, FaultyText
 from airflow_wall.text.reader import Document
 
 _WORTH_A_PROCESS = 100
 """Files that take longer than it takes to start a process."""
+
+_ITEM = re.compile(r"tasks\[[^\]]*\](\.tasks\[[^\]]*\])*")
+"""The part of a key path that names a task or group."""
 
 Further = Callable[[Plan], Iterable[Fault]]
 """More faults of a plan than its text can tell."""
@@ -104,9 +110,25 @@ def _check_document(
         made = plan(spec, settings)
     except FaultyText as error:
         faults = error.faults
+        if further is not None:
+            faults += tuple(_further_of_the_rest(spec, settings, further, faults))
     else:
         faults = tuple(further(made)) if further else ()
     return (*faults, *_in_other_environments(document, settings, faults))
+
+
+def _further_of_the_rest(spec: Spec, settings: Settings, further: Further, known: Iterable[Fault]) -> Iterator[Fault]:
+    """What else is to be said of the tasks that have no fault so far, where the graph can be made of what there is."""
+    with contextlib.suppress(FaultyText):
+        faulty = {_item_of(fault) for fault in known}
+        yield from (
+            fault for fault in further(plan(replace(spec, faults=()), settings)) if _item_of(fault) not in faulty
+        )
+
+
+def _item_of(fault: Fault) -> str | None:
+    found = _ITEM.match(fault.key or "")
+    return found.group() if found else None
 
 
 def _in_other_environments(document: Document, settings: Settings, known: Iterable[Fault]) -> Iterator[Fault]:

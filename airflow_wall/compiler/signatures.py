@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from airflow_wall.errors import UserCodeError, WallError
 from airflow_wall.spec.markers import FileText, Template, XComRef
 from airflow_wall.spec.pipeline import Task
 from airflow_wall.spec.refused import OPERATOR, SINCE
-from airflow_wall.text.faults import Fault, Loc, nearest, suggestion
+from airflow_wall.text.faults import Fault, Loc, nearest, shown, suggestion
 
 Operators = Mapping[str, type[BaseOperator]]
 """What `uses` names, to its class."""
@@ -49,6 +50,7 @@ class Signature:
     :param common: Those of `BaseOperator`, which every task has.
     :param perhaps: Words in the code of a constructor that picks arguments out of its `**kwargs`.
     :param templated: Fields that are filled in when the task runs.
+    :param callables: Those of its own that are functions, and nothing else.
     """
 
     own: tuple[str, ...]
@@ -56,6 +58,7 @@ class Signature:
     common: frozenset[str]
     perhaps: frozenset[str]
     templated: frozenset[str]
+    callables: frozenset[str]
 
 
 def operators_of(plan: Plan) -> tuple[Operators, list[Fault]]:
@@ -131,6 +134,7 @@ def signature_of(kind: type[BaseOperator]) -> Signature:
     own: dict[str, None] = {}
     required: tuple[str, ...] | None = None
     perhaps: set[str] = set()
+    callables: set[str] = set()
     common = frozenset(inspect.signature(BaseOperator.__init__).parameters) - {"self", "kwargs"}
     for each in kind.__mro__:
         if each is BaseOperator:
@@ -145,6 +149,7 @@ def signature_of(kind: type[BaseOperator]) -> Signature:
             and parameter.name not in _OURS
         ]
         own.update(dict.fromkeys(parameter.name for parameter in parameters))
+        callables.update(parameter.name for parameter in parameters if _is_function(parameter))
         if required is None:
             required = tuple(each.name for each in parameters if each.default is each.empty)
         perhaps.update(_words(made))
@@ -154,7 +159,14 @@ def signature_of(kind: type[BaseOperator]) -> Signature:
         common=common,
         perhaps=frozenset(perhaps),
         templated=frozenset(getattr(kind, "template_fields", ())),
+        callables=frozenset(callables),
     )
+
+
+def _is_function(parameter: inspect.Parameter) -> bool:
+    """Whether an argument is annotated as a function, and as nothing that YAML has."""
+    words = set(re.findall(r"\w+", str(parameter.annotation).partition("[")[0]))
+    return "Callable" in words and words.isdisjoint({"str", "dict", "list", "Mapping", "Sequence", "Any"})
 
 
 def _words(function: Any) -> Iterator[str]:
@@ -188,6 +200,8 @@ def _argument_faults(kind: type[BaseOperator], task: TaskPlan, plan: Plan) -> _F
         # A misspelt one is a fault of its own.
         if name not in given and nearest(name, [other for _, other in unknown]) is None:
             yield ("with", name), "is missing", f"add `{name}`: `{kind.__name__}` cannot do without it", True
+    if signature.callables:
+        yield from _function_faults(signature.callables, blocks)
     for where, name, value in ((where, *pair) for where, block in blocks.items() for pair in block.items()):
         if where == ("expand",) and isinstance(value, XComRef):
             continue  # Airflow maps over it, whatever the field
@@ -195,6 +209,16 @@ def _argument_faults(kind: type[BaseOperator], task: TaskPlan, plan: Plan) -> _F
             listed = ", ".join(f"`{each}`" for each in sorted(signature.templated)) or "nothing"
             hint = f"write the value itself; `{kind.__name__}` fills in only {listed} when the task runs"
             yield (*where, name), "cannot hold a marker", hint, False
+
+
+def _function_faults(callables: frozenset[str], blocks: Mapping[Loc, Mapping[str, Any]]) -> _Faults:
+    """Faults of texts where an operator takes a function."""
+    for where, name, value in ((where, *pair) for where, block in blocks.items() for pair in block.items()):
+        if name in callables and isinstance(value, str):
+            module, _, function = value.replace(":", ".").rpartition(".")
+            meant = f"{module}:{function}" if module else "module:function"
+            hint = f'write {{$import: "{meant}"}} to mean the function of a Python file beside the pipeline'
+            yield (*where, name), f"must be a Python function, got `{shown(value)}`", hint, False
 
 
 def _mapped(task: TaskPlan) -> Iterator[tuple[Loc, Mapping[str, Any]]]:

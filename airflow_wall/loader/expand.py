@@ -125,11 +125,10 @@ class Expander:
             if values is UNRESOLVED:
                 return []
             if not isinstance(values, list) or not values or not all(isinstance(each, str | int) for each in values):
-                self.faults.add(
-                    (*loc, name),
-                    f"must be a list of texts or whole numbers, got `{shown(values)}`",
-                    f'write e.g. `{name}: [a, b]`, and decimal numbers in quotes: `"3.10"`',
-                )
+                hint = f'write e.g. `{name}: [a, b]`, and decimal numbers in quotes: `"3.10"`'
+                if isinstance(values, str) and values.startswith("vars."):
+                    hint = f"write `{name}: ${{{{ {values} }}}}` to mean the value of that name"
+                self.faults.add((*loc, name), f"must be a list of texts or whole numbers, got `{shown(values)}`", hint)
                 return []
         count = math.prod(len(values) for values in matrix.values())
         if count > MAX_TASKS:
@@ -215,6 +214,8 @@ class Expander:
         model = STEPS.get(uses)
         if model is None:
             hint = f"{suggestion(uses, STEPS, what='steps')} Any other operator is named by its dotted path"
+            if uses[:1].isupper():  # the class of an operator
+                hint = f"write the dotted path of the class: `package.module.{uses}`"
             self.faults.add((*loc, "uses"), f"names `{uses}`, which is no step", hint)
             return None, {}
         if self.resolver.has_imports:  # few files have any

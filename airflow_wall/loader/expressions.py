@@ -21,7 +21,7 @@ _SIMPLE = re.compile(r"(?:[^{]++|\{(?![{%#])|\{\{ *[A-Za-z_]\w*+(?:\.\w++)*+(?: 
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_0-9][A-Za-z0-9_-]*)*")
 _RUN_TIME = re.compile(
-    r"\{\{\s*(ds|ds_nodash|ts|ts_nodash|logical_date|data_interval_start|data_interval_end|dag_run|run_id|params|macros|var|conn|"
+    r"(?<!\$)\{\{\s*(ds|ds_nodash|ts|ts_nodash|logical_date|data_interval_start|data_interval_end|dag_run|run_id|params|macros|var|conn|"
     r"ti|task_instance|task|dag|prev_\w+)\b"
 )
 
@@ -189,13 +189,13 @@ class Resolver:
     def _text(self, text: str, loc: Loc, scope: Scope, *, warn: bool) -> Any:
         if warn:
             self._half(text, loc)
-        if "${{" not in text:
-            if warn and (found := _RUN_TIME.search(text)):
+            if found := _RUN_TIME.search(text):
                 self.faults.warn(
                     loc,
                     f"holds `{shown(found.group(0) + ' ... }}')}`, which stays text here: values are literal",
                     f"to have it filled in when the task runs, write {{$t: '{shown(text)}'}}",
                 )
+        if "${{" not in text:
             return text
         parts = _EXPRESSION.split(text)  # text and what is between the braces, by turns
         try:

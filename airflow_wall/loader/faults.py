@@ -105,7 +105,7 @@ class Faults:
             joined, colon, rest = name.partition(":")
             if colon and joined in known:
                 near = f"put a space behind the colon: `{joined}: {rest}`"
-            elif "with" in known and not reason and nearest(name, known) is None:
+            elif {"needs", "with"} <= set(known) and not reason and nearest(name, known) is None:
                 near = "remove it; or write it under `with` if it is an argument of what the task uses"
                 near = "did you mean `tasks`?" if nearest(name, ("tasks",)) else near
             elif "default_args" in known and not reason and name in OperatorArguments.model_fields:
@@ -113,8 +113,12 @@ class Faults:
             self.add(where, "is not a known key", near, of_key=True)
         elif kind == "missing":
             description = _description(model, inner, values)
-            known = _keys_of(_block(model, inner[:-1], values))
-            misspelt = nearest(name, [key for key in _given_keys(values, inner[:-1]) if key not in known])
+            block = _block(model, inner[:-1], values)
+            known = _keys_of(block)
+            others = [key for key in _given_keys(values, inner[:-1]) if key not in known]
+            elsewhere = block.refused if block is not None else {}
+            meant = (key for key in others if elsewhere.get(key) == f"write it as `{name}`")
+            misspelt = next(meant, None) or nearest(name, others)
             if misspelt is None:  # else the misspelt key is a fault of its own
                 self.add(
                     where, "is missing", f"add `{name}`: {description}" if description else f"add `{name}`", of_key=True

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
 
 from airflow_wall.loader.faults import Faults
 from airflow_wall.loader.params import check_params
@@ -13,6 +16,27 @@ from airflow_wall.spec.deadline import Deadline
 from airflow_wall.spec.notify import Channel, NoticeBy
 from airflow_wall.spec.pipeline import Head
 from airflow_wall.text.faults import Loc
+
+_TOGETHER = ("notify", "deadline")
+"""Keys of which one says what the other lacks."""
+
+
+def sound_part(values: Mapping[str, Any]) -> Head | None:
+    """The head without the keys that are at fault, so that what else is wrong with the others is told too."""
+    known = {info.alias or name for name, info in Head.model_fields.items()}
+    values = {key: value for key, value in values.items() if key in known}
+    try:
+        return Head.model_validate(values)
+    except ValidationError as error:
+        wrong = {detail["loc"][0] for detail in error.errors(include_url=False) if detail["loc"]}
+    if not wrong.isdisjoint(_TOGETHER):
+        wrong.update(_TOGETHER)
+    try:
+        return Head.model_validate(
+            {"dag_id": "unknown", **{key: each for key, each in values.items() if key not in wrong}}
+        )
+    except ValidationError:
+        return None
 
 
 def check_head(head: Head, policy: Policy, faults: Faults) -> None:

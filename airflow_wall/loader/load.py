@@ -17,7 +17,7 @@ from airflow_wall.loader.expressions import Resolver, Scope
 from airflow_wall.loader.extends import Templates
 from airflow_wall.loader.faults import Faults, Stopped
 from airflow_wall.loader.files import Folder
-from airflow_wall.loader.head import check_head
+from airflow_wall.loader.head import check_head, sound_part
 from airflow_wall.loader.include import with_included
 from airflow_wall.loader.native import load_native
 from airflow_wall.loader.origins import origins_of
@@ -145,6 +145,7 @@ def load_spec(document: Document, settings: Settings) -> Spec:
         head, items, lost = _read(value, folder, settings, faults)
     except Stopped:
         head, items, lost, origins = None, (), True, ()
+    told = {fault.place for fault in document.faults}
     return Spec(
         path=document.path,
         document=document,
@@ -152,7 +153,7 @@ def load_spec(document: Document, settings: Settings) -> Spec:
         items=items,
         environment=settings.environment if document.value.get("environments") else None,
         warnings=tuple(dict.fromkeys(faults.warnings)),
-        faults=tuple(faults.found),
+        faults=(*document.faults, *(fault for fault in faults.found if fault.place not in told)),
         lost=lost,
         places=faults.places,
         origins=origins,
@@ -171,8 +172,9 @@ def _read(
     head = faults.check(Head, own, (), also=OWN_KEYS)
     if value.get("tasks") is None and nearest("tasks", own) is None:
         faults.add(("tasks",), "is missing", "add `tasks`, a list with `- id: NAME` for each task")
-    if head is not None:
-        check_head(head, policy, faults)
+    sound = head or sound_part(own)
+    if sound is not None:
+        check_head(sound, policy, faults)
     templates = Templates(value.get("templates"), faults)
     expander = Expander(faults, folder, policy, resolver, templates)
     items = expander.items(value.get("tasks"), ("tasks",), scope)

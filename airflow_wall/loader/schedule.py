@@ -21,6 +21,9 @@ _PLAIN_CRON = re.compile(
 )
 """The cron expressions of most pipelines: five fields, each a number of its range or `*`."""
 
+_CLOCK = re.compile(r"(\d|[01]\d|2[0-3]):([0-5]\d)(?::00)?", re.ASCII)
+"""A time of day."""
+
 
 def check_schedule(schedule: Any, faults: Faults) -> None:
     """Note what is wrong with a pipeline's schedule beyond its type."""
@@ -62,6 +65,11 @@ def _check_expression(schedule: str, loc: Loc, faults: Faults) -> None:
         if "columns" in why:
             why = f"it has {_counted(len(schedule.split()))}"
         hint = "write five fields: minute, hour, day of month, month, day of week, e.g. `0 3 * * *`"
+        clock = _CLOCK.fullmatch(schedule)
+        if f"@{schedule.lower()}" in PRESETS:
+            hint = f"write `'@{schedule.lower()}'`, with the quotes"
+        if clock is not None:
+            hint = f"write `{int(clock[2])} {int(clock[1])} * * *` for every day at this time"
         faults.add(loc, f"must be a preset or a cron expression, got `{schedule}`: {why}", hint)
 
 

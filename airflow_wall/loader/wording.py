@@ -62,6 +62,15 @@ _HINTS = {
 }
 
 
+_BLOCKS = {
+    "Deadline": "write e.g. `deadline: {interval: 2h}`",
+    "NoticeBy": "write e.g. `slack: {channel: '#data'}` or `email: {to: data@example.org}`",
+}
+"""Block to how it is written."""
+
+_WORDS = re.compile(r"[\w@./-]+(?: *, *[\w@./-]+)*")
+"""One word, or several that a list was meant to hold."""
+
 _PATTERNS = {
     NAME_PATTERN: "letters, digits, `_` and `-`",
     REFERENCE_PATTERN: "`module:name` of a Python file beside the pipeline",
@@ -109,6 +118,16 @@ def _hint(kind: str, name: str, given: Any, got: str, context: Mapping[str, Any]
         if isinstance(given, list | dict):
             return f"write one text, not a {'list' if isinstance(given, list) else 'mapping'}"
         return f'quote it to mean the text: `{key}"{got}"`'
+    if kind == "list_type" and isinstance(given, str) and _WORDS.fullmatch(given):
+        return f"write a list: `{key}[{', '.join(re.split(' *, *', given))}]`"
+    if (
+        kind == "string_pattern_mismatch"
+        and context["pattern"] == REFERENCE_PATTERN
+        and re.fullmatch(DOTTED_PATTERN, given)
+    ):
+        return f"write `{key}{':'.join(given.rsplit('.', 1))}`"
+    if kind == "model_type" and context.get("class_name") in _BLOCKS:
+        return _BLOCKS[context["class_name"]]
     if kind in _NUMBERS and isinstance(given, str) and re.fullmatch(r"-?\d+(\.\d+)?", given.strip()):
         return f"write it without quotes: `{key}{given.strip()}`"
     if kind == "bool_type" and str(given).lower() in _YES:

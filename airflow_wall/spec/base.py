@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from airflow_wall.text.durations import parse_duration
+from airflow_wall.text.faults import nearest
 
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_\-]{0,199}$"
 MEMORY_PATTERN = r"^\d+(MB|GB)$"
@@ -25,10 +27,17 @@ class SpecModel(BaseModel):
     """Word that might be taken for a key, to why it is none and what to write instead."""
 
 
+_IN_WORDS = re.compile(r"(?P<count>\d{1,9}) *(?P<unit>seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|weeks?|[smhdw])")
+"""A duration as people write it."""
+
+
 def _duration(value: Any) -> timedelta:
     found = parse_duration(value) if isinstance(value, str) else value
     if not isinstance(found, timedelta):
         hint = "write e.g. `30s`, `5m`, `2h`, `1d` or ISO 8601 `PT5M`"
+        words = _IN_WORDS.fullmatch(value.strip().lower()) if isinstance(value, str) else None
+        if words is not None:
+            hint = f"write `{words['count']}{words['unit'][0]}`"
         if isinstance(value, int) and not isinstance(value, bool):
             hint = f"write the unit too, e.g. `{value}s` for seconds or `{value}m` for minutes"
         raise PydanticCustomError("duration", "must be a duration", {"hint": hint})
@@ -50,10 +59,16 @@ def _zone(value: Any) -> str:
     try:
         ZoneInfo(value)
     except (TypeError, ValueError, OSError, ZoneInfoNotFoundError):
-        raise PydanticCustomError(
-            "zone", "must be a time zone", {"hint": "write a name of the IANA list, e.g. `America/New_York` or `UTC`"}
-        ) from None
+        near = _zone_meant(value) if isinstance(value, str) else None
+        hint = f"did you mean `{near}`?" if near else "write a name of the IANA list, e.g. `America/New_York` or `UTC`"
+        raise PydanticCustomError("zone", "must be a time zone", {"hint": hint}) from None
     return str(value)
+
+
+def _zone_meant(name: str) -> str | None:
+    cities = {zone.rpartition("/")[2]: zone for zone in sorted(available_timezones())}
+    near = nearest(name.rpartition("/")[2], cities)
+    return cities[near] if near else None
 
 
 def _folder(value: Any) -> Any:

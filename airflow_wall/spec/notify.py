@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, InstanceOf, WithJsonSchema, model_validator
@@ -126,6 +127,12 @@ class Http(Channel):
 
 class NoticeBy(SpecModel):
     """One notification: by a channel, or by any notifier."""
+
+    refused: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("discord", "msteams", "opsgenie", "pagerduty", "teams", "telegram"), "`apprise` reaches it"),
+        **dict.fromkeys(("mail", "smtp"), "write it as `email`"),
+        "webhook": "write it as `http`, or as `slack_webhook`",
+    }
 
     slack: Slack | None = Field(None, description="A message to a Slack channel.")
     slack_webhook: SlackWebhook | None = Field(None, description="A message by an incoming webhook of Slack.")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
 from airflow_wall.spec import refused
 from airflow_wall.spec.assets import AssetItems
@@ -17,6 +19,20 @@ TriggerRule = Literal[
     "none_failed", "none_failed_min_one_success", "none_skipped", "all_skipped", "always",
 ]  # fmt: skip
 
+
+def _backoff(value: Any) -> bool | float:
+    if isinstance(value, bool) or (isinstance(value, int | float) and value >= 1):
+        return value
+    quoted = isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?|true|false", value)
+    hint = f"write it without quotes: `{value}`" if quoted else "write e.g. `2` to wait twice as long each time"
+    raise PydanticCustomError("backoff", "must be a number of at least 1, `true` or `false`", {"hint": hint})
+
+
+Backoff = Annotated[
+    bool | float,
+    BeforeValidator(_backoff, json_schema_input_type=bool | Annotated[float, Field(ge=1)]),
+]
+"""What each wait before a retry is multiplied with."""
 
 Action = Literal["retry", "fail", "default"]
 
@@ -73,7 +89,9 @@ class OperatorArguments(SpecModel):
     owner: str | None = Field(None, description="Who is responsible, as the UI shows it.")
     retries: NonNegative | None = Field(None, description="How often a failed task is tried again.")
     retry_delay: Duration | None = Field(None, description="How long to wait before a retry.")
-    retry_exponential_backoff: bool | None = Field(None, description="Whether each wait is longer than the last.")
+    retry_exponential_backoff: Backoff | None = Field(
+        None, description="By how much each wait is longer than the last, e.g. `2`; `true` is the same as 2."
+    )
     max_retry_delay: Duration | None = Field(None, description="The longest wait before a retry.")
     retry_policy: RetryPolicy | None = Field(
         None, description="Which errors are retried, and when; Airflow 3.3 and later."

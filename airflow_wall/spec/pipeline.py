@@ -95,6 +95,8 @@ Rights = Annotated[
 class Task(OperatorArguments):
     """One task: a step of ours or any operator."""
 
+    refused: ClassVar[Mapping[str, str]] = {**refused.OPERATOR, **refused.ELSEWHERE}
+
     id: Name = Field(description="Name of the task, unique in its group.")
     uses: str | None = Field(
         None,

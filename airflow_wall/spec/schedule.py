@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
@@ -13,6 +14,8 @@ from airflow_wall.spec.callables import Constructed, many
 
 class AssetSchedule(SpecModel):
     """Run when assets are new, and by the clock too if `cron` is given."""
+
+    refused: ClassVar[Mapping[str, str]] = {"timezone": "write it beside `schedule`, at the top of the pipeline"}
 
     assets: Annotated[
         list[AssetCondition],

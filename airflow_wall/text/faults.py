@@ -114,15 +114,26 @@ def _cut(text: str, limit: int) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word most like `word`, or None where none is near. Of many, only those that begin alike are asked."""
+    """
+    The known word most like `word`, or None where none is near.
+
+    Of many, only those that begin alike are asked. Capital letters for small ones are a mistake like any other.
+    """
     words = list(itertools.islice(known, _FILTERED))
+    word = word[:_LONGEST]
     if len(words) > _COMPARED:
-        alike = (each for each in words if each[:1] == word[:1] and abs(len(each) - len(word)) <= 3)
+        begun = (word[:1], word[:1].swapcase())
+        alike = (each for each in words if each[:1] in begun and abs(len(each) - len(word)) <= 3)
         words = list(itertools.islice(alike, _COMPARED))
-    found = difflib.get_close_matches(
-        word[:_LONGEST], [each for each in words if len(each) <= _LONGEST], n=1, cutoff=0.6
-    )
-    return found[0] if found else None
+    words = [each for each in words if len(each) <= _LONGEST]
+    found = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    if found:
+        return found[0]
+    small = {each.lower(): each for each in reversed(words)}
+    if word.islower() and list(small.values()) == list(small):
+        return None  # no capital letter anywhere: asked already
+    found = difflib.get_close_matches(word.lower(), small, n=1, cutoff=0.8)
+    return small[found[0]] if found else None
 
 
 def as_list(text: str, known: Iterable[str]) -> str | None:

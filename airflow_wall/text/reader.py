@@ -24,6 +24,12 @@ _HINTED = 500
 _UNQUOTED = re.compile(r"(?P<key>[\w$-]+): +(?P<text>[@%*`&!{$][^'\"]*|[^'\"\[{]*: [^'\"]*)$")
 """A value without quotes that YAML takes for something else than text."""
 
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
+"""What stands between quotes."""
+
+_KEY = re.compile(r"(?P<spaces> *)(?P<dash>(?:- +)?)[\w$-]+:(?: +(?P<value>[^#\s].*)|$)")
+"""A line that begins a key of a mapping, or of the mapping that is an entry of a list."""
+
 _HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 """Characters that show nothing, or have what follows shown elsewhere: a text with them is not what it looks like."""
 
@@ -56,6 +62,7 @@ class Document:
     :param keys: The mark of each mapping key.
     :param values: The mark of each value.
     :param is_yaml_1_1: Whether it was read as YAML 1.1: values may also be dates, bytes, sets and tuples.
+    :param faults: What is wrong with its text that leaves the rest readable, such as a key that is written twice.
     """
 
     path: Path
@@ -64,6 +71,7 @@ class Document:
     keys: Marks = field(repr=False)
     values: Marks = field(repr=False)
     is_yaml_1_1: bool = False
+    faults: tuple[Fault, ...] = ()
 
     def place(self, loc: Loc, *, of_key: bool = False) -> Place:
         """Where the value (or its key) at `loc` stands; for what is not in the text, its nearest ancestor."""
@@ -82,13 +90,26 @@ def read_file(path: Path, marked_by: str | None = None) -> list[Document]:
     Read every document of a file.
 
     :param marked_by: A document with this key at the top is read as YAML 1.1.
+    :return: The documents, some perhaps with faults.
     :raises FaultyText: the file cannot be read, is too large, is no YAML, or is YAML that is refused.
     """
-    return read_text(_bounded_bytes(path), path, marked_by)
+    return _documents(_bounded_bytes(path), path, marked_by)
 
 
 def read_text(content: bytes, path: Path, marked_by: str | None = None) -> list[Document]:
-    """Read every document of `content`; `path` is its name in messages. `marked_by`: as for `read_file`."""
+    """
+    Read every document of `content`; `path` is its name in messages. `marked_by`: as for `read_file`.
+
+    :raises FaultyText: as for `read_file`, and for every fault of a document.
+    """
+    documents = _documents(content, path, marked_by)
+    faults = [fault for document in documents for fault in document.faults]
+    if faults:
+        raise FaultyText(faults, documents[0].text)
+    return documents
+
+
+def _documents(content: bytes, path: Path, marked_by: str | None) -> list[Document]:
     if len(content) > MAX_BYTES:
         _refuse(path, "", Place(1, 1), f"file has more than {MAX_BYTES:,} bytes", "split it into several files")
     if content.count(b"\n%") > MAX_DIRECTIVES and b"\n---" in content:  # libyaml compares each with all others
@@ -159,9 +180,13 @@ def _syntax_hint(text: str, place: Place, what: str) -> str:
     line = lines[place.line - 1] if place.line <= len(lines) else ""
     if "\t" in line[: place.column]:
         return "indent with spaces: YAML allows no tabs"
+    if "scanning a quoted scalar" in what and "end of stream" in what:
+        return "close the quote that begins here"
+    if (depth := _depth_meant(lines, place.line)) is not None:
+        return f"begin this line with {depth} space{'' if depth == 1 else 's'}, like those that it belongs to"
     if "invalid Unicode" in what or "unknown escape" in what:
         return "write a `\\` of a text twice, or put the text between single quotes"
-    if "{{" in line:
+    if "{{" in _QUOTED.sub("", line):
         return "put the text with `{{` between quotes"
     if "flow" in what and re.search(r"[\[{,:]\s+#", line[place.column - 1 :]):
         return "put the text that begins with `#` between quotes: without them it is a comment"
@@ -171,6 +196,23 @@ def _syntax_hint(text: str, place: Place, what: str) -> str:
     if value is not None:
         return f"put the value between quotes: `{value['key']}: '{value['text'].rstrip()}'`"
     return "look at the indentation, brackets and quotes of this line and the one before"
+
+
+def _depth_meant(lines: list[str], number: int) -> int | None:
+    """How many spaces a line should begin with that stands apart from those before it; None where it does not."""
+    before = (match for line in reversed(lines[: number - 1]) if (match := _KEY.match(line[:_HINTED])))
+    key = _KEY.match(lines[number - 1][:_HINTED]) if number <= len(lines) else None
+    if key is None:
+        return None
+    depth = len(key["spaces"])
+    if key["dash"]:
+        dashes = (len(each["spaces"]) for each in before if each["dash"])
+        return next((each for each in dashes if abs(each - depth) == 1), None)
+    above = next(before, None)
+    if above is None or above["value"] is None:
+        return None
+    meant = len(above["spaces"] + above["dash"])
+    return meant if 0 < abs(meant - depth) <= 2 else None
 
 
 def hint_on_key(text: str, event: Any) -> str:
@@ -228,8 +270,6 @@ class Builder:
             if type(event) is yaml.DocumentStartEvent:
                 self.count_document(event)
                 yield self.document(event, events)
-        if self.faults:
-            raise FaultyText(self.faults, self.text)
 
     def count_document(self, start: Any) -> None:
         """
@@ -242,7 +282,7 @@ class Builder:
             self._fatal(start, f"more than {MAX_DOCUMENTS} documents", "split the file into several")
 
     def document(self, start: Any, events: Any) -> Document:
-        """Read one document from the events after its `start`; faults that can wait are in `faults`."""
+        """Read one document from the events after its `start`; faults that can wait are told with it."""
         if start.version or start.tags:
             self._fatal(start, "directives (`%YAML`, `%TAG`) are refused", "remove the line")
         self.stack: list[_Open] = []
@@ -251,6 +291,7 @@ class Builder:
         self.anchors: dict[str, tuple[Any, int]] = {}
         self.root: Any = None
         self.aliases = 0
+        before = len(self.faults)
         for event in events:
             kind = type(event)
             if kind is yaml.ScalarEvent:
@@ -265,7 +306,8 @@ class Builder:
                 break
             else:
                 self._end()
-        return Document(self.path, self.text, self.root, self.keys, self.values)
+        faults = tuple(self.faults[before:])
+        return Document(self.path, self.text, self.root, self.keys, self.values, faults=faults)
 
     def _scalar(self, event: Any) -> None:
         text = event.value

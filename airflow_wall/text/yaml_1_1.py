@@ -61,9 +61,8 @@ def marked_documents(path: Path, text: str, mark: str) -> Iterator[Document]:
             head, is_marked = _peeked(events, mark)
             whole = itertools.chain(head, events)
             yield composer.document(whole) if is_marked else others.document(event, whole)
-    faults = [*composer.faults, *others.faults]
-    if faults:
-        raise FaultyText(faults, text)
+    if composer.faults:
+        raise FaultyText([*composer.faults, *others.faults], text)
 
 
 def _peeked(events: Any, mark: str) -> tuple[list[Any], bool]:

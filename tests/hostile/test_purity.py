@@ -36,7 +36,7 @@ SETTINGS = [
     for environment in (None, "production")
 ]
 ZONES = tuple(map(str, [*zoneinfo.TZPATH, Path(importlib.import_module("tzdata").__file__).parent]))
-FILES = ("open", "os.listdir", "os.scandir", "pathlib.Path.glob", "pathlib.Path.rglob")
+FILES = ("open", "os.listdir", "os.scandir", "os.walk", "pathlib.Path.glob", "pathlib.Path.rglob")
 HARMLESS = ("sys._getframe", "object.__getattr__", "object.__setattr__", "builtins.id", "sys.unraisablehook", "gc.get_objects")
 SIGNATURE_OF_LIST = b"def foo(iterable=()): pass"  # pydantic has it parsed, to learn whether `list` takes an argument
 found, root = set(), None

@@ -69,6 +69,7 @@ def partner(folder: Path) -> Iterator[list[bytes]]:
 
 def run(folder: Path, *arguments: str) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    environment["AIRFLOW_VAR_SECONDS_UNTIL_LATE"] = "3600"  # a deadline of `notifications.yaml` asks for it
     command = [COMMAND, "run", *arguments, "--date", "2024-03-02"]
     ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -181,6 +181,28 @@ def test_validate_tells_faults_as_json(tmp_path: Path) -> None:
     ]
 
 
+def test_what_operators_print_when_they_are_imported_is_not_in_the_json(tmp_path: Path) -> None:
+    (tmp_path / "loud.py").write_text(
+        "from airflow.sdk import BaseOperator\nprint('here')\nclass Loud(BaseOperator): ...\n"
+    )
+    uses = ("loud.Loud", "airflow.operators.bash.BashOperator")  # of the second, Airflow's log says that it is old
+    tasks = "".join(f"  - {{id: t{number}, uses: {each}}}\n" for number, each in enumerate(uses))
+    (tmp_path / "loud.yaml").write_text(f"dag_id: loud\ntasks:\n{tasks}")
+    found = wall("validate", "--operators", "--format", "json", "loud.yaml", cwd=tmp_path)
+    assert [each["message"] for each in json.loads(found.stdout)] == ["`tasks[t1].with.bash_command` is missing"]
+
+
+def test_faults_of_operators_are_told_beside_those_of_the_text(tmp_path: Path) -> None:
+    bash = "airflow.providers.standard.operators.bash.BashOperator"
+    (tmp_path / "both.yaml").write_text(
+        f"dag_id: both\nschedule: daily\ntasks:\n  - {{id: a, uses: {bash}, with: {{comand: x}}, retires: 3}}\n"
+        f"  - {{id: b, uses: {bash}, with: {{bash_comand: x}}}}\n"
+    )
+    found = wall("validate", "--operators", "--format", "json", "both.yaml", cwd=tmp_path)
+    keys = ["schedule", "tasks[a].retires", "tasks[b].with.bash_comand"]  # of `a` there is enough to mend
+    assert [each["key"] for each in json.loads(found.stdout)] == keys
+
+
 def test_validate_of_good_files_is_an_empty_json_list(tmp_path: Path) -> None:
     (tmp_path / "good.yaml").write_text(GOOD)
     found = wall("validate", "--format", "json", "good.yaml", cwd=tmp_path)

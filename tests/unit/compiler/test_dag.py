@@ -20,6 +20,7 @@ from airflow_wall.settings import Settings
 from airflow_wall.spec.steps.table import STEPS
 
 PIPELINE = Path(__file__).parents[3] / "dags" / "platform_scores.yaml"
+SENSOR = "airflow.providers.standard.sensors.filesystem.FileSensor"
 BASH = "airflow.providers.standard.operators.bash.BashOperator"
 
 
@@ -51,10 +52,11 @@ def test_settings_reach_the_dag_and_its_tasks(tmp_path: Path) -> None:
         tmp_path,
         "dag_id: churn\nschedule: '0 3 * * *'\ntimezone: America/New_York\nstart_date: 2013-01-01\ncatchup: false\n"
         "default_args: {retries: 2, owner: team}\ntasks:\n  - id: g\n    default_args: {retries: 3}\n    tasks:\n"
-        "      - id: a\n        retry_delay: 5m\n      - id: b\n        retries: 4\n",
+        "      - id: a\n        retry_delay: 5m\n        retry_exponential_backoff: 1.5\n      - id: b\n        retries: 4\n",
     )
     a, b = dag.get_task("g.a"), dag.get_task("g.b")
     assert (a.retries, b.retries, a.owner, a.retry_delay.total_seconds()) == (3, 4, "team", 300)
+    assert (a.retry_exponential_backoff, b.retry_exponential_backoff) == (1.5, 0)
     assert dag.start_date is not None
     assert dag.start_date.isoformat() == "2013-01-01T05:00:00+00:00"
     assert str(dag.timezone) == "America/New_York"
@@ -98,14 +100,14 @@ def test_every_operator_that_refuses_its_arguments_is_told(tmp_path: Path) -> No
         build(
             tmp_path,
             f"dag_id: churn\ntasks:\n  - id: a\n    uses: {BASH}\n    with: {{bash_command: ls, skip_on_exit_code: x}}\n"
-            "  - id: b\n    needs: a\n  - id: c\n    uses: airflow.providers.standard.operators.python.PythonOperator\n"
-            "    with: {python_callable: models.scores}\n  - id: d\n    needs: c\n  - id: e\n"
-            "    uses: airflow.providers.standard.operators.python.PythonOperator\n    with: {python_callable: x}\n",
+            f"  - id: b\n    needs: a\n  - id: c\n    uses: {SENSOR}\n"
+            "    with: {filepath: x, poke_interval: soon}\n  - id: d\n    needs: c\n  - id: e\n"
+            f"    uses: {SENSOR}\n    with: {{filepath: x, poke_interval: -1}}\n",
         )
     assert re.findall(r"error: .*", str(error.value)) == [
         f"error: {tmp_path}/pipeline.yaml:{line}:11: `tasks[{task}].uses` names "
-        f"`airflow.providers.standard.operators.python.PythonOperator`, which refuses what `{task}` gives it: "
-        "`python_callable` param must be callable"
+        f"`{SENSOR}`, which refuses what `{task}` gives it: "
+        "Operator arg `poke_interval` must be timedelta object or a non-negative number"
         for line, task in ((9, "c"), (14, "e"))
     ]
 

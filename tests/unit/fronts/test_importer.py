@@ -57,9 +57,9 @@ def dags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def _bundle(name: str, path: Path) -> Any:
+def _bundle(name: str, path: Path, called: str | None = None) -> Any:
     kind = LocalDagBundle if name == "plain" else PipelineBundle
-    found = kind(name=name, path=str(path))
+    found = kind(name=called or name, path=str(path))
     found.initialize()
     return found
 
@@ -92,6 +92,17 @@ def test_each_pipeline_file_is_read_and_other_yaml_left_alone(name: str, dags: P
     assert errors == {}
     assert {dag_id: dag["relative_fileloc"] for dag_id, dag in found.items()} == {"a": "team/a.yaml", "b": "b.yml"}
     assert sources == {"a": _pipeline("a"), "b": _pipeline("b")}
+
+
+def test_it_is_configured_for_all_bundles_at_once(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_IMPORTER_CONFIGS", json.dumps([CLASS]))
+    bundles = [
+        {"name": "bare", "classpath": f"{LocalDagBundle.__module__}.LocalDagBundle", "kwargs": {"path": str(dags)}}
+    ]
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps(bundles))
+    reset_importer_registry()
+    found, errors, _ = _parse(_bundle("plain", dags, called="bare"))
+    assert (set(found), errors) == ({"a", "b"}, {})
 
 
 @pytest.mark.usefixtures("dag_processor")

@@ -115,6 +115,16 @@ def test_unmarked_run_time_name_draws_a_warning_with_the_spelling_meant(tmp_path
     assert warning.hint == "to have it filled in when the task runs, write {$t: 'echo {{ ds }}'}"
 
 
+def test_run_time_name_beside_an_expression_draws_the_same_warning(tmp_path: Path) -> None:
+    text = (
+        "dag_id: churn\nvars: {x: 1}\ntasks:\n  - id: a\n"
+        "    uses: airflow.providers.standard.operators.bash.BashOperator\n"
+        '    with: {bash_command: "echo {{ ds }} ${{ vars.x }}"}\n'
+    )
+    (warning,) = load(tmp_path, text).warnings
+    assert "holds `{{ ds ... }}`, which stays text here" in warning.message
+
+
 @pytest.mark.parametrize(
     "written", ['"echo {{ vars.x }}"', '"echo {{ vars.x }} ${{ vars.x }}"', '{$t: "echo {{ vars.x }}"}']
 )
