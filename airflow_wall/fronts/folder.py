@@ -20,6 +20,7 @@ from airflow_wall.compiler.plan import Plan, plan
 from airflow_wall.errors import SpecError
 from airflow_wall.fronts.carrier import carriers, is_dag_processor
 from airflow_wall.fronts.mirror import Tree
+from airflow_wall.fronts.shown import shown
 from airflow_wall.loader.discover import yaml_files
 from airflow_wall.loader.ids import Bearer, shared_ids
 from airflow_wall.loader.load import load_specs
@@ -68,9 +69,10 @@ def load_dags(
     if wanted is not None:  # most folders hold many pipelines, and a task starts with one
         dags, _ = build((file for file in files if _may_hold(file, wanted)), settings, wanted)
         if wanted in dags:
-            return dags
+            return shown(dags)
         others = []
     dags, reports = build(files, settings, wanted, rivals=_rivals(files, others))
+    dags = shown(dags)
     if not reports or wanted in dags:
         return dags
     if wanted is None and path.is_dir() and is_dag_processor():
@@ -123,7 +125,7 @@ def build(
 
     :param wanted: The only DAG to build; None for all.
     :param rivals: Files that somebody else builds, which may have a pipeline with the id of one of these.
-    :return: DAG id to DAG; file to its faults.
+    :return: DAG id to DAG, which says that it is of the YAML; file to its faults.
     """
     bearers: list[Bearer] = []
     dags: dict[str, DAG] = {}
@@ -135,9 +137,11 @@ def build(
             for spec, made in _planned(file, settings, wanted, reports[file]):
                 bearers.append(Bearer.of(spec))
                 try:
-                    dags[made.dag_id] = build_dag(made)
+                    dag = dags[made.dag_id] = build_dag(made)
                 except Exception as error:
                     failed.append((made, defect_of(made.path, error)))
+                else:
+                    dag.fileloc = str(file.absolute())
     strangers = set(rivals)
     bearers += [Bearer.of(spec) for file in sorted(strangers) for spec, _ in _planned(file, settings, wanted, [])]
     for file, fault in shared_ids(bearers).items():

@@ -33,8 +33,6 @@ def read(tree: Tree, name: str, wanted: str | None) -> tuple[dict[str, DAG], str
     built_from = tree.name
     settings = _settings(tree, name)
     dags, reports = build([tree.root / name], settings, wanted)
-    for dag in dags.values():
-        dag.fileloc = str(tree.root / name)
     told = list(reports.values())
     if name in tree.shared:
         ids, fault = tree.shared[name]
@@ -55,9 +53,7 @@ def _held(record: Record, missing: list[str], settings: Settings, wanted: str | 
     dags: dict[str, DAG] = {}
     for dag_id in missing if wanted is None else {wanted} & set(missing):
         file = record.root(dag_id) / record.file
-        for dag in build([file], settings, dag_id)[0].values():
-            dag.fileloc = str(file)
-            dags[dag_id] = held(dag)
+        dags |= {found: held(dag) for found, dag in build([file], settings, dag_id)[0].items()}
     return dags
 
 

@@ -105,8 +105,6 @@ class WallImporter(AbstractDagImporter[FileDagDefinition]):
         if tree is not None:
             return read(tree, path.relative_to(tree.root).as_posix(), wanted)
         dags, reports = build([path], settings_of_airflow(), wanted)
-        for dag in dags.values():
-            dag.fileloc = str(path)
         return dags, relative("".join(reports.values()), root)
 
     def get_source_code(self, definition: DagDefinition, dag_id: str | None = None) -> DagSourceCode:

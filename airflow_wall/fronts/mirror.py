@@ -111,7 +111,7 @@ class Mirror:
         """Have the latest tree be a copy of `folder`. Without changes, it costs a look at each file."""
         state = self._state(settings)
         known = state["files"]
-        found = {rel: _stat(path) for rel, path in _files(folder)}
+        found = {rel: _stat(path) for rel, path in _files(folder, settings)}
         if found != {rel: stat for rel, (stat, _) in known.items()} or not self.current.is_dir():
             state["files"] = self._copied(folder, found, known)
             state["tree"] = self._tree(state, settings)
@@ -124,10 +124,10 @@ class Mirror:
         made = target.with_name(f".{target.name}.{os.getpid()}")
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(parents=True)
-        for rel, path in _files(folder):
+        for rel, path in _files(folder, settings):
             (made / rel).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, made / rel)
-        read = {rel: _read(path, "", None, settings) for rel, path in _files(made)}
+        read = {rel: _read(path, "", None, settings) for rel, path in _files(made, settings)}
         pipelines = {rel: found for rel, found in read.items() if found}
         self._finish(made, pipelines, settings, None)
         shutil.rmtree(target, ignore_errors=True)
@@ -289,19 +289,27 @@ class Record:
             _write(self.path, text)
 
 
-def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Every file below a folder that is part of a tree, links followed, by its path in it."""
+def _files(folder: Path, settings: Settings) -> Iterator[tuple[str, Path]]:
+    """
+    Every file below a folder that is part of a tree, by its path in it.
+
+    Links are followed. Where who writes pipelines is not trusted, none leads out of the folder: a copy of what it leads
+    to would lie inside, and could be read as if it had been there.
+    """
+    root = folder.resolve() if settings.policy == "restricted" else Path("/")
     seen: set[Path] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         resolved = Path(parent).resolve()
-        if resolved in seen:
+        if resolved in seen or not resolved.is_relative_to(root):
             folders.clear()
             continue
         seen.add(resolved)
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
         for name in sorted(names):
             path = Path(parent) / name
-            if (name in COPIED or not name.startswith(".")) and path.is_file():
+            if name.startswith(".") and name not in COPIED:
+                continue
+            if path.is_file() and (not path.is_symlink() or path.resolve().is_relative_to(root)):
                 yield path.relative_to(folder).as_posix(), path
 
 

@@ -90,7 +90,8 @@ def key_path(document: Any, loc: Loc) -> str:
             name = value.get("id") if isinstance(value, dict) else None
             text += f"[{name if isinstance(name, str) else part}]"
         else:
-            text += f".{part}" if text else part
+            key = "null" if part is None else str(part)  # YAML has keys that are no text
+            text += f".{key}" if text else key
     return text
 
 

@@ -7,7 +7,7 @@ more than the bound of time, and where the same bytes give something else the se
 
     python tests/fuzz/fuzz_language.py WORK tests/fuzz/corpus -max_total_time=600 -dict=tests/fuzz/language.dict
 
-WORK is a folder for what the run finds. `-merge=1 NEW WORK` keeps the fewest inputs that cover the same in NEW.
+WORK is a folder for what the run finds; README.md tells what to do with it.
 """
 
 from __future__ import annotations

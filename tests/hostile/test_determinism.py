@@ -8,6 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.timeout(900)
+
 ROOT = Path(__file__).parents[2]
 
 SERIALIZE = """
@@ -42,18 +46,25 @@ from airflow.models.dag_version import DagVersion
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.utils.session import create_session
+from airflow_wall.bundles import PipelineBundle
 from sqlalchemy import func, select
 
 folder = Path(sys.argv[1])
+pipelines = PipelineBundle(name="pipelines", path=str(folder)) if sys.argv[3] == "bundle" else None
 with create_session() as session:
-    session.merge(DagBundleModel(name="dags-folder"))
+    session.merge(DagBundleModel(name="pipelines"))
 hashes = set()
 for number in range(int(sys.argv[2])):
     os.utime(folder / "a.yaml", (number, number))
-    bag = DagBag(dag_folder=str(folder), bundle_path=folder, bundle_name="dags-folder")
+    (folder / "note.txt").write_text(str(number))  # a change of another file makes a new copy of the folder
+    if pipelines:
+        pipelines.initialize()
+        pipelines.refresh()
+    path = pipelines.path if pipelines else folder
+    bag = DagBag(dag_folder=str(path), bundle_path=path, bundle_name="pipelines")
     assert not bag.import_errors, bag.import_errors
     assert len(bag.dags) == 2, list(bag.dags)
-    sync_bag_to_db(bag, "dags-folder", bundle_version=None)
+    sync_bag_to_db(bag, "pipelines", bundle_version=None)
     with create_session() as session:
         hashes |= {tuple(row) for row in session.execute(select(SerializedDagModel.dag_id, SerializedDagModel.dag_hash))}
 with create_session() as session:
@@ -96,7 +107,7 @@ tasks:
 def serialized(seed: str) -> dict[str, str]:
     done = subprocess.run(
         [sys.executable, "-c", SERIALIZE, seed],
-        cwd=ROOT, capture_output=True, text=True, timeout=250, env={**os.environ, "PYTHONHASHSEED": seed},
+        cwd=ROOT, capture_output=True, text=True, timeout=600, env={**os.environ, "PYTHONHASHSEED": seed},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
@@ -110,7 +121,8 @@ def test_the_same_bytes_give_the_same_dag() -> None:
         assert {name for name in first.keys() | other.keys() if first.get(name) != other.get(name)} == set()
 
 
-def test_a_hundred_parses_make_one_version(tmp_path: Path) -> None:
+@pytest.mark.parametrize("front", ["loader", "bundle"])
+def test_a_hundred_parses_make_one_version(front: str, tmp_path: Path) -> None:
     folder = tmp_path / "dags"
     folder.mkdir()
     (folder / "a.yaml").write_text(PIPELINE.replace("NAME", "one"))
@@ -124,14 +136,15 @@ def test_a_hundred_parses_make_one_version(tmp_path: Path) -> None:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_FOLDER": str(folder),
         "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(tmp_path / "bundles"),
     }
     migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
-    subprocess.run(migrate, env=environment, check=True, capture_output=True, timeout=250)
+    subprocess.run(migrate, env=environment, check=True, capture_output=True, timeout=600)
 
     def parsed(seed: str, times: int) -> tuple[dict[str, int], list[list[str]]]:
         done = subprocess.run(
-            [sys.executable, "-c", VERSIONS, str(folder), str(times)],
-            cwd=tmp_path, capture_output=True, text=True, timeout=250, env={**environment, "PYTHONHASHSEED": seed},
+            [sys.executable, "-c", VERSIONS, str(folder), str(times), front],
+            cwd=tmp_path, capture_output=True, text=True, timeout=600, env={**environment, "PYTHONHASHSEED": seed},
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         versions, hashes = json.loads(done.stdout.splitlines()[-1])

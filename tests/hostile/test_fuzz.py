@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from datetime import timedelta
+import time
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jinja2.sandbox import SandboxedEnvironment
@@ -30,6 +31,8 @@ from airflow_wall.spec.steps.table import STEPS
 from airflow_wall.text.faults import FaultyText
 from airflow_wall.text.reader import read_text
 
+pytestmark = pytest.mark.timeout(900)
+
 ROOT = Path(__file__).parents[2]
 PATH = ROOT / "dags" / "fuzzed.yaml"
 DEEP = os.environ.get("FUZZ") == "1"
@@ -37,7 +40,7 @@ PROFILE = settings(
     max_examples=20_000 if DEEP else 200,
     derandomize=not DEEP,
     database=None,
-    deadline=timedelta(seconds=10),
+    deadline=None,  # of the clock, which on a loaded machine says nothing: `holds` bounds what the processor does
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
 OPEN = Settings(env={"REGION": "eu"}, environment="production")
@@ -114,11 +117,13 @@ def outcome(content: bytes, chosen: Settings) -> list[Plan] | str:
 
 
 def holds(content: bytes) -> None:
+    begun = time.process_time()
     for chosen in (OPEN, RESTRICTED):
         found = outcome(content, chosen)
         assert outcome(content, chosen) == found
         if isinstance(found, str):
             assert found.startswith("error: ")
+    assert time.process_time() - begun < 10
 
 
 @PROFILE

@@ -25,6 +25,8 @@ from airflow_wall.errors import SpecError
 from airflow_wall.loader.load import load_specs
 from airflow_wall.settings import Settings
 
+pytestmark = pytest.mark.timeout(900)
+
 TEXTS = [
     "{{ 7*191 }}",
     "{{7*'7'}}",
@@ -321,7 +323,7 @@ def test_nothing_is_evaluated_in_a_run_of_airflow(tmp_path: Path) -> None:
     here = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     done = subprocess.run(
         [Path(sysconfig.get_path("scripts")) / "airflow-wall", "run", "dags/a.yaml", "--date", "2013-07-01"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=250,
+        cwd=tmp_path, capture_output=True, text=True, timeout=600,
         env={**here, "AIRFLOW__WALL__POLICY": "restricted", "AIRFLOW__WALL__ALLOWED_OPERATORS": BASH},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -22,8 +22,11 @@ import psycopg
 
 from airflow_wall.connections import ConnectionInfo
 
-START_TIMEOUT = 120.0
+START_TIMEOUT = 300.0
 """Seconds until every component must be healthy; on two quiet cores it takes 15."""
+
+PATIENCE = 180.0
+"""Seconds until what a test waits for must hold; on two quiet cores few things take 10."""
 
 COMPONENTS = {
     "api-server": ("api-server", "--host", "127.0.0.1", "--workers", "1"),
@@ -58,7 +61,7 @@ class AirflowServer:
         self.components = {**COMPONENTS, **others}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         # A proxy of the machine is not for loopback.
-        self.client = httpx.Client(base_url=f"{self.url}/api/v2", timeout=30, trust_env=False)
+        self.client = httpx.Client(base_url=f"{self.url}/api/v2", timeout=90, trust_env=False)
 
     def _environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith("AIRFLOW")}
@@ -75,7 +78,8 @@ class AirflowServer:
             "scheduler": {"scheduler_idle_sleep_time": 0.2},
             "dag_processor": {"refresh_interval": 5, "min_file_process_interval": 1},
             # The supervisor looks this often whether a task's process has ended; tasks here take seconds.
-            "workers": {"min_heartbeat_interval": 1},
+            # On a loaded machine the API server has needed more than Airflow's 5 s, and the task failed before it began.
+            "workers": {"min_heartbeat_interval": 1, "execution_api_timeout": 90},
             "usage_data_collection": {"enabled": False},
         }
         return {
@@ -177,7 +181,7 @@ class AirflowServer:
 
     def active_dags(self) -> set[str]:
         """Ids of the DAGs that are not stale."""
-        return {each["dag_id"] for each in self.get("/dags")["dags"]}
+        return {each["dag_id"] for each in self.get("/dags", limit=1000)["dags"]}
 
     def edges(self, dag_id: str) -> tuple[set[str], set[tuple[str, str]]]:
         """The ids of the tasks, and the edges between them."""
@@ -220,7 +224,7 @@ def waiting(timeout: float, pause: float = 0.3) -> Iterator[None]:
         time.sleep(pause)
 
 
-def until(holds: Callable[[], object], timeout: float = 60) -> None:
+def until(holds: Callable[[], object], timeout: float = PATIENCE) -> None:
     """Wait until something holds; fail where it does not within `timeout` seconds."""
     for _ in waiting(timeout):
         if holds():
@@ -253,6 +257,12 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def answers(port: int) -> bool:
+    """Whether something listens on a TCP port of loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -7,7 +7,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_server import free_port, until
+from airflow_server import PATIENCE, answers, free_port, until
 
 from airflow_wall.connections import ConnectionInfo
 
@@ -90,7 +89,7 @@ def redis() -> Iterator[str]:
                 assert process.stdin is not None
                 process.stdin.write(wanted.encode())
                 process.stdin.close()
-                until(lambda: _answers(port), timeout=30)
+                until(lambda: answers(port))
                 yield f"redis://:{password}@127.0.0.1:{port}/0"
             finally:
                 process.send_signal(signal.SIGINT)
@@ -99,18 +98,13 @@ def redis() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 def _wait(connection: ConnectionInfo) -> None:
     psycopg = pytest.importorskip("psycopg", reason="needs the extra `postgres`")
     parameters = {
         "host": connection.host, "port": connection.port, "user": connection.login, "password": connection.password,
         "dbname": connection.schema,
     }  # fmt: skip
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             return psycopg.connect(**parameters).close()

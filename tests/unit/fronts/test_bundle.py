@@ -396,6 +396,35 @@ def test_links_are_followed_once(tmp_path: Path, dags: Path) -> None:
     assert not (found.path / "link/linked.yaml").is_symlink()
 
 
+@pytest.mark.usefixtures("_processor")
+def test_under_policy_restricted_no_link_leads_out_of_the_folder(
+    tmp_path: Path, versions: Path, dags: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or whoever writes to the repository reads any file of the machine, by a link that Git keeps."""
+    monkeypatch.setenv("AIRFLOW__WALL__POLICY", "restricted")
+    monkeypatch.setenv("AIRFLOW__WALL__ALLOWED_OPERATORS", BASH)
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/key.txt").write_text("secret")
+    for root in (dags, versions / "v1"):
+        (root / "key.txt").symlink_to(tmp_path / "secrets/key.txt")
+        (root / "secrets").symlink_to(tmp_path / "secrets")
+        (root / "inside.sql").write_text("select 1")
+        (root / "linked.sql").symlink_to("inside.sql")
+        (root / "b.yaml").write_text(_pipeline("b", "{$f: key.txt}"))
+        (root / "c.yaml").write_text(_pipeline("c", "{$f: linked.sql}"))
+    # What a link made by the deployment itself leads to is the folder.
+    (tmp_path / "current").symlink_to(dags)
+    found = PipelineBundle(name="pipelines", path=str(tmp_path / "current"))
+    found.initialize()
+    for bundle in (found, _over(versions, "v1")):
+        parsed = _parse(bundle)
+        assert {path.name for path in bundle.path.iterdir()} >= {"linked.sql", "b.yaml", "c.yaml", "team"}
+        assert not {path.name for path in bundle.path.rglob("*")} & {"key.txt", "secrets"}
+        assert set(parsed.errors) == {"b.yaml"}
+        assert "create `key.txt`" in parsed.errors["b.yaml"]
+        assert _commands(parsed, "c") == ["select 1"]
+
+
 def test_a_path_and_a_bundle_at_once_are_refused() -> None:
     with pytest.raises(SettingsError) as caught:
         PipelineBundle(name="pipelines", path="/dags", bundle={"classpath": "x.Y"})

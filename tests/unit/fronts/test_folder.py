@@ -75,6 +75,27 @@ def test_every_pipeline_below_the_folder_gives_its_dag(dags: Path, named: str) -
     assert all(isinstance(dag, DAG) and dag.dag_id == dag_id for dag_id, dag in found.items())
 
 
+@pytest.mark.usefixtures("dag_processor")
+def test_the_source_of_a_dag_is_its_yaml_and_the_file_to_parse_for_it_the_loader(dags: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "far.yaml").write_text(_pipeline("far"))
+    (dags / "team").mkdir()
+    (dags / "team/near.yaml").write_text(_pipeline("near"))
+    with (dags / "pipelines.py").open("a") as file:
+        file.write(f"globals().update(load_dags({str(elsewhere)!r}))\n")
+    bag = BundleDagBag(dag_folder=dags / "pipelines.py", bundle_path=tmp_path, bundle_name="test")
+    serialized, _ = _serialize_dags(bag, logging.getLogger(__name__))  # type: ignore[arg-type]  # it logs the same
+    found = {dag.dag_id: dag.data["dag"] for dag in serialized}
+    assert {dag_id: dag["relative_fileloc"] for dag_id, dag in found.items()} == dict.fromkeys(
+        ("good", "near", "far"), "dags/pipelines.py"
+    )
+    assert {dag_id: dag["fileloc"] for dag_id, dag in found.items()} == {
+        "good": str(dags / "good.yaml"), "near": str(dags / "team/near.yaml"), "far": str(elsewhere / "far.yaml"),
+    }  # fmt: skip
+    assert bag.dags["near"].folder == str(dags / "team")  # where templates in files are looked for, as with a bundle
+
+
 def test_yaml_that_is_no_pipeline_is_left_alone(dags: Path) -> None:
     (dags / "checks.yaml").write_text("checks:\n  - row_count: {min: 1}\n")
     (dags / "values.yaml").write_text("- 1\n- tasks\n")
