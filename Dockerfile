@@ -1,17 +1,58 @@
 # The image of every Airflow service in docker-compose.yaml and helm/: Airflow, this package, the pipelines.
-# Build with `docker build -t airflow-wall .`
-ARG BASE_IMAGE=apache/airflow:3.3.2-python3.12
-FROM ${BASE_IMAGE}
+#
+#     docker build -t airflow-wall .
+#
+# With an index or an authority of your own (neither stays in the image):
+#
+#     docker build -t airflow-wall --secret id=pip_conf,src=pip.conf --secret id=ca_certificates,src=ca-certificates.crt .
+ARG PYTHON_IMAGE=python:3.13-slim-trixie
 
-# An empty airflow.cfg: without one, Airflow writes one at its first start, with every secret of the environment in it.
-# Folders of volumes: a new named volume takes its owner from the folder it covers.
-RUN touch "${AIRFLOW_HOME}/airflow.cfg" && mkdir -p "${AIRFLOW_HOME}/auth" "${AIRFLOW_HOME}/lake"
+# --- what is needed to build and to describe the image, and stays out of it
+FROM ${PYTHON_IMAGE} AS tools
+RUN python -m venv /opt/tools
+COPY image/tools.txt /tmp/
+RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
+    --mount=type=secret,id=ca_certificates,target=/etc/ssl/certs/ca-certificates.crt \
+    /opt/tools/bin/pip install --no-cache-dir --require-hashes --only-binary :all: --requirement /tmp/tools.txt
+COPY pyproject.toml README.md LICENSE /tmp/airflow-wall/
+COPY airflow_wall /tmp/airflow-wall/airflow_wall
+RUN /opt/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /tmp/wheels /tmp/airflow-wall
 
-# `apache-airflow==` keeps pip from moving the Airflow of the base image.
-# `celery<5.7`: the Celery provider 3.26 admits 5.7 and fails to import with it.
-COPY --chown=airflow:0 pyproject.toml README.md LICENSE /tmp/airflow-wall/
-COPY --chown=airflow:0 airflow_wall /tmp/airflow-wall/airflow_wall
-RUN pip install --no-cache-dir "/tmp/airflow-wall[all]" "apache-airflow==${AIRFLOW_VERSION}" "celery<5.7" \
-    && rm -r /tmp/airflow-wall
+# --- the packages, each one that was tested and no other: versions and hashes are in the lock (`make lock`)
+FROM ${PYTHON_IMAGE} AS packages
+RUN python -m venv /opt/venv
+COPY image/requirements.txt /tmp/
+RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
+    --mount=type=secret,id=ca_certificates,target=/etc/ssl/certs/ca-certificates.crt \
+    /opt/venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: --requirement /tmp/requirements.txt
+COPY --from=tools /tmp/wheels /tmp/wheels
+RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --no-index /tmp/wheels/*.whl && /opt/venv/bin/pip check
 
-COPY --chown=airflow:0 dags ${AIRFLOW_HOME}/dags
+# --- what runs
+FROM ${PYTHON_IMAGE} AS runtime
+# curl: health checks. dumb-init: signals reach Airflow, and no dead process stays. libgomp1: LightGBM.
+RUN apt-get update && apt-get install --yes --no-install-recommends curl dumb-init libgomp1 && rm -rf /var/lib/apt/lists/*
+ENV AIRFLOW_HOME=/opt/airflow PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
+# User and group are those of the official image, so that volumes can move over. Folders of volumes: a new named volume
+# takes its owner from the folder it covers. The airflow.cfg is empty: without one, Airflow writes one at its first
+# start, with every secret of the environment in it.
+RUN useradd --uid 50000 --gid 0 --home-dir "$AIRFLOW_HOME" airflow \
+    && install --directory --owner airflow --group 0 --mode 775 "$AIRFLOW_HOME" \
+    && cd "$AIRFLOW_HOME" && install --directory --owner airflow --group 0 --mode 775 auth bundles lake logs \
+    && touch airflow.cfg
+COPY --from=packages /opt/venv /opt/venv
+COPY dags ${AIRFLOW_HOME}/dags
+WORKDIR ${AIRFLOW_HOME}
+USER 50000:0
+ENTRYPOINT ["dumb-init", "--"]
+CMD ["airflow", "version"]
+
+# --- no image without proof: every executor can be imported, every component starts; and the list of what is in it
+FROM runtime AS proof
+COPY image/smoke.py /tmp/
+RUN python /tmp/smoke.py
+COPY --from=tools /opt/tools /opt/tools
+RUN /opt/tools/bin/cyclonedx-py environment --no-validate --output-reproducible --output-file /tmp/sbom.cdx.json /opt/venv/bin/python
+
+FROM runtime
+COPY --from=proof /tmp/sbom.cdx.json ${AIRFLOW_HOME}/sbom.cdx.json

@@ -4,14 +4,15 @@ PYTHON ?= python3
 DATE ?= 2013-07-01
 PIPELINE ?= dags/platform_scores.yaml
 SECONDS ?= 600
+HASHED := --quiet --universal --upgrade --python-version 3.13 --generate-hashes --no-header --no-annotate
 VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit compat check lint types contract chart format docs lock benchmark clean
+.PHONY: help run test unit compat check lint types contract chart format docs lock e2e-compose benchmark clean
 
 help: ## Show what there is to make.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Dependencies as they were tested. uv resolves in seconds; where it cannot be had, pip does the same in a minute.
 define install
@@ -71,6 +72,12 @@ docs: $(VENV)/.installed-dev ## Write what is generated: reference, schema, pict
 
 lock: $(VENV)/.installed-dev ## Resolve the tested dependencies anew.
 	$(BIN)/uv pip compile --quiet --universal --upgrade --no-header --no-annotate --all-extras --group dev pyproject.toml -o constraints.txt
+	$(BIN)/uv pip compile $(HASHED) --extra all --group image -c constraints.txt pyproject.toml -o image/requirements.txt
+	printf 'cyclonedx-bom>=7\nhatchling>=1.27\n' | $(BIN)/uv pip compile $(HASHED) - -o image/tools.txt
+
+e2e-compose: $(VENV)/.installed-dev ## Run docker-compose.yaml for real, faults and an upgrade included; installs Docker on Debian.
+	@tests/e2e/engine.sh
+	@trap tests/e2e/stop.sh EXIT; . .e2e/environment; $(BIN)/python -m pytest tests/e2e $(PYTEST)
 
 benchmark: $(VENV)/.installed-dev ## Measure, as ratios within one run.
 	$(BIN)/python benchmarks/build.py

@@ -6,6 +6,7 @@ Everything this package raises on purpose, in one tree.
     WallError
     ├── SpecError            the YAML text is at fault: every fault of the file, with its place
     ├── SettingsError        the deployment is at fault: a `[wall]` setting
+    ├── DeploymentError      a running deployment is at fault: a component that is dead or set up wrongly
     ├── ConnectionFault      an Airflow connection is missing, incomplete or refused
     ├── DataError            the data are at fault: a missing file, a bad column, a query that fails
     ├── UserCodeError        the user's own function or SQL raised
@@ -66,6 +67,10 @@ class SpecError(Terminal, WallError):
 
 class SettingsError(Terminal, WallError):
     """A setting of the deployment (`[wall]`) is missing or wrong."""
+
+
+class DeploymentError(WallError):
+    """A component of a running deployment is dead, cannot be reached, or is set up wrongly."""
 
 
 class ConnectionFault(Terminal, WallError):

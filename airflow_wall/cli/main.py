@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from airflow_wall import __version__
+from airflow_wall.cli.doctor import doctor
 from airflow_wall.cli.explain import explain
 from airflow_wall.cli.graph import graph
 from airflow_wall.cli.output import out, report
@@ -23,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (validate, explain, run, graph, query, schema):
+for command in (validate, explain, run, graph, query, schema, doctor):
     app.command()(command)
 
 

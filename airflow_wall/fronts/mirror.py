@@ -111,7 +111,7 @@ class Mirror:
         """Have the latest tree be a copy of `folder`. Without changes, it costs a look at each file."""
         state = self._state(settings)
         known = state["files"]
-        found = {rel: _stat(path) for rel, path in _files(folder, settings)}
+        found = {rel: _stat(path) for rel, path in files_of(folder, settings)}
         if found != {rel: stat for rel, (stat, _) in known.items()} or not self.current.is_dir():
             state["files"] = self._copied(folder, found, known)
             state["tree"] = self._tree(state, settings)
@@ -124,10 +124,10 @@ class Mirror:
         made = target.with_name(f".{target.name}.{os.getpid()}")
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(parents=True)
-        for rel, path in _files(folder, settings):
+        for rel, path in files_of(folder, settings):
             (made / rel).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, made / rel)
-        read = {rel: _read(path, "", None, settings) for rel, path in _files(made, settings)}
+        read = {rel: _read(path, "", None, settings) for rel, path in files_of(made, settings)}
         pipelines = {rel: found for rel, found in read.items() if found}
         self._finish(made, pipelines, settings, None)
         shutil.rmtree(target, ignore_errors=True)
@@ -289,7 +289,7 @@ class Record:
             _write(self.path, text)
 
 
-def _files(folder: Path, settings: Settings) -> Iterator[tuple[str, Path]]:
+def files_of(folder: Path, settings: Settings) -> Iterator[tuple[str, Path]]:
     """
     Every file below a folder that is part of a tree, by its path in it.
 

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# What the official image's entrypoint does at the first start: a cluster, its superuser, one database.
+set -euo pipefail
+
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+  initdb --username "$POSTGRES_USER" --pwfile "$POSTGRES_PASSWORD_FILE" --auth-local trust --auth-host scram-sha-256 \
+    --encoding UTF8 --locale C.UTF-8
+  echo "host all all all scram-sha-256" >>"$PGDATA/pg_hba.conf"
+  pg_ctl --wait --options "-c listen_addresses=''" start
+  createdb --username "$POSTGRES_USER" "$POSTGRES_DB"
+  pg_ctl --wait --mode fast stop
+fi
+exec "$@" -c "listen_addresses=*"
