@@ -132,10 +132,11 @@ def fingerprint(name: str, secret: str) -> str:
 
 def digest(folder: Path) -> str:
     """Of the names and contents of all files that a bundle over the folder shows."""
+    from airflow_wall.fronts.folder import settings_of_airflow
     from airflow_wall.fronts.mirror import files_of
 
     found = hashlib.sha256()
-    for name, path in files_of(folder):
+    for name, path in files_of(folder, settings_of_airflow()):
         found.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return found.hexdigest()[:12]
 

@@ -1,0 +1,90 @@
+"""Health checks of components without a port, against a real Postgres and a real Celery worker."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from airflow_server import connected, metadata_of
+
+from airflow_wall.connections import ConnectionInfo
+
+pytestmark = pytest.mark.integration
+
+JOB = "create table job (job_type text, hostname text, state text, latest_heartbeat timestamptz)"
+"""Those columns of Airflow's table that the probe reads; on Airflow's own it runs in `make e2e-compose`."""
+
+
+def probe(component: str, **environment: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow_wall.deployment.probe", component],
+        env={**os.environ, **environment}, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.returncode, done.stderr.strip()
+
+
+@pytest.fixture(scope="module")
+def metadata(postgres: ConnectionInfo) -> str:
+    url = metadata_of(postgres, "probed")
+    with connected(postgres, "probed") as database:
+        database.execute(JOB)
+        database.execute(
+            "insert into job values ('DagProcessorJob', %(me)s, 'running', now()), ('TriggererJob', %(me)s, 'running', "
+            "now() - interval '2 minutes'), ('SchedulerJob', 'another', 'running', now())",
+            {"me": socket.getfqdn()},
+        )
+    return url
+
+
+def test_a_component_is_alive_by_its_heartbeat(metadata: str) -> None:
+    assert probe("dag-processor", AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=metadata) == (0, "")
+    # As compose gives it: by a command.
+    assert probe("dag-processor", AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD=f"bash -c 'echo {metadata}'") == (0, "")
+
+
+def test_one_that_is_late_is_not(metadata: str) -> None:
+    code, said = probe("triggerer", AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=metadata)
+    assert code == 1
+    assert re.fullmatch(
+        r"DeploymentError: the triggerer of this host was last heard of 1\d\d s ago, more than 60 s", said
+    )
+
+
+def test_one_of_another_host_says_nothing_of_this(metadata: str) -> None:
+    code, said = probe("scheduler", AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=metadata)
+    me = socket.getfqdn()
+    assert (code, said) == (
+        1, f"DeploymentError: no scheduler of this host ({me}) runs, says the metadata database",
+    )  # fmt: skip
+
+
+def test_a_database_that_is_no_postgres_and_an_unknown_component_are_told() -> None:
+    code, said = probe("scheduler", AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="sqlite:////tmp/airflow.db")
+    assert code == 1
+    assert "the metadata database is `sqlite`, expected `postgresql`" in said
+    assert probe("webserver") == (
+        2, "expected one of dag-processor, triggerer, scheduler, worker, got `webserver`",
+    )  # fmt: skip
+
+
+def test_a_worker_is_alive_while_it_answers(redis: str) -> None:
+    name = f"celery@{socket.gethostname()}"
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "celery", "--broker", redis, "worker", "--hostname", name, "--pool", "solo"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        end = time.monotonic() + 120
+        while (found := probe("worker", AIRFLOW__CELERY__BROKER_URL=redis)) != (0, "") and time.monotonic() < end:
+            time.sleep(1)
+        assert found == (0, "")
+    finally:
+        worker.kill()
+        worker.wait()
+    code, said = probe("worker", AIRFLOW__CELERY__BROKER_URL=redis)
+    assert (code, said) == (1, f"DeploymentError: worker {name} does not answer by way of the broker")
