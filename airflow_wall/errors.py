@@ -69,7 +69,7 @@ class SettingsError(Terminal, WallError):
     """A setting of the deployment (`[wall]`) is missing or wrong."""
 
 
-class DeploymentError(WallError):
+class DeploymentError(Terminal, WallError):
     """A component of a running deployment is dead, cannot be reached, or is set up wrongly."""
 
 
