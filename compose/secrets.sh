@@ -17,8 +17,8 @@ make_secret() { # name, value: written under another name first, so that no half
   echo "made $folder/$1"
 }
 
-random() { # letters and digits only: passwords go into URLs
-  dd if=/dev/urandom bs=64 count=1 2>/dev/null | base64 | tr -dc 'A-Za-z0-9' | cut -c1-40
+random() { # letters and digits only, as passwords go into URLs; as long as the JWT secret should be
+  dd if=/dev/urandom bs=128 count=1 2>/dev/null | base64 | tr -dc 'A-Za-z0-9' | cut -c1-64
 }
 
 for name in api_secret_key jwt_secret postgres_password redis_password grafana_password; do

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -33,9 +37,9 @@ def doctor(
     from airflow_wall.deployment.facts import Facts, collect
 
     if facts:
-        import socket
-
-        out().print(collect(name or socket.gethostname(), grace).to_json())
+        with _only_on_stderr():  # Airflow logs to standard output, which is for the facts
+            found_here = collect(name or socket.gethostname(), grace)
+        out().print(found_here.to_json())
         return
     if not files:
         raise DeploymentError(
@@ -55,3 +59,17 @@ def doctor(
             out().print(f"     {', '.join(finding.about)}: {finding.message}\n     hint: {finding.mend}")
     if wrong:
         raise typer.Exit(USER_FAULT)
+
+
+@contextmanager
+def _only_on_stderr() -> Iterator[None]:
+    """What anybody writes to standard output goes to standard error, also what has it open already."""
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(stdout, 1)
+        os.close(stdout)

@@ -34,7 +34,7 @@ tasks:
     uses: airflow.providers.standard.operators.bash.BashOperator
     matrix: {{n: [{numbers}]}}
     with:
-      bash_command: "echo begun ${{{{ matrix.n }}}} >>$AIRFLOW_HOME/lake/counted; sleep 25; echo ended ${{{{ matrix.n }}}} $WALL_E2E >>$AIRFLOW_HOME/lake/counted"
+      bash_command: "echo begun ${{{{ matrix.n }}}} >>$AIRFLOW_HOME/lake/counted; sleep 20; echo ended ${{{{ matrix.n }}}} $WALL_E2E >>$AIRFLOW_HOME/lake/counted"
 """
 """Its tasks take no retries: whatever cuts one off makes the run fail."""
 
@@ -176,7 +176,7 @@ def counted(stack: Stack) -> list[str]:
 
 
 def test_nothing_is_done_twice_or_cut_off_by_a_new_scheduler_and_a_rolling_upgrade(stack: Stack) -> None:
-    numbers = range(12)
+    numbers = range(36)  # the services before the workers take some three minutes
     write(stack, "counted.yaml", COUNTED.format(numbers=", ".join(map(str, numbers))))
     stack.unpause("counted")
     stack.trigger("counted", "upgraded")
@@ -185,7 +185,7 @@ def test_nothing_is_done_twice_or_cut_off_by_a_new_scheduler_and_a_rolling_upgra
     stack.compose("restart", "scheduler")
     stack.environment["WALL_IMAGE"] = "airflow-wall:e2e-next"
     print(stack.run("sh", "compose/upgrade.sh"))
-    assert stack.finished("counted", "upgraded", 600) == "success", stack.tasks("counted", "upgraded")
+    assert stack.finished("counted", "upgraded", 900) == "success", stack.tasks("counted", "upgraded")
     lines = counted(stack)
     assert Counter(line.split()[0] for line in lines) == {"begun": len(numbers), "ended": len(numbers)}
     ended = Counter(" ".join(line.split()[2:]) for line in lines if line.startswith("ended"))
@@ -239,9 +239,7 @@ def ran(stack: Stack) -> list[str]:
 
 
 def test_the_doctor_finds_nothing_in_what_runs_and_what_is_missing(stack: Stack) -> None:
-    well = stack.run("sh", "compose/doctor.sh", check=False)
-    print(well)
-    assert "BAD" not in well
+    print(stack.run("sh", "compose/doctor.sh"))  # which ends with 0 only if nothing is wrong
     stack.compose("stop", "triggerer")
     ill = stack.run("sh", "compose/doctor.sh", check=False)
     assert "no facts of triggerer" in ill
