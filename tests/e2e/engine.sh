@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Has what `make e2e-compose` needs, and writes to .e2e/environment how to use it: a Docker engine, Compose 2, the images.
 #
-# On a machine with Docker and a way to the official images it takes those. Where there is neither, it needs Debian, root
-# and the package registries: it installs Debian's engine and starts it, and makes images that stand in for the official
-# ones, which cannot be pulled then (tests/e2e/standins). What it started, tests/e2e/stop.sh stops.
+# Where a Docker engine runs, it takes the official images. Where none does, it needs Debian, root and the package
+# registries: it installs Debian's engine and starts it, and makes images that stand in for the official ones, without
+# asking for those (tests/e2e/standins). E2E_IMAGES=official or =standins decides otherwise. What it started,
+# tests/e2e/stop.sh stops.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -23,9 +24,11 @@ debian() { # packages
 
 # --- the engine
 export DOCKER_CONFIG=$here/docker
+taken=${E2E_IMAGES:-official}
 if ! docker info >/dev/null 2>&1; then
   [ -x /usr/sbin/dockerd ] || [ -x /usr/bin/dockerd ] || { say "installing Debian's Docker engine"; debian docker.io iptables; }
   say "starting the engine"
+  taken=${E2E_IMAGES:-standins}
   nohup dockerd >"$here/dockerd.log" 2>&1 &
   echo $! >"$here/dockerd.pid"
   for _ in $(seq 60); do docker info >/dev/null 2>&1 && break; sleep 1; done
@@ -66,9 +69,7 @@ standin() { # target
   say "making a stand-in for $1"
   build --build-arg DEBIAN=airflow-wall-standin/debian --target "$1" --tag "airflow-wall-standin/$1" "$standins"
 }
-if there "$python_image" || timeout 120 docker pull --quiet "$python_image" >>"$log" 2>&1; then
-  say "taking the official images"
-else
+if [ "$taken" = standins ]; then
   for pair in $images; do
     standin "${pair#*=}"
     environment+=("${pair%=*}=airflow-wall-standin/${pair#*=}")
