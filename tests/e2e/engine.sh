@@ -39,6 +39,9 @@ if ! docker buildx version >/dev/null 2>&1 && /usr/bin/docker --version 2>/dev/n
   PATH=/usr/bin:$PATH
 fi
 
+# For a picture of the UI; without it that test is skipped.
+command -v chromium >/dev/null || (debian chromium fonts-dejavu-core) 2>/dev/null || true
+
 secrets=()
 [ -n "${SSL_CERT_FILE:-}" ] && secrets+=(--secret "id=ca_certificates,src=$SSL_CERT_FILE")
 for conf in "${PIP_CONFIG_FILE:-}" "$HOME/.config/pip/pip.conf" /etc/pip.conf; do
