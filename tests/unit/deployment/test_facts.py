@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_wall.deployment.facts import collect, digest, fingerprint
+from airflow_wall.errors import DeploymentError
+
+
+def test_a_fingerprint_tells_whether_two_secrets_are_equal_and_not_the_secret() -> None:
+    assert fingerprint("jwt_secret", "one") == fingerprint("jwt_secret", "one")
+    assert fingerprint("jwt_secret", "one") != fingerprint("jwt_secret", "two")
+    # Two that share a value do not show that they do.
+    assert fingerprint("jwt_secret", "one") != fingerprint("api_secret_key", "one")
+    assert "one" not in fingerprint("jwt_secret", "one")
+
+
+def test_folders_with_the_same_pipelines_have_the_same_digest(tmp_path: Path) -> None:
+    for name in ("here", "there"):
+        (tmp_path / name / "sql").mkdir(parents=True)
+        (tmp_path / name / "scores.yaml").write_text("dag_id: scores\n")
+        (tmp_path / name / "sql" / "clean.sql").write_text("select 1\n")
+    (tmp_path / "there" / ".hidden").write_text("of an editor")
+    assert digest(tmp_path / "here") == digest(tmp_path / "there")
+    (tmp_path / "there" / "sql" / "clean.sql").write_text("select 2\n")
+    assert digest(tmp_path / "here") != digest(tmp_path / "there")
+
+
+def test_outside_a_component_it_is_told_where_to_run() -> None:
+    with pytest.raises(DeploymentError, match=r"^process 1 is no component of Airflow, but `") as told:
+        collect("here", None)
+    assert told.value.hint == "run `airflow-wall doctor --facts` in the containers of Airflow's components"
