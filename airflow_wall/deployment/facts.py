@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from configparser import RawConfigParser
 from dataclasses import asdict, dataclass, field, fields
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -143,15 +144,18 @@ def digest(folder: Path) -> str:
 
 def _configuration() -> dict[str, str]:
     """What somebody set, by `section.option`: Airflow's defaults, some of them random, are not shared by anybody."""
-    from airflow.configuration import conf
+    from airflow.configuration import AIRFLOW_CONFIG, conf
 
-    every: Any = conf.as_dict(display_source=True, display_sensitive=True, raw=True)
-    return {
-        f"{section}.{option}": str(value)
-        for section, options in every.items()
-        for option, (value, source) in options.items()
-        if source != "default" and value not in (None, "")
-    }
+    file = RawConfigParser(strict=False)
+    file.read(AIRFLOW_CONFIG)
+    values = {}
+    for option in (*SECRETS.values(), *SETTINGS):
+        section, _, name = option.partition(".")
+        variable = f"AIRFLOW__{section}__{name}".upper()
+        variables = {variable, f"{variable}_CMD", f"{variable}_SECRET"}
+        if variables & os.environ.keys() or file.has_option(section, name):
+            values[option] = conf.get(section, name)
+    return values
 
 
 def _version(package: str) -> str | None:

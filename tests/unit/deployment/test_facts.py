@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from airflow_wall.deployment.facts import collect, digest, fingerprint
+from airflow_wall.deployment.facts import _configuration, collect, digest, fingerprint
 from airflow_wall.errors import DeploymentError
 
 
@@ -25,6 +26,18 @@ def test_folders_with_the_same_pipelines_have_the_same_digest(tmp_path: Path) ->
     assert digest(tmp_path / "here") == digest(tmp_path / "there")
     (tmp_path / "there" / "sql" / "clean.sql").write_text("select 2\n")
     assert digest(tmp_path / "here") != digest(tmp_path / "there")
+
+
+def test_only_what_somebody_set_is_a_fact_by_whatever_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("AIRFLOW__"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    monkeypatch.setenv("AIRFLOW__CELERY__BROKER_URL_CMD", "printf redis://queue:6379/0")
+    found = _configuration()
+    assert found["core.executor"] == "CeleryExecutor"
+    assert found["celery.broker_url"] == "redis://queue:6379/0"
+    assert "celery.result_backend" not in found
 
 
 def test_outside_a_component_it_is_told_where_to_run() -> None:
