@@ -1,7 +1,9 @@
 """
 A picture of a page of Airflow's UI, as one who has logged in sees it.
 
-    python screenshot.py CHROMIUM URL TOKEN PICTURE
+    python screenshot.py CHROMIUM URL TOKEN WORD PICTURE
+
+It is taken when the page shows the word.
 """
 
 from __future__ import annotations
@@ -18,11 +20,11 @@ from typing import Any
 import httpx
 from websockets.sync.client import connect
 
-SETTLED = 15.0
-"""Seconds until the page has asked the API for everything and drawn it."""
+PATIENCE, SETTLED = 120.0, 5.0
+"""Seconds until the page must show the word; and then, until the rest of it is drawn."""
 
 
-def main(chromium: str, url: str, token: str, picture: str) -> None:
+def main(chromium: str, url: str, token: str, word: str, picture: str) -> None:
     with tempfile.TemporaryDirectory() as profile:
         browser = subprocess.Popen(
             [
@@ -33,13 +35,13 @@ def main(chromium: str, url: str, token: str, picture: str) -> None:
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            Path(picture).write_bytes(_picture(Path(profile) / "DevToolsActivePort", url, token))
+            Path(picture).write_bytes(_picture(Path(profile) / "DevToolsActivePort", url, token, word))
         finally:
             browser.terminate()
             browser.wait(30)
 
 
-def _picture(ports: Path, url: str, token: str) -> bytes:
+def _picture(ports: Path, url: str, token: str, word: str) -> bytes:
     end = time.monotonic() + 60
     while not (ports.exists() and ports.read_text().strip()):
         if time.monotonic() > end:
@@ -58,6 +60,11 @@ def _picture(ports: Path, url: str, token: str) -> bytes:
 
         call("Network.setCookie", name="_token", value=token, url=url)
         call("Page.navigate", url=url)
+        end = time.monotonic() + PATIENCE
+        while word not in call("Runtime.evaluate", expression="document.body.innerText")["result"].get("value", ""):
+            if time.monotonic() > end:
+                raise TimeoutError(f"the page did not show `{word}`")
+            time.sleep(1)
         time.sleep(SETTLED)
         return base64.b64decode(call("Page.captureScreenshot", format="png")["data"])
 

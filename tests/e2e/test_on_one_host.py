@@ -287,7 +287,15 @@ def test_a_person_sees_the_pipelines(stack: Stack) -> None:
     page = f"http://127.0.0.1:{stack.port}/dags/platform_scores/runs/second"
     picture = REPOSITORY / ".e2e/ui.png"
     picture.unlink(missing_ok=True)
-    take = [sys.executable, str(Path(__file__).with_name("screenshot.py")), chromium, page, token, str(picture)]
+    take = [
+        sys.executable,
+        str(Path(__file__).with_name("screenshot.py")),
+        chromium,
+        page,
+        token,
+        "Task Instances",
+        str(picture),
+    ]
     subprocess.run(take, check=True)
     assert picture.stat().st_size > 20_000
 
