@@ -1,21 +1,16 @@
 """Run one DAG and fail unless it succeeds: `python run_test.py DAG_ID SECONDS`."""
 
-import json
 import subprocess
 import sys
 import time
 
+from airflow import settings
+from sqlalchemy import text
+
 dag_id, seconds = sys.argv[1], int(sys.argv[2])
 deadline = time.monotonic() + seconds
-
-
-def airflow(*command):
-    """What an `airflow` command prints, or None where it fails."""
-    done = subprocess.run(["airflow", *command], capture_output=True, text=True)
-    if done.returncode:
-        print(f"airflow {' '.join(command)}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}", flush=True)
-        return None
-    return done.stdout
+run_id = f"helm-test-{time.time_ns()}"
+settings.configure_orm()
 
 
 def until(ready, what):
@@ -23,19 +18,33 @@ def until(ready, what):
     while not ready():
         if time.monotonic() > deadline:
             sys.exit(f"{what}: not within {seconds} s")
-        time.sleep(5)
+        time.sleep(3)
+
+
+def asked(query):
+    """The first column of the one row, or None."""
+    with settings.engine.connect() as database:
+        return database.execute(text(query), {"dag_id": dag_id, "run_id": run_id}).scalar_one_or_none()
+
+
+def airflow(*command):
+    """Whether an `airflow` command succeeds; prints its last line where it does not."""
+    done = subprocess.run(["airflow", *command], capture_output=True, text=True)
+    if done.returncode:
+        print(f"airflow {' '.join(command)}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}", flush=True)
+    return not done.returncode
 
 
 def state():
     """The run's state."""
-    runs = json.loads((airflow("dags", "list-runs", dag_id, "--output", "json") or "[]").strip() or "[]")
-    return next((run["state"] for run in runs if run["run_id"] == run_id), None)
+    return asked("SELECT state FROM dag_run WHERE dag_id = :dag_id AND run_id = :run_id")
 
 
-run_id = f"helm-test-{time.time_ns()}"
-until(lambda: airflow("dags", "unpause", "--yes", dag_id) is not None, f"{dag_id} is no DAG")
-until(lambda: airflow("dags", "trigger", dag_id, "--run-id", run_id) is not None, f"{dag_id} cannot be triggered")
-until(lambda: state() in ("success", "failed"), f"{dag_id} has not ended")
-found = state()
-print(f"{dag_id} {run_id}: {found}")
-sys.exit(found != "success")
+until(lambda: asked("SELECT NOT is_stale FROM dag WHERE dag_id = :dag_id"), f"{dag_id} is no DAG")
+print(f"{dag_id} is a DAG", flush=True)
+until(lambda: airflow("dags", "unpause", "--yes", dag_id), f"{dag_id} cannot be unpaused")
+until(lambda: airflow("dags", "trigger", dag_id, "--run-id", run_id), f"{dag_id} cannot be triggered")
+print(f"{run_id} is triggered", flush=True)
+until(lambda: state() in ("success", "failed"), f"{run_id} has not ended")
+print(f"{run_id}: {state()}")
+sys.exit(state() != "success")

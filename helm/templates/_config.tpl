@@ -16,13 +16,13 @@
 {{- $own := dict
   "core" (dict
     "executor" .Values.executor
-    "execution_api_server_url" (printf "http://%s-api-server:%v/execution/" $name (int .Values.apiServer.service.port)))
+    "execution_api_server_url" (printf "http://%s-api-server.%s.svc:%v/execution/" $name .Release.Namespace (int .Values.apiServer.service.port)))
   "scheduler" (dict "enable_health_check" "True")
   "dag_processor" (dict "dag_bundle_config_list" (toJson .Values.dagProcessor.dagBundleConfigList))
   "wall" (dict "environment" .Values.environment)
 -}}
 {{- if .Values.statsd.enabled -}}
-{{- $_ := set $own "metrics" (dict "statsd_on" "True" "statsd_host" (printf "%s-statsd" $name) "statsd_port" "9125") -}}
+{{- $_ := set $own "metrics" (dict "statsd_on" "True" "statsd_host" (printf "%s-statsd.%s.svc" $name .Release.Namespace) "statsd_port" "9125") -}}
 {{- end -}}
 {{- with .Values.logs.remote.folder -}}
 {{- $remote := dict "remote_logging" "True" "remote_base_log_folder" . -}}

@@ -106,6 +106,13 @@ name as its author wrote it: the class, its path, or an alias; or nothing, for t
 {{- $name -}}
 {{- end -}}
 
+{{/* Where Airflow's pods are, as JSON: the release's namespace, and that of task pods if it is another. */}}
+{{- define "airflow-wall.namespaces" -}}
+{{- $tasks := "" -}}
+{{- if (include "airflow-wall.executors" . | fromJson).kubernetes }}{{ $tasks = .Values.workers.kubernetes.namespace }}{{ end -}}
+{{- list .Release.Namespace $tasks | uniq | compact | toJson -}}
+{{- end -}}
+
 {{/* A PodDisruptionBudget: (dict "root" . "name" ... "values" ... "of" (list . "worker" "heavy")). */}}
 {{- define "airflow-wall.pdb" -}}
 apiVersion: policy/v1
@@ -119,12 +126,13 @@ spec:
     matchLabels: {{- include "airflow-wall.selector" .of | nindent 6 }}
 {{- end -}}
 
-{{/* A ServiceAccount: (dict "root" . "component" "scheduler" "values" ...). */}}
+{{/* A ServiceAccount: (dict "root" . "component" "scheduler" "values" ...), in "namespace" if it is another. */}}
 {{- define "airflow-wall.serviceAccount" -}}
 apiVersion: v1
 kind: ServiceAccount
 metadata:
   name: {{ include "airflow-wall.fullname" .root }}-{{ .component }}
+  namespace: {{ default .root.Release.Namespace .namespace }}
   labels: {{- include "airflow-wall.labels" (list .root .component) | nindent 4 }}
   {{- with .values.serviceAccount.annotations }}
   annotations: {{- toYaml . | nindent 4 }}

@@ -7,6 +7,9 @@ apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
   name: {{ include "airflow-wall.fullname" $root }}-{{ rest . | join "-" }}
+  {{- if eq (index . 1) "task" }}
+  namespace: {{ default $root.Release.Namespace $root.Values.workers.kubernetes.namespace }}
+  {{- end }}
   labels: {{- include "airflow-wall.labels" . | nindent 4 }}
 spec:
   podSelector:
@@ -14,23 +17,23 @@ spec:
   policyTypes: [Ingress, Egress]
 {{- end -}}
 
-{{/* Peers within the release: (list . "scheduler" "worker"). */}}
+{{/* Peers within the release: (list . "scheduler" "worker"). They name its namespace, since task pods may be in another. */}}
 {{- define "airflow-wall.peers" -}}
 {{- $root := index . 0 -}}
 - podSelector:
     matchLabels: {app.kubernetes.io/name: airflow-wall, app.kubernetes.io/instance: {{ $root.Release.Name }}}
     matchExpressions:
       - {key: app.kubernetes.io/component, operator: In, values: {{ rest . | toJson }}}
+  namespaceSelector:
+    matchLabels: {kubernetes.io/metadata.name: {{ $root.Release.Namespace }}}
 {{- end -}}
 
 {{/* Task pods, which may be in another namespace. */}}
 {{- define "airflow-wall.taskPods" -}}
 - podSelector:
     matchLabels: {{- include "airflow-wall.selector" (list . "task") | nindent 6 }}
-  {{- with .Values.workers.kubernetes.namespace }}
   namespaceSelector:
-    matchLabels: {kubernetes.io/metadata.name: {{ . }}}
-  {{- end }}
+    matchLabels: {kubernetes.io/metadata.name: {{ default .Release.Namespace .Values.workers.kubernetes.namespace }}}
 {{- end -}}
 
 {{- define "airflow-wall.to.dns" -}}

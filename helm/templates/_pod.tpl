@@ -3,7 +3,8 @@
 They take (dict "root" . "component" "scheduler" "values" .Values.scheduler ...). */}}
 
 {{/* The pod but its containers and volumes. Further: "of" (arguments of airflow-wall.selector), "account" (the component
-whose ServiceAccount it has, by default its own), "token" (whether it may talk to the Kubernetes API). */}}
+whose ServiceAccount it has, by default its own), "token" (whether it may talk to the Kubernetes API), "spread" (whether
+the pods should be apart). */}}
 {{- define "airflow-wall.pod" -}}
 {{- $all := .root.Values -}}
 {{- $own := .values -}}
@@ -29,13 +30,11 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- with default $all.tolerations $own.tolerations }}
 tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- if .of }}
-{{- with default $all.topologySpreadConstraints $own.topologySpreadConstraints }}
+{{- with ternary (default $all.topologySpreadConstraints $own.topologySpreadConstraints) $own.topologySpreadConstraints (default false .spread) }}
 topologySpreadConstraints:
 {{- $selector := dict "labelSelector" (dict "matchLabels" (include "airflow-wall.selector" $.of | fromYaml)) }}
 {{- range . }}
-  - {{- merge (deepCopy .) $selector | toYaml | nindent 4 }}
-{{- end }}
+  - {{ merge (deepCopy .) $selector | toJson }}
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -91,9 +90,10 @@ volumeMounts:
   "broker" (list "AIRFLOW__CELERY__BROKER_URL" $all.data.brokerUrlSecretName "connection")
   "result" (list "AIRFLOW__CELERY__RESULT_BACKEND" $all.data.resultBackendSecretName "connection")
 -}}
-# The image's entrypoint would wait for the database, which not every component may reach; the others wait in an init
-# container.
+# The image's entrypoint would wait for the database, which not every component may reach.
 - {name: CONNECTION_CHECK_MAX_COUNT, value: "0"}
+# Airflow wants its user's name, and a uid other than the image's has none.
+- {name: USER, value: airflow}
 {{- range .secrets }}
 {{- $secret := index $secrets . }}
 - name: {{ index $secret 0 }}

@@ -14,6 +14,7 @@ apiVersion: v1
 kind: Pod
 metadata:
   name: task
+  namespace: {{ default .Release.Namespace $values.namespace }}
   {{- include "airflow-wall.podMetadata" $own | nindent 2 }}
 spec:
   restartPolicy: Never

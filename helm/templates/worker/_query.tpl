@@ -11,15 +11,16 @@ Deferred tasks need no worker; that they come back is why the last one stays for
 {{- $names := printf "'%s'" (join "', '" $executors.celery) -}}
 {{- $queues := printf "'%s'" (splitList "," $set.queue | join "', '") -}}
 {{- $default := dig "operators" "default_queue" "default" $root.Values.config -}}
-{{- $or := ternary "IS NULL OR %s" "IS NOT NULL AND %s" $executors.celeryIsDefault -}}
+{{- $null := ternary "%s IS NULL OR " "" $executors.celeryIsDefault -}}
+{{- $executor := "data -> '__var' ->> 'executor'" -}}
 SELECT GREATEST(ceil(SUM(work) / {{ int $set.concurrency }}.0){{ if $set.keda.protectBusyWorkers }}, SUM(busy){{ end }})::int FROM (
 SELECT COUNT(*) AS work,
 COUNT(DISTINCT hostname) FILTER (WHERE state IN ('running', 'restarting') AND hostname <> '') AS busy
 FROM task_instance WHERE state IN ('queued', 'running', 'restarting')
-AND queue IN ({{ $queues }}) AND (executor {{ printf $or (printf "executor IN (%s)" $names) }})
+AND queue IN ({{ $queues }}) AND ({{ replace "%s" "executor" $null }}executor IN ({{ $names }}))
 UNION ALL
 SELECT COUNT(*), 0 FROM callback WHERE type = 'executor' AND state IN ('queued', 'running')
 AND COALESCE(data -> '__var' ->> 'queue', '{{ $default }}') IN ({{ $queues }})
-AND (data -> '__var' ->> 'executor' {{ printf $or (printf "data -> '__var' ->> 'executor' IN (%s)" $names) }})
+AND ({{ replace "%s" $executor $null }}{{ $executor }} IN ({{ $names }}))
 ) AS needed
 {{- end -}}
