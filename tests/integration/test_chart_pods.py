@@ -126,7 +126,8 @@ def release(postgres: ConnectionInfo, redis: str, tmp_path_factory: pytest.TempP
         found.start("api-server", AIRFLOW__API__PORT=str(port), AIRFLOW__API__HOST="127.0.0.1")
         found.start("scheduler", AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT=str(health))
         found.start("dag-processor")
-        until_up(found.running["api-server"], lambda: _answers(f"http://127.0.0.1:{port}/api/v2/version"))
+        started = found.pods["api-server"]["spec"]["containers"][0]["startupProbe"]["httpGet"]["path"]
+        until_up(found.running["api-server"], lambda: _answers(f"http://127.0.0.1:{port}{started}"))
         until_up(found.running["scheduler"], lambda: _answers(f"http://127.0.0.1:{health}/health"))
         token = client.get(f"http://127.0.0.1:{port}/auth/token").raise_for_status().json()["access_token"]
         client.headers["Authorization"] = f"Bearer {token}"
@@ -139,7 +140,7 @@ def release(postgres: ConnectionInfo, redis: str, tmp_path_factory: pytest.TempP
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=10, trust_env=False).is_success
+        return httpx.get(url, timeout=30, trust_env=False).is_success
     except httpx.TransportError:
         return False
 

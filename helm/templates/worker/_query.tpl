@@ -12,7 +12,7 @@ Deferred tasks need no worker; that they come back is why the last one stays for
 {{- $queues := printf "'%s'" (splitList "," $set.queue | join "', '") -}}
 {{- $default := dig "operators" "default_queue" "default" $root.Values.config -}}
 {{- $null := ternary "%s IS NULL OR " "" $executors.celeryIsDefault -}}
-{{- $executor := "data -> '__var' ->> 'executor'" -}}
+{{- $executor := "(data -> '__var' ->> 'executor')" -}}
 SELECT GREATEST(ceil(SUM(work) / {{ int $set.concurrency }}.0){{ if $set.keda.protectBusyWorkers }}, SUM(busy){{ end }})::int FROM (
 SELECT COUNT(*) AS work,
 COUNT(DISTINCT hostname) FILTER (WHERE state IN ('running', 'restarting') AND hostname <> '') AS busy
