@@ -22,7 +22,13 @@
   "wall" (dict "environment" .Values.environment)
 -}}
 {{- if .Values.statsd.enabled -}}
-{{- $_ := set $own "metrics" (dict "statsd_on" "True" "statsd_host" (printf "%s-statsd.%s.svc" $name .Release.Namespace) "statsd_port" "9125") -}}
+{{- /* Tags in InfluxDB's way, of which the exporter makes labels. */ -}}
+{{- $_ := set $own "metrics" (dict
+  "statsd_on" "True"
+  "statsd_host" (printf "%s-statsd.%s.svc" $name .Release.Namespace)
+  "statsd_port" "9125"
+  "statsd_influxdb_enabled" "True"
+  "legacy_names_on" "False") -}}
 {{- end -}}
 {{- with .Values.logs.remote.folder -}}
 {{- $remote := dict "remote_logging" "True" "remote_base_log_folder" . -}}
@@ -61,6 +67,8 @@ scheduler.enable_health_check: nothing (the probe needs it)
 metrics.statsd_on: statsd.enabled
 metrics.statsd_host: statsd.enabled
 metrics.statsd_port: statsd.enabled
+metrics.statsd_influxdb_enabled: nothing (the exporter needs it)
+metrics.legacy_names_on: nothing (alerts and dashboards use the new names)
 logging.remote_logging: logs.remote.folder
 logging.remote_base_log_folder: logs.remote.folder
 logging.remote_log_conn_id: logs.remote.connId
