@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 import re
 import shutil
+import socket
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import airflow
+import httpx
 import pytest
 import yaml
 from rendering import CASES, CHART, ROOT, Rendered
@@ -92,3 +98,68 @@ def test_prometheus_fires_each_alert_when_it_should_and_not_before(tmp_path: Pat
     (tmp_path / "tests.yaml").write_text(yaml.safe_dump({**cases, "rule_files": ["rules.yaml"]}))
     done = subprocess.run([promtool, "test", "rules", "tests.yaml"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_exporter_makes_of_airflows_statsd_what_alerts_ask_for(tmp_path: Path) -> None:
+    exporter = shutil.which("statsd_exporter") or shutil.which("prometheus-statsd-exporter")
+    if exporter is None or importlib.util.find_spec("statsd") is None:
+        pytest.skip("needs `statsd_exporter` (of Prometheus) and `apache-airflow[statsd]`")
+    web, udp = free_port(), free_port()
+    found = Rendered()
+    (tmp_path / "airflow.cfg").write_text(found.config().replace("wall-airflow-wall-statsd.data.svc", "127.0.0.1").replace("9125", str(udp)))
+    (tmp_path / "mappings.yaml").write_text(found.one("ConfigMap", "statsd")["data"]["mappings.yaml"])
+    (container,) = found.pods()["statsd"]["spec"]["containers"]
+    arguments = [
+        word.replace("/etc/statsd", str(tmp_path)).replace(":9125", f"127.0.0.1:{udp}") for word in container["args"]
+    ]
+    with subprocess.Popen([exporter, *arguments, f"--web.listen-address=127.0.0.1:{web}"], stderr=subprocess.DEVNULL) as process:
+        try:
+            text = _exported(tmp_path, web)
+        finally:
+            process.terminate()
+    assert "\nairflow_scheduler_heartbeat 1\n" in text
+    assert '\nairflow_pool_starving_tasks{pool_name="default_pool"} 3\n' in text
+    assert '\nairflow_ti_queued{dag_id="d",queue="gpu",task_id="t"} 2\n' in text
+    assert '\nairflow_dagrun_schedule_delay_bucket{dag_id="d",le="900"} 1\n' in text
+    assert '\nairflow_dagrun_schedule_delay_bucket{dag_id="d",le="300"} 0\n' in text
+    assert '\nairflow_dagrun_duration_failed_count{dag_id="d"} 1\n' in text
+
+
+EMIT = """
+import time
+from datetime import timedelta
+
+from airflow.observability.metrics import stats_utils
+from airflow.observability.stats import Stats, initialize
+
+from airflow.configuration import conf
+initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=conf.getboolean("metrics", "legacy_names_on"))
+Stats.incr("scheduler_heartbeat")
+Stats.gauge("pool.starving_tasks", 3, tags={"pool_name": "default_pool"})
+Stats.gauge("ti.queued", 2, tags={"queue": "gpu", "dag_id": "d", "task_id": "t"})
+Stats.timing("dagrun.schedule_delay", timedelta(minutes=8), tags={"dag_id": "d"})
+Stats.timing("dagrun.duration.failed", timedelta(minutes=8), tags={"dag_id": "d"})
+time.sleep(0.5)
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _exported(home: Path, web: int) -> str:
+    """What the exporter shows of metrics that Airflow wrote with the chart's airflow.cfg."""
+    address = f"http://127.0.0.1:{web}"
+    for _ in range(100):
+        try:
+            httpx.get(f"{address}/-/ready", trust_env=False)
+            break
+        except httpx.TransportError:
+            time.sleep(0.1)
+    environment = {**os.environ, "AIRFLOW_HOME": str(home)}
+    subprocess.run([sys.executable, "-c", EMIT], env=environment, check=True)
+    time.sleep(0.5)
+    return httpx.get(f"{address}/metrics", trust_env=False).text
