@@ -160,7 +160,7 @@ class Autoscaler:
         """Between one and the maximum."""
         if replicas == 0:
             return 0
-        wanted = replicas if abs(answer / replicas - 1) <= TOLERANCE else answer
+        wanted = replicas if 1 - TOLERANCE <= answer / replicas <= 1 + TOLERANCE else answer
         wanted = min(max(wanted, self.minimum, 1), self.maximum)
         wanted = self._stabilized(now, replicas, wanted)
         if wanted > replicas:

@@ -119,6 +119,7 @@ apiVersion: policy/v1
 kind: PodDisruptionBudget
 metadata:
   name: {{ .name }}
+  namespace: {{ (index .of 0).Release.Namespace }}
   labels: {{- include "airflow-wall.labels" .of | nindent 4 }}
 spec:
   {{- toYaml .values.podDisruptionBudget.config | nindent 2 }}

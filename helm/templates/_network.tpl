@@ -7,9 +7,7 @@ apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
   name: {{ include "airflow-wall.fullname" $root }}-{{ rest . | join "-" }}
-  {{- if eq (index . 1) "task" }}
-  namespace: {{ default $root.Release.Namespace $root.Values.workers.kubernetes.namespace }}
-  {{- end }}
+  namespace: {{ ternary (default $root.Release.Namespace $root.Values.workers.kubernetes.namespace) $root.Release.Namespace (eq (index . 1) "task") }}
   labels: {{- include "airflow-wall.labels" . | nindent 4 }}
 spec:
   podSelector:

@@ -3,13 +3,12 @@
 They take (dict "root" . "component" "scheduler" "values" .Values.scheduler ...). */}}
 
 {{/* The pod but its containers and volumes. Further: "of" (arguments of airflow-wall.selector), "account" (the component
-whose ServiceAccount it has, by default its own), "token" (whether it may talk to the Kubernetes API), "spread" (whether
-the pods should be apart). */}}
+whose ServiceAccount it has, by default its own), "spread" (whether the pods should be apart). */}}
 {{- define "airflow-wall.pod" -}}
 {{- $all := .root.Values -}}
 {{- $own := .values -}}
 serviceAccountName: {{ include "airflow-wall.fullname" .root }}-{{ default .component .account }}
-automountServiceAccountToken: {{ default false .token }}
+automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext: {{- toYaml $all.securityContexts.pod | nindent 2 }}
 {{- with $all.imagePullSecrets }}
@@ -54,7 +53,8 @@ annotations:
 {{- end -}}
 
 {{/* The container but its name, command, ports and probes. Further: "secrets", of those in airflow-wall.env;
-"pipelines", whether it reads them; "extra", entries of env; "mounts", further ones. */}}
+"pipelines", whether it reads them; "token", whether it talks to the Kubernetes API; "extra", entries of env; "mounts",
+further ones. */}}
 {{- define "airflow-wall.container" -}}
 image: {{ include "airflow-wall.image" (list .root "airflow") }}
 imagePullPolicy: {{ .root.Values.images.airflow.pullPolicy }}
@@ -71,6 +71,9 @@ volumeMounts:
   - {name: logs, mountPath: {{ $home }}/logs}
   {{- if .pipelines }}
   - {name: pipelines, mountPath: {{ $home }}/dags/chart, readOnly: true}
+  {{- end }}
+  {{- if .token }}
+  - {name: token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
   {{- end }}
   {{- range .mounts }}
   - {{ toJson . }}
@@ -114,7 +117,7 @@ volumeMounts:
 {{- end }}
 {{- end -}}
 
-{{/* "pipelines" as above; "more", volumes of the component's own. */}}
+{{/* "pipelines" and "token" as above; "more", volumes of the component's own. */}}
 {{- define "airflow-wall.volumes" -}}
 - name: config
   configMap: {name: {{ include "airflow-wall.fullname" .root }}-config}
@@ -136,12 +139,25 @@ volumeMounts:
       - configMap: {name: {{ . }}}
       {{- end }}
 {{- end }}
+{{- if .token }}
+{{ include "airflow-wall.token" . }}
+{{- end }}
 {{- range .more }}
 - {{ toJson . }}
 {{- end }}
 {{- with .root.Values.volumes }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* What lets a container talk to the Kubernetes API: given to that container alone, not to all of the pod. */}}
+{{- define "airflow-wall.token" -}}
+- name: token
+  projected:
+    sources:
+      - serviceAccountToken: {path: token, expirationSeconds: 3600}
+      - configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}
+      - downwardAPI: {items: [{path: namespace, fieldRef: {fieldPath: metadata.namespace}}]}
 {{- end -}}
 
 {{/* Starts nothing on a database that the migration Job has not brought to this version yet. */}}

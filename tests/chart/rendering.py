@@ -81,7 +81,8 @@ class Rendered:
         found = {}
         for manifest in self.of(*WORKLOADS):
             name = short(manifest)
-            found[name.rpartition("-")[0] if manifest["kind"] == "Job" else name] = manifest
+            hashed = manifest["kind"] == "Job" and "annotations" not in manifest["metadata"]
+            found[name.rpartition("-")[0] if hashed else name] = manifest
         return found
 
     def pods(self) -> dict[str, Manifest]:

@@ -80,7 +80,13 @@ def test_every_container_says_what_it_needs(rendered: Rendered) -> None:
 
 
 def test_only_who_talks_to_the_kubernetes_api_has_a_token(case: str, rendered: Rendered) -> None:
-    with_token = {name for name, pod in rendered.pods().items() if pod["spec"]["automountServiceAccountToken"]}
+    with_token = set()
+    for name, pod in rendered.pods().items():
+        assert pod["spec"]["automountServiceAccountToken"] is False
+        for container in containers(pod):
+            if any(mount["name"] == "token" for mount in container.get("volumeMounts", [])):
+                assert container["name"] == name  # not the one that waits for the migration
+                with_token.add(name)
     assert with_token == TOKENS.get(case, set())
     for account in rendered.of("ServiceAccount"):
         assert account["automountServiceAccountToken"] is False

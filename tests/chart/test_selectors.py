@@ -51,7 +51,7 @@ def test_what_is_scaled_is_there_and_says_no_number(rendered: Rendered) -> None:
 
 def test_what_pods_mount_is_made_or_named_by_the_values(rendered: Rendered) -> None:
     made = {(each["kind"], each["metadata"].get("namespace", "data"), each["metadata"]["name"]) for each in rendered.all}
-    others = {"team-a", "team-b", "certificates", "airflow-backup"}
+    others = {"team-a", "team-b", "certificates", "airflow-backup", "kube-root-ca.crt"}
     for pod in rendered.pods().values():
         where = pod["metadata"].get("namespace", "data")
         volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes", [])}

@@ -177,7 +177,7 @@ def completed(container: Container, seconds: float = 180) -> Container:
     return container
 
 
-def until_up(container: Container, ready: Any, seconds: float = 120) -> None:
+def until_up(container: Container, ready: Any, seconds: float = 300) -> None:
     """Wait until a container is ready; fail where it ends before."""
     deadline = time.monotonic() + seconds
     while not ready():
