@@ -14,7 +14,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm"
-CASES = {"default": (), **{path.stem: ("--values", str(path)) for path in sorted((CHART / "ci").glob("*.yaml"))}}
+CASES = {"default": (), **{path.stem: ("--values", str(path)) for path in sorted((CHART / "ci").glob("*-values.yaml"))}}
 """Values sets by name: Helm's arguments."""
 
 ORDERS = (
