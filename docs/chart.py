@@ -1,5 +1,6 @@
 """
-Write `helm/values.schema.json` and `helm/README.md` from `helm/values.yaml`: `make docs`.
+Write `helm/values.schema.json` and `helm/README.md` from `helm/values.yaml`, and the table of
+`docs/deployment/from-the-official-chart.md` from `helm/removed.yaml`: `make docs`.
 
 In values.yaml, `# --` above a key says what it is, and `# @schema` what holds for its value beyond the type of its
 default, in JSON schema's words and these of ours:
@@ -19,6 +20,8 @@ from typing import Any
 import yaml
 
 CHART = Path(__file__).parents[1] / "helm"
+MOVING = Path(__file__).parent / "deployment/from-the-official-chart.md"
+_MARK = "<!-- Written by `make docs` from helm/removed.yaml. -->\n"
 Schema = dict[str, Any]
 
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
@@ -67,7 +70,14 @@ def pages(chart: Path = CHART) -> dict[Path, str]:
     about = yaml.safe_load((chart / "Chart.yaml").read_text(encoding="utf-8"))
     readme = _HEAD.format(description=about["description"]) + "".join(_rows(keys))
     schema = json.dumps(_schema(keys, removed), indent=1) + "\n"
-    return {chart / "values.schema.json": schema, chart / "README.md": readme}
+    return {chart / "values.schema.json": schema, chart / "README.md": readme, MOVING: _moving(removed)}
+
+
+def _moving(removed: dict[str, str]) -> str:
+    """The page with its table anew."""
+    above = MOVING.read_text(encoding="utf-8").partition(_MARK)[0]
+    rows = "".join(f"| `{path}` | {instead} |\n" for path, instead in removed.items())
+    return f"{above}{_MARK}\n| value | use |\n| --- | --- |\n{rows}"
 
 
 def read(text: str) -> dict[tuple[str, ...], Key]:
