@@ -1,8 +1,8 @@
 """
 Make the Secrets that are missing, and change none: `python create_secrets.py NAMESPACE JSON`.
 
-JSON is name of a Secret to key to what its value is: `random`, `fernet`, or text in which `{SECRET/KEY}` stands for the
-value of another.
+JSON is name of a Secret to key to what its value is: `random`, `fernet`, a mapping of such, which becomes JSON, or text
+in which `{SECRET/KEY}` stands for the value of another.
 """
 
 import base64
@@ -35,6 +35,8 @@ def call(method, path, body=None):
 
 def value(kind, known):
     """A new value of a kind."""
+    if isinstance(kind, dict):
+        return json.dumps({name: value(each, known) for name, each in kind.items()})
     if kind == "random":
         return secrets.token_urlsafe(32).replace("-", "x").replace("_", "y")
     if kind == "fernet":
@@ -62,7 +64,7 @@ def have(namespace, name, kinds, known):
 def main(namespace, wanted):
     """Those first that others are made of."""
     known = {}
-    for name, kinds in sorted(wanted.items(), key=lambda item: "{" in "".join(item[1].values())):
+    for name, kinds in sorted(wanted.items(), key=lambda item: any("://" in str(kind) for kind in item[1].values())):
         known[name] = have(namespace, name, kinds, known)
 
 

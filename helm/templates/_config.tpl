@@ -9,6 +9,11 @@
 {{ end -}}
 {{- end -}}
 
+{{/* Whether users are those of Airflow's simple auth manager; else empty. */}}
+{{- define "airflow-wall.simpleUsers" -}}
+{{- if contains ".simple." (dig "core" "auth_manager" ".simple." .Values.config) }}yes{{ end -}}
+{{- end -}}
+
 {{/* What other values decide, as JSON. */}}
 {{- define "airflow-wall.config.own" -}}
 {{- $name := include "airflow-wall.fullname" . -}}
@@ -21,6 +26,11 @@
   "dag_processor" (dict "dag_bundle_config_list" (toJson .Values.dagProcessor.dagBundleConfigList))
   "wall" (dict "environment" .Values.environment)
 -}}
+{{- if include "airflow-wall.simpleUsers" . -}}
+{{- $_ := set $own "core" (merge $own.core (dict
+  "simple_auth_manager_users" (join "," .Values.users.simple)
+  "simple_auth_manager_passwords_file" (printf "%s/auth/passwords.json" .Values.airflowHome))) -}}
+{{- end -}}
 {{- if .Values.statsd.enabled -}}
 {{- /* Tags in InfluxDB's way, of which the exporter makes labels. */ -}}
 {{- $_ := set $own "metrics" (dict
@@ -52,6 +62,8 @@
 {{/* Option of airflow.cfg to what sets it. What is secret, and what other values decide, is not for `config`. */}}
 {{- define "airflow-wall.config.elsewhere" -}}
 core.executor: executor
+core.simple_auth_manager_users: users.simple
+core.simple_auth_manager_passwords_file: users.passwordsSecretName
 core.fernet_key: fernetKeySecretName
 core.execution_api_server_url: apiServer.service
 database.sql_alchemy_conn: data.metadataSecretName

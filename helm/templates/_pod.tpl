@@ -87,17 +87,18 @@ volumeMounts:
 {{- $all := .root.Values -}}
 {{- $secrets := dict
   "database" (list "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" $all.data.metadataSecretName "connection")
+  "databaseAsync" (list "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC" $all.data.metadataSecretName $all.data.metadataAsyncKey)
   "fernet" (list "AIRFLOW__CORE__FERNET_KEY" $all.fernetKeySecretName "fernet-key")
   "jwt" (list "AIRFLOW__API_AUTH__JWT_SECRET" $all.jwtSecretName "jwt-secret")
   "api" (list "AIRFLOW__API__SECRET_KEY" $all.apiSecretKeySecretName "api-secret-key")
   "broker" (list "AIRFLOW__CELERY__BROKER_URL" $all.data.brokerUrlSecretName "connection")
   "result" (list "AIRFLOW__CELERY__RESULT_BACKEND" $all.data.resultBackendSecretName "connection")
 -}}
-# The image's entrypoint would wait for the database, which not every component may reach.
+# The entrypoint of Airflow's own image would wait for the database, which not every component may reach.
 - {name: CONNECTION_CHECK_MAX_COUNT, value: "0"}
 # Airflow wants its user's name, and a uid other than the image's has none.
 - {name: USER, value: airflow}
-{{- range .secrets }}
+{{- range ternary (append .secrets "databaseAsync") .secrets (has "database" .secrets) }}
 {{- $secret := index $secrets . }}
 - name: {{ index $secret 0 }}
   valueFrom: {secretKeyRef: {name: {{ index $secret 1 }}, key: {{ index $secret 2 }}}}

@@ -85,7 +85,6 @@ BASE = """
     dag-processor: dns database statsd internet
     triggerer: dns database statsd internet
     migrate: dns database
-    user: dns database
     test: dns database
     database-cleanup: dns database
     prometheus: statsd-metrics
@@ -103,7 +102,6 @@ EXPECTED = {
     dag-processor: dns database statsd internet
     triggerer: dns database statsd internet
     migrate: dns database
-    user: dns database
     prometheus: statsd-metrics
     """,
     "kubernetes-values": BASE + """
@@ -125,7 +123,6 @@ EXPECTED = {
     dag-processor: dns pgbouncer statsd internet
     triggerer: dns pgbouncer statsd internet
     migrate: dns pgbouncer
-    user: dns pgbouncer
     test: dns pgbouncer
     database-cleanup: dns pgbouncer
     cleanup: dns pgbouncer kubernetes
@@ -143,7 +140,6 @@ EXPECTED = {
     dag-processor: dns postgres statsd internet
     triggerer: dns postgres statsd internet
     migrate: dns postgres
-    user: dns postgres
     test: dns postgres
     database-cleanup: dns postgres
     secrets: dns kubernetes internet

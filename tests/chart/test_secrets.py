@@ -91,9 +91,10 @@ def test_what_is_missing_is_made_and_what_is_there_is_kept(api: KubernetesApi, t
     first = make(api, tmp_path, "--set", "createSecrets.enabled=true")
     assert first.returncode == 0, first.stderr
     assert sorted(first.stdout.splitlines()) == [
-        "airflow-wall-admin: made", "airflow-wall-api: made", "airflow-wall-fernet: made", "airflow-wall-jwt: is there",
+        "airflow-wall-api: made", "airflow-wall-fernet: made", "airflow-wall-jwt: is there", "airflow-wall-users: made",
     ]  # fmt: skip
     assert api.secrets["airflow-wall-jwt"] == {"jwt-secret": "mine"}
+    assert len(json.loads(api.secrets["airflow-wall-users"]["passwords.json"])["admin"]) > 30
     Fernet(api.secrets["airflow-wall-fernet"]["fernet-key"])
     assert len(api.secrets["airflow-wall-api"]["api-secret-key"]) > 30
     before = json.dumps(api.secrets)
@@ -141,6 +142,7 @@ def test_a_store_has_every_secret_that_pods_are_given() -> None:
                 for source in volume.get("projected", {}).get("sources", [])
                 if "secret" in source
             }
+    given |= {("airflow-wall-users", "passwords.json")}
     made = {(name, item["secretKey"]) for name, spec in kept.items() for item in spec["data"]}
     assert given - made == {("warehouse", "url")}  # of `secret`, the user's own
     (item,) = kept["airflow-wall-metadata"]["data"]

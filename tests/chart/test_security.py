@@ -8,12 +8,11 @@ from rendering import CASES, CHART, Rendered, containers, helm
 METADATA, FERNET, JWT, API = "airflow-wall-metadata", "airflow-wall-fernet", "airflow-wall-jwt", "airflow-wall-api"
 BROKER, RESULT = "airflow-wall-broker", "airflow-wall-result-backend"
 SECRETS = {
-    "api-server": {METADATA, FERNET, JWT, API},
+    "api-server": {METADATA, FERNET, JWT, API, "airflow-wall-users"},
     "scheduler": {METADATA, FERNET, JWT},
     "dag-processor": {METADATA, FERNET},
     "triggerer": {METADATA, FERNET, API},
     "migrate": {METADATA, FERNET},
-    "user": {METADATA, FERNET, "airflow-wall-admin"},
     "test": {METADATA, FERNET},
     "database-cleanup": {METADATA, FERNET},
     "cleanup": {METADATA, FERNET},
@@ -131,7 +130,7 @@ def _given(pod: dict) -> set[str]:
             if "valueFrom" in variable:
                 found.add(variable["valueFrom"]["secretKeyRef"]["name"])
     for volume in pod["spec"].get("volumes", []):
-        assert "secret" not in volume
+        found |= {volume["secret"]["secretName"]} if "secret" in volume else set()
         for source in volume.get("projected", {}).get("sources", []):
             found |= {source["secret"]["name"]} if "secret" in source else set()
     return found

@@ -20,7 +20,7 @@ IMMUTABLE = {
 CHANGES = (
     "images.airflow.tag=v2", "config.core.parallelism=8", "environment=staging", "airflowVersion=3.3.1",
     "data.metadataSecretName=other", "imagePullSecrets[0].name=registry", "migrateDatabaseJob.backoffLimit=1",
-    "migrateDatabaseJob.grantReadTo=keda", "createUserJob.defaultUser.username=root", "labels.team=data",
+    "migrateDatabaseJob.grantReadTo=keda", "users.simple[0]=root:admin", "labels.team=data",
     "nodeSelector.pool=a", "env[0].name=A,env[0].value=b", "executor=KubernetesExecutor", "revisionHistoryLimit=1",
 )  # fmt: skip
 
@@ -74,13 +74,14 @@ def test_nothing_that_must_come_first_is_a_hook() -> None:
         for manifest in Rendered(*arguments).all:
             hook = manifest["metadata"].get("annotations", {}).get("helm.sh/hook", "")
             assert hook in ("", "test")
-            assert (hook == "test") == (manifest["metadata"]["name"] == "wall-airflow-wall-test")
+            testing = (manifest["kind"], manifest["metadata"]["name"]) == ("Job", "wall-airflow-wall-test")
+            assert (hook == "test") == testing
 
 
 def test_who_uses_the_database_waits_for_its_migration() -> None:
     for name, pod in Rendered().pods().items():
         waits = [each["args"] for each in containers(pod) if each["name"] == "wait-for-migration"]
-        uses = {"api-server", "scheduler", "dag-processor", "triggerer", "user"}
+        uses = {"api-server", "scheduler", "dag-processor", "triggerer"}
         assert bool(waits) == (name in uses), name
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
-from rendering import CASES, CHART, Rendered, refusal
+from rendering import CASES, CHART, Rendered, containers, refusal
 
 REMOVED: dict[str, str] = yaml.safe_load((CHART / "removed.yaml").read_text(encoding="utf-8"))
 KEDA = ("--set", "workers.celery.keda.enabled=true")
@@ -59,6 +59,7 @@ def test_what_to_use_instead_is_there() -> None:
         (["images.airflow.digest=sha256:abc"], "images.airflow.digest: Does not match pattern"),
         (["config.core.fernet_key=x"], "config.core.fernet_key cannot be set here; use fernetKeySecretName"),
         (["config.wall.environment=x"], "config.wall.environment cannot be set here; use environment"),
+        (["users.simple[0]=admin:root"], "users.simple.0: Does not match pattern"),
         (["config.core.executor=x"], "config.core.executor cannot be set here; use executor"),
         (["config.celery.worker_concurrency=16"], "use workers.celery.concurrency"),
         (["executor=EdgeExecutor"], "executor is EdgeExecutor; this chart has what CeleryExecutor"),
@@ -108,7 +109,9 @@ def test_variables_and_volumes_reach_every_container_of_airflow() -> None:
     found = Rendered(*CASES["cloud-values"])
     for name, pod in found.pods().items():
         if name not in ("statsd", "pgbouncer", "backup"):
-            for container in (*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]):
+            for container in containers(pod):
+                if "env" not in container:  # copies one file
+                    continue
                 variables = {each["name"] for each in container["env"]}
                 assert {"AWS_DEFAULT_REGION", "AIRFLOW_CONN_WAREHOUSE", "RELEASE"} <= variables, name
                 assert container["envFrom"] == [{"configMapRef": {"name": "settings"}}]

@@ -57,8 +57,9 @@ class Node:
         (self.home / "logs").mkdir()
         (self.home / "webserver_config.py").touch()
         (self.home / "airflow.cfg").write_text(config, encoding="utf-8")
-        self.pipelines = folder / "pipelines"
-        self.pipelines.mkdir()
+        self.pipelines, self.users, self.auth = folder / "pipelines", folder / "users", folder / "auth"
+        for each in (self.pipelines, self.users, self.auth, self.home / "auth"):
+            each.mkdir()
         self.addresses = (f"127.1.{n // 250}.{n % 250 + 1}" for n in range(10_000))
 
     def start(self, pod: Mapping[str, Any], name: str, container: str | None = None, **environment: str) -> Container:
@@ -92,7 +93,7 @@ class Container:
         self.hosts.write_text(f"127.0.0.1 localhost\n{next(node.addresses)} {name}\n{services}", encoding="utf-8")
         with self.console.open("ab") as console:
             self.process = subprocess.Popen(
-                [*self._box(), node.dumb_init, "--", *self._command(spec["args"])],
+                [*self._box(), node.dumb_init, "--", *self._command(spec.get("command") or spec["args"])],
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=console,
@@ -104,7 +105,7 @@ class Container:
         user = self.pod["spec"]["securityContext"]
         assert self.spec["securityContext"]["readOnlyRootFilesystem"] is True
         node = self.node
-        volumes = {"config": None, "logs": self.logs, "pipelines": node.pipelines}
+        volumes = {"config": None, "logs": self.logs, "pipelines": node.pipelines, "users": node.users, "auth": node.auth}
         mounts: list[str] = []
         for mount in self.spec["volumeMounts"]:
             if mount["name"] == "tmp":
@@ -116,7 +117,7 @@ class Container:
             "--unshare-uts", "--hostname", self.name,
             "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
             "--ro-bind", str(self.hosts), "/etc/hosts",
-            "--tmpfs", "/opt", "--ro-bind", str(node.home), HOME, *mounts,
+            "--tmpfs", "/opt", "--tmpfs", "/users", "--ro-bind", str(node.home), HOME, *mounts,
             "--bind", str(node.shared), "/opt/shared",
             "--chdir", HOME,
         ]  # fmt: skip
@@ -129,7 +130,7 @@ class Container:
     def _environment(self) -> dict[str, str]:
         """What the container is given, and nothing of ours but where programs are."""
         given = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "AIRFLOW_HOME": HOME, "HOME": "/tmp"}
-        for each in self.spec["env"]:
+        for each in self.spec.get("env", []):
             if "value" in each:
                 given[each["name"]] = each["value"]
             else:

@@ -63,9 +63,6 @@ class Release:
     workers: list[Container] = field(default_factory=list)
 
     def start(self, name: str, **environment: str) -> Container:
-        if "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in str(self.pods[name]) and name != "worker":
-            # Only the drivers of the tests are installed here.
-            environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"] = self.node.secrets["airflow-wall-metadata"]["connection"]
         started = self.node.start(self.pods[name], name, **environment)
         self.running[name] = started
         return started
@@ -96,9 +93,6 @@ def release(postgres: ConnectionInfo, redis: str, tmp_path_factory: pytest.TempP
         "--set", f"apiServer.service.port={port}",
         "--set", "statsd.enabled=false",
         "--set", "workers.celery.concurrency=2",
-        # The FAB auth manager is in the image, not in the dependencies of the tests.
-        "--set", "config.core.auth_manager=airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
-        "--set-string", "config.core.simple_auth_manager_all_admins=True",
         "--set-string", "config.dag_processor.refresh_interval=5",
         "--set-json", f"dagProcessor.dagBundleConfigList=[{json.dumps(bundle)}]",
         "--set-string", "config.scheduler.scheduler_idle_sleep_time=0.2",
@@ -120,16 +114,19 @@ def release(postgres: ConnectionInfo, redis: str, tmp_path_factory: pytest.TempP
     found = Release(node, rendered.pods(), client)
     try:
         completed(found.start("migrate"))
-        waiting = node.start(found.pods["scheduler"], "wait", "wait-for-migration",
-                             AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC=metadata)  # fmt: skip
-        completed(waiting)
+        completed(node.start(found.pods["scheduler"], "wait", "wait-for-migration"))
+        password = secrets.token_hex(8)
+        (node.users / "passwords.json").write_text(json.dumps({"admin": password}))
+        completed(node.start(found.pods["api-server"], "users", "users"))
         found.start("api-server", AIRFLOW__API__PORT=str(port), AIRFLOW__API__HOST="127.0.0.1")
         found.start("scheduler", AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT=str(health))
         found.start("dag-processor")
         started = found.pods["api-server"]["spec"]["containers"][0]["startupProbe"]["httpGet"]["path"]
         until_up(found.running["api-server"], lambda: _answers(f"http://127.0.0.1:{port}{started}"))
         until_up(found.running["scheduler"], lambda: _answers(f"http://127.0.0.1:{health}/health"))
-        token = client.get(f"http://127.0.0.1:{port}/auth/token").raise_for_status().json()["access_token"]
+        who = {"username": "admin", "password": password}
+        answer = client.post(f"http://127.0.0.1:{port}/auth/token", json=who).raise_for_status()
+        token = answer.json()["access_token"]
         client.headers["Authorization"] = f"Bearer {token}"
         yield found
     finally:
@@ -158,8 +155,7 @@ def test_a_worker_has_neither_database_nor_keys_nor_a_writable_root(release: Rel
 
 def test_helm_test_runs_a_pipeline_through_all_of_it(release: Release) -> None:
     pod = release.pods["test"]
-    metadata = release.node.secrets["airflow-wall-metadata"]["connection"]
-    done = completed(release.node.start(pod, "test", AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC=metadata), 400)
+    done = completed(release.node.start(pod, "test"), 400)
     assert done.output().splitlines()[-1].endswith(": success")
 
 
