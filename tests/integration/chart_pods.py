@@ -117,7 +117,7 @@ class Container:
             "--unshare-uts", "--hostname", self.name,
             "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
             "--ro-bind", str(self.hosts), "/etc/hosts",
-            "--tmpfs", "/opt", "--tmpfs", "/users", "--ro-bind", str(node.home), HOME, *mounts,
+            "--tmpfs", "/opt", "--tmpfs", "/run", "--ro-bind", str(node.home), HOME, *mounts,
             "--bind", str(node.shared), "/opt/shared",
             "--chdir", HOME,
         ]  # fmt: skip
