@@ -235,7 +235,9 @@ def ours() -> Settings:
     """What the chart renders, with its defaults but for the number of workers at most."""
     program = which("helm", path=str(Path(sys.executable).parent)) or which("helm") or "helm"
     arguments = ["--set", "workers.celery.keda.enabled=true", "--set", f"workers.celery.keda.maxReplicaCount={MOST}"]
-    text = subprocess.run([program, "template", "wall", str(CHART), *arguments], check=True, capture_output=True, text=True)
+    text = subprocess.run(
+        [program, "template", "wall", str(CHART), *arguments], check=True, capture_output=True, text=True
+    )
     found = [each for each in yaml.safe_load_all(text.stdout) if each]
     (scaled,) = [each["spec"] for each in found if each["kind"] == "ScaledObject"]
     name = scaled["scaleTargetRef"]["name"]
@@ -262,7 +264,11 @@ def main() -> None:
     print("| day | chart | " + " | ".join(columns) + " |\n|" + " --- |" * (len(columns) + 2))
     for day, both in results.items():
         for name, row in both.items():
-            print(f"| {day} | {name} | " + " | ".join(f"{row[column]:.1f}".removesuffix(".0") for column in columns) + " |")
+            print(
+                f"| {day} | {name} | "
+                + " | ".join(f"{row[column]:.1f}".removesuffix(".0") for column in columns)
+                + " |"
+            )
 
 
 if __name__ == "__main__":

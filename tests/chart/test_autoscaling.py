@@ -8,8 +8,8 @@ import pytest
 from rendering import ROOT, Rendered
 
 sys.path.insert(0, str(ROOT / "benchmarks/autoscaling"))
-import simulate  # noqa: E402
-from cluster import Answers, Autoscaler, Settings  # noqa: E402
+import simulate
+from cluster import Answers, Autoscaler, Settings
 
 SCALED = Rendered("--set", "workers.celery.keda.enabled=true").one("ScaledObject", "worker")["spec"]
 

@@ -12,7 +12,7 @@ import yaml
 from rendering import CASES, CHART, ROOT, Rendered, helm, template
 
 sys.path.insert(0, str(ROOT / "docs"))
-import chart as generator  # noqa: E402
+import chart as generator
 
 CUSTOM = {"ScaledObject", "TriggerAuthentication", "ServiceMonitor", "PrometheusRule", "ExternalSecret", "HTTPRoute"}
 
@@ -58,7 +58,9 @@ def test_everything_has_the_labels_of_the_release(case: str) -> None:
             assert manifest["metadata"]["labels"]["app.kubernetes.io/instance"] == "wall"
 
 
-@pytest.mark.parametrize("path", [CHART / "values.schema.json", CHART / "README.md", generator.MOVING], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [CHART / "values.schema.json", CHART / "README.md", generator.MOVING], ids=lambda path: path.name
+)
 def test_what_is_generated_is_up_to_date(path: Path) -> None:
     assert path.read_text(encoding="utf-8") == generator.pages()[path], "run `make docs`"
 

@@ -42,7 +42,9 @@ def test_they_fit_their_crds() -> None:
         pytest.skip("needs Node.js and `make crds`")
     found = customs()
     broken = [{**each, "spec": {**each["spec"], field: value}} for each, field, value in _mistakes(found)]
-    done = subprocess.run([node, "validate.mjs"], input=json.dumps(found + broken), cwd=FOLDER, capture_output=True, text=True)
+    done = subprocess.run(
+        [node, "validate.mjs"], input=json.dumps(found + broken), cwd=FOLDER, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     faults = json.loads(done.stdout)
     assert faults[: len(found)] == [""] * len(found)
@@ -50,7 +52,12 @@ def test_they_fit_their_crds() -> None:
 
 
 def _mistakes(found: list[Manifest]) -> list[tuple[Manifest, str, object]]:
-    wrong = {"ScaledObject": "pollingInterval", "ServiceMonitor": "endpoints", "PrometheusRule": "groups", "ExternalSecret": "data"}
+    wrong = {
+        "ScaledObject": "pollingInterval",
+        "ServiceMonitor": "endpoints",
+        "PrometheusRule": "groups",
+        "ExternalSecret": "data",
+    }
     return [(each, wrong[each["kind"]], "x") for each in found if each["kind"] in wrong]
 
 
@@ -74,7 +81,9 @@ def test_scaled_workers_go_by_their_own_settings() -> None:
         assert spec["fallback"]["replicas"] >= 1
         assert spec["fallback"]["behavior"] == "currentReplicasIfHigher"
         if "worker" in scaled["metadata"]["name"]:
-            pod = found.one("Deployment", scaled["metadata"]["name"].removeprefix("wall-airflow-wall-"))["spec"]["template"]["spec"]
+            pod = found.one("Deployment", scaled["metadata"]["name"].removeprefix("wall-airflow-wall-"))["spec"][
+                "template"
+            ]["spec"]
             assert spec["cooldownPeriod"] >= pod["terminationGracePeriodSeconds"]
     (authentication,) = found.of("TriggerAuthentication")
     (target,) = authentication["spec"]["secretTargetRef"]

@@ -77,7 +77,9 @@ def test_the_chart_carries_them_all() -> None:
     (monitor,) = found.of("ServiceMonitor")
     (service,) = [each for each in found.of("Service") if each["metadata"]["name"].endswith("statsd")]
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
-    assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= {port["name"] for port in service["spec"]["ports"]}
+    assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= {
+        port["name"] for port in service["spec"]["ports"]
+    }
 
 
 def test_prometheus_fires_each_alert_when_it_should_and_not_before(tmp_path: Path) -> None:
@@ -88,13 +90,18 @@ def test_prometheus_fires_each_alert_when_it_should_and_not_before(tmp_path: Pat
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rules["spec"]))
     cases = yaml.safe_load((Path(__file__).parent / "alerts.yaml").read_text())
     fired = {test["alertname"] for each in cases["tests"] for test in each["alert_rule_test"] if test.get("exp_alerts")}
-    quiet = {test["alertname"] for each in cases["tests"] for test in each["alert_rule_test"] if not test.get("exp_alerts")}
+    quiet = {
+        test["alertname"] for each in cases["tests"] for test in each["alert_rule_test"] if not test.get("exp_alerts")
+    }
     assert fired == quiet == {yaml.safe_load(path.read_text())["alert"] for path in ALERTS}
     for test in (test for each in cases["tests"] for test in each["alert_rule_test"]):
         for alert in test.get("exp_alerts", []):
             rule = next(rule for rule in rules["spec"]["groups"][0]["rules"] if rule["alert"] == test["alertname"])
             alert["exp_labels"] = {**alert.get("exp_labels", {}), **rule["labels"]}
-            alert["exp_annotations"] = {**rule["annotations"], "summary": alert.pop("summary", rule["annotations"]["summary"])}
+            alert["exp_annotations"] = {
+                **rule["annotations"],
+                "summary": alert.pop("summary", rule["annotations"]["summary"]),
+            }
     (tmp_path / "tests.yaml").write_text(yaml.safe_dump({**cases, "rule_files": ["rules.yaml"]}))
     done = subprocess.run([promtool, "test", "rules", "tests.yaml"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -106,13 +113,17 @@ def test_the_exporter_makes_of_airflows_statsd_what_alerts_ask_for(tmp_path: Pat
         pytest.skip("needs `statsd_exporter` (of Prometheus) and `apache-airflow[statsd]`")
     web, udp = free_port(), free_port()
     found = Rendered()
-    (tmp_path / "airflow.cfg").write_text(found.config().replace("wall-airflow-wall-statsd.data.svc", "127.0.0.1").replace("9125", str(udp)))
+    (tmp_path / "airflow.cfg").write_text(
+        found.config().replace("wall-airflow-wall-statsd.data.svc", "127.0.0.1").replace("9125", str(udp))
+    )
     (tmp_path / "mappings.yaml").write_text(found.one("ConfigMap", "statsd")["data"]["mappings.yaml"])
     (container,) = found.pods()["statsd"]["spec"]["containers"]
     arguments = [
         word.replace("/etc/statsd", str(tmp_path)).replace(":9125", f"127.0.0.1:{udp}") for word in container["args"]
     ]
-    with subprocess.Popen([exporter, *arguments, f"--web.listen-address=127.0.0.1:{web}"], stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        [exporter, *arguments, f"--web.listen-address=127.0.0.1:{web}"], stderr=subprocess.DEVNULL
+    ) as process:
         try:
             text = _exported(tmp_path, web)
         finally:

@@ -40,7 +40,13 @@ PORTS = {
 
 STRANGERS = {
     "stranger": End({"app": "other"}),
-    "other-release": End({"app.kubernetes.io/name": "airflow-wall", "app.kubernetes.io/instance": "other", "app.kubernetes.io/component": "worker"}),
+    "other-release": End(
+        {
+            "app.kubernetes.io/name": "airflow-wall",
+            "app.kubernetes.io/instance": "other",
+            "app.kubernetes.io/component": "worker",
+        }
+    ),
     "prometheus": End({"app.kubernetes.io/name": "prometheus"}, "monitoring"),
     "keda": End({"app.kubernetes.io/part-of": "keda-operator"}, "keda"),
     "ingress": End({"app": "nginx"}, "ingress-nginx"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -41,7 +40,11 @@ def test_a_mount_is_a_folder_so_that_the_kubelet_renews_it() -> None:
 
 
 def test_task_pods_find_them_in_their_own_namespace() -> None:
-    maps = {each["metadata"]["namespace"] for each in Rendered(*CASES["kubernetes-values"]).of("ConfigMap") if each["metadata"]["name"].endswith("-pipelines")}
+    maps = {
+        each["metadata"]["namespace"]
+        for each in Rendered(*CASES["kubernetes-values"]).of("ConfigMap")
+        if each["metadata"]["name"].endswith("-pipelines")
+    }
     assert maps == {"data", "tasks"}
 
 
@@ -58,7 +61,7 @@ def renew(folder: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
         (fresh / name).write_text(text, encoding="utf-8")
     (folder / "..data_tmp").symlink_to(fresh.name)
-    os.replace(folder / "..data_tmp", folder / "..data")
+    (folder / "..data_tmp").replace(folder / "..data")
     for name in files:
         if not (folder / name).is_symlink():
             (folder / name).symlink_to(f"..data/{name}")
@@ -79,8 +82,7 @@ def test_what_the_kubelet_renews_is_seen(mounted: Path, tmp_path: Path) -> None:
     def seen() -> dict[str, str]:
         mirror.refresh(mounted.parent, Settings())
         return {
-            str(path.relative_to(mirror.current)): path.read_text()
-            for path in sorted(mirror.current.rglob("*.yaml"))
+            str(path.relative_to(mirror.current)): path.read_text() for path in sorted(mirror.current.rglob("*.yaml"))
         }
 
     renew(mounted, {"a.yaml": PIPELINE.format("a")})

@@ -64,7 +64,7 @@ def api() -> Iterator[KubernetesApi]:
             self.end_headers()
             self.wfile.write(json.dumps(answer).encode())
 
-        do_GET = do_POST = _answer
+        do_GET = do_POST = _answer  # noqa: N815  # the names that the server calls
 
         def log_message(self, *_: object) -> None:
             pass
@@ -114,7 +114,11 @@ def test_the_urls_of_dev_have_its_passwords(api: KubernetesApi, tmp_path: Path) 
     keda = urlsplit(api.secrets["airflow-wall-keda"]["kedaConnection"])
     assert (keda.scheme, keda.password) == ("postgresql", passwords["postgres-password"])
     broker = urlsplit(api.secrets["airflow-wall-broker"]["connection"])
-    assert (broker.password, broker.hostname, broker.path) == (passwords["redis-password"], "wall-airflow-wall-redis", "/0")
+    assert (broker.password, broker.hostname, broker.path) == (
+        passwords["redis-password"],
+        "wall-airflow-wall-redis",
+        "/0",
+    )
     del api.secrets["airflow-wall-metadata"]
     assert make(api, tmp_path, *DEV).returncode == 0
     assert urlsplit(api.secrets["airflow-wall-metadata"]["connection"]).password == passwords["postgres-password"]

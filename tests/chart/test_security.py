@@ -59,7 +59,7 @@ def test_every_container_is_restricted(rendered: Rendered) -> None:
         assert context["runAsUser"] > 0, name
         assert context["seccompProfile"] == {"type": "RuntimeDefault"}, name
         assert not context.keys() & {"sysctls", "seLinuxOptions", "windowsOptions"}, name
-        for volume in spec["volumes"] if "volumes" in spec else []:
+        for volume in spec.get("volumes", []):
             assert volume.keys() - {"name"} <= VOLUMES, (name, volume)
         for container in containers(pod):
             context = container["securityContext"]
@@ -92,7 +92,11 @@ def test_only_who_talks_to_the_kubernetes_api_has_a_token(case: str, rendered: R
 
 
 def test_roles_are_for_who_has_a_token_and_no_role_reads_what_is_not_its(case: str, rendered: Rendered) -> None:
-    bound = {subject["name"].removeprefix("wall-airflow-wall-") for each in rendered.of("RoleBinding") for subject in each["subjects"]}
+    bound = {
+        subject["name"].removeprefix("wall-airflow-wall-")
+        for each in rendered.of("RoleBinding")
+        for subject in each["subjects"]
+    }
     assert bound == TOKENS.get(case, set())
     assert not rendered.of("ClusterRole", "ClusterRoleBinding")
     for role in rendered.of("Role"):

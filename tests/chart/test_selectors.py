@@ -50,7 +50,9 @@ def test_what_is_scaled_is_there_and_says_no_number(rendered: Rendered) -> None:
 
 
 def test_what_pods_mount_is_made_or_named_by_the_values(rendered: Rendered) -> None:
-    made = {(each["kind"], each["metadata"].get("namespace", "data"), each["metadata"]["name"]) for each in rendered.all}
+    made = {
+        (each["kind"], each["metadata"].get("namespace", "data"), each["metadata"]["name"]) for each in rendered.all
+    }
     others = {"team-a", "team-b", "certificates", "airflow-backup", "kube-root-ca.crt"}
     for pod in rendered.pods().values():
         where = pod["metadata"].get("namespace", "data")
@@ -59,7 +61,9 @@ def test_what_pods_mount_is_made_or_named_by_the_values(rendered: Rendered) -> N
             sources = volume["projected"]["sources"] if "projected" in volume else [volume]
             for source in sources:
                 if "configMap" in source:
-                    assert ("ConfigMap", where, source["configMap"]["name"]) in made or source["configMap"]["name"] in others
+                    assert ("ConfigMap", where, source["configMap"]["name"]) in made or source["configMap"][
+                        "name"
+                    ] in others
                 if "persistentVolumeClaim" in source:
                     claim = source["persistentVolumeClaim"]["claimName"]
                     assert ("PersistentVolumeClaim", where, claim) in made or claim in others
@@ -68,7 +72,9 @@ def test_what_pods_mount_is_made_or_named_by_the_values(rendered: Rendered) -> N
 
 
 def test_names_are_unique_and_not_too_long(rendered: Rendered) -> None:
-    names = Counter((each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in rendered.all)
+    names = Counter(
+        (each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in rendered.all
+    )
     assert set(names.values()) == {1}
     long = Rendered("--set", f"fullnameOverride={'a' * 60}", *CASES["autoscaling-values"])
     assert max(len(each["metadata"]["name"]) for each in long.all) <= 63

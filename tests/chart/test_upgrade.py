@@ -34,7 +34,7 @@ def frozen(rendered: Rendered) -> dict[tuple[str, str, str], object]:
     }
 
 
-@pytest.mark.parametrize("before, after", list(itertools.permutations(CASES, 2)))
+@pytest.mark.parametrize(("before", "after"), list(itertools.permutations(CASES, 2)))
 def test_from_any_values_set_to_any_other_nothing_immutable_changes(before: str, after: str) -> None:
     old, new = frozen(Rendered(*CASES[before])), frozen(Rendered(*CASES[after]))
     changed = {key for key in old.keys() & new.keys() if old[key] != new[key]}

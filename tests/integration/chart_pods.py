@@ -31,7 +31,9 @@ def tools() -> tuple[str, str]:
     if None in found:
         pytest.skip("`bwrap` and `dumb-init` are needed (Debian: `apt install bubblewrap dumb-init`)")
     bwrap, dumb_init = map(str, found)
-    trial = subprocess.run([bwrap, "--unshare-user", "--uid", "50000", "--ro-bind", "/", "/", "true"], capture_output=True)
+    trial = subprocess.run(
+        [bwrap, "--unshare-user", "--uid", "50000", "--ro-bind", "/", "/", "true"], capture_output=True
+    )
     if trial.returncode:
         pytest.skip(f"no user namespaces here: {trial.stderr.decode().strip()}")
     return bwrap, dumb_init
@@ -105,7 +107,13 @@ class Container:
         user = self.pod["spec"]["securityContext"]
         assert self.spec["securityContext"]["readOnlyRootFilesystem"] is True
         node = self.node
-        volumes = {"config": None, "logs": self.logs, "pipelines": node.pipelines, "users": node.users, "auth": node.auth}
+        volumes = {
+            "config": None,
+            "logs": self.logs,
+            "pipelines": node.pipelines,
+            "users": node.users,
+            "auth": node.auth,
+        }
         mounts: list[str] = []
         for mount in self.spec["volumeMounts"]:
             if mount["name"] == "tmp":
@@ -141,7 +149,11 @@ class Container:
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command as in the container, e.g. that of a probe."""
         return subprocess.run(
-            [*self._box(), *self._command(list(command))], env=self._environment(), capture_output=True, text=True, timeout=120
+            [*self._box(), *self._command(list(command))],
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
 
     def terminate(self) -> None:

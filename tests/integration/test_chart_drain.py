@@ -20,7 +20,7 @@ from celery import Celery
 from chart_pods import tools
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "chart"))
-from rendering import Rendered  # noqa: E402
+from rendering import Rendered
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 
@@ -102,7 +102,9 @@ def workers(redis: str, tmp_path: Path) -> Iterator[Workers]:
         **os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__CELERY__BROKER_URL": redis,
         "AIRFLOW__CELERY__RESULT_BACKEND": redis.removesuffix("0") + "1",
     }  # fmt: skip
-    done = subprocess.run([sys.executable, "-c", READ_CONFIG], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", READ_CONFIG], env=environment, capture_output=True, text=True, check=True
+    )
     config = done.stdout.strip().splitlines()[-1]
     assert json.loads(config)["task_acks_late"] is True
     (tmp_path / "work").mkdir()
@@ -143,7 +145,7 @@ def test_no_task_is_lost_when_workers_are_terminated_in_mid_task(workers: Worker
     codes: list[int] = []
     for _ in range(3):
         workers.start()
-    for number in range(DRAINS):
+    for _ in range(DRAINS):
         send(app, 2, sent)
         sent += 2
         until(lambda: any(worker.busy() for worker in workers.standing))
@@ -157,7 +159,9 @@ def test_no_task_is_lost_when_workers_are_terminated_in_mid_task(workers: Worker
             codes.append(workers.leaving.pop(0).process.wait(120))
     codes += [worker.process.wait(120) for worker in workers.leaving]
     folder = workers.folder / "work"
-    until(lambda: len(list(folder.glob("*/done"))) == sent or not any(worker.busy() for worker in workers.standing), 180)
+    until(
+        lambda: len(list(folder.glob("*/done"))) == sent or not any(worker.busy() for worker in workers.standing), 180
+    )
     time.sleep(2)
     tasks = {path.name for path in folder.iterdir()}
     done = {path.parent.name for path in folder.glob("*/done")}

@@ -20,7 +20,7 @@ from chart_pods import Container, Node, completed, until_up
 from airflow_wall.connections import ConnectionInfo
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "chart"))
-from rendering import Rendered  # noqa: E402
+from rendering import Rendered
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 

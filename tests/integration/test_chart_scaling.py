@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from airflow_wall.connections import ConnectionInfo
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "chart"))
-from rendering import CHART, ORDERS, Rendered  # noqa: E402
+from rendering import CHART, ORDERS, Rendered
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -42,7 +42,9 @@ def metadata(postgres: ConnectionInfo, tmp_path_factory: pytest.TempPathFactory)
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url,
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": url,
     }
-    done = subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow", "db", "migrate"], env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     with connected(postgres, DATABASE) as database:
         database.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{postgres.password}'")
@@ -114,7 +116,9 @@ def test_tasks_are_counted_where_airflow_sends_them_to_celery(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", order)
-    query = worker_query("--set", f"executor={order.replace(',', chr(92) + ',')}", "--set", "workers.celery.concurrency=1")
+    query = worker_query(
+        "--set", f"executor={order.replace(',', chr(92) + ',')}", "--set", "workers.celery.concurrency=1"
+    )
     names = [None, "CeleryExecutor", CELERY, "KubernetesExecutor", "LocalExecutor", "fast"]
     counted = {}
     for name in names:
@@ -124,9 +128,16 @@ def test_tasks_are_counted_where_airflow_sends_them_to_celery(
     expected = {}
     for name in names:
         try:
-            found = loader.lookup_executor_name_by_str(name, validate_teams=False) if name else loader.get_default_executor_name()
+            found = (
+                loader.lookup_executor_name_by_str(name, validate_teams=False)
+                if name
+                else loader.get_default_executor_name()
+            )
         except executor_loader.UnknownExecutorException:
-            expected[name] = name in ("CeleryExecutor", CELERY)  # the scheduler would fail such a task; no harm either way
+            expected[name] = name in (
+                "CeleryExecutor",
+                CELERY,
+            )  # the scheduler would fail such a task; no harm either way
         else:
             expected[name] = found.module_path == CELERY
     assert counted == expected
@@ -145,7 +156,13 @@ def test_tasks_are_counted_where_airflow_sends_them_to_celery(
         ([("restarting", "default", None, "10.0.0.1"), ("running", "default", None, "10.0.0.2")], 2),
         ([("running", "default", None, "")], 1),
         # What asks for no worker.
-        ([(state, "default", None, "10.0.0.1") for state in ("deferred", "scheduled", "success", "failed", "up_for_retry")], 0),
+        (
+            [
+                (state, "default", None, "10.0.0.1")
+                for state in ("deferred", "scheduled", "success", "failed", "up_for_retry")
+            ],
+            0,
+        ),
         ([("queued", "other", None, ""), ("running", "other", None, "10.0.0.9")], 0),
     ],
     ids=str,
@@ -218,7 +235,9 @@ def test_triggers_are_counted_by_who_takes_them(database: psycopg.Connection, ke
     assert (asked(keda, found.query("triggerer")), asked(keda, found.query("triggerer-slow"))) == (0, 0)
 
 
-@pytest.mark.parametrize("statement", ["SELECT * FROM connection", "SELECT * FROM dag_run", "DELETE FROM task_instance"])
+@pytest.mark.parametrize(
+    "statement", ["SELECT * FROM connection", "SELECT * FROM dag_run", "DELETE FROM task_instance"]
+)
 def test_the_role_of_keda_may_read_what_it_counts_and_nothing_else(statement: str, keda: psycopg.Connection) -> None:
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         keda.execute(statement.encode())
