@@ -166,7 +166,8 @@ def test_no_task_is_lost_when_workers_are_terminated_in_mid_task(workers: Worker
     tasks = {path.name for path in folder.iterdir()}
     done = {path.parent.name for path in folder.glob("*/done")}
     print(  # noqa: T201  # `make drain` shows it
-        f"\n{DRAINS} workers terminated with {interrupted} tasks in mid task, of {sent} tasks: {sent - len(done)} lost; "
+        f"\n{DRAINS} workers terminated with {interrupted} tasks in mid task, of {sent} tasks: {sent - len(done)} lost, "
+        f"{len(list(folder.glob('*/refused')))} messages handed out twice and refused; "
         f"exit codes {sorted(set(codes))}; {time.monotonic() - begun:.0f} s"
     )
     assert interrupted >= DRAINS

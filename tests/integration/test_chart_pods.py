@@ -163,6 +163,8 @@ def test_probes_answer(release: Release) -> None:
     probe = release.pods["dag-processor"]["spec"]["containers"][0]["livenessProbe"]["exec"]["command"]
     done = release.running["dag-processor"].run(*probe)
     assert done.returncode == 0, done.stdout + done.stderr
+    other = release.running["dag-processor"].run(*probe[:-1], "TriggererJob")  # which does not run
+    assert (other.returncode, other.stderr) == (1, "")
 
 
 def test_no_task_is_lost_when_workers_are_terminated_in_mid_task(release: Release) -> None:
