@@ -1,4 +1,4 @@
-"""Whether a job of this pod has beaten of late: `python heartbeat.py JOB_TYPE`. Without Airflow, which takes seconds."""
+"""Whether a job of this pod has beaten of late: `python heartbeat.py JOB_TYPE`. Without Airflow, which takes long."""
 
 import os
 import socket

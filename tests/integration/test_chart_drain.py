@@ -80,7 +80,7 @@ class Worker:
     def busy(self) -> int:
         """How many tasks it has begun and not ended."""
         text = self.console.read_text(errors="replace")
-        return text.count("] received") - text.count("] succeeded in") - text.count("] raised")
+        return text.count("] received") - sum(text.count(end) for end in ("] succeeded in", "] ignored", "] raised"))
 
     def kill(self) -> None:
         if self.process.poll() is None:
