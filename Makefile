@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit compat check lint types contract chart format docs lock e2e-compose benchmark clean
+.PHONY: help run test unit compat check lint types contract chart chart-security crds drain e2e-compose e2e-kubernetes format docs lock benchmark clean
 
 help: ## Show what there is to make.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,8 +58,22 @@ contract: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 chart: $(VENV)/.installed-dev
-	$(BIN)/helm lint --strict helm
+	$(BIN)/helm lint --strict --quiet helm
 	$(BIN)/helm template wall helm >/dev/null
+
+chart-security: $(VENV)/.installed-dev ## Look through the chart with checkov, which is installed for it.
+	@PATH="$(BIN):$$PATH" helm/ci/checkov.sh
+
+crds: tests/chart/crds/node_modules/.package-lock.json ## Have what checks custom resources; needs Node.js.
+
+tests/chart/crds/node_modules/.package-lock.json: tests/chart/crds/package-lock.json
+	npm ci --prefix tests/chart/crds --ignore-scripts --no-audit --no-fund
+
+drain: $(VENV)/.installed-dev ## Terminate a hundred busy workers, and ten of a whole Airflow, and see that no task is lost.
+	DRAINS=100 $(BIN)/python -m pytest -s tests/integration/test_chart_drain.py tests/integration/test_chart_pods.py
+
+e2e-kubernetes: $(VENV)/.installed-dev ## Install, test, scale, upgrade and remove the chart on the cluster of KUBECONFIG.
+	@PATH="$(BIN):$$PATH" tests/e2e/kubernetes.sh
 
 format: $(VENV)/.installed-dev ## Format the code.
 	$(BIN)/ruff check --fix .
@@ -67,6 +81,7 @@ format: $(VENV)/.installed-dev ## Format the code.
 
 docs: $(VENV)/.installed-dev ## Write what is generated: reference, schema, picture.
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/chart.py
 	$(BIN)/airflow-wall schema --output dags/airflow-wall.schema.json
 	$(BIN)/airflow-wall graph $(PIPELINE) --svg docs/images/platform_scores.svg
 
@@ -81,6 +96,7 @@ e2e-compose: $(VENV)/.installed-dev ## Run docker-compose.yaml for real, faults 
 
 benchmark: $(VENV)/.installed-dev ## Measure, as ratios within one run.
 	$(BIN)/python benchmarks/build.py
+	$(BIN)/python benchmarks/autoscaling/simulate.py
 
 fuzz: $(VENV)/.installed-dev ## Look for texts that break the reader, for SECONDS (by default 600), guided by coverage.
 	@$(BIN)/python -m pip install --quiet atheris

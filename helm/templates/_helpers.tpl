@@ -1,4 +1,4 @@
-{{/* Names, labels, image, and airflow.cfg, whose hash is wanted too. What a pod is, its own file says. */}}
+{{/* Names, labels, images, executors. What a pod is made of is in _pod.tpl, what may talk to whom in _network.tpl. */}}
 
 {{/* At most 40 characters, so that a suffix such as -migrate-0123456789 still fits into a label. */}}
 {{- define "airflow-wall.fullname" -}}
@@ -14,15 +14,19 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What selects the pods of one component: (list . "scheduler"). Never changes, because selectors cannot. */}}
+{{/* What selects the pods of one workload: (list . "scheduler"), (list . "worker" "heavy"). Never changes, because
+selectors cannot. Every worker and triggerer names its set, so that no selector takes in two workloads. */}}
 {{- define "airflow-wall.selector" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: airflow-wall
 app.kubernetes.io/instance: {{ $root.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
+{{- if gt (len .) 2 }}
+airflow-wall/set: {{ index . 2 }}
+{{- end }}
 {{- end -}}
 
-{{/* All labels of one component: (list . "scheduler"). */}}
+{{/* All labels of one workload; arguments as above. */}}
 {{- define "airflow-wall.labels" -}}
 {{- $root := index . 0 -}}
 {{ include "airflow-wall.selector" . }}
@@ -31,28 +35,108 @@ app.kubernetes.io/part-of: airflow
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 airflow-wall/airflow-version: {{ $root.Values.airflowVersion | quote }}
+{{- with $root.Values.labels }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
+{{/* (list . "airflow") */}}
 {{- define "airflow-wall.image" -}}
-{{- $image := .Values.images.airflow -}}
+{{- $root := index . 0 -}}
+{{- $image := index $root.Values.images (index . 1) -}}
 {{- if $image.digest -}}
 {{ $image.repository }}@{{ $image.digest }}
 {{- else -}}
-{{ $image.repository }}:{{ default .Chart.AppVersion $image.tag }}
+{{ $image.repository }}:{{ default $root.Chart.AppVersion $image.tag }}
 {{- end -}}
 {{- end -}}
 
-{{/* airflow.cfg: what `config` says, and two things the chart knows. Go ranges over a map in sorted order. */}}
-{{- define "airflow-wall.config" -}}
-{{- $service := printf "%s-api-server:%v" (include "airflow-wall.fullname" .) .Values.apiServer.service.port -}}
-{{- $own := dict
-  "core" (dict "execution_api_server_url" (printf "http://%s/execution/" $service))
-  "wall" (dict "environment" .Values.environment) -}}
-{{- range $section, $options := mergeOverwrite (deepCopy .Values.config) $own -}}
-[{{ $section }}]
-{{ range $option, $value := $options -}}
-{{- /* A number is a float here; as text a large one would be 8.64e+07. */ -}}
-{{ $option }} = {{ if kindIs "float64" $value }}{{ toJson $value }}{{ else }}{{ $value }}{{ end }}
-{{ end }}
-{{ end -}}
+{{/* The executors, as JSON: {celery: [names tasks may say], celeryIsDefault, kubernetes, local}. A task's row has the
+name as its author wrote it: the class, its path, or an alias; or nothing, for the default executor. */}}
+{{- define "airflow-wall.executors" -}}
+{{- $path := "airflow.providers.celery.executors.celery_executor.CeleryExecutor" -}}
+{{- $celery := list -}}
+{{- $first := false -}}
+{{- $kubernetes := false -}}
+{{- $local := false -}}
+{{- range $index, $entry := splitList "," .Values.executor -}}
+{{- $parts := splitList ":" (trim $entry) -}}
+{{- $class := last (splitList "." (last $parts)) -}}
+{{- if eq $class "CeleryExecutor" -}}
+{{- $celery = concat $celery $parts (list $class $path) | uniq -}}
+{{- if eq $index 0 }}{{ $first = true }}{{ end -}}
+{{- else if eq $class "KubernetesExecutor" -}}
+{{- $kubernetes = true -}}
+{{- else if eq $class "LocalExecutor" -}}
+{{- $local = true -}}
+{{- end -}}
+{{- end -}}
+{{- dict "celery" $celery "celeryIsDefault" $first "kubernetes" $kubernetes "local" $local | toJson -}}
+{{- end -}}
+
+{{/* Worker sets as a JSON list, each with all that it inherits. Empty without CeleryExecutor. */}}
+{{- define "airflow-wall.workerSets" -}}
+{{- $sets := list -}}
+{{- if (include "airflow-wall.executors" . | fromJson).celery -}}
+{{- $base := omit .Values.workers.celery "sets" "enableDefault" -}}
+{{- if .Values.workers.celery.enableDefault -}}
+{{- $sets = append $sets (merge (dict "name" "default") $base) -}}
+{{- end -}}
+{{- range .Values.workers.celery.sets -}}
+{{- $sets = append $sets (mergeOverwrite (deepCopy $base) .) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $sets -}}
+{{- end -}}
+
+{{/* The same of triggerers. */}}
+{{- define "airflow-wall.triggererSets" -}}
+{{- $base := omit .Values.triggerer "sets" -}}
+{{- $sets := list (merge (dict "name" "default") $base) -}}
+{{- range .Values.triggerer.sets -}}
+{{- $sets = append $sets (mergeOverwrite (deepCopy $base) .) -}}
+{{- end -}}
+{{- toJson $sets -}}
+{{- end -}}
+
+{{/* Name of a set's workload: (list . "worker" "heavy"). */}}
+{{- define "airflow-wall.setName" -}}
+{{- $name := printf "%s-%s" (include "airflow-wall.fullname" (index . 0)) (index . 1) -}}
+{{- if ne (index . 2) "default" }}{{ $name = printf "%s-%s" $name (index . 2) }}{{ end -}}
+{{- $name -}}
+{{- end -}}
+
+{{/* Where Airflow's pods are, as JSON: the release's namespace, and that of task pods if it is another. */}}
+{{- define "airflow-wall.namespaces" -}}
+{{- $tasks := "" -}}
+{{- if (include "airflow-wall.executors" . | fromJson).kubernetes }}{{ $tasks = .Values.workers.kubernetes.namespace }}{{ end -}}
+{{- list .Release.Namespace $tasks | uniq | compact | toJson -}}
+{{- end -}}
+
+{{/* A PodDisruptionBudget: (dict "root" . "name" ... "values" ... "of" (list . "worker" "heavy")). */}}
+{{- define "airflow-wall.pdb" -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ .name }}
+  namespace: {{ (index .of 0).Release.Namespace }}
+  labels: {{- include "airflow-wall.labels" .of | nindent 4 }}
+spec:
+  {{- toYaml .values.podDisruptionBudget.config | nindent 2 }}
+  selector:
+    matchLabels: {{- include "airflow-wall.selector" .of | nindent 6 }}
+{{- end -}}
+
+{{/* A ServiceAccount: (dict "root" . "component" "scheduler" "values" ...), in "namespace" if it is another. */}}
+{{- define "airflow-wall.serviceAccount" -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ include "airflow-wall.fullname" .root }}-{{ .component }}
+  namespace: {{ default .root.Release.Namespace .namespace }}
+  labels: {{- include "airflow-wall.labels" (list .root .component) | nindent 4 }}
+  {{- with .values.serviceAccount.annotations }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+automountServiceAccountToken: false
 {{- end -}}

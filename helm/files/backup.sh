@@ -1,0 +1,12 @@
+# Dump the metadata database to $FOLDER and keep the latest $KEEP dumps. $CONNECTION is Airflow's URL of it.
+set -euo pipefail
+# SQLAlchemy names the driver too: postgresql+psycopg2://...
+url="postgresql://${CONNECTION#*://}"
+file="$FOLDER/airflow-$(date --utc +%Y%m%dT%H%M%SZ).dump"
+pg_dump --format=custom --file="$file.part" "$url"
+# A dump has its name only when it is whole.
+pg_restore --list "$file.part" >/dev/null
+mv "$file.part" "$file"
+rm -f "$FOLDER"/*.part
+ls -1 "$FOLDER"/airflow-*.dump | sort -r | tail -n +"$((KEEP + 1))" | while read -r old; do rm "$old"; done
+ls -l "$file"
