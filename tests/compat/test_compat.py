@@ -110,7 +110,7 @@ def test_what_is_refused_is_told_with_its_place(name: str) -> None:
     assert isinstance(told, str), told
     assert told.startswith(f"error: {name}.yaml:")
     if RECORDED_WITH == VERSION:
-        compare(f"{told}\n", EXPECTED / f"{name}.txt")
+        compare(f"{told.replace(str(Path.cwd()), 'FOLDER')}\n", EXPECTED / f"{name}.txt")
 
 
 OTHER_SCALARS = ("moments_for_days", "odd_times", "values_of_time", "what_is_no_time")
