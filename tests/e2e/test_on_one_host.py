@@ -284,7 +284,7 @@ def test_a_person_sees_the_pipelines(stack: Stack) -> None:
         pytest.skip("there is no chromium")
     stack.login()
     token = stack.client.headers["Authorization"].removeprefix("Bearer ")
-    page = f"http://127.0.0.1:{stack.port}/dags/platform_scores/runs/second"
+    page = f"http://127.0.0.1:{stack.port}/dags/platform_scores/runs/first"
     picture = REPOSITORY / ".e2e/ui.png"
     picture.unlink(missing_ok=True)
     take = [
