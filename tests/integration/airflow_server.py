@@ -15,12 +15,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import psycopg
 
 from airflow_wall.connections import ConnectionInfo
+
+T = TypeVar("T")
 
 START_TIMEOUT = 300.0
 """Seconds until every component must be healthy; on two quiet cores it takes 15."""
@@ -224,12 +226,14 @@ def waiting(timeout: float, pause: float = 0.3) -> Iterator[None]:
         time.sleep(pause)
 
 
-def until(holds: Callable[[], object], timeout: float = PATIENCE) -> None:
-    """Wait until something holds; fail where it does not within `timeout` seconds."""
+def until(holds: Callable[[], T], timeout: float = PATIENCE) -> T:
+    """Wait until something holds, and return what it then was; fail where it does not within `timeout` seconds."""
     for _ in waiting(timeout):
-        if holds():
-            return
-    assert holds()
+        if found := holds():
+            return found
+    found = holds()
+    assert found
+    return found
 
 
 def connected(server: ConnectionInfo, database: str) -> psycopg.Connection[Any]:
