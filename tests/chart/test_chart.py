@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import resource
 import sys
-import time
 from pathlib import Path
 
 import kubernetes_validate
@@ -30,11 +30,13 @@ def test_two_renders_are_identical(case: str) -> None:
 
 
 def test_a_render_takes_less_than_a_quarter_of_a_second() -> None:
+    """Of the processor: on a busy machine, the clock tells what others do."""
     seconds = []
-    for _ in range(8):
-        start = time.perf_counter()
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         template()
-        seconds.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(seconds) < 0.25, seconds
 
 
