@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 .PHONY: help run test unit compat check lint types contract chart chart-security crds drain e2e-compose e2e-kubernetes format docs lock benchmark clean
 
 help: ## Show what there is to make.
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Dependencies as they were tested. uv resolves in seconds; where it cannot be had, pip does the same in a minute.
 define install
