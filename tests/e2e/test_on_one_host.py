@@ -162,9 +162,10 @@ def test_a_run_ends_green_though_a_worker_is_killed_in_the_middle(stack: Stack) 
         tasks = stack.tasks("platform_scores", "second")
         return True if any("ingest" in task and state == "running" for task, (state, _) in tasks.items()) else None
 
-    until("it ingests", ingesting, 300, every=0.2)
     (worker,) = stack.containers("worker")
-    os.kill(stack.inspect(worker)["State"]["Pid"], signal.SIGKILL)  # with process 1 its whole container dies
+    first = stack.inspect(worker)["State"]["Pid"]  # asked for before: an ingest is over in seconds
+    until("it ingests", ingesting, 300, every=0.2)
+    os.kill(first, signal.SIGKILL)  # with process 1 its whole container dies
     until("it is back", lambda: True if stack.inspect(worker)["RestartCount"] >= 1 else None, 60)
     assert stack.finished("platform_scores", "second", 1200) == "success", stack.tasks("platform_scores", "second")
     tries = stack.tasks("platform_scores", "second")
