@@ -201,10 +201,11 @@ def test_readers_of_any_isolation_level_see_whole_releases_while_close_is_killed
 
 def test_thirteen_thousand_rows_are_staged_in_seconds(lab: Lab) -> None:
     lab.open("r1")
-    began = time.perf_counter()
+    # The processor's time: a statement for each row takes many times as much, and a busy machine takes no more.
+    began = time.process_time()
     lab.stage("r1", "a", SQL, scores("r1", rows=13_000))
-    table = time.perf_counter() - began
+    table = time.process_time() - began
     lab.stage("r1", "b", SEARCH, scores("r1", rows=13_000))
-    index = time.perf_counter() - began - table
+    index = time.process_time() - began - table
     assert (table < 5, index < 10) == (True, True), (table, index)
     lab.close("r1", "a", "b")
