@@ -25,7 +25,7 @@ PATIENCE, SETTLED = 120.0, 5.0
 
 
 def main(chromium: str, url: str, token: str, word: str, picture: str) -> None:
-    with tempfile.TemporaryDirectory() as profile:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = subprocess.Popen(
             [
                 chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
