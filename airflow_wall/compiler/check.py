@@ -9,7 +9,7 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -56,13 +56,14 @@ class Checked:
         return not (self.pipelines or self.faults or self.defect)
 
 
-def check_files(files: Sequence[Path], settings: Settings, further: Further | None = None) -> list[Checked]:
+def check_files(files: Iterable[Path], settings: Settings, further: Further | None = None) -> list[Checked]:
     """
     Check files, one by one and together; many are shared out among the cores.
 
     :param further: What else to ask of every plan.
     """
     check = functools.partial(_check, settings=settings, further=further)
+    files = list(files)
     processes = len(files) // _WORTH_A_PROCESS
     if sys.platform == "linux" and processes > 1 and further is None:  # elsewhere a process begins with all imports
         import multiprocessing
