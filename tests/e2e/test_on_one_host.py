@@ -278,6 +278,27 @@ def test_metrics_reach_prometheus(stack: Stack) -> None:
     until("Prometheus knows the scheduler's heartbeat", heard, 180, every=5)
 
 
+def test_a_job_runs_on_the_spark_cluster(stack: Stack) -> None:
+    """With what the image itself ships as an example."""
+    stack.compose("up", "--detach", "--wait", "spark-master", "spark-worker")
+    job = "/opt/spark/examples/src/main/python/pi.py"
+    said = stack.exec("spark-worker", "/opt/spark/bin/spark-submit", "--master", "spark://spark-master:7077", job, "4")
+    assert "Pi is roughly 3.1" in said
+    master = httpx.get(f"http://127.0.0.1:{stack.environment['SPARK_PORT']}/json/", trust_env=False).json()
+    assert [app["state"] for app in master["completedapps"]] == ["FINISHED"]
+    assert [worker["state"] for worker in master["workers"]] == ["ALIVE"]
+    stack.compose("rm", "--stop", "--force", "spark-master", "spark-worker")
+
+
+def test_what_is_wrong_is_said_as_soon_as_a_file_is_saved(stack: Stack) -> None:
+    stack.compose("up", "--detach", "--wait", "dev")
+    write(stack, "saved.yaml", "dag_id: saved\ntasks:\n  - id: a\n    need: b\n")
+    told = "saved.yaml:4:5: `tasks[a].need` is not a known key"
+    until("the fault is told", lambda: told in stack.compose("logs", "--no-log-prefix", "dev") or None, 30)
+    (stack.folder / "dags/saved.yaml").unlink()
+    stack.compose("rm", "--stop", "--force", "dev")
+
+
 def test_a_person_sees_the_pipelines(stack: Stack) -> None:
     """A screenshot to look at: .e2e/ui.png."""
     chromium = shutil.which("chromium")
