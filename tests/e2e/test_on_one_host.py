@@ -38,6 +38,13 @@ tasks:
 """
 """Its tasks take no retries: whatever cuts one off makes the run fail."""
 
+JOB = """\
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.getOrCreate()
+spark.range(1000).repartition(4).write.option("compression", "snappy").parquet("/opt/airflow/lake/written")
+print(spark.read.parquet("/opt/airflow/lake/written").count(), "rows are read")
+"""
+
 REQUESTS, SECONDS = 1000, 10
 ONE_EACH = httpx.Limits(max_connections=REQUESTS, max_keepalive_connections=0)
 """A connection for each request, as of a thousand clients. One that is kept may be closed just as it is used again."""
@@ -279,14 +286,15 @@ def test_metrics_reach_prometheus(stack: Stack) -> None:
 
 
 def test_a_job_runs_on_the_spark_cluster(stack: Stack) -> None:
-    """With what the image itself ships as an example."""
+    """And what it writes to the lake, compressed, is the workers' to read and to remove."""
     stack.compose("up", "--detach", "--wait", "spark-master", "spark-worker")
-    job = "/opt/spark/examples/src/main/python/pi.py"
-    said = stack.exec("spark-worker", "/opt/spark/bin/spark-submit", "--master", "spark://spark-master:7077", job, "4")
-    assert "Pi is roughly 3.1" in said
+    stack.exec("worker", "tee", "/opt/airflow/lake/job.py", data=JOB.encode())
+    submit = ["/opt/spark/bin/spark-submit", "--master", "spark://spark-master:7077", "/opt/airflow/lake/job.py"]
+    assert "1000 rows are read" in stack.exec("spark-worker", *submit)
     master = httpx.get(f"http://127.0.0.1:{stack.environment['SPARK_PORT']}/json/", trust_env=False).json()
     assert [app["state"] for app in master["completedapps"]] == ["FINISHED"]
     assert [worker["state"] for worker in master["workers"]] == ["ALIVE"]
+    stack.exec("worker", "rm", "-r", "/opt/airflow/lake/written", "/opt/airflow/lake/job.py")
     stack.compose("rm", "--stop", "--force", "spark-master", "spark-worker")
 
 
