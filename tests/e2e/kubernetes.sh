@@ -69,7 +69,7 @@ trap clean EXIT
 step "install"
 chart install --create-namespace
 step "helm test"
-helm --namespace "$NAMESPACE" test wall --timeout "$TIMEOUT"
+helm --namespace "$NAMESPACE" test wall --logs --timeout "$TIMEOUT"
 step "no tasks: no workers of queue burst"
 until_is 0 workers
 step "six tasks of 90 seconds: three workers"
@@ -86,5 +86,5 @@ until_is 6 asked "SELECT count(*) FROM task_instance WHERE dag_id = 'burst' AND 
 step "no tasks: no workers"
 until_is 0 workers
 step "helm test again"
-helm --namespace "$NAMESPACE" test wall --timeout "$TIMEOUT"
+helm --namespace "$NAMESPACE" test wall --logs --timeout "$TIMEOUT"
 step "passed"
