@@ -48,7 +48,7 @@ STRANGERS = {
         }
     ),
     "prometheus": End({"app.kubernetes.io/name": "prometheus"}, "monitoring"),
-    "keda": End({"app.kubernetes.io/part-of": "keda-operator"}, "keda"),
+    "keda": End({"app": "keda-operator", "name": "keda-operator"}, "keda"),  # of its YAML; its chart adds to them
     "ingress": End({"app": "nginx"}, "ingress-nginx"),
 }
 """Who might connect to them from elsewhere."""

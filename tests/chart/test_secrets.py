@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import ssl
 import subprocess
 import sys
 import threading
@@ -19,6 +20,16 @@ from cryptography.fernet import Fernet
 from rendering import CASES, CHART, Rendered
 
 DEV = CASES["dev-values"]
+STRICT = """
+import ssl
+relaxed = ssl.create_default_context
+def strict(**options):
+    made = relaxed(**options)
+    made.verify_flags |= ssl.VERIFY_X509_STRICT
+    return made
+ssl.create_default_context = strict
+"""
+"""What `ssl` does from Python 3.13 on."""
 
 
 @dataclass
@@ -33,6 +44,13 @@ class KubernetesApi:
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)
     refuse: int = 0
     url: str = ""
+    server: ThreadingHTTPServer | None = None
+
+    def serve(self, tls: ssl.SSLContext) -> None:
+        """From now on by TLS."""
+        assert self.server is not None
+        self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
+        self.url = self.url.replace("http:", "https:")
 
     def answer(self, method: str, path: str, body: dict | None) -> tuple[int, dict]:
         parts = path.split("/")
@@ -70,6 +88,7 @@ def api() -> Iterator[KubernetesApi]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    found.server = server
     threading.Thread(target=server.serve_forever, daemon=True).start()
     found.url = f"http://127.0.0.1:{server.server_port}"
     yield found
@@ -77,13 +96,16 @@ def api() -> Iterator[KubernetesApi]:
     server.server_close()
 
 
-def make(api: KubernetesApi, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the container of the Job that makes Secrets."""
+def make(api: KubernetesApi, folder: Path, *arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the container of the Job that makes Secrets, and some Python before it."""
     (folder / "token").write_text("of-the-pod\n")
     (container,) = Rendered(*arguments).pods()["secrets"]["spec"]["containers"]
     assert container["command"][0] == "python"
     environment = {**os.environ, "API": api.url, "ACCOUNT": str(folder), "NO_PROXY": "*"}
-    return subprocess.run([sys.executable, *container["command"][1:]], env=environment, capture_output=True, text=True)
+    option, script, *rest = container["command"][1:]
+    return subprocess.run(
+        [sys.executable, option, before + script, *rest], env=environment, capture_output=True, text=True
+    )
 
 
 def test_what_is_missing_is_made_and_what_is_there_is_kept(api: KubernetesApi, tmp_path: Path) -> None:
@@ -110,18 +132,45 @@ def test_the_urls_of_dev_have_its_passwords(api: KubernetesApi, tmp_path: Path) 
     passwords = api.secrets["wall-airflow-wall-dev"]
     metadata = urlsplit(api.secrets["airflow-wall-metadata"]["connection"])
     assert (metadata.username, metadata.password) == ("airflow", passwords["postgres-password"])
-    assert (metadata.hostname, metadata.port, metadata.path) == ("wall-airflow-wall-postgres", 5432, "/airflow")
+    assert (metadata.hostname, metadata.port, metadata.path) == (
+        "wall-airflow-wall-postgres.data.svc",
+        5432,
+        "/airflow",
+    )
     keda = urlsplit(api.secrets["airflow-wall-keda"]["kedaConnection"])
     assert (keda.scheme, keda.password) == ("postgresql", passwords["postgres-password"])
+    # KEDA asks from a namespace of its own.
+    assert keda.hostname == "wall-airflow-wall-postgres.data.svc"
     broker = urlsplit(api.secrets["airflow-wall-broker"]["connection"])
     assert (broker.password, broker.hostname, broker.path) == (
         passwords["redis-password"],
-        "wall-airflow-wall-redis",
+        "wall-airflow-wall-redis.data.svc",
         "/0",
     )
     del api.secrets["airflow-wall-metadata"]
     assert make(api, tmp_path, *DEV).returncode == 0
     assert urlsplit(api.secrets["airflow-wall-metadata"]["connection"]).password == passwords["postgres-password"]
+
+
+def test_an_authority_without_key_identifiers_is_trusted(api: KubernetesApi, tmp_path: Path) -> None:
+    """As that of clusters of EKS; strict from Python 3.13 on, which the image has."""
+    extensions = ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "subjectKeyIdentifier=none"]
+    for command in (
+        ["req", "-x509", "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=kubernetes", *extensions],
+        ["req", "-new", "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=server"],
+        ["x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-out", "server.crt", "-extfile", "san"],
+    ):  # fmt: skip
+        (tmp_path / "san").write_text("subjectAltName=IP:127.0.0.1")
+        news = ["-newkey", "rsa:2048", "-nodes"] if command[0] == "req" else []
+        subprocess.run(["openssl", *command, *news], cwd=tmp_path, check=True, capture_output=True)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+    api.serve(server)
+    done = make(api, tmp_path, "--set", "createSecrets.enabled=true", before=STRICT)
+    assert done.returncode == 0, done.stderr
+    api.url = api.url.replace("127.0.0.1", "localhost")
+    done = make(api, tmp_path, "--set", "createSecrets.enabled=true", before=STRICT)
+    assert "CERTIFICATE_VERIFY_FAILED" in done.stderr  # of another name, it is still not
 
 
 def test_a_refusal_is_told(api: KubernetesApi, tmp_path: Path) -> None:

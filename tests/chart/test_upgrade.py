@@ -74,7 +74,7 @@ def test_nothing_that_must_come_first_is_a_hook() -> None:
         for manifest in Rendered(*arguments).all:
             hook = manifest["metadata"].get("annotations", {}).get("helm.sh/hook", "")
             assert hook in ("", "test")
-            testing = (manifest["kind"], manifest["metadata"]["name"]) == ("Job", "wall-airflow-wall-test")
+            testing = (manifest["kind"], manifest["metadata"]["name"]) == ("Pod", "wall-airflow-wall-test")
             assert (hook == "test") == testing
 
 

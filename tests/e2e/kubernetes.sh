@@ -64,21 +64,28 @@ until_is() {
   echo "   $found"
 }
 workers() { kube get "deployment/$NAME-worker-burst" --output 'jsonpath={.spec.replicas}'; }
+ending() {
+  kube get pods --selector app.kubernetes.io/component=worker,airflow-wall/set=burst \
+    --output 'jsonpath={.items[*].metadata.deletionTimestamp}' | wc -w
+}
+running() { asked "SELECT count(*) FROM task_instance WHERE dag_id = 'burst' AND state = 'running'"; }
 
 trap clean EXIT
 step "install"
 chart install --create-namespace
 step "helm test"
-helm --namespace "$NAMESPACE" test wall --timeout "$TIMEOUT"
+helm --namespace "$NAMESPACE" test wall --logs --timeout "$TIMEOUT"
 step "no tasks: no workers of queue burst"
 until_is 0 workers
-step "six tasks of 90 seconds: three workers"
+step "six tasks of five minutes: three workers"
 kube exec "deployment/$NAME-scheduler" --container scheduler -- airflow dags unpause --yes burst >/dev/null
 kube exec "deployment/$NAME-scheduler" --container scheduler -- airflow dags trigger burst >/dev/null
 until_is 3 workers
-until_is '[1-6]' asked "SELECT count(*) FROM task_instance WHERE dag_id = 'burst' AND state = 'running'"
-step "upgrade while they run: all pods are renewed"
+until_is 6 running
+step "upgrade while they run: all pods are renewed, and the old workers finish their tasks"
 chart upgrade --set config.core.parallelism=64
+until_is 3 ending
+[ "$(running)" != 0 ] || fail "all tasks ended before their workers were told to: this cluster is too slow for the test"
 step "the run succeeds, each task in its first try"
 until_is 'success|failed' asked "SELECT state FROM dag_run WHERE dag_id = 'burst'"
 until_is 'success' asked "SELECT state FROM dag_run WHERE dag_id = 'burst'"
@@ -86,5 +93,5 @@ until_is 6 asked "SELECT count(*) FROM task_instance WHERE dag_id = 'burst' AND 
 step "no tasks: no workers"
 until_is 0 workers
 step "helm test again"
-helm --namespace "$NAMESPACE" test wall --timeout "$TIMEOUT"
+helm --namespace "$NAMESPACE" test wall --logs --timeout "$TIMEOUT"
 step "passed"
