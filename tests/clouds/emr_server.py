@@ -36,6 +36,11 @@ class World:
     running: dict[str, tuple[Any, subprocess.Popen[bytes]]] = field(default_factory=dict)
     """Id of a step to what moto has of it, and its process."""
 
+    def cancel(self, step_ids: list[str]) -> None:
+        for step, process in (self.running[each] for each in step_ids):
+            step.state = "CANCELLED"
+            process.kill()
+
     def asked(self, operation: str) -> list[dict[str, Any]]:
         return [request for name, request in self.requests if name == operation]
 
@@ -68,21 +73,10 @@ class Front(BaseHTTPRequestHandler):
             self._answer(code, json.dumps({"__type": kind, "message": words}).encode())
             return
         if operation == "CancelSteps":  # moto has none
-            for step_id in json.loads(body)["StepIds"]:
-                step, process = world.running[step_id]
-                step.state = "CANCELLED"
-                process.kill()
+            world.cancel(json.loads(body)["StepIds"])
             self._answer(200, b"{}")
             return
-        request = urllib.request.Request(world.moto + self.path, data=body, method="POST")
-        for name in self.headers:
-            if name.lower() not in ("host", "content-length", "accept-encoding", "connection"):
-                request.add_header(name, self.headers[name])
-        try:
-            with urllib.request.urlopen(request) as answered:
-                code, answer = answered.status, answered.read()
-        except urllib.error.HTTPError as error:
-            code, answer = error.code, error.read()
+        code, answer = self._of_moto(body)
         if operation == "RunJobFlow" and code == 200:
             world.born[json.loads(answer)["JobFlowId"]] = time.monotonic()
         if operation == "ListClusters":
@@ -92,6 +86,17 @@ class Front(BaseHTTPRequestHandler):
             self._answer(code, answer)
         else:
             self.close_connection = True  # and no answer
+
+    def _of_moto(self, body: bytes) -> tuple[int, bytes]:
+        request = urllib.request.Request(self.world.moto + self.path, data=body, method="POST")
+        for name in self.headers:
+            if name.lower() not in ("host", "content-length", "accept-encoding", "connection"):
+                request.add_header(name, self.headers[name])
+        try:
+            with urllib.request.urlopen(request) as answered:
+                return answered.status, answered.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
 
     def _listed(self, answer: bytes) -> bytes:
         page = json.loads(answer)

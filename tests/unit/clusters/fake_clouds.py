@@ -113,6 +113,7 @@ class FakeCloud:
         self.visible_after = visible_after
         self.clusters: list[Machine] = []
         self.used: set[str] = set()
+        self.most_at_once = 0
         self.refuse: CloudError | None = None
 
     @property
@@ -128,6 +129,7 @@ class FakeCloud:
             raise self.refuse
         made = Machine(f"j-{len(self.clusters) + 1:04d}", name, self.clock.now(), request)
         self.clusters.append(made)
+        self.most_at_once = max(self.most_at_once, len(self.alive))
         return made
 
     def submit(self, machine: Machine, name: str, folder: str) -> None:
