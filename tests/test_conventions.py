@@ -26,11 +26,16 @@ from airflow_wall.spec.steps.table import STEPS
 ROOT = Path(__file__).parents[1]
 OF_NEWER_AIRFLOW = {"airflow_wall.importer", "airflow_wall.fronts.importer"}
 """Modules that need what only Airflow 3.4 has; `make compat` runs them."""
+OF_EXTRAS = {"airflow_wall.hooks.emr": "amazon", "airflow_wall.hooks.dataproc": "google"}
+"""Modules that need what an extra brings; `make clouds` runs them."""
+PROVIDERS = {
+    path.name for path in map(Path, importlib.import_module("airflow.providers").__path__) for path in path.iterdir()
+}
 IMPORTERS = importlib.util.find_spec("airflow.sdk.importers") is not None
 MODULES = sorted(
     found.name
     for found in pkgutil.walk_packages(airflow_wall.__path__, "airflow_wall.")
-    if IMPORTERS or found.name not in OF_NEWER_AIRFLOW
+    if (IMPORTERS or found.name not in OF_NEWER_AIRFLOW) and OF_EXTRAS.get(found.name, "standard") in PROVIDERS
 )
 
 

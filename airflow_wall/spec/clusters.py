@@ -120,6 +120,7 @@ class EmrNetwork(SpecModel):
 
 
 class _CloudCluster(SpecModel):
+    type: str = Field(description="The kind of cluster.")
     region: Machine = Field(description="The cloud's region.")
     conn_id: Machine | None = Field(None, description="The Airflow connection; by default that of the provider.")
     image: Machine = Field(description="The version of the cluster's software, as the cloud names it.")

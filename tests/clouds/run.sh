@@ -21,4 +21,4 @@ if [ ! -e "$STAMP" ] || [ pyproject.toml -nt "$STAMP" ] || [ constraints.txt -nt
   fi
   echo "$PWD" >"$STAMP"
 fi
-AIRFLOW_HOME=$VENV/airflow exec "$VENV/bin/python" -m pytest -q -p no:cacheprovider tests/clouds "$@"
+AIRFLOW_HOME=$VENV/airflow exec "$VENV/bin/python" -m pytest -q -p no:cacheprovider tests/clouds tests/test_conventions.py "$@"
