@@ -8,7 +8,7 @@ from airflow_wall import __version__
 
 OPERATORS = (
     "check_integrity", "check_new_data", "get_credentials", "index", "ingest", "persist", "predict", "publish",
-    "retrain", "start_cluster", "start_sender", "stop_cluster", "stop_sender", "submit", "transform",
+    "reap_clusters", "retrain", "start_cluster", "start_sender", "stop_cluster", "stop_sender", "submit", "transform",
 )  # fmt: skip
 """Modules of `airflow_wall.operators` with one public operator each."""
 
@@ -57,6 +57,11 @@ def get_provider_info() -> dict[str, Any]:
                     ),
                     "allowed_connections": _list("Connections that data come from or go to", example="platform"),
                     "allowed_storage": _list("Folders that `storage` may be or lie in", default="lake"),
+                    "deployment": _option(
+                        "Name of this Airflow among those that share an account of a cloud: clusters bear it, and are "
+                        "adopted and ended only by the Airflow of that name. By default the `environment`.",
+                        example="production",
+                    ),
                     "project": _option(
                         "Folder that a relative `storage` is under; by default the one that holds `dags`."
                     ),

@@ -128,6 +128,11 @@ class Examples:
         # A list of tasks holds groups too; an item with `tasks` is one.
         if model in (Task, Group) and ("tasks" in _pairs(node)) != (model is Group):
             return
+        # Of several kinds, a block is of the one that its `type` says.
+        kind = model.model_fields.get("type")
+        known = typing.get_args(kind.annotation) if kind is not None else ()
+        if known and "type" in _pairs(node) and _pairs(node)["type"][1].value not in known:
+            return
         self._look(model, node, text, path)
 
 
@@ -286,7 +291,8 @@ def written(default: Any) -> Any:
     """A default as it is written in YAML."""
     if isinstance(default, timedelta):
         seconds = int(default.total_seconds())
-        return f"{seconds // 60}m" if seconds % 60 == 0 else f"{seconds}s"
+        units = ((86400, "d"), (60, "m"), (1, "s"))
+        return next(f"{seconds // size}{unit}" for size, unit in units if seconds % size == 0)
     return default.value if isinstance(default, Enum) else default
 
 

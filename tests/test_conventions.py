@@ -15,21 +15,27 @@ from pathlib import Path
 import pytest
 
 import airflow_wall
+from airflow_wall.clusters import dataproc_request, emr_request
 from airflow_wall.clusters.backends import CLUSTERS
 from airflow_wall.compiler.steps import OPERATORS
 from airflow_wall.jobs.table import JOBS
 from airflow_wall.provider import get_provider_info
-from airflow_wall.spec.steps.cluster import LocalCluster
+from airflow_wall.spec import clusters as cluster_specs
 from airflow_wall.spec.steps.table import STEPS
 
 ROOT = Path(__file__).parents[1]
 OF_NEWER_AIRFLOW = {"airflow_wall.importer", "airflow_wall.fronts.importer"}
 """Modules that need what only Airflow 3.4 has; `make compat` runs them."""
+OF_EXTRAS = {"airflow_wall.hooks.emr": "amazon", "airflow_wall.hooks.dataproc": "google"}
+"""Modules that need what an extra brings; `make clouds` runs them."""
+PROVIDERS = {
+    path.name for path in map(Path, importlib.import_module("airflow.providers").__path__) for path in path.iterdir()
+}
 IMPORTERS = importlib.util.find_spec("airflow.sdk.importers") is not None
 MODULES = sorted(
     found.name
     for found in pkgutil.walk_packages(airflow_wall.__path__, "airflow_wall.")
-    if IMPORTERS or found.name not in OF_NEWER_AIRFLOW
+    if (IMPORTERS or found.name not in OF_NEWER_AIRFLOW) and OF_EXTRAS.get(found.name, "standard") in PROVIDERS
 )
 
 
@@ -62,7 +68,14 @@ def test_operators_take_what_steps_give() -> None:
 
 
 def test_clusters_of_the_language_are_those_of_the_backends() -> None:
-    assert set(CLUSTERS) == {LocalCluster.model_fields["type"].annotation.__args__[0]}  # type: ignore[union-attr]
+    assert list(CLUSTERS) == list(cluster_specs.KINDS)
+    for name, model in cluster_specs.KINDS.items():
+        assert model.model_fields["type"].annotation.__args__ == (name,)  # type: ignore[union-attr]
+
+
+def test_what_is_not_the_users_in_a_raw_request_is_the_same_in_the_language_and_the_backends() -> None:
+    assert set(cluster_specs.EMR_MANAGED) == set(emr_request.MANAGED)
+    assert set(cluster_specs.DATAPROC_MANAGED) <= set(dataproc_request.MANAGED)
 
 
 @pytest.mark.parametrize("kind", JOBS)

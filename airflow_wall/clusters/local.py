@@ -10,14 +10,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from airflow_wall import errors, state
-from airflow_wall.clusters.base import Document, Log
-from airflow_wall.errors import ClusterError, Interrupted, WallError
+from airflow_wall import state
+from airflow_wall.clusters.answers import result_of
+from airflow_wall.clusters.base import Deleted, Document, Found, Log, Site, State
+from airflow_wall.errors import ClusterError, Interrupted
 
 _PR_SET_PDEATHSIG = 1
 _THREADS_OF_LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS")
@@ -29,13 +29,13 @@ class LocalCluster:
 
     :param name: Its name.
     :param config: `threads` and `memory` that one job may use.
-    :param folder: Folder of our own state in the lake; the cluster is one document in it.
+    :param site: In whose folder of our own state in the lake the cluster is one document.
     """
 
-    def __init__(self, name: str, config: Mapping[str, Any], folder: Path) -> None:
+    def __init__(self, name: str, config: Mapping[str, Any], site: Site) -> None:
         self.name = name
         self.config = config
-        self.document = folder / "clusters" / f"{name}.json"
+        self.document = site.state / "clusters" / f"{name}.json"
 
     def ensure(self) -> dict[str, Any]:
         """Adopt the cluster of this name, or create it."""
@@ -47,6 +47,10 @@ class LocalCluster:
         }
         state.create(self.document, {**described, "started": datetime.now(UTC).isoformat()})
         return described
+
+    def state(self) -> State | None:
+        """Running from when it was created; there is nothing to wait for."""
+        return None if state.read(self.document) is None else State.RUNNING
 
     def run(self, job: Document, connections: Mapping[str, Document], log: Log) -> dict[str, Any]:
         """Run a job in a process of its own, which dies with this one."""
@@ -74,13 +78,34 @@ class LocalCluster:
                 raise
         return _result(answer, process.returncode, self.name)
 
-    def delete(self) -> bool:
+    def delete(self) -> Deleted:
         """Forget the cluster: no job can be started on it any more."""
         try:
             self.document.unlink()
         except FileNotFoundError:
-            return False
-        return True
+            return Deleted()
+        return Deleted(ended=(self.name,))
+
+
+class LocalFleet:
+    """All local clusters: between jobs they are documents and no process, so there is nothing to end."""
+
+    def list(self) -> Sequence[Found]:
+        """None."""
+        return ()
+
+    def end(self, found: Found) -> None:
+        """Nothing to do."""
+
+
+def open_cluster(name: str, config: Mapping[str, Any], site: Site) -> LocalCluster:
+    """The cluster of that name."""
+    return LocalCluster(name, config, site)
+
+
+def open_fleet(config: Mapping[str, Any], site: Site) -> LocalFleet:  # noqa: ARG001
+    """All there are."""
+    return LocalFleet()
 
 
 def _environment(running: Mapping[str, Any]) -> dict[str, str]:
@@ -137,13 +162,8 @@ def _forward(lines: Any, log: Log) -> None:
 
 def _result(answer: str, code: int, name: str) -> dict[str, Any]:
     try:
-        reply = json.loads(answer.strip().splitlines()[-1])
-    except (ValueError, IndexError):
+        return result_of(answer, f"the job on cluster `{name}`")
+    except ValueError:
         how = f"was killed by signal {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         hint = "its last lines are in the task's log; SIGKILL often means that memory ran out: raise the worker's limit"
         raise Interrupted(f"the job's process on cluster `{name}` {how}", hint=hint) from None
-    if "error" in reply:
-        error = reply["error"]
-        raised: WallError = getattr(errors, error["kind"], WallError)(error["message"], hint=error["hint"])
-        raise raised
-    return dict(reply["result"])

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import DAG, BaseOperator, TaskGroup
+from airflow.sdk import DAG, BaseOperator, TaskGroup, TriggerRule
 
 from airflow_wall.compiler.arguments import built_arguments
 from airflow_wall.compiler.callables import constructed
@@ -25,6 +25,8 @@ from airflow_wall.compiler.steps import OPERATORS
 from airflow_wall.compiler.stubs import empty_function
 from airflow_wall.compiler.values import Operator, Operators, values_of
 from airflow_wall.operators.base import StepOperator
+from airflow_wall.operators.stop_cluster import StopClusterOperator
+from airflow_wall.operators.unstopped import ReleasingOperator
 from airflow_wall.text.faults import FaultyText
 
 log = logging.getLogger(__name__)
@@ -102,6 +104,20 @@ def _close(plan: Plan, built: Operators) -> None:
         if setups is not None:
             before: list[Any] = [built[task_id] for task_id in setups]
             built[task.task_id].as_teardown(setups=before, on_failure_fail_dagrun=fail)
+    for task in plan.tasks:
+        _release_anyway(task, built, plan)
+
+
+def _release_anyway(task: TaskPlan, built: Operators, plan: Plan) -> None:
+    """Have a release begin even if the stop of a cluster right before it has failed; the operator looks at the rest."""
+    operator = built[task.task_id]
+    if not isinstance(operator, ReleasingOperator) or operator.trigger_rule != TriggerRule.ALL_SUCCESS:
+        return
+    before = [built[task_id] for task_id in task.upstream]
+    stops = any(isinstance(each, StopClusterOperator) for each in before) and "trigger_rule" not in task.settings
+    # Airflow takes no other rule right after a setup, and none at all where a run ends at its first failure.
+    if stops and not any(each.is_setup for each in before) and not plan.arguments.get("fail_fast"):
+        operator.trigger_rule = TriggerRule.ALL_DONE
 
 
 def _tell_of_retries(plan: Plan, built: Operators) -> None:
@@ -153,7 +169,7 @@ class _Maker:
             raise FaultyText([fault], self.plan.text) from error
 
     def _operator(self, task: TaskPlan, kind: type[BaseOperator], group: TaskGroup) -> Operator:
-        settings = self._settings(task)
+        settings = {**(kind.usual if issubclass(kind, StepOperator) else {}), **self._settings(task)}
         if task.run is not None:
             return self._stub(task, group, settings)
         values, rendered = values_of(task.arguments, self.built, self.plan.code)

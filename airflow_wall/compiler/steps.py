@@ -11,6 +11,7 @@ from airflow_wall.operators.ingest import IngestOperator
 from airflow_wall.operators.persist import PersistOperator
 from airflow_wall.operators.predict import PredictOperator
 from airflow_wall.operators.publish import PublishOperator
+from airflow_wall.operators.reap_clusters import ReapClustersOperator
 from airflow_wall.operators.retrain import RetrainOperator
 from airflow_wall.operators.start_cluster import StartClusterOperator
 from airflow_wall.operators.start_sender import StartSenderOperator
@@ -35,5 +36,6 @@ OPERATORS: dict[str, type[StepOperator]] = {
     "submit": SubmitOperator,
     "stop_sender": StopSenderOperator,
     "publish": PublishOperator,
+    "reap_clusters": ReapClustersOperator,
 }
 """`airflow_wall.spec.steps.table.STEPS` has the same names; a test compares them."""

@@ -1,18 +1,26 @@
 """
-Run one job in a process of its own: `python -m airflow_wall.jobs`.
+Run one job in a process of its own: `python -m airflow_wall.jobs`, or with `--folder FOLDER` on a cluster of a cloud.
 
-Standard input holds `{"job": ..., "connections": {id: ...}}`; log lines go to standard error; the last line of standard
-output is `{"result": ...}` or `{"error": ...}`. Secrets come by standard input, so no list of processes shows them.
+Without a folder, standard input holds `{"job": ..., "connections": {id: ...}}`; log lines go to standard error; the
+last line of standard output is `{"result": ...}` or `{"error": ...}`. Secrets come by standard input, so no list of
+processes shows them.
+
+With one, `request.json` in it holds `{"job": ...}`, log lines go to `log` beside it too, the answer to `answer.json`.
+Who creates `claim` there does the job; a second copy, which a cloud that lost an answer may have started, does nothing.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import os
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from airflow_wall import state
 from airflow_wall.connections import ConnectionInfo
 from airflow_wall.errors import ConnectionFault, WallError
 from airflow_wall.jobs.document import Job
@@ -21,12 +29,36 @@ from airflow_wall.jobs.table import run_job
 log = logging.getLogger(__name__)
 
 
-def main() -> int:
-    """Run the job of standard input. Return the exit code: 0, or 1 with an error on standard output."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run one job. Return the exit code: 0, or 1 with an error as its answer."""
+    parser = argparse.ArgumentParser(prog="python -m airflow_wall.jobs", description="Run one job.")
+    parser.add_argument("--folder", type=Path, help="folder of the job; without it, the job comes by standard input")
+    folder: Path | None = parser.parse_args(arguments).folder
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    if folder is not None:
+        return _in_folder(folder)
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # a library that prints must not spoil the answer
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    request = json.load(sys.stdin)
+    reply = _reply(json.load(sys.stdin))
+    print(json.dumps(reply), file=answer, flush=True)
+    return 0 if "result" in reply else 1
+
+
+def _in_folder(folder: Path) -> int:
+    try:
+        os.close(os.open(folder / "claim", os.O_CREAT | os.O_EXCL, 0o644))
+    except FileExistsError:
+        log.info("another copy of this job has begun it")
+        return 0
+    logging.getLogger().addHandler(logging.FileHandler(folder / "log"))
+    request = state.read(folder / "request.json")
+    assert request is not None, "it is written before the job is submitted"
+    reply = _reply({"job": request["job"], "connections": {}})
+    state.write_bytes(folder / "answer.json", json.dumps(reply).encode())
+    return 0 if "result" in reply else 1
+
+
+def _reply(request: Mapping[str, Any]) -> dict[str, Any]:
     known = {conn_id: ConnectionInfo(**values) for conn_id, values in request["connections"].items()}
 
     def connections(conn_id: str) -> ConnectionInfo:
@@ -36,16 +68,13 @@ def main() -> int:
             )
         return known[conn_id]
 
-    reply: dict[str, Any]
     try:
-        reply = {"result": run_job(Job.from_json(request["job"]), connections)}
+        return {"result": run_job(Job.from_json(request["job"]), connections)}
     except WallError as error:
-        reply = {"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}}
+        return {"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}}
     except Exception as error:  # a defect of ours: told as what it is, with its traceback in the log
         log.exception("the job failed by a defect of airflow-wall")
-        reply = {"error": {"kind": "WallError", "message": f"{type(error).__name__}: {error}", "hint": None}}
-    print(json.dumps(reply), file=answer, flush=True)
-    return 0 if "result" in reply else 1
+        return {"error": {"kind": "WallError", "message": f"{type(error).__name__}: {error}", "hint": None}}
 
 
 if __name__ == "__main__":

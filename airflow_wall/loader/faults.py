@@ -189,7 +189,14 @@ def _models_in(annotation: Any) -> list[type[SpecModel]]:
 
 def _likest(models: list[type[SpecModel]], values: Any) -> type[SpecModel] | None:
     given = set(values) if isinstance(values, dict) else set()
-    return max(models, key=lambda model: len(given.intersection(_keys_of(model))), default=None)
+    named = values.get("type") if isinstance(values, dict) else None
+
+    def likeness(model: type[SpecModel]) -> tuple[bool, int]:
+        kind = model.model_fields.get("type")
+        is_named = kind is not None and named in typing.get_args(kind.annotation)
+        return is_named, len(given.intersection(_keys_of(model)))
+
+    return max(models, key=likeness, default=None)
 
 
 def _keys_of(model: type[SpecModel] | None) -> list[str]:

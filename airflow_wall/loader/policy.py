@@ -33,6 +33,14 @@ KEYS = {
 }
 """Keys of a pipeline, a task or `default_args` that reach further than a pipeline may, and why."""
 
+CLUSTER_KEYS = {
+    "extra": "can have any program run on the cluster",
+    "python": "chooses the program that jobs are run by",
+    "network": "can choose what the cluster may do in its cloud",
+    "impersonate": "chooses in whose name the cloud is used",
+}
+"""Keys of a cloud's cluster that reach further than a pipeline may, and why."""
+
 CALLABLES = (
     "on_execute_callback", "on_success_callback", "on_failure_callback", "on_retry_callback", "on_skipped_callback",
     "pre_execute", "post_execute", "retry_policy", "inlets", "outlets", "schedule",
@@ -135,6 +143,21 @@ class Policy:
                 self._address(field, each.get(field) if inner else each, place)
             if not isinstance(value, list):
                 self._address(field, value, (*loc, field))
+        self._cluster(given.get("cluster"), (*loc, "cluster"))
+        clusters = given.get("clusters")
+        for index, each in enumerate(clusters) if isinstance(clusters, list) else ():
+            self._cluster(each, (*loc, "clusters", index))
+
+    def _cluster(self, given: Any, loc: Loc) -> None:
+        if not isinstance(given, Mapping) or given.get("type") == "local":
+            return
+        for key in (key for key in given if key in CLUSTER_KEYS):
+            self._refuse((*loc, key), CLUSTER_KEYS[key], "remove it", of_key=True)
+        if given.get("conn_id") is None:
+            hint = f"name one of {_setting('allowed_connections')} by `conn_id`"
+            self._refuse(loc, "uses the cloud by its default connection", hint)
+        else:
+            self._address("conn_id", given["conn_id"], (*loc, "conn_id"))
 
     def results(self, value: Any, loc: Loc) -> None:
         """`value` holds all arguments of one of our steps: if a task gives it, they may be anything."""

@@ -9,14 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from airflow.configuration import conf
 from airflow.sdk import BaseOperator, Connection
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowRescheduleException
 
+from airflow_wall.clusters.base import Owner, Site
 from airflow_wall.connections import FILE_VARIABLE, ConnectionInfo
 from airflow_wall.errors import ConnectionFault, Interrupted, Terminal, WallError
+from airflow_wall.hooks.clients import open_client
 from airflow_wall.jobs.document import Job, Run, Slice, safe_name
 from airflow_wall.jobs.table import run_job
 from airflow_wall.processes import die_with_parent
@@ -43,6 +45,9 @@ class StepOperator(BaseOperator):
 
     ui_color = "#eef4f8"
 
+    usual: ClassVar[Mapping[str, Any]] = {}
+    """Settings of `BaseOperator` that a task of this step has unless it says otherwise itself, whatever others have."""
+
     _working = False
 
     def __init__(
@@ -54,7 +59,7 @@ class StepOperator(BaseOperator):
         place: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{**self.usual, **kwargs})
         self.storage = storage
         self.project = project
         self.code = code
@@ -87,6 +92,12 @@ class StepOperator(BaseOperator):
             project=project,
             code=code,
         )
+
+    def site_of(self, context: Context) -> Site:
+        """Where the clusters of this run are used from."""
+        run = self.run_of(context)
+        deployment = conf.get(SECTION, "deployment", fallback="") or conf.get(SECTION, "environment", fallback="")
+        return Site(run.state, Owner(deployment or "", run.pipeline, run.run_id), open_client)
 
     @contextlib.contextmanager
     def told(self, context: Context) -> Iterator[None]:

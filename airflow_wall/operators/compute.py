@@ -33,5 +33,6 @@ class ComputeOperator(StepOperator):
             job = self.job(context, kind, arguments)
             job = replace(job, connections=named_connections(list(arguments.values())))
             name, config = starter.name_and_config(context)
+            site = starter.site_of(context)
             sent = {conn_id: connection_values(conn_id) for conn_id in job.connections}
-            return open_cluster(name, config, job.run.state).run(job.to_json(), sent, self.log.info)
+            return open_cluster(name, config, site).run(job.to_json(), sent, self.log.info)

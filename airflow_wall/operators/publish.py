@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_wall.operators.base import StepOperator
+from airflow_wall.operators.unstopped import ReleasingOperator, fail_for
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class PublishOperator(StepOperator):
+class PublishOperator(ReleasingOperator):
     """
     Open a release, stage a table for every destination and commit it, in one task.
 
@@ -35,6 +35,7 @@ class PublishOperator(StepOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the release's id, its rows and its targets."""
+        left = self.unstopped(context)
         parts = {f"{self.task_id}.{number}": destination for number, destination in enumerate(self.to, start=1)}
         fence = self.do(context, "start_sender", release=self.release, force=self.force)["fence"]
         try:
@@ -44,7 +45,9 @@ class PublishOperator(StepOperator):
             # Closing with parts missing takes the release back; what went wrong first is what is told.
             self._take_back(context, sorted(parts))
             raise
-        return self.do(context, "stop_sender", release=self.release, expected=sorted(parts), fence=fence)
+        committed = self.do(context, "stop_sender", release=self.release, expected=sorted(parts), fence=fence)
+        fail_for(left, self.release)
+        return committed
 
     def _take_back(self, context: Context, expected: list[str]) -> None:
         try:

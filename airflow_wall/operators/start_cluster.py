@@ -31,12 +31,11 @@ class StartClusterOperator(StepOperator):
         """Return `type`, `name` and size of the cluster."""
         with self.told(context):
             name, config = self.name_and_config(context)
-            described = open_cluster(name, config, self.run_of(context).state).ensure()
+            described = open_cluster(name, config, self.site_of(context)).ensure()
         self.log.info("cluster %s (%s) is running", name, described["type"])
         return described
 
     def name_and_config(self, context: Context) -> tuple[str, Mapping[str, Any]]:
         """Name and configuration of this run's cluster, for this task and for every other that works on it."""
-        ti = context["ti"]
         config = self.value_of(self, "cluster", context)
-        return cluster_name(ti.dag_id, ti.run_id, self.task_id), config
+        return cluster_name(self.site_of(context).owner, self.task_id), config

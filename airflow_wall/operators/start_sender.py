@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_wall.operators.base import StepOperator
+from airflow_wall.operators.unstopped import ReleasingOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class StartSenderOperator(StepOperator):
+class StartSenderOperator(ReleasingOperator):
     """
     Open a release: from here on results are staged, and clients see none of them.
 
@@ -34,4 +34,5 @@ class StartSenderOperator(StepOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the release's name and id."""
+        self.unstopped(context)
         return self.do(context, "start_sender", release=self.release, force=self.force)

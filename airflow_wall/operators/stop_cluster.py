@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow.sdk import BaseOperator, TriggerRule
 from airflow.sdk.definitions.mappedoperator import MappedOperator
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_wall.clusters.backends import open_cluster
 from airflow_wall.operators.base import PatientOperator
@@ -24,6 +26,9 @@ class StopClusterOperator(PatientOperator):
     """
     Stop the cluster that a task of this run started, whatever happened in between.
 
+    As a teardown it runs even if its setup, the start, has failed: a start that is killed may have left a cluster. It
+    is tried thirteen times, within about half an hour, unless the task itself has other `retries`.
+
     It waits until no task that works on the cluster is under way: a teardown is started as soon as the tasks right
     before it are over, and those may have failed because of one branch while another still computes. No worker is held
     meanwhile.
@@ -33,14 +38,31 @@ class StopClusterOperator(PatientOperator):
     """
 
     ui_color = "#f4cccc"
+    usual: ClassVar[Mapping[str, Any]] = {
+        "retries": 12,
+        "retry_delay": timedelta(seconds=10),
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": timedelta(minutes=5),
+    }
 
     def __init__(self, *, cluster: str, poll_interval: timedelta = timedelta(seconds=10), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.cluster = cluster
         self.poll_interval = poll_interval
 
+    def as_teardown(
+        self,
+        *,
+        setups: BaseOperator | Iterable[BaseOperator] | None = None,
+        on_failure_fail_dagrun: bool | None = None,
+    ) -> StopClusterOperator:
+        """Make it the teardown of the start, one that runs whatever became of it."""
+        super().as_teardown(setups=setups, on_failure_fail_dagrun=on_failure_fail_dagrun)
+        self.trigger_rule = TriggerRule.ALL_DONE
+        return self
+
     def execute(self, context: Context) -> dict[str, Any]:
-        """Return the name of the cluster and whether there was one."""
+        """Return the name of the cluster, whether there was one, and what it cost in hours of one machine."""
         with self.told(context):
             starter = self.partner(context, "cluster", StartClusterOperator)
             states = self._states_of_users(context)
@@ -49,21 +71,24 @@ class StopClusterOperator(PatientOperator):
                 self.log.info("the cluster is stopped when %s is over; looking again", ", ".join(busy))
                 self.look_again(self.poll_interval)
             name, config = starter.name_and_config(context)
-            stopped = open_cluster(name, config, self.run_of(context).state).delete()
-        self.log.info("cluster %s is stopped" if stopped else "there was no cluster %s", name)
+            deleted = open_cluster(name, config, self.site_of(context)).delete()
+        self.log.info("cluster %s is stopped" if deleted.ended else "there was no cluster %s", name)
+        if len(deleted.ended) > 1:
+            self.log.warning("%d clusters bore the name, and all are ended: %s", len(deleted.ended), deleted.ended)
+        if states.get(self.cluster) == "skipped" and not deleted.ended:
+            raise AirflowSkipException(f"cluster `{name}` was not wanted")
         failed = sorted(task_id for task_id, state in states.items() if state in _FAILED)
         if failed and not self.downstream_task_ids:
             # As the last task of the DAG its colour would be the run's, and a failed run would look green.
             listed = ", ".join(f"`{task_id}`" for task_id in failed)
             raise AirflowFailException(f"cluster `{name}` is stopped; this run has failed because of {listed}")
-        return {"name": name, "stopped": stopped}
+        cost = {} if deleted.node_hours is None else {"node_hours": round(deleted.node_hours, 3)}
+        return {"name": name, "stopped": bool(deleted.ended), **cost}
 
     def _states_of_users(self, context: Context) -> dict[str, str | None]:
-        """The states of the tasks that work on the cluster, of a mapped one each by itself."""
+        """The states of the start and of the tasks that work on the cluster, of a mapped one each by itself."""
         ti = context["ti"]
-        users = _users(context["dag"], self.cluster)
-        if not users:
-            return {}
+        users = [self.cluster, *_users(context["dag"], self.cluster)]
         found: dict[str, str | None] = ti.get_task_states(dag_id=ti.dag_id, task_ids=users, run_ids=[ti.run_id]).get(
             ti.run_id, {}
         )

@@ -10,6 +10,7 @@ from airflow_wall.errors import ReleaseError
 from airflow_wall.operators.base import StepOperator
 from airflow_wall.operators.stage import StageOperator, fence_of
 from airflow_wall.operators.start_sender import StartSenderOperator
+from airflow_wall.operators.unstopped import fail_for, left_by
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG, Context
@@ -33,13 +34,11 @@ class StopSenderOperator(StepOperator):
         with self.told(context):
             starter = self.partner(context, "release", StartSenderOperator)
             parts = self._parts(context["dag"])
-        return self.do(
-            context,
-            "stop_sender",
-            release=self.value_of(starter, "release", context),
-            expected=parts,
-            fence=fence_of(context, self.release),
-        )
+            release = self.value_of(starter, "release", context)
+        fence = fence_of(context, self.release)
+        committed = self.do(context, "stop_sender", release=release, expected=parts, fence=fence)
+        fail_for(left_by(context, starter), release)
+        return committed
 
     def _parts(self, dag: DAG) -> list[str]:
         for task in dag.tasks:

@@ -1,33 +1,33 @@
-"""The steps around compute: `get_credentials`, `start_cluster`, `stop_cluster`."""
+"""The steps around compute: `get_credentials`, `start_cluster`, `stop_cluster`, `reap_clusters`."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field
 
-from airflow_wall.spec.base import MEMORY_PATTERN, Positive, SpecModel
-from airflow_wall.spec.steps.base import Step, TaskId, Text
+from airflow_wall.spec.base import SpecModel
+from airflow_wall.spec.clusters import Cluster
+from airflow_wall.spec.steps.base import Filled, Step, TaskId, Text
 
 
 class GetCredentials(Step):
     """Prove that a connection can be used, before anything is started that needs it."""
 
     conn_id: Text = Field(description="The Airflow connection.")
-
-
-class LocalCluster(SpecModel):
-    """Processes on the worker's own machine."""
-
-    type: Literal["local"] = Field(description="The kind of cluster.")
-    threads: Positive = Field(2, description="How many threads one job may use.")
-    memory: str = Field("2GB", pattern=MEMORY_PATTERN, description="How much memory the engine of one job may use.")
+    role: Text | None = Field(
+        None, description="AWS: the ARN of a role to assume; Google: a service account to impersonate."
+    )
+    scopes: list[str] | None = Field(None, description="Google: what the token is for; by default all of its cloud.")
+    permissions: list[str] | None = Field(
+        None, description="Google: what it must be allowed in the connection's project."
+    )
 
 
 class StartCluster(Step):
     """Have a cluster for this run."""
 
-    cluster: LocalCluster = Field(description="What to start, by `type` and size.")
+    cluster: Cluster = Field(description="What to start, by `type` and size.")
 
 
 class StopCluster(Step):
@@ -37,3 +37,19 @@ class StopCluster(Step):
     closes: ClassVar[str | None] = "cluster"
 
     cluster: TaskId | None = Field(None, description="The `start_cluster` task; by default the only one there is.")
+
+
+class Place(SpecModel):
+    """Where clusters of one kind are."""
+
+    type: Filled = Field(description="The kind of clusters: `emr`, `dataproc`, or one of another package.")
+    region: Filled = Field(description="The cloud's region.")
+    conn_id: Filled | None = Field(None, description="The Airflow connection; by default that of the provider.")
+    project: Filled | None = Field(None, description="Dataproc: the project; by default that of the connection.")
+    impersonate: Filled | None = Field(None, description="Dataproc: the service account in whose name they are ended.")
+
+
+class ReapClusters(Step):
+    """End the clusters that nobody will stop any more: their run is over, or their time to live is."""
+
+    clusters: list[Place] = Field(min_length=1, description="Where to look, each cloud, region and connection.")

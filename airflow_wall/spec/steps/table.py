@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_wall.spec.steps.base import Step
-from airflow_wall.spec.steps.cluster import GetCredentials, StartCluster, StopCluster
+from airflow_wall.spec.steps.cluster import GetCredentials, ReapClusters, StartCluster, StopCluster
 from airflow_wall.spec.steps.data import CheckIntegrity, CheckNewData, Ingest, Transform
 from airflow_wall.spec.steps.model import Predict, Retrain
 from airflow_wall.spec.steps.release import Index, Persist, Publish, StartSender, StopSender, Submit
@@ -24,6 +24,7 @@ STEPS: dict[str, type[Step]] = {
     "submit": Submit,
     "stop_sender": StopSender,
     "publish": Publish,
+    "reap_clusters": ReapClusters,
 }
 
 CLOSERS = {step.task_fields[step.closes]: name for name, step in STEPS.items() if step.closes}

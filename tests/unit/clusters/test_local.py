@@ -8,13 +8,14 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_wall.clusters.backends import open_cluster
-from airflow_wall.clusters.base import cluster_name
+from airflow_wall.clusters.backends import open_cluster, open_fleet
+from airflow_wall.clusters.base import Deleted, Owner, Site, State, cluster_name
 from airflow_wall.clusters.local import LocalCluster
 from airflow_wall.errors import ClusterError, DataError, Interrupted
 from airflow_wall.jobs.document import Job, Run, Slice
@@ -34,9 +35,13 @@ def job(folder: Path, **arguments: Any) -> dict[str, Any]:
     return Job("ingest", {"source": "landing", "target": "bronze/a", **arguments}, run).to_json()
 
 
+def site(folder: Path) -> Site:
+    return Site(folder / "lake" / "_wall", Owner("", "churn", "manual"), lambda kind, config: pytest.fail(kind))
+
+
 @pytest.fixture
 def cluster(tmp_path: Path) -> LocalCluster:
-    made = LocalCluster("wall-churn-1", {"type": "local", "threads": 1}, tmp_path / "lake" / "_wall")
+    made = LocalCluster("wall-churn-1", {"type": "local", "threads": 1}, site(tmp_path))
     made.ensure()
     return made
 
@@ -58,7 +63,7 @@ def test_error_of_a_job_comes_back_as_it_was(cluster: LocalCluster, tmp_path: Pa
 
 def test_cluster_is_adopted_not_made_twice(cluster: LocalCluster, tmp_path: Path) -> None:
     before = cluster.document.read_bytes()
-    assert LocalCluster(cluster.name, {"type": "local", "threads": 1}, tmp_path / "lake" / "_wall").ensure() == {
+    assert LocalCluster(cluster.name, {"type": "local", "threads": 1}, site(tmp_path)).ensure() == {
         "type": "local",
         "name": "wall-churn-1",
         "threads": 1,
@@ -68,8 +73,10 @@ def test_cluster_is_adopted_not_made_twice(cluster: LocalCluster, tmp_path: Path
 
 
 def test_stopped_cluster_takes_no_job(cluster: LocalCluster, tmp_path: Path) -> None:
-    assert cluster.delete()
-    assert not cluster.delete()
+    assert cluster.state() is State.RUNNING
+    assert cluster.delete() == Deleted(ended=("wall-churn-1",))
+    assert cluster.delete() == Deleted()
+    assert cluster.state() is None
     with pytest.raises(ClusterError) as error:
         cluster.run(job(tmp_path), {}, lambda _: None)
     assert str(error.value) == (
@@ -130,25 +137,23 @@ def test_job_dies_with_the_task_that_waits_for_it() -> None:
 
 
 def test_names_are_computed_from_the_run() -> None:
-    name = cluster_name("Platform Scores!", "manual__2013", "start")
-    assert name == cluster_name("Platform Scores!", "manual__2013", "start")
+    run = Owner("production", "Platform Scores!", "manual__2013")
+    name = cluster_name(run, "start")
+    assert name == cluster_name(run, "start")
     assert name.startswith("wall-platform-scores-")
-    assert (
-        len(
-            {
-                name,
-                cluster_name("Platform Scores!", "manual__2014", "start"),
-                cluster_name("Platform Scores!", "manual__2013", "b"),
-            }
-        )
-        == 3
-    )
-    assert len(cluster_name("x" * 200, "r", "t")) <= 54
+    others = [replace(run, run_id="manual__2014"), replace(run, deployment="staging")]
+    assert len({name, cluster_name(run, "b"), *(cluster_name(other, "start") for other in others)}) == 4
+    assert len(cluster_name(replace(run, pipeline="x" * 200), "t")) <= 51
 
 
 def test_unknown_type_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ClusterError) as error:
-        open_cluster("c", {"type": "emr"}, tmp_path)
+        open_cluster("c", {"type": "emrr"}, site(tmp_path))
     assert str(error.value) == (
-        "`cluster.type` must be one of `local`, got `emr`\n\nhint: write e.g. `cluster: {type: local}`"
+        "`cluster.type` must be one of `local`, `emr`, `dataproc`, got `emrr`\n\n"
+        "hint: write e.g. `cluster: {type: local}`"
     )
+
+
+def test_there_is_nothing_to_reap(cluster: LocalCluster, tmp_path: Path) -> None:
+    assert list(open_fleet({"type": "local"}, site(tmp_path)).list()) == []

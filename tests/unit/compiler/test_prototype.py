@@ -66,7 +66,7 @@ def test_it_is_what_the_constructor_makes(kind: type[StepOperator], settings: di
     one = kind(task_id="task", task_group=TaskGroup("group", dag=made), **settings, **fields)
     one.dag = made
     group = TaskGroup("group", dag=copied)
-    Prototype(settings).step(kind, "task", copied, group, fields)
+    Prototype({**kind.usual, **settings}).step(kind, "task", copied, group, fields)  # as the compiler does
     assert of(copied) == of(made)
 
 

@@ -32,6 +32,11 @@ def task(uses: str, arguments: str, more: str = "") -> str:
     return f"tasks:\n  - id: t\n    uses: {uses}\n    with: {arguments}\n{more}"
 
 
+def cluster(keys: str) -> str:
+    given = f"{{cluster: {{type: emr, region: r, image: emr-7.9.0, {keys}}}}}"
+    return task("start_cluster", given, "  - {id: stop, uses: stop_cluster, needs: t}\n")
+
+
 TRANSFORM = "inputs: {raw: b/a}, target: s/a"
 
 REFUSED = {
@@ -115,6 +120,17 @@ REFUSED = {
     ),
     "connection of a source": (task("ingest", "{source: sql://airflow_db/connection, target: b/a}"), "`airflow_db`"),
     "connection": (task("get_credentials", "{conn_id: airflow_db}"), "names the connection `airflow_db`"),
+    "connection of a cluster": (cluster("conn_id: airflow_db"), "names the connection `airflow_db`"),
+    "default connection of a cluster": (cluster("workers: {count: 2}"), "uses the cloud by its default connection"),
+    "raw request of a cluster": (
+        cluster("conn_id: lake, extra: {BootstrapActions: []}"),
+        "`tasks[t].with.cluster.extra` can have any program run on the cluster",
+    ),
+    "program of a cluster": (cluster("conn_id: lake, python: /tmp/x"), "`tasks[t].with.cluster.python` chooses"),
+    "connection of the reaper": (
+        task("reap_clusters", "{clusters: [{type: emr, region: r, conn_id: airflow_db}]}"),
+        "`tasks[t].with.clusters[0].conn_id` names the connection `airflow_db`",
+    ),
     "connection of a target": (
         task("publish", "{release: r, table: s/a, to: [{to: 'files://x'}, {to: 'webhook://outside'}]}"),
         "`tasks[t].with.to[1].to` names the connection `outside`",
@@ -125,7 +141,7 @@ REFUSED = {
 @pytest.mark.parametrize("what", REFUSED)
 def test_restricted_refuses(what: str, tmp_path: Path) -> None:
     text, said = REFUSED[what]
-    found = faults(tmp_path, text)
+    found = faults(tmp_path, text, allowed_connections=("lake",))
     assert said in found
     assert found.count("error: ") == 1 + (BASH in text and what != "operator") + (what == "deadline")
     assert "which this deployment does not allow" in found

@@ -1,0 +1,139 @@
+"""What EMR is asked for, made of the typed keys; and the tags by which a cluster of ours is known."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from airflow_wall.clusters.base import Owner, duration_of
+from airflow_wall.clusters.cloud import merged
+
+PREFIX = "airflow-wall-"
+MANAGED = (
+    "Name",
+    "Tags",
+    "AutoTerminationPolicy",
+    "Instances.KeepJobFlowAliveWhenNoSteps",
+    "Instances.TerminationProtected",
+)
+"""Keys of `RunJobFlow` that `extra` may not touch."""
+
+IDLE = timedelta(minutes=30)
+LONGEST = timedelta(hours=24)
+_LONGEST_VALUE = 256
+
+
+def request_of(name: str, config: Mapping[str, Any], owner: Owner) -> dict[str, Any]:
+    """The arguments of `RunJobFlow`."""
+    network = config.get("network") or {}
+    instances: dict[str, Any] = {
+        "KeepJobFlowAliveWhenNoSteps": True,
+        "TerminationProtected": False,
+        "InstanceGroups": list(_groups(config)),
+    }
+    for key, field in (("subnet", "Ec2SubnetId"), ("key_pair", "Ec2KeyName")):
+        if network.get(key):
+            instances[field] = network[key]
+    request: dict[str, Any] = {
+        "Name": name,
+        "ReleaseLabel": config["image"],
+        "Applications": [{"Name": "Spark"}],
+        "Instances": instances,
+        "JobFlowRole": network.get("instance_profile") or "EMR_EC2_DefaultRole",
+        "ServiceRole": network.get("service_role") or "EMR_DefaultRole",
+        "StepConcurrencyLevel": config.get("parallel_jobs") or 10,
+        "AutoTerminationPolicy": {"IdleTimeout": int(duration_of(config, "idle_ttl", IDLE).total_seconds())},
+        "Tags": tags_of(name, config, owner),
+    }
+    if config.get("log_uri"):
+        request["LogUri"] = config["log_uri"]
+    scaling = config.get("autoscaling")
+    if scaling:
+        limits = {
+            "UnitType": "Instances",
+            "MinimumCapacityUnits": scaling["min"],
+            "MaximumCapacityUnits": scaling["max"],
+        }
+        request["ManagedScalingPolicy"] = {"ComputeLimits": limits}
+    extra = config.get("extra") or {}
+    made = merged(request, extra, MANAGED)
+    if "InstanceFleets" in made["Instances"]:  # EMR takes one or the other
+        made["Instances"].pop("InstanceGroups")
+    return made
+
+
+def _groups(config: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    workers = config.get("workers") or {}
+    worker = workers.get("machine") or "m5.xlarge"
+    count = workers.get("count", 2)
+    spot = math.floor(count * share_of(workers.get("spot")))
+    spot = min(spot, max(count - 1, 0))  # the first worker holds what must not vanish
+    yield _group("MASTER", (config.get("master") or {}).get("machine") or "m5.xlarge", 1)
+    if count - spot:
+        yield _group("CORE", worker, count - spot)
+    if spot:
+        yield {**_group("TASK", worker, spot), "Market": "SPOT"}
+
+
+def _group(role: str, machine: str, count: int) -> dict[str, Any]:
+    return {
+        "Name": role.lower(),
+        "InstanceRole": role,
+        "InstanceType": machine,
+        "InstanceCount": count,
+        "Market": "ON_DEMAND",
+    }
+
+
+def share_of(value: Any) -> float:
+    """A share such as `50%`, or a number from 0 to 1."""
+    if value is None:
+        return 0.0
+    text = str(value)
+    return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+
+
+def tags_of(name: str, config: Mapping[str, Any], owner: Owner) -> list[dict[str, str]]:
+    """Our tags, and those of the configuration."""
+    longest = int(duration_of(config, "max_ttl", LONGEST).total_seconds())
+    ours = {
+        "name": name,
+        "deployment": owner.deployment,
+        "dag": owner.pipeline,
+        "run": owner.run_id,
+        "lease": str(longest),
+    }
+    written = {f"{PREFIX}{key}": written_tag(value) for key, value in ours.items()}
+    return [{"Key": key, "Value": value} for key, value in {**(config.get("labels") or {}), **written}.items()]
+
+
+def written_tag(text: str) -> str:
+    """Text as a tag may hold it: what tags do not take is written `=XX`, as in mail."""
+    found = re.sub(r"[^A-Za-z0-9_.:/+@ -]", lambda match: "".join(f"={byte:02X}" for byte in match[0].encode()), text)
+    return found if len(found) <= _LONGEST_VALUE else ""
+
+
+def read_tag(text: str) -> str:
+    """What `written_tag` was given."""
+    return re.sub(
+        r"(?:=[0-9A-F]{2})+", lambda match: bytes.fromhex(match[0].replace("=", "")).decode(errors="replace"), text
+    )
+
+
+def owner_of(tags: Iterable[Mapping[str, str]]) -> Owner | None:
+    """Whose cluster it is that has these tags; None where they do not say all of it."""
+    found = {tag["Key"].removeprefix(PREFIX): read_tag(tag["Value"]) for tag in tags if tag["Key"].startswith(PREFIX)}
+    if not all(found.get(key) for key in ("deployment", "dag", "run")):
+        return None
+    return Owner(found["deployment"], found["dag"], found["run"])
+
+
+def lease_of(tags: Iterable[Mapping[str, str]]) -> timedelta:
+    """How long a cluster with these tags may live."""
+    for tag in tags:
+        if tag["Key"] == f"{PREFIX}lease" and tag["Value"].isdigit():
+            return timedelta(seconds=int(tag["Value"]))
+    return LONGEST

@@ -1,0 +1,142 @@
+"""
+One run of start, work and stop by the real operators, as Airflow would run them, with a cloud in memory.
+
+What Airflow does is written down from its source: tries and their ends, that a task is `upstream_failed` after a failed
+one, that a teardown with `all_done` always runs, and that such a last one alone decides the colour of the run.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowSkipException
+from fake_clouds import FakeCloud, Killed
+
+from airflow_wall.clusters.base import Owner, Site
+from airflow_wall.operators.base import StepOperator
+from airflow_wall.operators.compute import ComputeOperator
+from airflow_wall.operators.reap_clusters import ReapClustersOperator
+from airflow_wall.operators.start_cluster import StartClusterOperator
+from airflow_wall.operators.stop_cluster import StopClusterOperator
+
+CONFIGS: dict[str, dict[str, Any]] = {
+    "emr": {"type": "emr", "region": "eu-central-1", "image": "emr-7.9.0", "max_ttl": "PT6H"},
+    "dataproc": {"type": "dataproc", "region": "europe-west1", "image": "2.3-debian12", "max_ttl": "PT6H"},
+}
+
+
+class Work(ComputeOperator):
+    """A step that computes on the cluster."""
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        return self.compute(context, "transform", sql="select 1")
+
+
+class Run:
+    """
+    One run of a pipeline with a cluster.
+
+    :param kind: `emr` or `dataproc`.
+    :param lake: A folder.
+    """
+
+    def __init__(self, kind: str, cloud: FakeCloud, lake: Path, patch: Any, run_id: str = "scheduled__1") -> None:
+        self.cloud = cloud
+        self.run_id = run_id
+        self.states: dict[str, str | None] = dict.fromkeys(("start", "work", "stop"))
+        self.tries = dict.fromkeys(self.states, 0)
+        self.results: dict[str, Any] = {}
+        self.errors: list[str] = []
+        self.run_state: str | None = "running"
+        self.airflow_answers = True
+        with DAG("scores", schedule=None, start_date=datetime(2026, 1, 1)) as dag:
+            start = StartClusterOperator(task_id="start", cluster=CONFIGS[kind], retries=2)
+            work = Work(task_id="work", cluster="start", retries=2)
+            stop = StopClusterOperator(task_id="stop", cluster="start")
+            start >> work >> stop.as_teardown(setups=start, on_failure_fail_dagrun=True)
+            self.reaper = ReapClustersOperator(task_id="reap", clusters=[CONFIGS[kind]])
+        self.dag = dag
+        site = Site(lake / "_wall", Owner("test", "scores", run_id), lambda kind, config: cloud, cloud.clock)
+        patch.setattr(StepOperator, "site_of", lambda self, context: site)
+        patch.setattr("airflow_wall.operators.base.die_with_parent", lambda: None)
+        self.site = site
+
+    def context(self, task_id: str) -> Any:
+        ti = SimpleNamespace(
+            dag_id="scores",
+            run_id=self.run_id,
+            task_id=task_id,
+            map_index=-1,
+            try_number=self.tries.get(task_id, 1),
+            get_task_states=lambda dag_id, task_ids, run_ids: {self.run_id: {k: self.states[k] for k in task_ids}},
+            get_dagrun_state=self._asked,
+            get_dr_count=lambda dag_id, run_ids: self._asked() is not None,
+        )
+        dag_run = SimpleNamespace(logical_date=datetime(2026, 1, 1).astimezone(), run_id=self.run_id)
+        return {"ti": ti, "dag": self.dag, "dag_run": dag_run}
+
+    def _asked(self, dag_id: str = "scores", run_id: str = "scheduled__1") -> str | None:
+        if not self.airflow_answers:
+            raise RuntimeError("API_SERVER_ERROR")
+        return self.run_state
+
+    def once(self, task_id: str) -> str | None:
+        """One try of a task. Return its final state, None if there may be another."""
+        task = self.dag.task_dict[task_id]
+        self.tries[task_id] += 1
+        self.cloud.faults.is_dead = False
+        try:
+            self.results[task_id] = executed(task, self.context(task_id))
+        except AirflowSkipException:
+            return "skipped"
+        except AirflowFailException as error:
+            self.errors.append(f"{task_id}: {error}")
+            return "failed"
+        except AirflowRescheduleException:
+            self.tries[task_id] -= 1
+        except (Killed, Exception) as error:
+            self.errors.append(f"{task_id}: {error!r}")
+            return "failed" if self.tries[task_id] > task.retries else None
+        else:
+            return "success"
+        finally:
+            self.cloud.faults.is_dead = False
+        return None
+
+    def task(self, task_id: str, before: str | None) -> None:
+        """All tries of a task, if what is before it lets it run."""
+        if before is not None and self.states[before] != "success":
+            self.states[task_id] = "upstream_failed"
+            return
+        self.states[task_id] = "running"
+        while (state := self.once(task_id)) is None:
+            self.cloud.clock.sleep(30)
+        self.states[task_id] = state
+
+    def go(self, *, stopped: bool = True) -> None:
+        """The whole run. `stopped`: whether Airflow gets to the stop, which `dagrun_timeout` and others leave out."""
+        self.task("start", None)
+        self.task("work", "start")
+        if stopped:
+            self.task("stop", None)
+        self.run_state = "success" if self.states["stop"] == "success" else "failed"
+
+    def reap(self) -> Any:
+        """One run of the reaper, tried again once."""
+        for _ in range(3):
+            try:
+                self.cloud.faults.is_dead = False
+                return executed(self.reaper, self.context("reap"))
+            except (Killed, Exception) as error:
+                self.errors.append(f"reap: {error!r}")
+        return None
+
+
+def executed(task: Any, context: Any) -> Any:
+    """What the task runner has of a task, without its guard against anybody else."""
+    execute = type(task).execute
+    return getattr(execute, "__wrapped__", execute)(task, context)
