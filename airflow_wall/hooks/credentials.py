@@ -55,7 +55,8 @@ def _aws(conn_id: str, role: str | None, scopes: Sequence[str], permissions: Seq
         hint = "remove them; AWS says what a role may do when it does it"
         raise ConnectionFault("`scopes` and `permissions` are Google's; AWS has no such question", hint=hint)
     try:
-        client = StsHook(aws_conn_id=conn_id).get_conn()
+        region = StsHook(aws_conn_id=conn_id).region_name or "us-east-1"  # identities are the same in all
+        client = StsHook(aws_conn_id=conn_id, region_name=region).get_conn()
         if role is None:
             principal = client.get_caller_identity()["Arn"]
         else:
