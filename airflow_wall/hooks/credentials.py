@@ -49,7 +49,7 @@ def prove(
 
 def _aws(conn_id: str, role: str | None, scopes: Sequence[str], permissions: Sequence[str]) -> dict[str, Any]:
     from airflow.providers.amazon.aws.hooks.sts import StsHook
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
 
     if scopes or permissions:
         hint = "remove them; AWS says what a role may do when it does it"
@@ -65,7 +65,7 @@ def _aws(conn_id: str, role: str | None, scopes: Sequence[str], permissions: Seq
     except ClientError as error:
         said = error.response["Error"]
         raise _refused(conn_id, role, f"{said.get('Message')} ({said.get('Code')})") from error
-    except NoCredentialsError as error:
+    except (NoCredentialsError, ParamValidationError) as error:
         raise _refused(conn_id, role, str(error)) from error
     except BotoCoreError as error:
         raise Interrupted(f"`conn_id`: connection `{conn_id}`: AWS does not answer: {error}") from error

@@ -45,8 +45,11 @@ def test_a_role_is_assumed_and_let_go() -> None:
 
 def test_a_role_that_is_refused_is_named_with_the_reason() -> None:
     with pytest.raises(ConnectionFault) as error:
-        prove("aws", "wall_aws", role="x" * 5, scopes=(), permissions=())
-    assert str(error.value).startswith("`conn_id`: role `xxxxx` by connection `wall_aws` is refused: ")
+        prove("aws", "wall_aws", role="wall", scopes=(), permissions=())
+    assert str(error.value) == (
+        "`conn_id`: role `wall` by connection `wall_aws` is refused: Parameter validation failed:\n"
+        "Invalid length for parameter RoleArn, value: 4, valid min length: 20\n\nhint: grant it that, or name another"
+    )
 
 
 def test_google_makes_a_token_and_asks_what_it_may(google_world: Any) -> None:
