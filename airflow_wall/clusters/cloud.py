@@ -79,7 +79,8 @@ def in_words(
         hint = "grant its role that, or name another connection; then clear this task"
         return ConnectionFault(f"{by} may not {what} `{name}`: {said}", hint=hint)
     if error.fault in (Fault.LATER, Fault.BUSY):
-        return Interrupted(f"could not {what} `{name}`: {said}")
+        key = blamed(config, error.reason)  # an unknown region is an address that nobody has
+        return Interrupted(f"{'' if key == '`cluster`' else f'{key}: '}could not {what} `{name}`: {said}")
     if error.fault is Fault.QUOTA:
         hint = "it is tried again, as other clusters end; else ask for less by `cluster.workers`, or raise the quota"
         return Interrupted(f"{blamed(config, error.reason)}: could not {what} `{name}`: {said}", hint=hint)

@@ -49,13 +49,14 @@ def prove(
 
 def _aws(conn_id: str, role: str | None, scopes: Sequence[str], permissions: Sequence[str]) -> dict[str, Any]:
     from airflow.providers.amazon.aws.hooks.sts import StsHook
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
 
     if scopes or permissions:
         hint = "remove them; AWS says what a role may do when it does it"
         raise ConnectionFault("`scopes` and `permissions` are Google's; AWS has no such question", hint=hint)
     try:
-        client = StsHook(aws_conn_id=conn_id).get_conn()
+        region = StsHook(aws_conn_id=conn_id).region_name or "us-east-1"  # identities are the same in all
+        client = StsHook(aws_conn_id=conn_id, region_name=region).get_conn()
         if role is None:
             principal = client.get_caller_identity()["Arn"]
         else:
@@ -64,7 +65,7 @@ def _aws(conn_id: str, role: str | None, scopes: Sequence[str], permissions: Seq
     except ClientError as error:
         said = error.response["Error"]
         raise _refused(conn_id, role, f"{said.get('Message')} ({said.get('Code')})") from error
-    except NoCredentialsError as error:
+    except (NoCredentialsError, ParamValidationError) as error:
         raise _refused(conn_id, role, str(error)) from error
     except BotoCoreError as error:
         raise Interrupted(f"`conn_id`: connection `{conn_id}`: AWS does not answer: {error}") from error

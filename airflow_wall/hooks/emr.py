@@ -7,7 +7,13 @@ from typing import Any
 
 from airflow.providers.amazon.aws.hooks.emr import EmrHook
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+)
 
 from airflow_wall.clusters.cloud import CloudError, Fault
 
@@ -59,6 +65,8 @@ class EmrCalls:
             raise CloudError(_fault(error), _words(error)) from error
         except (NoCredentialsError, PartialCredentialsError) as error:
             raise CloudError(Fault.DENIED, str(error)) from error
+        except ParamValidationError as error:
+            raise CloudError(Fault.REFUSED, str(error)) from error
         except BotoCoreError as error:
             raise CloudError(Fault.LATER, str(error)) from error
         return answer

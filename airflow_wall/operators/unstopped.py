@@ -37,13 +37,13 @@ class ReleasingOperator(StepOperator):
         stops = {task_id for task_id in self.upstream_task_ids if isinstance(tasks[task_id], StopClusterOperator)}
         states = _states(context, self.upstream_task_ids)
         left = sorted(task_id for task_id in stops if states.get(task_id) == "failed")
-        # Whether the work that the cluster was for has been done is told by the tasks before its stop.
-        others = set(self.upstream_task_ids).difference(left).union(*(tasks[each].upstream_task_ids for each in left))
-        states = _states(context, others)
+        direct = set(self.upstream_task_ids).difference(left)
+        # Whether the work has been done that the cluster was for is told by what is before its stop, which always runs.
+        states = _states(context, direct.union(*(tasks[each].upstream_task_ids for each in stops)))
         failed = sorted(task_id for task_id, state in states.items() if state in ("failed", "upstream_failed"))
         if failed:
             raise AirflowFailException(f"nothing is released, because of {_listed(failed)}")
-        skipped = sorted(task_id for task_id, state in states.items() if state == "skipped")
+        skipped = sorted(task_id for task_id in direct if states.get(task_id) == "skipped")
         if skipped:
             raise AirflowSkipException(f"nothing is released: skipped, as {_listed(skipped)}")
         if left:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -33,3 +34,32 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for module in (dataproc, emr, remote):
         monkeypatch.setattr(module, "POLL", 0.1)
     return
+
+
+@pytest.fixture(scope="session")
+def google_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Google on loopback; this process is led to it."""
+    from google_server import google
+
+    with pytest.MonkeyPatch.context() as patch, google(tmp_path_factory.mktemp("google")) as served:
+        # gRPC reads these once in the life of a process.
+        patch.setenv("https_proxy", served.proxy)
+        patch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", str(served.authority))
+        patch.setenv("REQUESTS_CA_BUNDLE", str(served.authority))
+        yield served
+
+
+@pytest.fixture
+def google_world(google_server: Any, monkeypatch: pytest.MonkeyPatch, quick: None) -> Iterator[Any]:
+    """What Google has and does wrong, and a connection `wall_google` to it."""
+    from google_server import World
+
+    server = google_server
+    fresh = World()
+    for name, value in vars(fresh).items():
+        if name != "lock":
+            setattr(server.world, name, value)
+    extra = {"project": "p", "keyfile_dict": json.dumps(server.key)}
+    monkeypatch.setenv("AIRFLOW_CONN_WALL_GOOGLE", json.dumps({"conn_type": "google_cloud_platform", "extra": extra}))
+    yield server.world
+    server.world.end_jobs()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ pytest.importorskip("airflow.providers.google", reason="make clouds installs it"
 pytest.importorskip("grpc", reason="make clouds installs it")
 
 import grpc
-from google_server import Google, World, google
+from google_server import World
 
 from airflow_wall.clusters.backends import open_cluster, open_fleet
 from airflow_wall.clusters.base import Cluster, Owner, Site, State
@@ -37,26 +35,9 @@ CONFIG = {
 }
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Google]:
-    with pytest.MonkeyPatch.context() as patch, google(tmp_path_factory.mktemp("google")) as served:
-        # gRPC reads these once in the life of a process.
-        patch.setenv("https_proxy", served.proxy)
-        patch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", str(served.authority))
-        patch.setenv("REQUESTS_CA_BUNDLE", str(served.authority))
-        yield served
-
-
 @pytest.fixture
-def world(server: Google, monkeypatch: pytest.MonkeyPatch, quick: None) -> Iterator[World]:
-    fresh = World()
-    for name, value in vars(fresh).items():
-        if name != "lock":
-            setattr(server.world, name, value)
-    extra = {"project": "p", "keyfile_dict": json.dumps(server.key)}
-    monkeypatch.setenv("AIRFLOW_CONN_WALL_GOOGLE", json.dumps({"conn_type": "google_cloud_platform", "extra": extra}))
-    yield server.world
-    server.world.end_jobs()
+def world(google_world: World) -> World:
+    return google_world
 
 
 def site(folder: Path) -> Site:

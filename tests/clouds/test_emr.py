@@ -257,6 +257,20 @@ def test_a_refusal_names_the_key_and_the_clouds_reason(
     assert type(error.value) is kind
 
 
+def test_a_raw_request_that_emr_does_not_know_is_refused(world: World, tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match='Unknown parameter in input: "Nmae"'):
+        cluster(tmp_path, extra={"Nmae": "x"}).ensure()
+
+
+def test_a_region_that_nobody_has_is_named(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = "http://elasticmapreduce.eu-nowhere-1.localhost:1"  # as AWS makes its addresses of regions
+    connection = {"conn_type": "aws", "login": "key", "password": "s3cr3t", "extra": {"endpoint_url": nowhere}}
+    monkeypatch.setenv("AIRFLOW_CONN_WALL_AWS", json.dumps(connection))
+    with pytest.raises(Interrupted) as error:
+        cluster(tmp_path, region="eu-nowhere-1").ensure()
+    assert str(error.value).startswith("`cluster.region: eu-nowhere-1`: could not start cluster ")
+
+
 def test_a_cluster_that_costs_too_much_takes_no_more_jobs(world: World, tmp_path: Path, job: dict[str, Any]) -> None:
     cluster(tmp_path).ensure()
     time.sleep(0.05)

@@ -113,7 +113,8 @@ def test_nothing_is_said_when_all_went_well(tmp_path: Path, monkeypatch: pytest.
     ("states", "said"),
     [
         ({"check": "failed"}, "AirflowFailException: nothing is released, because of `check`"),
-        ({"check": "upstream_failed", "work": "failed"}, "AirflowFailException: nothing is released, because of `check`"),
+        ({"check": "upstream_failed", "work": "failed"}, "AirflowFailException: nothing is released, because of `check`, `work`"),
+        ({"work": "failed"}, "AirflowFailException: nothing is released, because of `work`"),
         ({"stop": "failed", "work": "failed"}, "AirflowFailException: nothing is released, because of `work`"),
         ({"stop": "skipped", "check": "skipped"}, "AirflowSkipException: nothing is released: skipped, as `check`, `stop`"),
     ],
