@@ -122,7 +122,7 @@ def _release_anyway(task: TaskPlan, built: Operators, plan: Plan) -> None:
 
 
 def _stops_a_cloud(operator: Operator, built: Operators) -> bool:
-    """Whether it stops a cluster that may fail to stop: a local one is a document, and its pipelines stay as they are."""
+    """Whether it stops a cluster that may fail to stop: a local one is a document, and its pipelines stay as before."""
     if not isinstance(operator, StopClusterOperator):
         return False
     starter = built.get(operator.cluster)
