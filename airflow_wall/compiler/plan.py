@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from airflow_wall.compiler.names import Node, find, tree
 from airflow_wall.compiler.order import ordered
@@ -214,6 +215,7 @@ class _Planner:
             self.faults += pair_faults(tasks, self.spec.places, complete=not self.faults)
             self.faults += setup_faults(tasks, self.spec.places, self._default_rule())
         self._time_out(tasks)
+        self._ends_before_it_starts()
         if self.faults:
             raise FaultyText(self.faults, self.spec.document.text)
         head = self.spec.head
@@ -503,6 +505,16 @@ class _Planner:
             message = f"would skip the clean-up `{closing.task_id}`: Airflow ends a run without it"
             hint = "bound the work instead, by `execution_timeout` on its tasks or in `default_args`"
             self.faults.append(self.spec.places.fault(("dagrun_timeout",), message, hint))
+
+    def _ends_before_it_starts(self) -> None:
+        head = self.spec.head
+        if head.start_date is None or head.end_date is None:
+            return
+        zone = ZoneInfo(head.timezone)
+        start, end = (each if each.tzinfo else each.replace(tzinfo=zone) for each in (head.start_date, head.end_date))
+        if end < start:
+            message = f"is before `start_date`, {start.isoformat()}: Airflow would never run it"
+            self.faults.append(self.spec.places.fault(("end_date",), message, "remove it, or write a later one"))
 
     def _order(self, tasks: Mapping[str, TaskPlan]) -> list[str]:
         places = {task.task_id: task.place for task in tasks.values()}

@@ -31,6 +31,7 @@ MAX_TASKS = 1_000
 
 _COUNTED = 1_000_000
 _LONGEST_ID = 250
+_NOT_IN_ID = re.compile(r"[^A-Za-z0-9_-]+")
 
 Block = TypeVar("Block", Task, Group)
 
@@ -287,4 +288,4 @@ def _stand_in(kind: type[Block], written: dict[str, Any]) -> Block | None:
 
 def _in_id(value: Any) -> str:
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", text[:_LONGEST_ID]).strip("_") or "x"
+    return _NOT_IN_ID.sub("_", text[:_LONGEST_ID]).strip("_") or "x"

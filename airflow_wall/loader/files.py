@@ -11,6 +11,9 @@ from airflow_wall.loader.faults import Faults
 from airflow_wall.text.faults import Loc, nearest
 from airflow_wall.text.reader import MAX_BYTES
 
+_MARK = "\ufeff"
+"""The byte order mark that some editors begin a text with."""
+
 
 class Folder:
     """
@@ -46,7 +49,8 @@ class Folder:
             )
             return ""
         try:
-            self.texts[name] = _text_of(self._at(name), "utf-8" if is_exact else "utf-8-sig")
+            text = _text_of(self._at(name))
+            self.texts[name] = text if is_exact else text.removeprefix(_MARK)
             return self.texts[name]
         except FileNotFoundError:
             faults.add(loc, f"names the file `{name}`, which does not exist", self._missing(self.path / name))
@@ -69,7 +73,7 @@ class Folder:
     def text(self, name: str) -> str | None:
         """The text of a file in the folder that may be there; None where it is not, or is no text of bounded size."""
         try:
-            return _text_of(self._at(name), "utf-8-sig") if self._holds(name) else None
+            return _text_of(self._at(name)).removeprefix(_MARK) if self._holds(name) else None
         except (OSError, UnicodeDecodeError):
             return None
 
@@ -89,7 +93,7 @@ class Folder:
         return f"it is looked for below the pipeline's own folder: create `{path}`"
 
 
-def _text_of(path: str, encoding: str) -> str:
+def _text_of(path: str) -> str:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -97,4 +101,4 @@ def _text_of(path: str, encoding: str) -> str:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise OSError(0, f"it has more than {MAX_BYTES:,} bytes")
-    return content.decode(encoding)
+    return content.decode()

@@ -7,6 +7,7 @@ size of a hostile text can exhaust the interpreter, and each key and value has i
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import stat
@@ -29,6 +30,8 @@ _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 
 _KEY = re.compile(r"(?P<spaces> *)(?P<dash>(?:- +)?)[\w$-]+:(?: +(?P<value>[^#\s].*)|$)")
 """A line that begins a key of a mapping, or of the mapping that is an entry of a list."""
+
+_AFTER_KEY = re.compile(r"""["']?\s*[:#]""")
 
 _HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 """Characters that show nothing, or have what follows shown elsewhere: a text with them is not what it looks like."""
@@ -114,8 +117,9 @@ def _documents(content: bytes, path: Path, marked_by: str | None) -> list[Docume
         _refuse(path, "", Place(1, 1), f"file has more than {MAX_BYTES:,} bytes", "split it into several files")
     if content.count(b"\n%") > MAX_DIRECTIVES and b"\n---" in content:  # libyaml compares each with all others
         _refuse(path, "", Place(1, 1), "directives (`%YAML`, `%TAG`) are refused", "remove these lines")
+    content = content.removeprefix(codecs.BOM_UTF8)
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         readable = content.decode("utf-8", errors="replace")
@@ -143,7 +147,12 @@ def _documents(content: bytes, path: Path, marked_by: str | None) -> list[Docume
 
 def _may_be_key(name: str, text: str) -> bool:
     """Whether `name` may be a key in a text: the editor's comment that names a schema is none."""
-    return name in text and re.search(rf"""{re.escape(name)}["']?\s*[:#]""", text) is not None
+    start = text.find(name)
+    while start >= 0:
+        if _AFTER_KEY.match(text, start + len(name)):
+            return True
+        start = text.find(name, start + 1)
+    return False
 
 
 def _bounded_bytes(path: Path) -> bytes:

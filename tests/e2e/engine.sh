@@ -53,7 +53,7 @@ build() { # arguments of `docker build`
 there() { docker image inspect "$1" >/dev/null 2>&1; }
 
 # --- the images that are pulled where they can be
-images="WALL_PYTHON_IMAGE=python POSTGRES_IMAGE=postgres REDIS_IMAGE=redis PROMETHEUS_IMAGE=prometheus STATSD_EXPORTER_IMAGE=statsd-exporter"
+images="WALL_PYTHON_IMAGE=python POSTGRES_IMAGE=postgres REDIS_IMAGE=redis PROMETHEUS_IMAGE=prometheus STATSD_EXPORTER_IMAGE=statsd-exporter SPARK_IMAGE=spark"
 python_image=$(sed -n 's/^ARG PYTHON_IMAGE=//p' Dockerfile)
 environment=()
 debian_base() {

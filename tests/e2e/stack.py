@@ -42,6 +42,7 @@ class Stack:
             "WALL_WORKER_CONCURRENCY": "3",
             "WALL_METRICS": "true",
             "PROMETHEUS_PORT": str(_free_port()),
+            "SPARK_PORT": str(_free_port()),
         }
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}/api/v2", timeout=120, trust_env=False)
 

@@ -38,6 +38,13 @@ tasks:
 """
 """Its tasks take no retries: whatever cuts one off makes the run fail."""
 
+JOB = """\
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.getOrCreate()
+spark.range(1000).repartition(4).write.option("compression", "snappy").parquet("/opt/airflow/lake/written")
+print(spark.read.parquet("/opt/airflow/lake/written").count(), "rows are read")
+"""
+
 REQUESTS, SECONDS = 1000, 10
 ONE_EACH = httpx.Limits(max_connections=REQUESTS, max_keepalive_connections=0)
 """A connection for each request, as of a thousand clients. One that is kept may be closed just as it is used again."""
@@ -276,6 +283,28 @@ def test_metrics_reach_prometheus(stack: Stack) -> None:
 
     stack.compose("restart", "scheduler")  # it asks for the exporter's address at its start
     until("Prometheus knows the scheduler's heartbeat", heard, 180, every=5)
+
+
+def test_a_job_runs_on_the_spark_cluster(stack: Stack) -> None:
+    """And what it writes to the lake, compressed, is the workers' to read and to remove."""
+    stack.compose("up", "--detach", "--wait", "spark-master", "spark-worker")
+    stack.exec("worker", "tee", "/opt/airflow/lake/job.py", data=JOB.encode())
+    submit = ["/opt/spark/bin/spark-submit", "--master", "spark://spark-master:7077", "/opt/airflow/lake/job.py"]
+    assert "1000 rows are read" in stack.exec("spark-worker", *submit)
+    master = httpx.get(f"http://127.0.0.1:{stack.environment['SPARK_PORT']}/json/", trust_env=False).json()
+    assert [app["state"] for app in master["completedapps"]] == ["FINISHED"]
+    assert [worker["state"] for worker in master["workers"]] == ["ALIVE"]
+    stack.exec("worker", "rm", "-r", "/opt/airflow/lake/written", "/opt/airflow/lake/job.py")
+    stack.compose("rm", "--stop", "--force", "spark-master", "spark-worker")
+
+
+def test_what_is_wrong_is_said_as_soon_as_a_file_is_saved(stack: Stack) -> None:
+    stack.compose("up", "--detach", "--wait", "dev")
+    write(stack, "saved.yaml", "dag_id: saved\ntasks:\n  - id: a\n    need: b\n")
+    told = "saved.yaml:4:5: `tasks[a].need` is not a known key"
+    until("the fault is told", lambda: told in stack.compose("logs", "--no-log-prefix", "dev") or None, 30)
+    (stack.folder / "dags/saved.yaml").unlink()
+    stack.compose("rm", "--stop", "--force", "dev")
 
 
 def test_a_person_sees_the_pipelines(stack: Stack) -> None:
