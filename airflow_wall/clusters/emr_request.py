@@ -124,11 +124,11 @@ def read_tag(text: str) -> str:
 
 
 def owner_of(tags: Iterable[Mapping[str, str]]) -> Owner | None:
-    """Whose cluster it is that has these tags; None where they do not say all of it."""
+    """Whose cluster it is that has these tags; None where they do not say which Airflow's."""
     found = {tag["Key"].removeprefix(PREFIX): read_tag(tag["Value"]) for tag in tags if tag["Key"].startswith(PREFIX)}
-    if not all(found.get(key) for key in ("deployment", "dag", "run")):
+    if not found.get("deployment"):
         return None
-    return Owner(found["deployment"], found["dag"], found["run"])
+    return Owner(found["deployment"], found.get("dag", ""), found.get("run", ""))
 
 
 def lease_of(tags: Iterable[Mapping[str, str]]) -> timedelta:

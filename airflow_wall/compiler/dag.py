@@ -25,6 +25,7 @@ from airflow_wall.compiler.steps import OPERATORS
 from airflow_wall.compiler.stubs import empty_function
 from airflow_wall.compiler.values import Operator, Operators, values_of
 from airflow_wall.operators.base import StepOperator
+from airflow_wall.operators.start_cluster import StartClusterOperator
 from airflow_wall.operators.stop_cluster import StopClusterOperator
 from airflow_wall.operators.unstopped import ReleasingOperator
 from airflow_wall.text.faults import FaultyText
@@ -114,10 +115,18 @@ def _release_anyway(task: TaskPlan, built: Operators, plan: Plan) -> None:
     if not isinstance(operator, ReleasingOperator) or operator.trigger_rule != TriggerRule.ALL_SUCCESS:
         return
     before = [built[task_id] for task_id in task.upstream]
-    stops = any(isinstance(each, StopClusterOperator) for each in before) and "trigger_rule" not in task.settings
+    stops = any(_stops_a_cloud(each, built) for each in before) and "trigger_rule" not in task.settings
     # Airflow takes no other rule right after a setup, and none at all where a run ends at its first failure.
     if stops and not any(each.is_setup for each in before) and not plan.arguments.get("fail_fast"):
         operator.trigger_rule = TriggerRule.ALL_DONE
+
+
+def _stops_a_cloud(operator: Operator, built: Operators) -> bool:
+    """Whether it stops a cluster that may fail to stop: a local one is a document, and its pipelines stay as before."""
+    if not isinstance(operator, StopClusterOperator):
+        return False
+    starter = built.get(operator.cluster)
+    return isinstance(starter, StartClusterOperator) and starter.cluster["type"] != "local"
 
 
 def _tell_of_retries(plan: Plan, built: Operators) -> None:

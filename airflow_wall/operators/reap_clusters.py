@@ -72,6 +72,8 @@ class ReapClustersOperator(StepOperator):
         ti = context["ti"]
         owner = found.owner
         assert owner is not None, "it is ours"
+        if not (owner.pipeline and owner.run_id):  # a tag of EMR holds no more than 256 characters
+            return RunState.UNKNOWN
         try:
             if not ti.get_dr_count(dag_id=owner.pipeline, run_ids=[owner.run_id]):
                 return RunState.MISSING

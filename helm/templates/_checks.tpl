@@ -83,6 +83,33 @@
 {{- end -}}
 {{- end -}}
 
+{{/* With queues, a trigger has the queue of its task, and a triggerer takes those of its own alone: what nobody takes waits
+for ever. */}}
+{{- define "airflow-wall.checks.triggers" -}}
+{{- $enabled := has (dig "triggerer" "queues_enabled" "false" .Values.config | toString | lower) (list "true" "t" "1") -}}
+{{- $taken := dict -}}
+{{- range include "airflow-wall.triggererSets" . | fromJsonArray -}}
+{{- if and .queues (not $enabled) -}}
+{{- fail (printf "\n\ntriggerer %s: queues need config.triggerer.queues_enabled: \"True\"" .name) -}}
+{{- end -}}
+{{- range splitList "," .queues }}{{ $_ := set $taken . true }}{{ end -}}
+{{- end -}}
+{{- if $enabled -}}
+{{- $queues := list (dig "operators" "default_queue" "default" .Values.config) -}}
+{{- if (include "airflow-wall.executors" . | fromJson).celery -}}
+{{- range include "airflow-wall.workerSets" . | fromJsonArray }}{{ $queues = concat $queues (splitList "," .queue) }}{{ end -}}
+{{- end -}}
+{{- range $queues -}}
+{{- if not (hasKey $taken .) -}}
+{{- fail (printf "\n\nno triggerer takes the triggers of queue %s: with config.triggerer.queues_enabled, a trigger has the queue of its task. Add the queue to one of triggerer.sets" .) -}}
+{{- end -}}
+{{- end -}}
+{{- if not (hasKey $taken "") -}}
+{{- fail "\n\nno triggerer takes the triggers without a queue, which are those of assets and deadlines; leave triggerer.queues empty and use triggerer.sets" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "airflow-wall.checks.rest" -}}
 {{- if and .Values.pgbouncer.enabled (not .Values.pgbouncer.host) (not .Values.dev.enabled) -}}
 {{- fail "\n\npgbouncer.enabled needs pgbouncer.host: the database itself" -}}

@@ -73,7 +73,7 @@ def test_they_say_nothing_that_their_operator_does_not_know() -> None:
 def test_scaled_workers_go_by_their_own_settings() -> None:
     found = Rendered(*CASES["autoscaling-values"])
     assert {each["metadata"]["name"].removeprefix("wall-airflow-wall-") for each in found.of("ScaledObject")} == {
-        "worker", "worker-heavy", "worker-gpu", "triggerer", "triggerer-slow",
+        "worker", "worker-heavy", "worker-gpu", "triggerer", "triggerer-tasks", "triggerer-slow",
     }  # fmt: skip
     for scaled in found.of("ScaledObject"):
         spec = scaled["spec"]

@@ -224,7 +224,7 @@ def test_callbacks_follow_the_default_queue_and_executor(
 
 
 def test_triggers_are_counted_by_who_takes_them(database: psycopg.Connection, keda: psycopg.Connection) -> None:
-    for queue, count in ((None, 3), ("slow", 2), ("other", 1)):
+    for queue, count in ((None, 3), ("training", 2), ("other", 1)):
         for _ in range(count):
             database.execute(
                 "INSERT INTO trigger (classpath, kwargs, created_date, queue) VALUES ('c', '{}', now(), %s)", (queue,)

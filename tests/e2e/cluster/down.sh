@@ -15,9 +15,11 @@ end() { # names
 containers() { ctr --address "$run/containerd.sock" --namespace k8s.io "$@"; }
 
 end kubelet dns kube-proxy kube-scheduler kube-controller-manager
+networks=$(for id in $(containers containers list --quiet); do containers containers info "$id"; done | grep -o 'netns/cni-[^"]*' | sort -u)
 for id in $(containers tasks list --quiet); do containers tasks delete --force "$id"; done >/dev/null 2>&1
 for id in $(containers containers list --quiet); do containers containers delete "$id"; done >/dev/null 2>&1
 end containerd kube-apiserver etcd
 grep -oE "(${state}|${run})/[^ ]+" /proc/mounts | sort -r | xargs --no-run-if-empty umount
-ip netns delete airflow-wall
+for network in $networks airflow-wall; do ip netns delete "${network#netns/}"; done
+find /sys/fs/cgroup -depth -type d -path '*/kubepods*' -exec rmdir {} \; 2>/dev/null
 rm -rf "$run" "${state:?}"/{etcd,kubelet,volumes,cni,dns,pki,log}

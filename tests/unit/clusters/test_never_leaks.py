@@ -153,6 +153,16 @@ def test_an_error_of_airflow_is_no_answer_until_the_lease_ends(emr: Run) -> None
     assert not emr.cloud.alive
 
 
+def test_a_cluster_that_does_not_say_of_which_run_it_is_lives_until_its_lease_ends(emr: Run) -> None:
+    emr.run_state = "failed"
+    for tag in emr.cloud.clusters[0].request["Tags"]:
+        if tag["Key"] == "airflow-wall-run":
+            tag["Value"] = ""  # it was too long for a tag
+    assert reaped(emr) == []
+    emr.cloud.clock.sleep(6 * 3600)
+    assert len(reaped(emr)) == 1
+
+
 def test_a_cluster_of_another_airflow_is_left(emr: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     emr.run_state = "failed"
     for tag in emr.cloud.clusters[0].request["Tags"]:

@@ -22,7 +22,7 @@ dag_id: scores
 start_date: 2024-01-01
 default_args: {retries: 1}
 tasks:
-  - {id: start, uses: start_cluster, with: {cluster: {type: local}}}
+  - {id: start, uses: start_cluster, with: {cluster: {type: emr, region: r, image: emr-7.9.0}}}
   - {id: work, uses: ingest, needs: start, with: {cluster: start, source: landing, target: gold/scores}}
   - {id: stop, uses: stop_cluster, needs: work}
   - {id: check, uses: check_integrity, needs: work, with: {table: gold/scores, checks: [{row_count: {min: 1}}]}}
@@ -74,6 +74,13 @@ def execute(dag: DAG, task_id: str, states: dict[str, str], patch: pytest.Monkey
 @pytest.mark.parametrize("more", [SENDER, PUBLISH])
 def test_a_release_right_behind_a_stop_waits_for_its_end_whatever_it_is(tmp_path: Path, more: str) -> None:
     assert built(tmp_path, more).task_dict["open"].trigger_rule == "all_done"
+
+
+def test_a_local_cluster_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.yaml"
+    path.write_text(PIPELINE.replace("type: emr, region: r, image: emr-7.9.0", "type: local") + SENDER)
+    (spec,) = load_specs(path, Settings())
+    assert build_dag(plan(spec, Settings())).task_dict["open"].trigger_rule == "all_success"
 
 
 @pytest.mark.parametrize("key", ["fail_fast: true", None])
