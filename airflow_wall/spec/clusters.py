@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -187,6 +188,12 @@ KINDS: dict[str, type[SpecModel]] = {"local": LocalCluster, "emr": EmrCluster, "
 """Block of each `type`."""
 
 
+@cache
+def brought() -> Mapping[str, EntryPoint]:
+    """What other packages bring, by its `type`: asked once a process, as it reads what is installed."""
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
 def _of_its_type(value: Any) -> BaseModel:
     """The block that `type` says, so that faults are those of one kind."""
     if not isinstance(value, Mapping):
@@ -195,11 +202,10 @@ def _of_its_type(value: Any) -> BaseModel:
     kind = value.get("type")
     if isinstance(kind, str) and kind in KINDS:
         return KINDS[kind].model_validate(value)
-    brought = {point.name: point for point in entry_points(group=GROUP)} if isinstance(kind, str) else {}
-    if kind in brought:
-        model: type[SpecModel] = brought[kind].load()
+    if isinstance(kind, str) and kind in brought():
+        model: type[SpecModel] = brought()[kind].load()
         return model.model_validate(value)
-    known: Any = Literal[(*KINDS, *brought)]
+    known: Any = Literal[(*KINDS, *brought())]
     return create_model("Kind", type=(known, ...), __config__=ConfigDict(extra="ignore")).model_validate(value)
 
 

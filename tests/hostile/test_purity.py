@@ -28,7 +28,9 @@ from airflow_wall.compiler.plan import plan_all
 from airflow_wall.errors import SpecError
 from airflow_wall.loader.load import load_specs
 from airflow_wall.settings import Settings
+from airflow_wall.spec import clusters
 
+clusters.brought()  # a snapshot, as the settings are: what is installed
 with contextlib.suppress(zoneinfo.ZoneInfoNotFoundError):
     zoneinfo.ZoneInfo("Nowhere")  # imports what looks for zones
 
