@@ -170,13 +170,13 @@ def test_clusters_that_are_listed_too_late_are_ended_but_one(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backend, "SETTLE", timedelta(seconds=0.2))
-    world.visible_after = 1.0
+    world.visible_after = 3600.0
     world.after = lambda operation, number: not (operation == "RunJobFlow" and number == 1)
     with pytest.raises(Interrupted):
         cluster(tmp_path).ensure()
     kept = cluster(tmp_path).ensure()["id"]
     assert len(world.alive) == 2
-    time.sleep(1.2)
+    world.visible_after = 0.0
     assert cluster(tmp_path).ensure()["id"] == kept
     assert world.alive == [kept]
 
