@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from airflow_wall.errors import ClusterError
 from airflow_wall.text.durations import parse_duration
 
 Document = Mapping[str, Any]
@@ -180,6 +181,13 @@ def cluster_name(owner: Owner, task_id: str) -> str:
     digest = hashlib.sha256("\n".join((owner.deployment, owner.pipeline, owner.run_id, task_id)).encode()).hexdigest()
     readable = re.sub(r"[^a-z0-9]+", "-", owner.pipeline.lower()).strip("-")[:32].strip("-") or "run"
     return f"wall-{readable}-{digest[:12]}"
+
+
+def not_running(name: str) -> ClusterError:
+    """The error of a job for a cluster that is not there."""
+    return ClusterError(
+        f"cluster `{name}` is not running", hint="clear the `start_cluster` task of this run, with the tasks after it"
+    )
 
 
 def duration_of(config: Mapping[str, Any], key: str, default: timedelta) -> timedelta:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
 from airflow_wall.clusters.base import Site
 from airflow_wall.errors import ClusterError, ConnectionFault, Interrupted
+
+IDLE = timedelta(minutes=30)
+"""After how long without a job a cloud ends a cluster, where the configuration does not say."""
+
+LONGEST = timedelta(hours=24)
+"""How long a cluster may live, where the configuration does not say."""
 
 
 class Fault(StrEnum):
@@ -52,6 +60,16 @@ class Call(Protocol):
 
         :raises CloudError: there is none, or it is a refusal.
         """
+
+
+@contextlib.contextmanager
+def passed_over(*faults: Fault) -> Iterator[None]:
+    """Go on where a cloud refuses for one of these reasons: what is asked for is so already."""
+    try:
+        yield
+    except CloudError as error:
+        if error.fault not in faults:
+            raise
 
 
 @contextlib.contextmanager
@@ -122,6 +140,20 @@ def checked_deployment(site: Site) -> None:
             "clusters of a cloud bear the name of the Airflow they belong to, and this one has none",
             hint="set `[wall] deployment` (AIRFLOW__WALL__DEPLOYMENT) on every component, e.g. to `production`",
         )
+
+
+def spot_of(workers: Mapping[str, Any], least: int) -> tuple[int, int]:
+    """
+    How many workers stay, and how many the cloud may take back.
+
+    :param workers: With `count`, by default 2, and `spot`: a share such as `50%`, or a number from 0 to 1.
+    :param least: How many stay whatever `spot` says, as far as there are so many.
+    """
+    count = workers.get("count", 2)
+    share = str(workers.get("spot") or 0)
+    part = float(share[:-1]) / 100 if share.endswith("%") else float(share)
+    spot = min(math.floor(count * part), max(count - least, 0))
+    return count - spot, spot
 
 
 def merged(request: Mapping[str, Any], extra: Mapping[str, Any], ours: tuple[str, ...]) -> dict[str, Any]:

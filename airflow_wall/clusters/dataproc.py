@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from airflow_wall import state
-from airflow_wall.clusters.base import Deleted, Document, Found, JobState, Log, Site, State
-from airflow_wall.clusters.cloud import Call, CloudError, Fault, checked_deployment, told
+from airflow_wall.clusters.base import Deleted, Document, Found, JobState, Log, Site, State, not_running
+from airflow_wall.clusters.cloud import Call, CloudError, Fault, checked_deployment, passed_over, told
 from airflow_wall.clusters.cost import Budget, node_hours
 from airflow_wall.clusters.dataproc_request import MARK, PREFIX, lease_of, nodes_of, owner_of, request_of
-from airflow_wall.clusters.emr import not_running
 from airflow_wall.clusters.remote import JobView, Remote, remove_jobs
 from airflow_wall.errors import ClusterError, Interrupted
 
@@ -178,11 +177,8 @@ class DataprocCluster:
         return Deleted(() if hours is None else (self.name,), hours)
 
     def _end(self) -> None:
-        try:
+        with passed_over(Fault.BUSY):  # somebody else has begun to; the next look tells
             _end(self.call, self.name)
-        except CloudError as error:
-            if error.fault is not Fault.BUSY:  # busy: somebody else has begun to; the next look tells
-                raise
 
 
 class DataprocFleet:
@@ -220,11 +216,8 @@ class _Jobs:
             names = ("spark.pyspark.python", "spark.pyspark.driver.python")
             job["properties"] = dict.fromkeys(names, self.python)
         request = {"reference": {"job_id": job_id}, "placement": {"cluster_name": self.cluster}, "pyspark_job": job}
-        try:
+        with passed_over(Fault.EXISTS):
             self.call("submit_job", job=request, request_id=job_id)
-        except CloudError as error:
-            if error.fault is not Fault.EXISTS:
-                raise
 
     def look(self, job_id: str) -> JobView:
         try:
@@ -236,11 +229,8 @@ class _Jobs:
         return JobView(JOB_STATES[status["state"]], status.get("details") or "")
 
     def cancel(self, job_id: str) -> None:
-        try:
+        with passed_over(Fault.MISSING, Fault.BUSY):  # busy: it has ended
             self.call("cancel_job", job_id=job_id)
-        except CloudError as error:
-            if error.fault not in (Fault.MISSING, Fault.BUSY):  # busy: it has ended
-                raise
 
 
 def _word(cluster: Mapping[str, Any]) -> str:
@@ -275,11 +265,8 @@ def _view(cluster: Mapping[str, Any]) -> Found:
 
 def _end(call: Call, name: str, cluster_uuid: str = "") -> None:
     """Have it deleted; with an id, only if it still is the one of that id."""
-    try:
+    with passed_over(Fault.MISSING):
         call("delete_cluster", cluster_name=name, cluster_uuid=cluster_uuid, request_id=str(uuid.uuid4()))
-    except CloudError as error:
-        if error.fault is not Fault.MISSING:
-            raise
 
 
 def open_cluster(name: str, config: Mapping[str, Any], site: Site) -> DataprocCluster:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from airflow_wall.clusters.base import Owner, duration_of
-from airflow_wall.clusters.cloud import merged
-from airflow_wall.clusters.emr_request import IDLE, LONGEST, share_of
+from airflow_wall.clusters.cloud import IDLE, LONGEST, merged, spot_of
 
 MARK = "airflow-wall"
 """Label of every cluster of ours; its value is the deployment."""
@@ -58,10 +56,8 @@ def request_of(name: str, config: Mapping[str, Any], owner: Owner) -> dict[str, 
 
 def _workers(config: Mapping[str, Any]) -> dict[str, Any]:
     workers = config.get("workers") or {}
-    count = workers.get("count", 2)
-    spot = math.floor(count * share_of(workers.get("spot")))
-    spot = min(spot, max(count - 2, 0))  # Dataproc wants two that stay
-    made: dict[str, Any] = {"worker_config": {"num_instances": count - spot, **_machine(workers)}}
+    staying, spot = spot_of(workers, 2)  # as many as Dataproc wants
+    made: dict[str, Any] = {"worker_config": {"num_instances": staying, **_machine(workers)}}
     if spot:
         made["secondary_worker_config"] = {"num_instances": spot, "preemptibility": "SPOT"}
     return made

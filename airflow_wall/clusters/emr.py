@@ -15,13 +15,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow_wall.clusters.base import Deleted, Document, Found, JobState, Log, Site, State
-from airflow_wall.clusters.cloud import Call, CloudError, Fault, checked_deployment, told
+from airflow_wall.clusters.base import Deleted, Document, Found, JobState, Log, Site, State, not_running
+from airflow_wall.clusters.cloud import Call, CloudError, Fault, checked_deployment, passed_over, told
 from airflow_wall.clusters.cost import Budget, node_hours
 from airflow_wall.clusters.emr_request import PREFIX, lease_of, owner_of, request_of
 from airflow_wall.clusters.pin import Pin
 from airflow_wall.clusters.remote import JobView, Remote, remove_jobs
-from airflow_wall.errors import ClusterError, Interrupted
+from airflow_wall.errors import Interrupted
 
 STATES: dict[str, State | None] = {
     "STARTING": State.STARTING,
@@ -294,13 +294,6 @@ class _Steps:
         return [step for step in steps if step["Name"] == job_id]
 
 
-def not_running(name: str) -> ClusterError:
-    """The error of a job for a cluster that is not there."""
-    return ClusterError(
-        f"cluster `{name}` is not running", hint="clear the `start_cluster` task of this run, with the tasks after it"
-    )
-
-
 def _why(status: Mapping[str, Any]) -> str:
     failure = status.get("FailureDetails") or {}
     change = status.get("StateChangeReason") or {}
@@ -329,11 +322,8 @@ def _pages(call: Call, operation: str, key: str, **request: Any) -> Iterator[dic
 
 
 def _end(call: Call, cluster_id: str) -> None:
-    try:
+    with passed_over(Fault.MISSING):
         call("terminate_job_flows", JobFlowIds=[cluster_id])
-    except CloudError as error:
-        if error.fault is not Fault.MISSING:
-            raise
 
 
 def open_cluster(name: str, config: Mapping[str, Any], site: Site) -> EmrCluster:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
 from airflow_wall.clusters.base import Owner, duration_of
-from airflow_wall.clusters.cloud import merged
+from airflow_wall.clusters.cloud import IDLE, LONGEST, merged, spot_of
 
 PREFIX = "airflow-wall-"
 MANAGED = (
@@ -21,8 +20,6 @@ MANAGED = (
 )
 """Keys of `RunJobFlow` that `extra` may not touch."""
 
-IDLE = timedelta(minutes=30)
-LONGEST = timedelta(hours=24)
 _LONGEST_VALUE = 256
 
 
@@ -68,12 +65,10 @@ def request_of(name: str, config: Mapping[str, Any], owner: Owner) -> dict[str, 
 def _groups(config: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     workers = config.get("workers") or {}
     worker = workers.get("machine") or "m5.xlarge"
-    count = workers.get("count", 2)
-    spot = math.floor(count * share_of(workers.get("spot")))
-    spot = min(spot, max(count - 1, 0))  # the first worker holds what must not vanish
+    staying, spot = spot_of(workers, 1)  # the first worker holds what must not vanish
     yield _group("MASTER", (config.get("master") or {}).get("machine") or "m5.xlarge", 1)
-    if count - spot:
-        yield _group("CORE", worker, count - spot)
+    if staying:
+        yield _group("CORE", worker, staying)
     if spot:
         yield {**_group("TASK", worker, spot), "Market": "SPOT"}
 
@@ -86,14 +81,6 @@ def _group(role: str, machine: str, count: int) -> dict[str, Any]:
         "InstanceCount": count,
         "Market": "ON_DEMAND",
     }
-
-
-def share_of(value: Any) -> float:
-    """A share such as `50%`, or a number from 0 to 1."""
-    if value is None:
-        return 0.0
-    text = str(value)
-    return float(text[:-1]) / 100 if text.endswith("%") else float(text)
 
 
 def tags_of(name: str, config: Mapping[str, Any], owner: Owner) -> list[dict[str, str]]:

@@ -16,8 +16,8 @@ from typing import Any
 
 from airflow_wall import state
 from airflow_wall.clusters.answers import result_of
-from airflow_wall.clusters.base import Deleted, Document, Found, Log, Site, State
-from airflow_wall.errors import ClusterError, Interrupted
+from airflow_wall.clusters.base import Deleted, Document, Found, Log, Site, State, not_running
+from airflow_wall.errors import Interrupted
 
 _PR_SET_PDEATHSIG = 1
 _THREADS_OF_LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS")
@@ -56,10 +56,7 @@ class LocalCluster:
         """Run a job in a process of its own, which dies with this one."""
         running = state.read(self.document)
         if running is None:
-            raise ClusterError(
-                f"cluster `{self.name}` is not running",
-                hint="clear the `start_cluster` task of this run, with the tasks after it",
-            )
+            raise not_running(self.name)
         process = subprocess.Popen(
             [sys.executable, "-m", "airflow_wall.jobs"],
             stdin=subprocess.PIPE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -162,6 +162,15 @@ def slice_of(context: Context) -> Slice:
         return Slice(order.strftime("%Y%m%dT%H%M%SZ"), order.isoformat())
     key = getattr(dag_run, "partition_key", None)  # Airflow 3.2 has none
     return Slice(safe_name(key or dag_run.run_id), order.isoformat())
+
+
+def states_of(context: Context, task_ids: Collection[str]) -> dict[str, str | None]:
+    """The states of tasks of this run, of a mapped one each by itself."""
+    if not task_ids:  # none asked for would be all
+        return {}
+    ti = context["ti"]
+    states = ti.get_task_states(dag_id=ti.dag_id, task_ids=sorted(task_ids), run_ids=[ti.run_id])
+    return dict(states.get(ti.run_id, {}))
 
 
 def connection(conn_id: str) -> ConnectionInfo:

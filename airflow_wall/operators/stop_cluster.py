@@ -11,7 +11,7 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_wall.clusters.backends import open_cluster
-from airflow_wall.operators.base import PatientOperator
+from airflow_wall.operators.base import PatientOperator, states_of
 from airflow_wall.operators.compute import ComputeOperator
 from airflow_wall.operators.start_cluster import StartClusterOperator
 
@@ -87,12 +87,7 @@ class StopClusterOperator(PatientOperator):
 
     def _states_of_users(self, context: Context) -> dict[str, str | None]:
         """The states of the start and of the tasks that work on the cluster, of a mapped one each by itself."""
-        ti = context["ti"]
-        users = [self.cluster, *_users(context["dag"], self.cluster)]
-        found: dict[str, str | None] = ti.get_task_states(dag_id=ti.dag_id, task_ids=users, run_ids=[ti.run_id]).get(
-            ti.run_id, {}
-        )
-        return found
+        return states_of(context, [self.cluster, *_users(context["dag"], self.cluster)])
 
 
 def _users(dag: DAG, cluster: str) -> list[str]:

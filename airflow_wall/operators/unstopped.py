@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import TriggerRule
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from airflow_wall.operators.base import StepOperator
+from airflow_wall.operators.base import StepOperator, states_of
 from airflow_wall.operators.stop_cluster import StopClusterOperator
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ class ReleasingOperator(StepOperator):
             return ()
         tasks = context["dag"].task_dict
         stops = {task_id for task_id in self.upstream_task_ids if isinstance(tasks[task_id], StopClusterOperator)}
-        states = _states(context, self.upstream_task_ids)
+        states = states_of(context, self.upstream_task_ids)
         left = sorted(task_id for task_id in stops if states.get(task_id) == "failed")
         direct = set(self.upstream_task_ids).difference(left)
         # Whether the work has been done that the cluster was for is told by what is before its stop, which always runs.
-        states = _states(context, direct.union(*(tasks[each].upstream_task_ids for each in stops)))
+        states = states_of(context, direct.union(*(tasks[each].upstream_task_ids for each in stops)))
         failed = sorted(task_id for task_id, state in states.items() if state in ("failed", "upstream_failed"))
         if failed:
             raise AirflowFailException(f"nothing is released, because of {_listed(failed)}")
@@ -55,7 +55,7 @@ def left_by(context: Context, task: StepOperator) -> tuple[str, ...]:
     """The tasks right before `task` that did not stop their clusters, as far as it went on without them."""
     tasks = context["dag"].task_dict
     stops = [each for each in task.upstream_task_ids if isinstance(tasks[each], StopClusterOperator)]
-    return tuple(sorted(task_id for task_id, state in _states(context, stops).items() if state == "failed"))
+    return tuple(sorted(task_id for task_id, state in states_of(context, stops).items() if state == "failed"))
 
 
 def fail_for(left: tuple[str, ...], release: str) -> None:
@@ -70,16 +70,6 @@ def fail_for(left: tuple[str, ...], release: str) -> None:
             "\n\nhint: the reaper ends it now that the run is over, and its cloud when its time to live is; see why in "
             "the log of that task"
         )
-
-
-def _states(context: Context, task_ids: Any) -> dict[str, str | None]:
-    if not task_ids:
-        return {}
-    ti = context["ti"]
-    found: dict[str, str | None] = ti.get_task_states(
-        dag_id=ti.dag_id, task_ids=sorted(task_ids), run_ids=[ti.run_id]
-    ).get(ti.run_id, {})
-    return found
 
 
 def _listed(task_ids: Any) -> str:
