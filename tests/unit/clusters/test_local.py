@@ -118,9 +118,9 @@ def command(pid: int) -> str:
 
 def test_job_dies_with_the_task_that_waits_for_it() -> None:
     program = (
-        "import os, subprocess\n"
-        "from airflow_wall.clusters.local import _die_with_parent\n"
-        "child = subprocess.Popen(['sleep', '600'], preexec_fn=_die_with_parent(os.getpid()))\n"
+        "import subprocess\n"
+        "from airflow_wall.processes import dying_with_parent\n"
+        "child = subprocess.Popen(['sleep', '600'], preexec_fn=dying_with_parent())\n"
         "print(child.pid, flush=True)\n"
         "child.wait()\n"
     )
