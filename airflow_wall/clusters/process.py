@@ -7,13 +7,15 @@ import json
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from airflow_wall.clusters.answers import result_of
 from airflow_wall.clusters.base import Document, Log
-from airflow_wall.errors import Interrupted
+from airflow_wall.errors import Interrupted, WallError
 from airflow_wall.processes import dying_with_parent
+
+_EVERY = 2.0
 
 
 def run_job_process(
@@ -24,6 +26,7 @@ def run_job_process(
     *,
     environment: Mapping[str, str],
     name: str,
+    why_end: Callable[[], WallError | None] = lambda: None,
 ) -> dict[str, Any]:
     """
     Run a job document by another Python and return its result.
@@ -34,6 +37,7 @@ def run_job_process(
     :param log: Is given each line that the job writes to standard error.
     :param environment: The whole environment of the process.
     :param name: Name of the cluster, for messages.
+    :param why_end: Is asked every few seconds; an error that it returns ends the process, and is raised.
     :raises Interrupted: the process died.
     """
     process = subprocess.Popen(  # noqa: S603  which Python is said by the deployment or the DAG, never by data
@@ -46,13 +50,38 @@ def run_job_process(
         preexec_fn=dying_with_parent(),
     )
     request = {"job": dict(job), "connections": {key: dict(value) for key, value in connections.items()}}
-    with process:
+    with process, _ended_for(why_end, process) as reasons:
         try:
             answer = _talk(process, json.dumps(request), log)
         except BaseException:  # this task is told to stop, and its job with it
             process.kill()
             raise
+    if reasons and process.returncode < 0:
+        raise reasons[0]
     return _result(answer, process.returncode, name)
+
+
+@contextlib.contextmanager
+def _ended_for(why_end: Callable[[], WallError | None], process: subprocess.Popen[str]) -> Iterator[list[WallError]]:
+    """Look beside the work whether there is a reason to end it. The reason comes in the list."""
+    reasons: list[WallError] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(_EVERY):
+            reason = why_end()
+            if reason is not None:
+                reasons.append(reason)
+                process.kill()
+                return
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    try:
+        yield reasons
+    finally:
+        over.set()
+        looking.join()
 
 
 def _talk(process: subprocess.Popen[str], request: str, log: Log) -> str:
