@@ -51,7 +51,7 @@ _CONF = {
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.session.timeZone": "UTC",
-    "spark.sql.timestampType": "TIMESTAMP_NTZ",
+    "spark.sql.timestampType": "TIMESTAMP_LTZ",
 }
 """What makes Spark give what DuckDB gives."""
 
@@ -225,9 +225,12 @@ def _fitted(rows: pa.Table, expected: pa.Schema) -> pa.Table:
 
 
 def _ordered(rows: pa.Table) -> pa.Table:
-    keys = [(name, "ascending") for name in rows.column_names if not pa.types.is_nested(rows.schema.field(name).type)]
-    unique = len(set(rows.column_names)) == len(rows.column_names)
-    return rows.sort_by(keys) if keys and unique else rows
+    """The rows in the order of their columns; those that have no order do not count."""
+    names = [f"c{place}" for place in range(rows.num_columns)]  # two columns may have one name
+    plain = [name for name, field in zip(names, rows.schema, strict=True) if not pa.types.is_nested(field.type)]
+    if not plain:
+        return rows
+    return rows.rename_columns(names).sort_by([(name, "ascending") for name in plain]).rename_columns(rows.column_names)
 
 
 def _not_begun(error: Exception, master: str) -> ClusterError | Interrupted:
