@@ -39,7 +39,7 @@ MANAGED = (
 SIZES = ("spark.cores.max", "spark.executor.cores", "spark.executor.memory")
 """Keys that follow from `workers` and `parallel_jobs`; for a master that is there already they are the user's."""
 
-SECRET = re.compile(r"password|secret|token|access\.?key|credential", re.IGNORECASE)
+SECRET = r"password|secret|token|access\.?key|credential"
 """Keys that may hold a secret: Spark shows its configuration in its UI and in lists of processes."""
 
 
@@ -58,7 +58,7 @@ def check_conf(config: Mapping[str, Any]) -> None:
             raise ClusterError(
                 f"`cluster.conf` must not hold `{key}`, which follows from `workers`", hint="say it by `workers`"
             )
-        if SECRET.search(key):
+        if re.search(SECRET, key, re.IGNORECASE):
             raise ClusterError(
                 f"`cluster.conf` must not hold `{key}`: Spark shows its configuration in its UI",
                 hint="give the machine the right to the data instead, e.g. by the role of its instance",

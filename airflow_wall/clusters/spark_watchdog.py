@@ -158,7 +158,7 @@ class Watchdog:
             "SPARK_WORKER_OPTS": options,
             "SPARK_NO_DAEMONIZE": "1",
         }
-        with (self.folder / f"{name}.log").open("ab") as output:
+        with (self.folder / f"{name}.log").open("wb") as output:  # what an earlier one said is not what this one says
             self.children[name] = subprocess.Popen(  # noqa: S603  Spark's own start, with values that were checked
                 [str(Path(found["spark_home"]) / "bin" / "spark-class"), *arguments],
                 stdin=subprocess.DEVNULL,

@@ -164,11 +164,6 @@ def _with(node: exp.Expression) -> None:
         raise _RefusedError(node, "a recursive query is not known to agree")
 
 
-def _group(node: exp.Expression) -> None:
-    if any(node.args.get(key) for key in ("grouping_sets", "cube", "rollup", "totals")):
-        raise _RefusedError(node, "grouping sets are not known to agree", "group once for each, and `UNION ALL` them")
-
-
 def _window(node: exp.Expression) -> None:
     if isinstance(node.this, exp.RowNumber | exp.Lag | exp.Lead) and node.args.get("order") is None:
         raise _RefusedError(node, "the order of the rows is left open", "write `OVER (... ORDER BY ...)`")
@@ -220,7 +215,6 @@ _SHAPES: dict[type[exp.Expression], Callable[[exp.Expression], None]] = {
     exp.Limit: _limit,
     exp.Distinct: _distinct,
     exp.With: _with,
-    exp.Group: _group,
     exp.Window: _window,
     exp.WindowSpec: _window_spec,
     exp.Count: _several,
