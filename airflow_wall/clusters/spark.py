@@ -1,8 +1,8 @@
 """
 Spark's standalone cluster: a master and workers on this machine, under a watchdog; or a master that is there already.
 
-The document in the lake is the cluster: `starting`, `running` or `broken`, with a lease. Who makes it, and who finds it
-without a watchdog, starts one; of several, one gets the kernel's lock and the others end. Removing the document ends it.
+The document in the lake is the cluster: `starting`, `running` or `broken`, with a lease. Who makes it, or finds it
+without a watchdog, starts one; of several, one gets the kernel's lock. Removing the document ends the cluster.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class SparkCluster:
             return self._lean_on(str(self.config["master"]))
         check_memory(self.config)
         waited_for: set[str] = set()
-        launches: list[subprocess.Popen[bytes]] = []
+        launches = 0
         deadline = time.monotonic() + START.total_seconds() + 30
         while time.monotonic() < deadline:
             found = state.read(self.document)
@@ -78,9 +78,16 @@ class SparkCluster:
                 if self._is_over(found):  # it was running when first seen, and died just now
                     raise Interrupted(f"cluster `{self.name}` has died while it was waited for")
                 return _described(found)
-            self._have_watchdog(found, launches)
+            if not is_guarded(self.document):
+                now = state.read(self.document)
+                if now is None or now["id"] != found["id"] or now["state"] != "starting":
+                    continue  # there was one, which said how it went
+                if launches == _LAUNCHES:
+                    break
+                launches += 1
+                self._launch(found)
             time.sleep(0.2)
-        raise Interrupted(f"cluster `{self.name}` did not start in time", hint=f"look into the logs in `{self.folder}`")
+        raise Interrupted(f"cluster `{self.name}` has not started", hint=f"look into the logs in `{self.folder}`")
 
     def state(self) -> State | None:
         """How it is: the document says, and whether its watchdog lives."""
@@ -163,30 +170,20 @@ class SparkCluster:
             },
         }
 
-    def _have_watchdog(self, found: Mapping[str, Any], launches: list[subprocess.Popen[bytes]]) -> None:
-        """See to it that the cluster has a watchdog. One that is not needed ends by itself."""
-        if (launches and launches[-1].poll() is None) or is_guarded(self.document):
-            return
-        now = state.read(self.document)
-        if now is None or now["id"] != found["id"] or now["state"] != "starting":
-            return  # it came, said how it went, and is gone
-        if len(launches) == _LAUNCHES:
-            raise Interrupted(
-                f"the watchdog of cluster `{self.name}` ended {_LAUNCHES} times", hint=f"look into `{self.folder}`"
-            )
+    def _launch(self, found: Mapping[str, Any]) -> None:
+        """Start a watchdog, which lives on by itself. One that is not needed ends at once."""
         self.folder.mkdir(parents=True, exist_ok=True)
         module = "airflow_wall.clusters.spark_watchdog"
         with (self.folder / "watchdog.log").open("ab") as output:
-            launches.append(
-                subprocess.Popen(  # noqa: S603  our own module, by this very Python
-                    [sys.executable, "-m", module, str(self.document), found["id"], str(self.folder)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,  # a pipe to the task would end with it, and hold it up
-                    stderr=output,
-                    env={**os.environ, "PYTHONPATH": _path(), "AIRFLOW_WALL_CLUSTER": self.name},
-                    cwd="/",
-                    start_new_session=True,
-                )
+            subprocess.run(  # noqa: S603  our own module, by this very Python
+                [sys.executable, "-m", module, str(self.document), found["id"], str(self.folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,  # a pipe to the task would end with it, and hold it up
+                stderr=output,
+                env={**os.environ, "PYTHONPATH": _path(), "AIRFLOW_WALL_CLUSTER": self.name},
+                cwd="/",
+                start_new_session=True,
+                check=False,
             )
 
     def _is_over(self, found: Mapping[str, Any]) -> bool:

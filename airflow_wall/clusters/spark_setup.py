@@ -39,7 +39,7 @@ MANAGED = (
 SIZES = ("spark.cores.max", "spark.executor.cores", "spark.executor.memory")
 """Keys that follow from `workers` and `parallel_jobs`; for a master that is there already they are the user's."""
 
-SECRET = r"password|secret|token|access\.?key|credential"
+SECRET = r"password|secret|token|access\.?key|credential"  # noqa: S105  it is what such names are
 """Keys that may hold a secret: Spark shows its configuration in its UI and in lists of processes."""
 
 
@@ -142,7 +142,7 @@ def _pyspark_of(python: str | None) -> Path:
         said = (answer.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise ClusterError(
             f"`cluster.python: {python}` has not what a job on Spark needs: {said}",
-            hint="install there `airflow-wall` without dependencies, what `airflow-wall[local]` lists, `pyspark` and `sqlglot`",
+            hint="install there `airflow-wall` without its dependencies, and what its extras `local` and `spark` list",
         )
     return Path(answer.stdout.strip())
 

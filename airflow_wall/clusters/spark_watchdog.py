@@ -1,7 +1,7 @@
 """
 The watchdog of one Spark cluster: parent of its master and workers, which the kernel kills with it.
 
-It needs nobody: it ends the cluster when its document in the lake is gone or is another's, when its lease has ended, and
+It needs nobody: it ends the cluster when its document in the lake is gone or is another's, when its lease has ended, or
 when the master or a worker has died. While it lives it holds a lock of the kernel, which is how anybody on this machine
 knows: no number of a process is trusted, because numbers are used again.
 """
@@ -35,7 +35,7 @@ LOOK = 0.5
 BEAT = timedelta(seconds=10)
 """How often the document is told that the cluster lives."""
 
-START = timedelta(seconds=90)
+START = timedelta(minutes=3)
 """How long master and workers may take to find each other."""
 
 GRACE = 5.0
@@ -183,8 +183,8 @@ class Watchdog:
         if self.told_to_stop or self._own() is None:
             raise Interrupted("the start was called off")
         if time.monotonic() > deadline:
-            seconds = f"{START.total_seconds():.0f}"
-            raise Interrupted(f"`cluster`: Spark has not started within {seconds} s: {late}", hint=self._logs())
+            minutes = f"{START.total_seconds() / 60:.0f}"
+            raise Interrupted(f"`cluster`: Spark has not started within {minutes} minutes: {late}", hint=self._logs())
         time.sleep(0.2)
 
     def _raise_if_dead(self) -> None:
@@ -197,11 +197,14 @@ class Watchdog:
         text = (self.folder / f"{name}.log").read_text(errors="replace")
         if "java.net.BindException" in text:
             found = self._own() or {}
-            said = re.search(r"java\.net\.BindException: (.*)", text)
+            taken = "Address already in use" in text
+            where = f"`cluster.host: {found.get('host')}`, `cluster.port: {found.get('port')}`"
+            why = "another process does" if taken else "that is no address of this machine"
             return ClusterError(
-                f"`cluster.host: {found.get('host')}`, `cluster.port: {found.get('port')}`: Spark's master cannot "
-                f"listen there: {said[1] if said else ''}",
-                hint="name another port, or leave `port` out: any free one is taken then",
+                f"{where}: Spark's {name} cannot listen there: {why}",
+                hint="name another port, or leave `port` out: any free one is taken then"
+                if taken
+                else "name an address of this machine, or leave `host` out",
             )
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         last = next((line for line in reversed(text.splitlines()) if line.strip()), "")
@@ -283,11 +286,18 @@ def _workers_alive(page: str) -> int:
 
 
 def main() -> int:
-    """Guard the cluster that the arguments name; at once over where another process does."""
+    """
+    Leave a process behind that guards the cluster of the arguments; none where another guards it.
+
+    Who starts this has nothing to wait for afterwards, and nothing that ends with it. The lock is had already then: it
+    is of the open file, which a fork shares.
+    """
     document, cluster_id, folder = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     try:
         with guarding(document, patience=5.0):
+            if os.fork():
+                os._exit(0)  # without closing what the other has
             Watchdog(document, cluster_id, folder).guard()
     except Interrupted as error:
         log.info("not needed: %s", error.message)

@@ -1,4 +1,4 @@
-"""Queries of the user, as the embedded engine answers them: what they see, what they may be, how their faults are told."""
+"""Queries of the user, as the embedded engine answers them: what they see, what they may be, how faults are told."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import re
 import shutil
 import uuid
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -182,7 +182,9 @@ class Engine:
         files = sorted(folder.glob("part-*.parquet"))
         parts = [pq.read_table(file, partitioning=None) for file in files]
         if not parts:
-            raise Interrupted(f"Spark wrote no file into `{folder}`", hint="the lake must be the same folder everywhere")
+            raise Interrupted(
+                f"Spark wrote no file into `{folder}`", hint="the lake must be the same folder everywhere"
+            )
         return pa.concat_tables(parts).rename_columns(names).replace_schema_metadata(None)
 
 

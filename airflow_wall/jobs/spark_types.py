@@ -98,7 +98,7 @@ class Types:
             self.database.register(name, rows)
         duck.seal(self.database)
         self._noted: dict[int, dict[str, list[Kind]]] = {}
-        self._nodes: list[exp.Expression] = []
+        self._nodes: list[exp.Expr] = []
 
     def __enter__(self) -> Types:
         return self
@@ -106,36 +106,36 @@ class Types:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.database.close()
 
-    def schema(self) -> dict[str, dict[str, str]]:
+    def schema(self) -> dict[str, object]:
         """The columns of each input."""
-        found = {}
+        found: dict[str, object] = {}
         for name in self.inputs:
             relation = self.database.sql(f"FROM {duck.identifier(name)}")
             found[name] = dict(zip(relation.columns, map(str, relation.types), strict=True))
         return found
 
-    def columns(self, query: exp.Expression) -> list[Kind]:
+    def columns(self, query: exp.Expr) -> list[Kind]:
         """The types of the columns of a query within the query."""
         return self._asked(f"{_with_of(query)} {_bare(query).sql(dialect='duckdb')}") or []
 
-    def note(self, node: exp.Expression) -> None:
+    def note(self, node: exp.Expr) -> None:
         """Look at the parts of a node while they are as the user wrote them."""
         self._noted[id(node)] = {key: [self._of(part) for part in parts] for key, parts in parts_of(node).items()}
         self._nodes.append(node)  # kept, so that no other gets its number
 
-    def of(self, node: exp.Expression, key: str) -> Kind:
+    def of(self, node: exp.Expr, key: str) -> Kind:
         """The type of one part of a node."""
         return self._noted[id(node)][key][0]
 
-    def each_of(self, node: exp.Expression, key: str) -> list[Kind]:
+    def each_of(self, node: exp.Expr, key: str) -> list[Kind]:
         """The types of the parts of a node that should be of one."""
         return self._noted[id(node)][key]
 
-    def all_of(self, node: exp.Expression) -> list[list[Kind]]:
+    def all_of(self, node: exp.Expr) -> list[list[Kind]]:
         """The types of all parts of a node that matter."""
         return list(self._noted[id(node)].values())
 
-    def _of(self, part: exp.Expression) -> Kind:
+    def _of(self, part: exp.Expr) -> Kind:
         value = part.expressions[0] if isinstance(part, exp.Distinct) else part
         if value.is_string:
             return Kind.of("VARCHAR")
@@ -158,7 +158,7 @@ class Types:
             return None
 
 
-def _probe(value: exp.Expression, select: exp.Expression, group: exp.Expression | None) -> exp.Expression:
+def _probe(value: exp.Expr, select: exp.Expr, group: exp.Expr | None) -> exp.Expr:
     """A query of nothing but the value, over what a query is over."""
     probe = exp.Select(expressions=[exp.alias_(value.copy(), "probe")])
     source = select.args.get("from_")
@@ -172,7 +172,7 @@ def _probe(value: exp.Expression, select: exp.Expression, group: exp.Expression 
     return probe
 
 
-def parts_of(node: exp.Expression) -> dict[str, list[exp.Expression]]:
+def parts_of(node: exp.Expr) -> dict[str, list[exp.Expr]]:
     """The parts of a node whose types matter, those together that should be of one."""
     if isinstance(node, exp.Case):
         ifs = node.args["ifs"]
@@ -194,17 +194,17 @@ def parts_of(node: exp.Expression) -> dict[str, list[exp.Expression]]:
         return {"all": list(node.expressions)}
     if isinstance(node, exp.Anonymous):
         return {str(place): [part] for place, part in enumerate(node.expressions)}
-    return {key: _given(node, key) for key in ("this", "expression") if isinstance(node.args.get(key), exp.Expression)}
+    return {key: _given(node, key) for key in ("this", "expression") if isinstance(node.args.get(key), exp.Expr)}
 
 
-def _given(node: exp.Expression, *keys: str) -> list[exp.Expression]:
+def _given(node: exp.Expr, *keys: str) -> list[exp.Expr]:
     return [part for key in keys if (part := node.args.get(key)) is not None]
 
 
-def _with_of(node: exp.Expression) -> str:
+def _with_of(node: exp.Expr) -> str:
     """The queries with a name that a node sees, as the beginning of a query."""
-    found: list[exp.Expression] = []
-    above: exp.Expression | None = node
+    found: list[exp.Expr] = []
+    above: exp.Expr | None = node
     while above is not None:
         named = above.args.get("with_")
         if named is not None:
@@ -213,7 +213,7 @@ def _with_of(node: exp.Expression) -> str:
     return "WITH " + ", ".join(each.sql(dialect="duckdb", comments=False) for each in found) if found else ""
 
 
-def _bare(query: exp.Expression) -> exp.Expression:
+def _bare(query: exp.Expr) -> exp.Expr:
     copied = query.copy()
     copied.set("with_", None)
     return copied

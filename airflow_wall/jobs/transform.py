@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 MODES = ("slice", "full")
 """What `mode` may be."""
 
+
 def transform(
     env: Env,
     *,
@@ -103,7 +104,7 @@ def _embedded(work: _Work, tables: TableStore) -> pa.Table:
     }
     if work.sql is not None:
         return answer(work.sql, rows, work.sql_file)
-    return _by_function(work, rows, lambda result: None)
+    return _by_function(work, rows, lambda _: None)
 
 
 def _on_spark(work: _Work, tables: TableStore, request: SparkRequest) -> pa.Table:
@@ -117,9 +118,7 @@ def _on_spark(work: _Work, tables: TableStore, request: SparkRequest) -> pa.Tabl
         return _by_function(work, engine.frames, engine.rows)
 
 
-def _by_function(
-    work: _Work, inputs: Mapping[str, Any], rows_of: Callable[[Any], pa.Table | None]
-) -> pa.Table:
+def _by_function(work: _Work, inputs: Mapping[str, Any], rows_of: Callable[[Any], pa.Table | None]) -> pa.Table:
     """
     What the user's function makes of the inputs.
 

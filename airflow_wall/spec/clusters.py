@@ -56,7 +56,7 @@ SPARK_MANAGED = (
 )
 """Keys of Spark's configuration that are not the user's."""
 
-SPARK_SECRET = r"password|secret|token|access\.?key|credential"
+SPARK_SECRET = r"password|secret|token|access\.?key|credential"  # noqa: S105  it is what such names are
 """Keys of Spark's configuration that may hold a secret."""
 
 SPARK_SIZES = ("spark.cores.max", "spark.executor.cores", "spark.executor.memory")
@@ -110,7 +110,8 @@ class LocalCluster(SpecModel):
     threads: Positive = Field(2, description="How many threads one job may use.")
     memory: str = Field("2GB", pattern=MEMORY_PATTERN, description="How much memory the engine of one job may use.")
     max_ttl: MaxTtl = Field(
-        timedelta(hours=24), description="After how long the reaper forgets it whatever its run does; 10 minutes to 14 days."
+        timedelta(hours=24),
+        description="After how long the reaper forgets it whatever its run does; 10 minutes to 14 days.",
     )
 
 
@@ -129,7 +130,9 @@ def _spark_key(key: str) -> str:
         raise PydanticCustomError("conf", "is decided by airflow-wall", {"hint": f"remove `{key}`"})
     if re.search(SPARK_SECRET, key, re.IGNORECASE):
         hint = "give the machine the right to the data instead, e.g. by the role of its instance"
-        raise PydanticCustomError("conf", "may hold a secret, and Spark shows its configuration in its UI", {"hint": hint})
+        raise PydanticCustomError(
+            "conf", "may hold a secret, and Spark shows its configuration in its UI", {"hint": hint}
+        )
     return key
 
 
@@ -145,7 +148,7 @@ SparkMaster = Annotated[str, BeforeValidator(_spark_master), WithJsonSchema({"ty
 
 
 class SparkCluster(SpecModel):
-    """Spark's standalone cluster: started on the machine of the worker, or one that is there. Needs `airflow-wall[spark]`."""
+    """Spark's own cluster: started on the worker's machine, or one that is there. Needs `airflow-wall[spark]`."""
 
     type: Literal["spark"] = Field(description="The kind of cluster.")
     engine: Literal["spark", "embedded"] = Field(
@@ -154,9 +157,15 @@ class SparkCluster(SpecModel):
     master: SparkMaster | None = Field(
         None, description="A master that is there already, `spark://HOST:PORT`; by default one is started for the run."
     )
-    workers: SparkWorkers | None = Field(None, description="What is started; by default one worker of one core and 1GB.")
-    parallel_jobs: Positive = Field(1, description="How many jobs share the workers at once; others wait for their turn.")
-    host: Machine | None = Field(None, description="The address that is listened on; by default only this machine's own.")
+    workers: SparkWorkers | None = Field(
+        None, description="What is started; by default one worker of one core and 1GB."
+    )
+    parallel_jobs: Positive = Field(
+        1, description="How many jobs share the workers at once; others wait for their turn."
+    )
+    host: Machine | None = Field(
+        None, description="The address that is listened on; by default only this machine's own."
+    )
     port: int | None = Field(None, ge=1024, le=65535, description="The master's port; by default any that is free.")
     threads: Positive = Field(2, description="How many threads the embedded engine of one job may use.")
     memory: str = Field("2GB", pattern=MEMORY_PATTERN, description="How much memory the embedded engine may use.")

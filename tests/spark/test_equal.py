@@ -20,6 +20,8 @@ from airflow_wall.storage.delta import DeltaStore
 pytest.importorskip("pyspark")
 from airflow_wall.jobs.spark import Engine, _ordered
 
+pytestmark = pytest.mark.timeout(1200)
+
 UTC = dt.UTC
 X = pa.table(
     {
@@ -74,7 +76,7 @@ date_trunc('hour', ts); date_trunc('day', tz); date_trunc('month', day); date_tr
 day + 1; day - 3; day - date '2013-01-01'; (day - date '2013-01-01') * 2; day + interval 1 day; day + interval '1 month'; ts + interval 90 minute; ts - interval '2 hours'; tz + interval 1 day
 row_number() over (order by n desc); rank() over (order by b); dense_rank() over (order by b nulls first); sum(l) over (order by n rows between 1 preceding and current row); avg(n) over (partition by b); count(*) over (partition by b); lag(i) over (order by n); lag(i, 2, 0) over (order by n); lead(s) over (order by n desc); max(d) over (partition by b order by n); min(s) over ()
 (select max(k) from y); (select count(*) from y where y.i = x.i); exists (select 1 from y where y.i = x.i)
-"""  # noqa: S608
+"""
 AGGREGATES = """
 count(*); count(i); count(distinct b); sum(h); sum(l); sum(d); sum(e); sum(p); sum(g); sum(b); sum(distinct n)
 avg(h); avg(l); avg(d); avg(e); avg(n); avg(distinct n); avg(p); avg(g); min(s); max(s); min(f); max(f); min(d); max(day); min(ts); max(tz); min(b)

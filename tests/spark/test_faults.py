@@ -9,22 +9,21 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import SLICE, SMALL, job_of, processes_of, site_of, until
+from conftest import SLICE, job_of, processes_of, site_of, until
 
-from airflow_wall import state
 from airflow_wall.clusters.backends import open_fleet
 from airflow_wall.clusters.base import Deleted, State
 from airflow_wall.clusters.spark import SparkCluster
-from airflow_wall.errors import ClusterError, Interrupted, UserCodeError
-from airflow_wall.processes import Identity
+from airflow_wall.errors import ClusterError, Interrupted
 from airflow_wall.storage.delta import DeltaStore
 
 pytest.importorskip("pyspark")
+
+pytestmark = pytest.mark.timeout(1200)  # a machine that is busy starts a JVM in a minute
 
 Make = Callable[..., SparkCluster]
 STARTS = f"""
@@ -119,11 +118,13 @@ def test_task_is_killed_and_nothing_works_on(cluster_of: Make, tmp_path: Path) -
         "from airflow_wall.clusters.spark import SparkCluster\n"
         f"SparkCluster({cluster.name!r}, SMALL, site_of(Path({str(tmp_path)!r}))).run(json.load(sys.stdin), {{}}, print)\n"
     )
-    task = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    task = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
     assert task.stdin is not None
     task.stdin.write(json.dumps(document))
     task.stdin.close()
-    until(lambda: "executor" in kinds(cluster.name), 90)
+    until(lambda: "executor" in kinds(cluster.name), 300)
     task.kill()
     task.wait()
     until(lambda: kinds(cluster.name) == ["master", "watchdog", "worker"], 20)
@@ -139,27 +140,19 @@ def test_task_is_killed_and_nothing_works_on(cluster_of: Make, tmp_path: Path) -
 
     working = threading.Thread(target=work)
     working.start()
-    until(lambda: "executor" in kinds(cluster.name), 90)
+    until(lambda: "executor" in kinds(cluster.name), 300)
     cluster.delete()
-    working.join(20)
+    working.join(60)
     assert [type(error) for error in told] == [ClusterError]
     assert "is not running" in str(told[0])
     until(lambda: kinds(cluster.name) == [], 20)
 
 
-def test_lease_ends(cluster_of: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    cluster = cluster_of("wall-lease-1")
-    cluster.ensure()
-    watchdog = next(pid for pid, what in processes_of(cluster.name).items() if what == "watchdog")
-    found = state.read(cluster.document)
-    assert found is not None
-    assert Identity.from_json(found["watchdog"]).pid == watchdog
-    cluster.delete()
-
-    short = cluster_of("wall-lease-2", max_ttl="20s")
+def test_lease_ends(cluster_of: Make, tmp_path: Path) -> None:
+    short = cluster_of("wall-lease-1", max_ttl="60s")
     short.ensure()
-    until(lambda: kinds(short.name) == [], 40)
-    with pytest.raises(ClusterError, match=r"lease of the cluster has ended \(`cluster.max_ttl: 20s`\)"):
+    until(lambda: kinds(short.name) == [], 120)
+    with pytest.raises(ClusterError, match=r"lease of the cluster has ended \(`cluster.max_ttl: 1m`\)"):
         short.run(job_of(tmp_path), {}, print)
     fleet = open_fleet({"type": "spark"}, site_of(tmp_path))
     (listed,) = fleet.list()
@@ -189,10 +182,10 @@ def test_port_in_use(cluster_of: Make) -> None:
         cluster = cluster_of("wall-port-1", port=port)
         with pytest.raises(ClusterError) as error:
             cluster.ensure()
-    assert str(error.value).startswith(
-        f"`cluster.host: 127.0.0.1`, `cluster.port: {port}`: Spark's master cannot listen there: Address already in use"
+    assert str(error.value) == (
+        f"`cluster.host: 127.0.0.1`, `cluster.port: {port}`: Spark's master cannot listen there: another process does\n\n"
+        "hint: name another port, or leave `port` out: any free one is taken then"
     )
-    assert str(error.value).endswith("hint: name another port, or leave `port` out: any free one is taken then")
     assert kinds(cluster.name) == []
 
 

@@ -68,7 +68,7 @@ def test_java_is_old(pyspark: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.20\" 2023-07-18' >&2\n")
     java.chmod(0o755)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    assert f"`{java}` says: openjdk version \"11.0.20\"" in told(find_spark, {})
+    assert f'`{java}` says: openjdk version "11.0.20"' in told(find_spark, {})
     java.write_text("#!/bin/sh\necho 'openjdk version \"21.0.1\" 2023-10-17' >&2\n")
     assert find_spark({}) == pyspark
 
