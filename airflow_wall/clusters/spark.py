@@ -27,7 +27,7 @@ from airflow_wall.clusters.pin import replaced
 from airflow_wall.clusters.process import run_job_process
 from airflow_wall.clusters.spark_request import SparkRequest
 from airflow_wall.clusters.spark_setup import check_conf, check_memory, find_spark, megabytes
-from airflow_wall.clusters.spark_watchdog import START, guarding, is_guarded
+from airflow_wall.clusters.spark_watchdog import KEPT, START, guarding, is_guarded
 from airflow_wall.errors import ClusterError, Interrupted, WallError
 from airflow_wall.processes import Identity, machine
 
@@ -180,7 +180,11 @@ class SparkCluster:
                 stdin=subprocess.DEVNULL,
                 stdout=output,  # a pipe to the task would end with it, and hold it up
                 stderr=output,
-                env={**os.environ, "PYTHONPATH": _path(), "AIRFLOW_WALL_CLUSTER": self.name},
+                env={
+                    **{key: os.environ[key] for key in KEPT if key in os.environ},
+                    "PYTHONPATH": _path(),
+                    "AIRFLOW_WALL_CLUSTER": self.name,
+                },
                 cwd="/",
                 start_new_session=True,
                 check=False,

@@ -41,6 +41,9 @@ START = timedelta(minutes=3)
 GRACE = 5.0
 """Seconds that processes get to end by themselves."""
 
+KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "JAVA_HOME", "LD_LIBRARY_PATH", "TMPDIR")
+"""What the processes of a cluster see of a task's environment, which holds Airflow's secrets."""
+
 _PR_SET_CHILD_SUBREAPER = 36
 _MASTER = re.compile(r"Starting Spark master at (spark://\S+)")
 _UI = re.compile(r"Successfully started service 'MasterUI' on port (\d+)")
@@ -143,11 +146,10 @@ class Watchdog:
         log.info("the cluster runs: %s", master)
 
     def _launch(self, name: str, found: Mapping[str, Any], arguments: list[str]) -> None:
-        """Start a process of Spark. It sees little of this one's environment: no secret of Airflow is handed on."""
-        kept = ("PATH", "HOME", "LANG", "LC_ALL", "JAVA_HOME", "LD_LIBRARY_PATH", "TMPDIR")
+        """Start a process of Spark."""
         options = "-Dspark.port.maxRetries=0 -Dspark.ui.killEnabled=false"
         environment = {
-            **{key: os.environ[key] for key in kept if key in os.environ},
+            **{key: os.environ[key] for key in KEPT if key in os.environ},
             "AIRFLOW_WALL_CLUSTER": found["name"],
             "SPARK_HOME": found["spark_home"],
             "SPARK_LOCAL_IP": found["host"],

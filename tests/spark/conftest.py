@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="there is no Java: apt-get install openjdk-17-jre-headless"))
 
 
-SMALL: dict[str, Any] = {"type": "spark", "workers": {"count": 1, "cores": 2, "memory": "1GB"}}
+os.environ["AIRFLOW_CONN_CANARY"] = "canary"  # what a task has, and Spark must not
+SMALL: dict[str, Any] = {
+    "type": "spark",
+    "workers": {"count": 1, "cores": 2, "memory": "1GB"},
+    "conf": {"spark.sql.shuffle.partitions": 2},
+}
 SLICE = Slice("20130701T000000Z", "2013-07-01T00:00:00+00:00")
 
 
