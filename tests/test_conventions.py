@@ -35,7 +35,9 @@ IMPORTERS = importlib.util.find_spec("airflow.sdk.importers") is not None
 MODULES = sorted(
     found.name
     for found in pkgutil.walk_packages(airflow_wall.__path__, "airflow_wall.")
-    if (IMPORTERS or found.name not in OF_NEWER_AIRFLOW) and OF_EXTRAS.get(found.name, "standard") in PROVIDERS
+    if (IMPORTERS or found.name not in OF_NEWER_AIRFLOW)
+    and OF_EXTRAS.get(found.name, "standard") in PROVIDERS
+    and (importlib.util.find_spec("pyspark") is not None or found.name != "airflow_wall.jobs.spark")
 )
 
 

@@ -30,16 +30,10 @@ from airflow_wall.storage.base import Files
 
 # Of what Spark does with pandas nothing is used here.
 warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
-try:
-    from pyspark.errors import PySparkException
-    from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql import functions as F  # noqa: N812  what everyone calls it
-    from pyspark.sql import types as T  # noqa: N812
-except ImportError as missing:
-    raise ClusterError(
-        f"`cluster.type: spark`: the Python of this job has not what Spark needs: {missing}",
-        hint="pip install 'airflow-wall[spark]' there, or have `cluster.engine: embedded`",
-    ) from None
+from pyspark.errors import PySparkException  # noqa: E402
+from pyspark.sql import DataFrame, SparkSession  # noqa: E402
+from pyspark.sql import functions as F  # noqa: E402, N812  what everyone calls it
+from pyspark.sql import types as T  # noqa: E402, N812
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from airflow_wall.clusters.spark_request import SparkRequest, spark_request
-from airflow_wall.errors import DataError, UserCodeError
+from airflow_wall.errors import ClusterError, DataError, UserCodeError
 from airflow_wall.jobs.document import Env
 from airflow_wall.jobs.query import answer, arrow, together
 from airflow_wall.jobs.user_code import calling, load_function
@@ -108,7 +108,13 @@ def _embedded(work: _Work, tables: TableStore) -> pa.Table:
 
 
 def _on_spark(work: _Work, tables: TableStore, request: SparkRequest) -> pa.Table:
-    from airflow_wall.jobs.spark import Engine  # the SDK is loaded by whoever uses it
+    try:
+        from airflow_wall.jobs.spark import Engine  # the SDK is loaded by whoever uses it
+    except ModuleNotFoundError as missing:
+        raise ClusterError(
+            f"`cluster.type: spark`: the Python of this job has not what Spark needs: {missing}",
+            hint="pip install 'airflow-wall[spark]' there, or have `engine: embedded` on the cluster",
+        ) from None
 
     with Engine(request, work.env.run) as engine:
         for name, each in work.inputs.items():

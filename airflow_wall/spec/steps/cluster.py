@@ -44,7 +44,7 @@ class Place(SpecModel):
     """Where clusters of one kind are."""
 
     type: Filled = Field(
-        description="The kind of clusters: `emr`, `dataproc`, one of another package; `spark`, `local`: of this storage."
+        description="The kind of clusters: `emr`, `dataproc`, one of another package; `spark`, `local` of this storage."
     )
     region: Filled | None = Field(None, description="The cloud's region; not for `spark` and `local`.")
     conn_id: Filled | None = Field(None, description="The Airflow connection; by default that of the provider.")
