@@ -33,6 +33,8 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [f"airflow_wall.operators.{name}" for name in OPERATORS],
             }
         ],
+        "triggers": [{"integration-name": "airflow-wall", "python-modules": ["airflow_wall.triggers.cluster"]}],
+        "extra-links": ["airflow_wall.operators.links.ConsoleLink", "airflow_wall.operators.links.LogsLink"],
         "config": {
             "wall": {
                 "description": "How pipelines in YAML are read.",
@@ -61,6 +63,11 @@ def get_provider_info() -> dict[str, Any]:
                         "Name of this Airflow among those that share an account of a cloud: clusters bear it, and are "
                         "adopted and ended only by the Airflow of that name. By default the `environment`.",
                         example="production",
+                    ),
+                    "reap": _option(
+                        "Where the DAG `wall_reaper` looks for clusters that nobody will stop any more: a JSON list of "
+                        "what `reap_clusters` takes. Without it there is no such DAG.",
+                        example='[{"type": "emr", "region": "eu-central-1", "conn_id": "aws_lake"}]',
                     ),
                     "project": _option(
                         "Folder that a relative `storage` is under; by default the one that holds `dags`."
