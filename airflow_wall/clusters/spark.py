@@ -31,7 +31,7 @@ from airflow_wall.clusters.spark_watchdog import KEPT, START, guarding, is_guard
 from airflow_wall.errors import ClusterError, Interrupted, WallError
 from airflow_wall.processes import Identity, machine
 
-SILENT = timedelta(seconds=60)
+SILENT = timedelta(seconds=40)
 """After how long without a beat a cluster of another machine is taken for dead."""
 
 ENDING = 20.0
@@ -238,8 +238,8 @@ class SparkCluster:
             "PYSPARK_PYTHON": found["python"],
             "PYTHONPATH": _path() if found["python"] == sys.executable else "",
         }
-        if "host" in found:
-            environment["SPARK_LOCAL_IP"] = found["host"]
+        if found.get("watchdog") and Identity.from_json(found["watchdog"]).machine == machine():
+            environment["SPARK_LOCAL_IP"] = found["host"]  # elsewhere, the driver listens on its own machine's
         if self.config.get("engine", "spark") == "spark":
             environment |= SparkRequest(found["master"], self._conf(found), staging).to_environment()
         return environment

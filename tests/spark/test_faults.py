@@ -13,15 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import SLICE, job_of, processes_of, site_of, until
+
+pytest.importorskip("pyspark", reason="make spark installs it")
+
+from spark_clusters import SLICE, job_of, processes_of, site_of, until
 
 from airflow_wall.clusters.backends import open_fleet
 from airflow_wall.clusters.base import Deleted, State
 from airflow_wall.clusters.spark import SparkCluster
 from airflow_wall.errors import ClusterError, Interrupted
 from airflow_wall.storage.delta import DeltaStore
-
-pytest.importorskip("pyspark")
 
 pytestmark = pytest.mark.timeout(1200)  # a machine that is busy starts a JVM in a minute
 
@@ -30,7 +31,7 @@ STARTS = f"""
 import sys, pytest
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
-from conftest import SMALL, site_of
+from spark_clusters import SMALL, site_of
 from airflow_wall.clusters.spark import SparkCluster
 print(SparkCluster(sys.argv[2], SMALL, site_of(Path(sys.argv[1]))).ensure()["master"], flush=True)
 """
@@ -114,7 +115,7 @@ def test_task_is_killed_and_nothing_works_on(cluster_of: Make, tmp_path: Path) -
     document = job_of(tmp_path, target="silver/x", inputs={"x": "bronze/x"}, entrypoint="slow:slow")
     program = (
         f"import sys, json, pytest; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from pathlib import Path\nfrom conftest import SMALL, site_of\n"
+        "from pathlib import Path\nfrom spark_clusters import SMALL, site_of\n"
         "from airflow_wall.clusters.spark import SparkCluster\n"
         f"SparkCluster({cluster.name!r}, SMALL, site_of(Path({str(tmp_path)!r}))).run(json.load(sys.stdin), {{}}, print)\n"
     )

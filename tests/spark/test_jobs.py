@@ -11,7 +11,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from conftest import SLICE, SMALL, processes_of, run_of, site_of
+
+pytest.importorskip("pyspark", reason="make spark installs it")
+
+from spark_clusters import SLICE, SMALL, processes_of, run_of, site_of
 
 from airflow_wall.clusters.backends import open_cluster
 from airflow_wall.clusters.base import Deleted
@@ -21,7 +24,6 @@ from airflow_wall.jobs.document import Job, Run
 from airflow_wall.jobs.table import run_job
 from airflow_wall.storage.delta import DeltaStore
 
-pytest.importorskip("pyspark")
 pytestmark = pytest.mark.timeout(1200)
 
 NORMALIZE = Path(__file__).parents[2] / "dags" / "sql" / "normalize.sql"
