@@ -35,7 +35,7 @@ LOOK = 0.5
 BEAT = timedelta(seconds=10)
 """How often the document is told that the cluster lives."""
 
-START = timedelta(minutes=3)
+START = timedelta(minutes=5)
 """How long master and workers may take to find each other."""
 
 GRACE = 5.0
@@ -182,6 +182,7 @@ class Watchdog:
     def _check(self, deadline: float, late: str) -> None:
         """Wait a moment. Raises where a process has died, nobody wants the cluster any more, or time is up."""
         self._raise_if_dead()
+        self._tell()
         if self.told_to_stop or self._own() is None:
             raise Interrupted("the start was called off")
         if time.monotonic() > deadline:
@@ -225,15 +226,19 @@ class Watchdog:
             found = self._own()
             if found is None:
                 return None
-            now = datetime.now(UTC)
-            if now >= lease:
+            if datetime.now(UTC) >= lease:
                 hint = "raise `max_ttl`, or look why the run takes so long"
                 return ClusterError(f"the lease of the cluster has ended (`cluster.max_ttl: {words}`)", hint=hint)
             self._raise_if_dead()
-            if now - self.beat >= BEAT:
-                self._change(seen=now.isoformat())
-                self.beat = now
+            self._tell()
             time.sleep(LOOK)
+
+    def _tell(self) -> None:
+        """Tell others, of other machines too, that the cluster lives."""
+        now = datetime.now(UTC)
+        if now - self.beat >= BEAT:
+            self._change(seen=now.isoformat())
+            self.beat = now
 
     def _own(self) -> dict[str, Any] | None:
         """The document, if it still is this cluster's."""
