@@ -113,7 +113,7 @@ class Watchdog:
             state.write(self.folder / "watchdog.json", {"watchdog": this, "scratch": str(scratch)})
             self._change(watchdog=this, seen=datetime.now(UTC).isoformat())
             self._start(found)
-            reason = self._watch(datetime.fromisoformat(found["lease"]), found["lease_words"])
+            reason = self._watch()
         except WallError as error:
             reason = error
         finally:
@@ -218,7 +218,7 @@ class Watchdog:
 
     # --- watch
 
-    def _watch(self, lease: datetime, words: str) -> WallError | None:
+    def _watch(self) -> WallError | None:
         """Wait for a reason to end. None: nobody wants the cluster any more."""
         while True:
             if self.told_to_stop:
@@ -226,9 +226,10 @@ class Watchdog:
             found = self._own()
             if found is None:
                 return None
-            if datetime.now(UTC) >= lease:
+            if datetime.now(UTC) >= datetime.fromisoformat(found["lease"]):
                 hint = "raise `max_ttl`, or look why the run takes so long"
-                return ClusterError(f"the lease of the cluster has ended (`cluster.max_ttl: {words}`)", hint=hint)
+                said = f"the lease of the cluster has ended (`cluster.max_ttl: {found['lease_words']}`)"
+                return ClusterError(said, hint=hint)
             self._raise_if_dead()
             self._tell()
             time.sleep(LOOK)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ pytest.importorskip("pyspark", reason="make spark installs it")
 
 from spark_clusters import SLICE, job_of, processes_of, site_of, until
 
+from airflow_wall import state
 from airflow_wall.clusters.backends import open_fleet
 from airflow_wall.clusters.base import Deleted, State
 from airflow_wall.clusters.spark import SparkCluster
@@ -150,10 +152,16 @@ def test_task_is_killed_and_nothing_works_on(cluster_of: Make, tmp_path: Path) -
 
 
 def test_lease_ends(cluster_of: Make, tmp_path: Path) -> None:
-    short = cluster_of("wall-lease-1", max_ttl="60s")
+    short = cluster_of("wall-lease-1", max_ttl="90m")
     short.ensure()
+    (found,) = open_fleet({"type": "spark"}, site_of(tmp_path)).list()
+    assert found.lease - found.created == timedelta(minutes=90)
+    with state.locked(short.document):  # so much time goes by
+        document = state.read(short.document)
+        assert document is not None
+        state.write(short.document, {**document, "lease": datetime.now(UTC).isoformat()})
     until(lambda: kinds(short.name) == [], 120)
-    with pytest.raises(ClusterError, match=r"lease of the cluster has ended \(`cluster.max_ttl: 1m`\)"):
+    with pytest.raises(ClusterError, match=r"lease of the cluster has ended \(`cluster.max_ttl: 90m`\)"):
         short.run(job_of(tmp_path), {}, print)
     fleet = open_fleet({"type": "spark"}, site_of(tmp_path))
     (listed,) = fleet.list()
