@@ -5,4 +5,4 @@ cd "$(dirname "$0")/../.."
 
 . tests/venv.sh
 have_venv spark -c constraints.txt -e '.[local,spark]' pytest pytest-timeout
-AIRFLOW_HOME=$VENV/airflow exec "$VENV/bin/python" -m pytest -q -p no:cacheprovider tests/spark tests/test_conventions.py "$@"
+AIRFLOW_HOME=$VENV/airflow exec "$VENV/bin/python" -m pytest -q -p no:cacheprovider tests/spark tests/test_conventions.py::test_public_names_have_docstrings "$@"
