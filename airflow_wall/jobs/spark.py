@@ -14,6 +14,7 @@ import shutil
 import uuid
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -77,7 +78,9 @@ _LOST = re.compile(
 
 class Engine:
     """
-    One application of Spark. Leave the block, and it is over, its executors too, and its staging is removed.
+    One application of Spark, begun when it is needed: what is wrong before costs no start of it.
+
+    Leave the block, and it is over, its executors too, and its staging is removed.
 
     :param request: Which Spark.
     :param run: The run it works for.
@@ -86,26 +89,18 @@ class Engine:
     def __init__(self, request: SparkRequest, run: Run) -> None:
         self.request = request
         self.run = run
-        self.frames: dict[str, DataFrame] = {}
-        self._schemas: dict[str, pa.Schema] = {}
+        self._inputs: dict[str, tuple[pa.Schema, Sequence[Files]]] = {}
         of_task = "\n".join((run.pipeline, run.run_id, run.task_id))
         self._staging = request.staging / hashlib.sha256(of_task.encode()).hexdigest()[:12]
 
     def __enter__(self) -> Engine:
         shutil.rmtree(self._staging, ignore_errors=True)  # of an earlier try of this task, which was killed
-        path = str(self.run.code)
-        conf = {**_USUAL, **self.request.conf, **_CONF, "spark.executorEnv.PYTHONPATH": path}
-        builder = SparkSession.builder.master(self.request.master).appName(f"{self.run.pipeline} {self.run.task_id}")
-        try:
-            self._session = builder.config(map=conf).getOrCreate()
-        except Exception as error:
-            raise _not_begun(error, self.request.master) from error
-        self._session.sparkContext.setLogLevel("WARN")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         try:
-            self._session.stop()
+            if "_session" in self.__dict__:
+                self._session.stop()
         finally:
             shutil.rmtree(self._staging, ignore_errors=True)
 
@@ -118,12 +113,18 @@ class Engine:
         :param files: Where their rows are.
         """
         schema = together(name, tables, [each.schema.empty_table() for each in files]).schema
-        parts = [self._part(each, schema) for each in files]
-        whole = parts[0]
-        for part in parts[1:]:
-            whole = whole.unionAll(part)
-        self.frames[name] = whole
-        self._schemas[name] = schema
+        self._inputs[name] = (schema, files)
+
+    @cached_property
+    def frames(self) -> dict[str, DataFrame]:
+        """Each input as Spark's DataFrame."""
+        made = {}
+        for name, (schema, files) in self._inputs.items():
+            whole, *more = (self._part(each, schema) for each in files)
+            for part in more:
+                whole = whole.unionAll(part)
+            made[name] = whole
+        return made
 
     def answer(self, sql: str, sql_file: str | None) -> pa.Table:
         """
@@ -133,7 +134,7 @@ class Engine:
 
         :raises UserCodeError: it fails, or has what Spark would answer otherwise.
         """
-        empty = {name: schema.empty_table() for name, schema in self._schemas.items()}
+        empty = {name: schema.empty_table() for name, (schema, _) in self._inputs.items()}
         expected = answer(sql, empty, sql_file).schema
         query = translated(sql, empty, sql_file)
         log.info("on Spark: %s", query.text)
@@ -147,8 +148,30 @@ class Engine:
         return fitting if query.ordered else _ordered(fitting)
 
     def rows(self, result: Any) -> pa.Table | None:
-        """The rows of a DataFrame of Spark; None of anything else."""
-        return self._written(result) if isinstance(result, DataFrame) else None
+        """
+        The rows of a DataFrame of Spark; None of anything else.
+
+        :raises Interrupted: Spark lost the work.
+        """
+        if not isinstance(result, DataFrame):
+            return None
+        try:
+            return self._written(result)
+        except Exception as error:
+            if _LOST.search(str(error)):
+                raise Interrupted(f"Spark lost the work: {_first_line(error)}") from error
+            raise
+
+    @cached_property
+    def _session(self) -> SparkSession:
+        conf = {**_USUAL, **self.request.conf, **_CONF, "spark.executorEnv.PYTHONPATH": str(self.run.code)}
+        builder = SparkSession.builder.master(self.request.master).appName(f"{self.run.pipeline} {self.run.task_id}")
+        try:
+            begun = builder.config(map=conf).getOrCreate()
+        except Exception as error:
+            raise _not_begun(error, self.request.master) from error
+        begun.sparkContext.setLogLevel("WARN")
+        return begun
 
     def _part(self, files: Files, schema: pa.Schema) -> DataFrame:
         """The rows of one table with the columns of its input."""
