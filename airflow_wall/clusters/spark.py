@@ -68,6 +68,8 @@ class SparkCluster:
         deadline = time.monotonic() + START.total_seconds() + 30
         while time.monotonic() < deadline:
             found = state.read(self.document)
+            if found is None and waited_for:
+                raise Interrupted(f"cluster `{self.name}` was stopped while it was waited for")
             if found is None or (found["id"] not in waited_for and self._is_over(found)):
                 replaced(self.document, found, self._new(home))
                 continue

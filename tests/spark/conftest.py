@@ -33,7 +33,7 @@ def cluster_of(tmp_path: Path) -> Iterator[Callable[..., SparkCluster]]:
     yield make
     for cluster in made:
         cluster.delete()
-        until(lambda: not processes_of(cluster.name), 20)  # noqa: B023
+        until(lambda: not processes_of(cluster.name), 60)  # noqa: B023
 
 
 @pytest.fixture(scope="session")
@@ -43,4 +43,4 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkCluster]:
     cluster.ensure()
     yield cluster
     cluster.delete()
-    until(lambda: not processes_of(cluster.name), 20)
+    until(lambda: not processes_of(cluster.name), 60)

@@ -66,7 +66,7 @@ def test_starter_is_killed_and_its_successors_adopt(cluster_of: Make, tmp_path: 
     """Kill the start while the cluster starts; then two others at once: there is one cluster, and they agree on it."""
     cluster = cluster_of("wall-killed-1")
     first = starting(tmp_path, cluster.name)
-    until(lambda: "watchdog" in kinds(cluster.name))
+    until(lambda: "watchdog" in kinds(cluster.name), 300)
     first.kill()
     first.communicate()
     others = [starting(tmp_path, cluster.name) for _ in range(2)]
@@ -149,6 +149,18 @@ def test_task_is_killed_and_nothing_works_on(cluster_of: Make, tmp_path: Path) -
     assert [type(error) for error in told] == [ClusterError]
     assert "is not running" in str(told[0])
     until(lambda: kinds(cluster.name) == [], 20)
+
+
+def test_start_that_is_overtaken_by_the_stop_makes_no_other(cluster_of: Make, tmp_path: Path) -> None:
+    cluster = cluster_of("wall-overtaken-1")
+    overtaken = subprocess.Popen(
+        [sys.executable, "-c", STARTS, str(tmp_path), cluster.name], stderr=subprocess.PIPE, text=True
+    )
+    until(lambda: "watchdog" in kinds(cluster.name), 300)
+    assert cluster.delete() == Deleted(ended=(cluster.name,))
+    assert "cluster `wall-overtaken-1` was stopped while it was waited for" in overtaken.communicate()[1]
+    assert cluster.state() is None
+    until(lambda: kinds(cluster.name) == [], 60)
 
 
 def test_lease_ends(cluster_of: Make, tmp_path: Path) -> None:
