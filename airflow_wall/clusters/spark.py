@@ -63,33 +63,7 @@ class SparkCluster:
         if self.config.get("master"):
             return self._lean_on(str(self.config["master"]))
         check_memory(self.config)
-        waited_for: set[str] = set()
-        launches = 0
-        deadline = time.monotonic() + START.total_seconds() + 30
-        while time.monotonic() < deadline:
-            found = state.read(self.document)
-            if found is None and waited_for:
-                raise Interrupted(f"cluster `{self.name}` was stopped while it was waited for")
-            if found is None or (found["id"] not in waited_for and self._is_over(found)):
-                replaced(self.document, found, self._new(home))
-                continue
-            waited_for.add(found["id"])
-            if found["state"] == "broken":
-                raise _reason(found)
-            if found["state"] == "running":
-                if self._is_over(found):  # it was running when first seen, and died just now
-                    raise Interrupted(f"cluster `{self.name}` has died while it was waited for")
-                return _described(found)
-            if not is_guarded(self.document):
-                now = state.read(self.document)
-                if now is None or now["id"] != found["id"] or now["state"] != "starting":
-                    continue  # there was one, which said how it went
-                if launches == _LAUNCHES:
-                    break
-                launches += 1
-                self._launch(found)
-            time.sleep(0.2)
-        raise Interrupted(f"cluster `{self.name}` has not started", hint=f"look into the logs in `{self.folder}`")
+        return _described(self._started(home))
 
     def state(self) -> State | None:
         """How it is: the document says, and whether its watchdog lives."""
@@ -171,6 +145,32 @@ class SparkCluster:
                 "megabytes": megabytes(workers.get("memory", "1GB")),
             },
         }
+
+    def _started(self, home: Path) -> dict[str, Any]:
+        """The document of the cluster that runs; one is made, but none after one that went away meanwhile."""
+        known: set[str] = set()
+        launches = 0
+        deadline = time.monotonic() + START.total_seconds() + 30
+        while time.monotonic() < deadline and launches <= _LAUNCHES:
+            found = state.read(self.document)
+            if found is None and known:
+                raise Interrupted(f"cluster `{self.name}` was stopped while it was waited for")
+            if found is None or (found["id"] not in known and self._is_over(found)):
+                new = self._new(home)
+                known |= {new["id"]} if replaced(self.document, found, new) else set()
+                continue
+            known.add(found["id"])
+            if found["state"] == "broken":
+                raise _reason(found)
+            if found["state"] == "running":
+                if self._is_over(found):
+                    raise Interrupted(f"cluster `{self.name}` has died while it was waited for")
+                return found
+            if not is_guarded(self.document) and state.read(self.document) == found:
+                launches += 1
+                self._launch(found)
+            time.sleep(0.2)
+        raise Interrupted(f"cluster `{self.name}` has not started", hint=f"look into the logs in `{self.folder}`")
 
     def _launch(self, found: Mapping[str, Any]) -> None:
         """Start a watchdog, which lives on by itself. One that is not needed ends at once."""
