@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from airflow_wall import state
-from airflow_wall.clusters.answers import result_of
 from airflow_wall.clusters.base import Clock, Document, JobState, Log
 from airflow_wall.clusters.cloud import CloudError, Fault
 from airflow_wall.clusters.pin import replaced
+from airflow_wall.environments.answers import result_of
 from airflow_wall.errors import ClusterError, Interrupted
 
 POLL = 5.0
