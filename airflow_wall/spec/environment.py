@@ -15,6 +15,7 @@ VERSION = re.compile(r"3\.\d{1,2}(\.\d{1,2})?")
 """A version of Python, as against the path of an interpreter."""
 
 _IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]*")
+_SINGLE = re.compile(r"(?<=[A-Za-z0-9_. \]])=(?=[\d ])")
 _OPTION = re.compile(r"-{1,2}[A-Za-z]")
 
 
@@ -38,11 +39,23 @@ def checked_requirement(text: str) -> str:
         raise PydanticCustomError("requirement", "must be a package, not an option", {"hint": hint})
     try:
         Requirement(text.partition(" --hash=")[0])
-    except InvalidRequirement as error:
-        why = str(error).partition("\n")[0]
-        hint = f"write e.g. `pandas<2` or `pandas[parquet]>=2.2,<3`: {why[0].lower()}{why[1:]}"
+    except InvalidRequirement:
+        meant = _SINGLE.sub("==", text)
+        hint = "write a name and versions, e.g. `pandas<3` or `pandas[parquet]>=2.2,<3`"
+        hint = hint if meant == text else f"did you mean `{meant}`?"
         raise PydanticCustomError("requirement", "must be a package as pip knows it", {"hint": hint}) from None
     return text
+
+
+def project_of(text: str) -> str | None:
+    """The name of the package that a requirement is about, as the index has it; None where it is no requirement."""
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    try:
+        return canonicalize_name(Requirement(text.partition(" --hash=")[0]).name)
+    except InvalidRequirement:
+        return None
 
 
 def _python(value: str) -> str:
