@@ -68,12 +68,18 @@ class Installer:
         # A Python of a given version is one that the deployment has; uv would else fetch one from elsewhere.
         self.environment = {"UV_PYTHON_DOWNLOADS": "never", **environment, "NO_COLOR": "1"}
 
-    def find(self, version: str) -> str | None:
-        """The path of a Python of that version, such as `3.12`; None where there is none."""
+    def find(self, version: str) -> str:
+        """
+        The path of a Python of that version, such as `3.12`.
+
+        :raises Refused: none is found.
+        """
         if self.uv is None:
-            return shutil.which(f"python{version}")
-        found = self._run([self.uv, "python", "find", "--no-project", "--system", version])
-        return found.stdout.strip() if found.returncode == 0 else None
+            path = shutil.which(f"python{version}")
+            if path is None:
+                raise Refused(f"there is no program `python{version}` on the PATH")
+            return path
+        return self._do([self.uv, "python", "find", "--no-project", "--system", version]).strip()
 
     def create(self, folder: Path, python: str) -> None:
         """
@@ -86,11 +92,10 @@ class Installer:
         else:
             self._do([self.uv, "venv", "--quiet", "--no-project", "--python", python, str(folder)])
 
-    def install(self, folder: Path, files: Sequence[Path], *, dry: bool = False) -> None:
+    def install(self, folder: Path, files: Sequence[Path]) -> None:
         """
         Put what these files of requirements name into the venv.
 
-        :param dry: Only find versions that fit together.
         :raises Refused: they cannot be installed.
         """
         python = str(folder / "bin" / "python")
@@ -99,15 +104,15 @@ class Installer:
             command += ["--quiet", "--progress-bar", "off", "--retries", "2"]
         else:
             command = [self.uv, "pip", "install", "--no-progress", "--python", python]
-        command += ["--dry-run"] if dry else []
         for file in files:
             command += ["-r", str(file)]
         self._do(command)
 
-    def _do(self, command: list[str]) -> None:
+    def _do(self, command: list[str]) -> str:
         done = self._run(command)
         if done.returncode != 0:
             raise Refused(done.stderr.strip() or done.stdout.strip())
+        return done.stdout
 
     def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         self.folder.mkdir(parents=True, exist_ok=True)

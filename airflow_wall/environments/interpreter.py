@@ -99,6 +99,7 @@ def look_at(python: str) -> Seen:
         done = subprocess.run(  # noqa: S603  which Python is said by the DAG
             [python, "-c", _LOOK, *names],
             env=environment_of_job({}),
+            cwd="/",  # with `-c` modules of the working folder would be found first
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -95,14 +95,13 @@ class Venvs:
         """The interpreter a venv is made of, and its version to the last digit."""
         if python is None:
             return sys.executable, sys.version
-        path: str | None = python
-        if is_version(python):
-            path = self.installer.find(python)
-        if path is None:
+        try:
+            path = self.installer.find(python) if is_version(python) else python
+        except Refused as error:
             raise EnvironmentFault(
-                f"`python`: there is no Python {python} on this machine",
+                f"`python`: no Python {python} is found here: {error.reason}",
                 hint="install it on every worker, or name the path of an interpreter",
-            )
+            ) from error
         seen = look_at(path)
         checked_version(seen, path)
         return path, seen.version
@@ -141,35 +140,7 @@ class Venvs:
         except Refused as error:
             for line in error.output.splitlines():
                 log(line)
-            self._refused(error, folder, theirs, requirements)
-
-    def _refused(self, error: Refused, folder: Path, theirs: Path, requirements: Sequence[str]) -> NoReturn:
-        listed = ", ".join(f"`{each}`" for each in _blamed(requirements, error.reason))
-        if error.is_absent:
-            raise Interrupted(
-                f"`requirements`: the package index does not answer, so {listed} cannot be installed: {error.reason}",
-                hint="it is tried again; which index is asked is said by UV_DEFAULT_INDEX, with pip PIP_INDEX_URL",
-            ) from error
-        if not error.is_unsolved:
-            raise EnvironmentFault(
-                f"`requirements`: {listed} cannot be installed: {error.reason}",
-                hint="ask for a version that has a wheel for this machine; all that was said is in the task's log",
-            ) from error
-        try:
-            self.installer.install(folder, [theirs], dry=True)
-        except Refused as alone:
-            listed = ", ".join(f"`{each}`" for each in _blamed(requirements, alone.reason))
-            raise EnvironmentFault(
-                f"`requirements`: no versions fit {listed}: {alone.reason}",
-                hint="mend the name or the version, or remove one of those that exclude each other",
-            ) from error
-        needed = ", ".join(f"`{each}`" for each in _blamed(NEEDS, error.reason))
-        raise EnvironmentFault(
-            f"`requirements`: {listed} cannot stand beside what jobs read and write tables with, {needed}: "
-            f"{error.reason}",
-            hint="ask for a version that goes with it; what must stay older can run in a step of its own, e.g. "
-            "`uses: airflow.providers.standard.operators.python.ExternalPythonOperator`",
-        ) from error
+            _refuse(error, requirements)
 
     def _sweep(self, key: str) -> None:
         """Remove what was begun for this content and never finished, and what nobody has used for long."""
@@ -196,6 +167,32 @@ def _locked(document: Path, log: Log) -> Iterator[None]:
             log("waiting for another task, which makes this environment")
             stack.enter_context(state.locked(document))
         yield
+
+
+def _refuse(error: Refused, requirements: Sequence[str]) -> NoReturn:
+    """Say what stands against these requirements, and whether it is what jobs need."""
+    listed = ", ".join(f"`{each}`" for each in _blamed(requirements, error.reason))
+    if error.is_absent:
+        raise Interrupted(
+            f"`requirements`: the package index does not answer, so {listed} cannot be installed: {error.reason}",
+            hint="it is tried again; which index is asked is said by UV_DEFAULT_INDEX, with pip PIP_INDEX_URL",
+        ) from error
+    if not error.is_unsolved:
+        raise EnvironmentFault(
+            f"`requirements`: {listed} cannot be installed: {error.reason}",
+            hint="ask for a version that has a wheel for this machine; all that was said is in the task's log",
+        ) from error
+    ours = ", ".join(f"`{each}`" for each in NEEDS if each in error.reason)
+    if ours:
+        raise EnvironmentFault(
+            f"`requirements`: {listed} cannot stand beside what jobs need, {ours}: {error.reason}",
+            hint="ask for a version that goes with it; what must stay older can run in a step of its own, e.g. "
+            "`uses: airflow.providers.standard.operators.python.ExternalPythonOperator`",
+        ) from error
+    raise EnvironmentFault(
+        f"`requirements`: no versions fit {listed}: {error.reason}",
+        hint="mend the name or the version, or remove one of those that exclude each other",
+    ) from error
 
 
 def _blamed(requirements: Sequence[str], reason: str) -> list[str]:
