@@ -69,6 +69,10 @@ def get_provider_info() -> dict[str, Any]:
                         "`airflow-wall` in the cache folder of the worker's user.",
                         example="/var/cache/airflow-wall",
                     ),
+                    "image_options": _option(
+                        "Arguments of `docker run` for steps with an `image`, as a shell reads them.",
+                        example="--network=lake --gpus=all",
+                    ),
                     "deployment": _option(
                         "Name of this Airflow among those that share an account of a cloud: clusters bear it, and are "
                         "adopted and ended only by the Airflow of that name. By default the `environment`.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,27 +60,13 @@ class PythonEnvironment:
         self, job: Document, connections: Mapping[str, Document], log: Log, *, limits: Mapping[str, str]
     ) -> dict[str, Any]:
         """Run a job in a process of that interpreter."""
-        self._check()
+        seen = look_at(self.python)
+        check_version(seen, f"`python`: `{self.python}`")
+        check_needs(seen, f"`python`: `{self.python}`", f"install it there: `{self.python} -m pip install")
         command = [self.python, str(parcel(self.place.cache / "parcels"))]
         environment = environment_of_job(limits)
         where = f"of `python: {self.python}`"
         return run_job_command(command, job, connections, log, environment=environment, where=where)
-
-    def _check(self) -> None:
-        seen = look_at(self.python)
-        checked_version(seen, self.python)
-        needed = {requirement.name: requirement for requirement in map(Requirement, NEEDS)}
-        wrong = [
-            f"`{requirement}`" + (f" (it has {seen.found[name]})" if name in seen.found else "")
-            for name, requirement in needed.items()
-            if not requirement.specifier.contains(seen.found.get(name, "0"), prereleases=True)
-        ]
-        if wrong:
-            names = " ".join(f"'{each}'" for each in NEEDS)
-            raise EnvironmentFault(
-                f"`python`: `{self.python}` lacks what jobs need: {', '.join(wrong)}",
-                hint=f"install it there: `{self.python} -m pip install {names}`",
-            )
 
 
 def is_version(python: str) -> bool:
@@ -94,40 +80,72 @@ def look_at(python: str) -> Seen:
 
     :raises EnvironmentFault: there is none, or it is no Python 3.
     """
-    names = [Requirement(each).name for each in NEEDS]
     try:
-        done = subprocess.run(  # noqa: S603  which Python is said by the DAG
-            [python, "-c", _LOOK, *names],
-            env=environment_of_job({}),
-            cwd="/",  # with `-c` modules of the working folder would be found first
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode == 0:
-            answer = json.loads(done.stdout.splitlines()[-1])
-            return Seen(answer["version"], tuple(answer["numbers"]), answer["found"])
-        reason = (done.stderr.strip().splitlines() or [f"it ends with exit code {done.returncode}"])[-1]
-    except OSError as error:
-        reason = error.strerror or str(error)
-    except (ValueError, LookupError):
-        reason = "its answer is not that of a Python"
+        return look_by([python], environment_of_job({}))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
     raise EnvironmentFault(
         f"`python`: `{python}` is no interpreter that can be used here: {reason}",
         hint="name the path of a Python 3.11 or later that every worker has, e.g. `/opt/venvs/ml/bin/python`",
     )
 
 
-def checked_version(seen: Seen, python: str) -> None:
+def look_by(command: Sequence[str], environment: Mapping[str, str]) -> Seen:
     """
-    Nothing, where the Python is new enough.
+    What the interpreter is that this command starts.
 
+    :param environment: The whole environment of the command.
+    :raises OSError: there is no such program.
+    :raises ValueError: it is no Python 3, or says why it cannot be started.
+    """
+    done = subprocess.run(  # noqa: S603  which Python is said by the DAG
+        [*command, "-c", _LOOK, *(Requirement(each).name for each in NEEDS)],
+        env=dict(environment),
+        cwd="/",  # with `-c` modules of the working folder would be found first
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines()
+        raise ValueError(said[-1] if said else f"it ends with exit code {done.returncode}")
+    try:
+        answer = json.loads(done.stdout.splitlines()[-1])
+        return Seen(answer["version"], tuple(answer["numbers"]), answer["found"])
+    except (ValueError, LookupError):
+        raise ValueError("its answer is not that of a Python") from None
+
+
+def check_version(seen: Seen, where: str) -> None:
+    """
+    See that the Python is new enough.
+
+    :param where: What it is of, for the message.
     :raises EnvironmentFault: it is too old for jobs.
     """
     if seen.numbers < OLDEST_PYTHON:
         oldest = ".".join(map(str, OLDEST_PYTHON))
         raise EnvironmentFault(
-            f"`python`: `{python}` is Python {seen.numbers[0]}.{seen.numbers[1]}; jobs need {oldest} or later",
+            f"{where} is Python {seen.numbers[0]}.{seen.numbers[1]}; jobs need {oldest} or later",
             hint=f"name one of {oldest} or later",
         )
+
+
+def check_needs(seen: Seen, where: str, install: str) -> None:
+    """
+    See that the Python has what jobs need.
+
+    :param where: What it is of, for the message.
+    :param install: How to install something there, the packages left out.
+    :raises EnvironmentFault: it lacks something; lists all of it.
+    """
+    needed = {requirement.name: requirement for requirement in map(Requirement, NEEDS)}
+    wrong = [
+        f"`{requirement}`" + (f" (it has {seen.found[name]})" if name in seen.found else "")
+        for name, requirement in needed.items()
+        if not requirement.specifier.contains(seen.found.get(name, "0"), prereleases=True)
+    ]
+    if wrong:
+        names = " ".join(f"'{each}'" for each in NEEDS)
+        raise EnvironmentFault(f"{where} lacks what jobs need: {', '.join(wrong)}", hint=f"{install} {names}`")

@@ -26,7 +26,7 @@ from packaging.utils import canonicalize_name
 from airflow_wall import state
 from airflow_wall.environments.base import NEEDS, Document, Log, Place, environment_of_job
 from airflow_wall.environments.installer import Installer, Refused
-from airflow_wall.environments.interpreter import checked_version, is_version, look_at
+from airflow_wall.environments.interpreter import check_version, is_version, look_at
 from airflow_wall.environments.parcel import parcel
 from airflow_wall.environments.process import run_job_command
 from airflow_wall.errors import EnvironmentFault, Interrupted
@@ -103,7 +103,7 @@ class Venvs:
                 hint="install it on every worker, or name the path of an interpreter",
             ) from error
         seen = look_at(path)
-        checked_version(seen, path)
+        check_version(seen, f"`python`: `{path}`")
         return path, seen.version
 
     def _ready(self, document: Path) -> Path | None:

@@ -20,7 +20,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from airflow_wall import state
 from airflow_wall.connections import ConnectionInfo
@@ -45,14 +45,15 @@ def main(arguments: list[str] | None = None) -> int:
     os.dup2(2, 1)  # a library that prints must not spoil the answer
     request = json.loads(sys.stdin.readline())
     if given.attended:
-        threading.Thread(target=_end_with, args=(sys.stdin,), daemon=True).start()
+        threading.Thread(target=_end_with_input, daemon=True).start()
     reply = _reply(request)
     print(json.dumps(reply), file=answer, flush=True)
     return 0 if "result" in reply else 1
 
 
-def _end_with(stream: TextIO) -> None:
-    stream.read()
+def _end_with_input() -> None:
+    while os.read(0, 1024):  # not by `sys.stdin`, whose lock would be held when the job has ended by itself
+        pass
     os._exit(1)  # whatever the job is at: nobody waits for it any more
 
 

@@ -84,8 +84,8 @@ class Job:
     :param arguments: The keyword arguments of its function, as JSON values.
     :param run: The run it belongs to.
     :param connections: Ids of the Airflow connections it reads. Their values never stand in the document.
-    :param environment: `requirements`, `python` or `image` that it is to run in, and `cache`, the folder of venvs, as
-        `airflow_wall.environments.backends` takes it; empty for the Python that would run it anyway.
+    :param environment: What it is to run in, as `airflow_wall.environments.backends` takes it; empty for the Python
+        that would run it anyway.
     """
 
     kind: str

@@ -63,4 +63,7 @@ class ComputeOperator(StepOperator):
         """What it is to run in, as jobs have it; empty where it says nothing."""
         given = {"requirements": self.requirements, "python": self.python, "image": self.image}
         given = {key: value for key, value in given.items() if value}
-        return {**given, "cache": conf.get(SECTION, "venv_cache", fallback=None)} if given else {}
+        if not given:
+            return {}
+        settings = {key: conf.get(SECTION, key, fallback=None) for key in ("venv_cache", "image_options")}
+        return {**given, **{key: value for key, value in settings.items() if value}}

@@ -105,7 +105,7 @@ def run(
     place: Place, document: Mapping[str, Any], asked: Mapping[str, Any], **more: Any
 ) -> tuple[dict[str, Any], list[str]]:
     lines: list[str] = []
-    environment = open_environment({"cache": str(place.cache), **document})
+    environment = open_environment({"venv_cache": str(place.cache), **document})
     sent = more.get("connections", {})
     return environment.run(asked, sent, lines.append, limits=more.get("limits", {})), lines
 
