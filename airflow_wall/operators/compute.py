@@ -45,7 +45,7 @@ class ComputeOperator(StepOperator):
 
     def compute(self, context: Context, kind: str, **arguments: Any) -> dict[str, Any]:
         """Run a job of this kind where `cluster` says."""
-        environment = self._environment()
+        environment = self.environment()
         if self.cluster is None and not environment:
             return self.do(context, kind, **arguments)
         with self.told(context):
@@ -59,7 +59,7 @@ class ComputeOperator(StepOperator):
             site = starter.site_of(context)
             return open_cluster(name, config, site).run(job.to_json(), sent, self.log.info)
 
-    def _environment(self) -> dict[str, Any]:
+    def environment(self) -> dict[str, Any]:
         """What it is to run in, as jobs have it; empty where it says nothing."""
         given = {"requirements": self.requirements, "python": self.python, "image": self.image}
         given = {key: value for key, value in given.items() if value}
