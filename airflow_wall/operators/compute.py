@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.configuration import conf
 
 from airflow_wall.clusters.backends import open_cluster
+from airflow_wall.clusters.base import RemoteCluster
+from airflow_wall.clusters.remote import job_of
 from airflow_wall.environments.backends import open_environment
-from airflow_wall.operators.base import StepOperator, connection_values, named_connections
+from airflow_wall.operators.base import connection_values, named_connections
+from airflow_wall.operators.on_cluster import OnClusterOperator
 from airflow_wall.operators.start_cluster import StartClusterOperator
 from airflow_wall.settings import SECTION
 
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class ComputeOperator(StepOperator):
+class ComputeOperator(OnClusterOperator):
     """
     Base of the steps that compute.
 
@@ -46,6 +49,8 @@ class ComputeOperator(StepOperator):
     def compute(self, context: Context, kind: str, **arguments: Any) -> dict[str, Any]:
         """Run a job of this kind where `cluster` says."""
         environment = self.environment()
+        if self.cluster is None:
+            self.operator_extra_links = ()
         if self.cluster is None and not environment:
             return self.do(context, kind, **arguments)
         with self.told(context):
@@ -56,8 +61,9 @@ class ComputeOperator(StepOperator):
                 return open_environment(environment).run(job.to_json(), sent, self.log.info, limits={})
             starter = self.partner(context, "cluster", StartClusterOperator)
             name, config = starter.name_and_config(context)
-            site = starter.site_of(context)
-            return open_cluster(name, config, site).run(job.to_json(), sent, self.log.info)
+            with self.opened(context, name, config, starter.site_of(context)) as cluster:
+                result = cluster.run(job.to_json(), sent, self.log.info)
+        return result
 
     def environment(self) -> dict[str, Any]:
         """What it is to run in, as jobs have it; empty where it says nothing."""
@@ -67,3 +73,13 @@ class ComputeOperator(StepOperator):
             return {}
         settings = {key: conf.get(SECTION, key, fallback=None) for key in ("venv_cache", "image_options")}
         return {**given, **{key: value for key, value in settings.items() if value}}
+
+    def forsake(self, context: Context) -> None:
+        """End the job of this task, which has been waited for too long."""
+        starter = self.partner(context, "cluster", StartClusterOperator)
+        name, config = starter.name_and_config(context)
+        site = starter.site_of(context)
+        cluster = open_cluster(name, config, site)
+        job_id = job_of(site.state / "jobs" / name, self.run_of(context).task_id)
+        if job_id is not None and isinstance(cluster, RemoteCluster):
+            cluster.cancel(job_id)

@@ -49,6 +49,11 @@ class Step(SpecModel):
     """Whether two runs of a pipeline with this step would get in each other's way."""
 
 
+Deferrable = Annotated[
+    bool, Field(description="Whether the triggerer waits for a cloud, so that no worker is held meanwhile.")
+]
+
+
 class OnCluster(Step):
     """Base of the steps that compute: in the worker, or on the cluster they name."""
 
@@ -67,6 +72,7 @@ class OnCluster(Step):
         description="The path of the interpreter that it runs by; beside `requirements` also a version, e.g. `'3.12'`.",
     )
     image: Image | None = Field(None, description="The container image that it runs in.")
+    deferrable: Deferrable = True
 
     @model_validator(mode="after")
     def _one_environment(self) -> Self:
