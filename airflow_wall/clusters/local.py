@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_wall import state
 from airflow_wall.clusters.base import Deleted, Document, Found, Log, Site, State, not_running
-from airflow_wall.environments.backends import open_environment
+from airflow_wall.environments.backends import ENVIRONMENTS, open_environment
 from airflow_wall.environments.process import run_job_process
 
 _THREADS_OF_LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS")
@@ -24,6 +24,8 @@ class LocalCluster:
     :param config: `threads` and `memory` that one job may use.
     :param site: In whose folder of our own state in the lake the cluster is one document.
     """
+
+    environments = tuple(ENVIRONMENTS)
 
     def __init__(self, name: str, config: Mapping[str, Any], site: Site) -> None:
         self.name = name

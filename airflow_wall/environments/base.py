@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from airflow_wall.errors import EnvironmentFault
+
 Document = Mapping[str, Any]
 Log = Callable[[str], None]
 
@@ -59,11 +61,23 @@ class Place:
 
     @classmethod
     def of(cls, configured: str | None) -> Place:
-        """The place that the deployment names, else the user's own."""
-        if configured:
-            return cls(Path(configured).expanduser().absolute())
-        home = os.environ.get("XDG_CACHE_HOME")
-        return cls((Path(home) if home else Path("~/.cache").expanduser()) / "airflow-wall")
+        """
+        The place that the deployment names, else the user's own.
+
+        :raises EnvironmentFault: there is none that can be written to.
+        """
+        path = Path(configured or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "airflow-wall"))  # noqa: PTH118
+        try:
+            path = path.expanduser().absolute()
+            path.mkdir(parents=True, exist_ok=True)
+            if not os.access(path, os.W_OK):
+                raise PermissionError(0, "it cannot be written to")
+        except (OSError, RuntimeError) as error:  # RuntimeError: the user has no home
+            raise EnvironmentFault(
+                f"the folder of venvs `{path}` cannot be used: {getattr(error, 'strerror', None) or error}",
+                hint="name one that the worker's user may write to, by the setting `[wall] venv_cache`",
+            ) from error
+        return cls(path)
 
 
 def environment_of_job(limits: Mapping[str, str]) -> dict[str, str]:

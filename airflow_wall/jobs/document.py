@@ -112,7 +112,7 @@ class Job:
             values["arguments"],
             Run.from_json(values["run"]),
             tuple(values["connections"]),
-            values["environment"],
+            values.get("environment", {}),  # of a job that was written down before there were any
         )
 
 

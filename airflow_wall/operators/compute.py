@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.configuration import conf
 
 from airflow_wall.clusters.backends import open_cluster
-from airflow_wall.clusters.base import RemoteCluster
+from airflow_wall.clusters.base import RemoteCluster, check_environment
 from airflow_wall.clusters.remote import job_of
 from airflow_wall.environments.backends import open_environment
 from airflow_wall.operators.base import connection_values, named_connections
@@ -62,6 +62,7 @@ class ComputeOperator(OnClusterOperator):
             starter = self.partner(context, "cluster", StartClusterOperator)
             name, config = starter.name_and_config(context)
             with self.opened(context, name, config, starter.site_of(context)) as cluster:
+                check_environment(cluster, config["type"], job.to_json())
                 result = cluster.run(job.to_json(), sent, self.log.info)
         return result
 

@@ -17,7 +17,6 @@ from packaging.requirements import Requirement
 from airflow_wall.environments.backends import open_environment
 from airflow_wall.environments.base import NEEDS, Place
 from airflow_wall.environments.installer import Refused
-from airflow_wall.environments.parcel import parcel
 from airflow_wall.environments.venv import Venvs
 from airflow_wall.errors import EnvironmentFault, Interrupted, UserCodeError
 from airflow_wall.jobs.document import Job, Run, Slice
@@ -303,5 +302,23 @@ def test_pipeline_runs_its_steps_in_it_on_a_local_cluster(place: Place, venv: Pa
     assert (facts["airflow"], facts["threads"]) == (False, "1")
 
 
-def test_parcel_is_one_file_in_the_cache(place: Place, venv: Path) -> None:
-    assert [path.name for path in (place.cache / "parcels").glob("*.zip")] == [parcel(place.cache / "parcels").name]
+def test_venv_is_of_the_version_that_is_asked_for(
+    place: Place, venv: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = sys.version_info[:2]
+    others = [numbers for numbers in ((3, 12), (3, 13), (3, 11)) if numbers != here]
+    home = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"
+    found = [
+        (numbers, path.parent) for numbers in others for path in home.glob(f"{numbers[0]}.{numbers[1]}.*/bin/python3")
+    ]
+    if not found:
+        pytest.skip("this machine has no other Python that jobs run on, where pyenv would keep it")
+    numbers, path = found[0]
+    version = ".".join(map(str, numbers))
+    monkeypatch.setenv("PATH", f"{path}{os.pathsep}{os.environ['PATH']}")
+    own = {"requirements": [OLD], "python": version}
+    run(place, own, ingest(folder))
+    run(place, own, tell(folder))
+    assert told(folder)["python"].startswith(f"{version}.")
+    with pytest.raises(EnvironmentFault, match=r"`python`: no Python 3\.99 is found here: "):
+        run(place, {**own, "python": "3.99"}, ingest(folder))

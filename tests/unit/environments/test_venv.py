@@ -190,10 +190,20 @@ def test_password_of_an_index_is_not_told() -> None:
     assert "hunter2" not in str(refused) + refused.reason
 
 
-def test_cache_is_where_the_deployment_says_else_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert Place.of(None).cache == Path("/somewhere/airflow-wall")
-    assert Place.of("/var/cache/wall").cache == Path("/var/cache/wall")
+def test_cache_is_where_the_deployment_says_else_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    assert Place.of(None).cache == tmp_path / "user" / "airflow-wall"
+    assert Place.of(str(tmp_path / "wall")).cache == tmp_path / "wall"
+
+
+def test_cache_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EnvironmentFault) as error:
+        Place.of(str(tmp_path / "file" / "wall"))
+    assert str(error.value) == (
+        f"the folder of venvs `{tmp_path}/file/wall` cannot be used: Not a directory\n\n"
+        "hint: name one that the worker's user may write to, by the setting `[wall] venv_cache`"
+    )
 
 
 def test_lock_of_another_content_is_no_matter(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,7 +37,8 @@ def test_operator_takes_what_the_step_takes(
     assert operator(task_id="t", requirements=[], **arguments).environment() == {}
 
 
-def test_every_key_of_the_language_has_an_environment() -> None:
+def test_every_key_of_the_language_has_an_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert set(ENVIRONMENTS) == set(KEYS)
     assert isinstance(open_environment({"requirements": ["six"], "python": "/usr/bin/python3"}), VenvEnvironment)
     assert isinstance(open_environment({"python": "/usr/bin/python3"}), PythonEnvironment)
