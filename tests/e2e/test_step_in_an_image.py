@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 from typing import Any
@@ -179,3 +180,31 @@ def test_image_that_does_not_exist_is_one_message(folder: Path) -> None:
     with pytest.raises(Exception, match="`image`: `localhost:9/no/such:image` cannot be had now: ") as error:
         run(folder, job("ingest", folder, source="landing", target="bronze/a"), image=name)
     assert type(error.value).__name__ == "Interrupted"
+
+
+PIPELINE = f"""\
+dag_id: own
+start_date: 2013-01-01
+image: {IMAGE}
+tasks:
+  - {{id: load, uses: ingest, with: {{source: landing, target: bronze/a, image: null}}}}
+  - {{id: start_cluster, uses: start_cluster, needs: load, with: {{cluster: {{type: local, threads: 1}}}}}}
+  - id: tell
+    uses: transform
+    needs: start_cluster
+    with: {{cluster: start_cluster, inputs: {{raw: bronze/a}}, target: silver/a, entrypoint: "own:tell"}}
+  - {{id: stop_cluster, uses: stop_cluster, needs: tell}}
+"""
+
+
+def test_pipeline_runs_its_steps_in_the_image_on_a_local_cluster(folder: Path) -> None:
+    (folder / "dags").mkdir()
+    (folder / "own.py").rename(folder / "dags" / "own.py")
+    (folder / "dags" / "own.yaml").write_text(PIPELINE)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    command = [Path(sysconfig.get_path("scripts")) / "airflow-wall", "run", "dags/own.yaml", "--date", "2013-07-01"]
+    done = subprocess.run(command, cwd=folder, env=inherited, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    facts = open_tables(folder / "lake").read("silver/a").to_pylist()[0]
+    assert (facts["airflow"], facts["container"], facts["threads"]) == (False, True, "1")
+    assert ours() == []
