@@ -106,8 +106,9 @@ class Front(BaseHTTPRequestHandler):
 
     def _watched(self, operation: str, body: bytes) -> None:
         world = self.world
-        if world.watcher is not None:
-            world.watcher.before(operation, json.loads(body or b"{}"))
+        watcher = world.watcher if operation else None  # what has no operation is no call of EMR
+        if watcher is not None:
+            watcher.before(operation, json.loads(body or b"{}"))
             if self._is_alone():  # who asked died while it was held: it never came
                 raise NoAnswer
         if operation == "CancelSteps":  # moto has none
@@ -119,9 +120,9 @@ class Front(BaseHTTPRequestHandler):
             world.born[json.loads(answer)["JobFlowId"]] = time.monotonic()
         if operation == "ListClusters":
             answer = self._listed(answer)
-        if world.watcher is not None and code == 200:
+        if watcher is not None and code == 200:
             made = json.loads(answer or b"{}")
-            world.watcher.after(operation, json.loads(body or b"{}"), made)
+            watcher.after(operation, json.loads(body or b"{}"), made)
             answer = json.dumps(made).encode()
         number = len(world.asked(operation))
         if world.after(operation, number):

@@ -114,6 +114,17 @@ def thaw(lab: Lab, trials: list[Trial]) -> None:
             send(each, signal.SIGCONT)
 
 
+def thaw_job_first(lab: Lab, trials: list[Trial]) -> None:
+    """SIGCONT to what the task started, and five seconds later to the others."""
+    for trial in trials:
+        supervisor, task, *children = FROZEN.pop(trial.dag)
+        for each in children:
+            send(each, signal.SIGCONT)
+        time.sleep(5)
+        send(task, signal.SIGCONT)
+        send(supervisor, signal.SIGCONT)
+
+
 FROZEN: dict[str, list[psutil.Process]] = {}
 
 

@@ -52,7 +52,7 @@ CASES = (
     Case("kill_start_after", KILL_TASK, ("start.after",), CLOUDS, control=True, executors=BOTH),
     Case("kill_start_last", KILL_TASK, ("start.after",), CLOUDS, NO_RETRY, control=True, colour="failed"),
     Case("kill_start_waiting", KILL_TASK, ("start.waiting",), CLOUDS),
-    Case("kill_start_twice", KILL_TWICE, ("start.after",), shape=NO_RETRY, colour="failed"),
+    Case("kill_start_twice", KILL_TWICE, ("start.after",), colour="failed"),
     Case("kill_submit_before", KILL_TASK, ("submit.before",), CLOUDS),
     Case("kill_submit_after", KILL_TASK, ("submit.after",), CLOUDS),
     Case("kill_job", KILL_TASK, ("job",), ("emr", "dataproc", "local"), executors=BOTH),
@@ -71,12 +71,18 @@ CASES = (
     Case("node_stop", LOSE_NODE, ("stop.after",)),
     Case("freeze_job", Blow("task frozen for 60 s", b.freeze, 60, b.thaw, holds=55), ("job",), ("emr", "local")),
     Case("freeze_start", Blow("task frozen for 60 s", b.freeze, 60, b.thaw, holds=20), ("start.waiting",)),
+    Case(
+        "thaw_job_first",
+        Blow("task frozen for 60 s, its job 5 s less", b.freeze, 60, b.thaw_job_first, holds=55),
+        ("job",),
+        ("local",),
+    ),
     Case("kill_the_job", Blow("SIGKILL to the job itself", b.kill_job), ("job",), CLOUDS),
     # --- what people do
     Case("failed_in_start", MARK_FAILED, ("start.waiting",), CLOUDS, control=False, colour="failed"),
     Case("failed_in_call", MARK_FAILED, ("start.after",), CLOUDS, control=True, colour="failed"),
     Case("failed_in_job", MARK_FAILED, ("job",), ("emr", "local"), colour="failed", executors=BOTH),
-    Case("failed_in_stop", MARK_FAILED, ("stop.before",), colour="failed"),
+    Case("failed_in_stop", MARK_FAILED, ("stop.before",), colour=None),  # by then all is done
     Case(
         "green_in_job",
         Blow("run marked successful", b.mark_run("success"), marked=True, holds=5),

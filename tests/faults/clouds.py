@@ -105,11 +105,11 @@ class Emr:
     def before(self, operation: str, request: dict[str, Any]) -> None:
         dag = self._dag(operation, request)
         moment = f"{self.MOMENTS.get(operation, operation)}.before"
+        if dag:
+            self.director.pass_by(dag, moment)
         refusal = self.director.refusal(dag, moment) if dag else None
         if refusal is not None:
             raise refusal
-        if dag:
-            self.director.pass_by(dag, moment)
 
     def after(self, operation: str, request: dict[str, Any], answer: dict[str, Any]) -> None:
         if operation == "RunJobFlow":
@@ -192,11 +192,11 @@ class Dataproc:
     def before(self, method: str, request: Any) -> None:
         dag = self._dag(method, request)
         moment = f"{self.MOMENTS.get(method, method)}.before"
+        if dag:
+            self.director.pass_by(dag, moment)
         refusal = self.director.refusal(dag, moment) if dag else None
         if refusal is not None:
             raise refusal
-        if dag:
-            self.director.pass_by(dag, moment)
         if dag and method in ("GetCluster", "GetOperation"):
             gate = self.director.gates.get((dag, "start.waiting"))
             if gate is not None and not gate.reached.is_set():

@@ -17,6 +17,12 @@ Seconds after the end of its run, and of the fault, at which no cluster may be a
 task takes some seconds to begin.
 """
 
+TICK = 0.2
+"""How often who computes says so."""
+
+BESIDE = 2.0
+"""Seconds that a try which was frozen may go on for: its supervisor asks each second whether it may live."""
+
 _DONE = ("success", "skipped")
 
 
@@ -60,9 +66,10 @@ def ticks_of(lake: Path) -> dict[str, list[float]]:
 
 
 def overlap_of(ticks: dict[str, list[float]]) -> float:
-    """For how many seconds an earlier process went on after a later one had begun."""
+    """For how many seconds an earlier process worked after a later one had begun."""
     order = sorted(ticks.values(), key=min)
-    return max((max(before) - min(after) for before, after in itertools.pairwise(order)), default=0.0)
+    beside = [sum(at > min(after) for at in before) for before, after in itertools.pairwise(order)]
+    return max(beside, default=0) * TICK
 
 
 def writes_of(lake: Path) -> int:
@@ -102,7 +109,7 @@ def judge(
     verdict.gone_after = None if last is None else round(max(last - blow, 0.0), 1)
     ticks = ticks_of(lake)
     verdict.executions = len(ticks)
-    verdict.overlap = round(max(overlap_of(ticks), 0.0), 1)
+    verdict.overlap = round(overlap_of(ticks), 1)
     verdict.writes = writes_of(lake)
 
     late = [span for span in spans if (span.gone or now) > limit]
@@ -116,9 +123,9 @@ def judge(
     verdict.faults += _colour(verdict, spans, over, marked, colour)
     if verdict.writes > 1:
         verdict.faults.append(f"stale: {verdict.writes} tries wrote the table")
-    if verdict.colour == "success" and verdict.writes != 1:
+    if verdict.colour == "success" and verdict.writes != 1 and not marked:
         verdict.faults.append(f"lie: green, and the table was written {verdict.writes} times")
-    if verdict.overlap > 0.5:
+    if verdict.overlap > BESIDE:
         verdict.faults.append(f"stale: an earlier try computed for {verdict.overlap} s beside its successor")
 
 

@@ -23,8 +23,9 @@ for _place in (HERE, HERE.parent / "clouds", HERE.parent / "integration"):
 from blows import LEASE  # noqa: E402
 from canary import Canary  # noqa: E402
 from cases import CASES, Case  # noqa: E402
-from judge import Verdict  # noqa: E402
+from judge import BOUND, Verdict  # noqa: E402
 from lab import Lab, NotReached, Trial, lab  # noqa: E402
+from stack import versions  # noqa: E402
 
 SIDE_BY_SIDE = 4
 """How many faults of single tasks are under way at once."""
@@ -55,6 +56,7 @@ def main() -> int:
         if given.executor in case.executors and any(fnmatch.fnmatch(case.name, pattern) for pattern in patterns)
     ]
     folder = given.folder or Path(tempfile.mkdtemp(prefix="wall-faults-"))
+    folder.mkdir(exist_ok=True)
     folder.chmod(0o755)
     canary = Canary()
     began = time.time()
@@ -69,7 +71,14 @@ def main() -> int:
         found = canary.look(there)
     say(f"canary: {found.summary}")
     if given.results:
-        results = {"executor": given.executor, "seconds": round(time.time() - began), "canary": found.to_json()}
+        results = {
+            "executor": given.executor,
+            "date": time.strftime("%Y-%m-%d"),
+            "seconds": round(time.time() - began),
+            "versions": versions(),
+            "bound": BOUND,
+            "canary": found.to_json(),
+        }
         results["runs"] = [verdict.to_json() for verdict in there.verdicts]
         given.results.write_text(json.dumps(results, indent=1))
     return summary(there.verdicts, found.hits)
