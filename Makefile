@@ -49,7 +49,7 @@ clouds: ## Start, use, break and end clusters of EMR and Dataproc, over a real w
 	@PYTHON=$(PYTHON) tests/clouds/run.sh
 
 faults: ## Start a whole Airflow, by either executor, hit every part of it at every step; ONLY=names, EXECUTOR=local or celery.
-	@PYTHON=$(PYTHON) tests/faults/run.sh $(if $(ONLY),--only "$(ONLY)") $(if $(EXECUTOR),--executor $(EXECUTOR))
+	@PYTHON=$(PYTHON) ONLY="$(ONLY)" EXECUTOR="$(EXECUTOR)" tests/faults/run.sh
 
 check: lint types contract chart ## Lint, types, import contract, chart.
 

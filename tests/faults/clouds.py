@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import emr_server
 import google_server
 import grpc
+from judge import Span
 
 PATIENCE = 240.0
 """Seconds after which a run that is held goes on by itself."""
@@ -74,19 +75,6 @@ class Director:
 def dag_of(cluster: str) -> str:
     """The DAG of a cluster: its name without what comes before and after. Our names have `-` for `_`."""
     return cluster.removeprefix("wall-").rpartition("-")[0].replace("-", "_")
-
-
-@dataclass(frozen=True)
-class Span:
-    """
-    One cluster.
-
-    :param gone: When it began to end; None while it lives.
-    """
-
-    id: str
-    born: float
-    gone: float | None
 
 
 class Emr:

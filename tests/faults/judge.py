@@ -8,9 +8,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clouds import Span
-from observer import Run
-
 BOUND = 120.0
 """
 Seconds after the end of its run, and of the fault, at which no cluster may be alive: the reaper looks every 60, and its
@@ -24,6 +21,41 @@ BESIDE = 2.0
 """Seconds that a try which was frozen may go on for: its supervisor asks each second whether it may live."""
 
 _DONE = ("success", "skipped")
+
+
+@dataclass(frozen=True)
+class Span:
+    """
+    One cluster.
+
+    :param gone: When it began to end; None while it lives.
+    """
+
+    id: str
+    born: float
+    gone: float | None
+
+
+@dataclass
+class Task:
+    """One task of a run, as it is now."""
+
+    id: str
+    state: str | None
+    tries: int
+    pid: int | None
+
+
+@dataclass
+class Run:
+    """The one run of a DAG. Times are when it was seen first."""
+
+    run_id: str
+    state: str
+    over: float | None = None
+    tasks: dict[str, Task] = field(default_factory=dict)
+    gone: bool = False
+    """It was deleted."""
 
 
 @dataclass

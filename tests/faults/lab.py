@@ -14,8 +14,8 @@ import httpx
 import pipelines
 import psutil
 from clouds import Clouds, Gate, Secrets, clouds
-from judge import BOUND, Verdict, judge, ticks_of
-from observer import Observer, Run, Task
+from judge import BOUND, Run, Task, Verdict, judge, ticks_of
+from observer import Observer
 from pipelines import Shape
 from servers import Postgres
 from stack import Stack, stack

@@ -4,34 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
 
 import psycopg
+from judge import Run, Task
 from servers import Postgres
 
 OVER = ("success", "failed")
-
-
-@dataclass
-class Task:
-    """One task of a run, as it is now."""
-
-    id: str
-    state: str | None
-    tries: int
-    pid: int | None
-
-
-@dataclass
-class Run:
-    """The one run of a DAG. Times are when it was seen first."""
-
-    run_id: str
-    state: str
-    over: float | None = None
-    tasks: dict[str, Task] = field(default_factory=dict)
-    gone: bool = False
-    """It was deleted."""
 
 
 class Observer:

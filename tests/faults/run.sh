@@ -21,4 +21,13 @@ if [ ! -e "$STAMP" ] || [ pyproject.toml -nt "$STAMP" ] || [ constraints.txt -nt
   fi
   echo "$PWD" >"$STAMP"
 fi
-"$VENV/bin/python" tests/faults/main.py "$@"
+
+results=$VENV/results status=0
+mkdir -p "$results"
+for executor in ${EXECUTOR:-local celery}; do
+  "$VENV/bin/python" tests/faults/main.py --executor "$executor" ${ONLY:+--only "$ONLY"} --results "$results/$executor.json" || status=1
+done
+if [ -z "${ONLY:-}${EXECUTOR:-}" ]; then
+  "$VENV/bin/python" tests/faults/report.py "$results/local.json" "$results/celery.json" --page docs/faults.md
+fi
+exit $status
