@@ -33,6 +33,8 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [f"airflow_wall.operators.{name}" for name in OPERATORS],
             }
         ],
+        "triggers": [{"integration-name": "airflow-wall", "python-modules": ["airflow_wall.triggers.cluster"]}],
+        "extra-links": ["airflow_wall.operators.links.ConsoleLink", "airflow_wall.operators.links.LogsLink"],
         "config": {
             "wall": {
                 "description": "How pipelines in YAML are read.",

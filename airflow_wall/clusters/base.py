@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, Protocol, runtime_checkable
 
 from airflow_wall.errors import ClusterError
 from airflow_wall.text.durations import parse_duration
@@ -55,8 +56,54 @@ class Owner:
     run_id: str
 
 
+class Event(StrEnum):
+    """What a call of a cluster may have to wait long for."""
+
+    STARTED = "started"
+    """The cluster takes jobs."""
+    GONE = "gone"
+    DONE = "done"
+    """A job has ended."""
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """
+    What a call waits for, said so that another process can wait for it.
+
+    :param cluster_id: What the cloud knows the cluster by.
+    :param job_id: The job, of `Event.DONE`.
+    :param note: JSON values that the same call finds in `Clock.note` when it is made again after the wait.
+    :param most: After how long to make the call again though nothing has come.
+    """
+
+    event: Event
+    cluster_id: str
+    job_id: str | None = None
+    note: Document = field(default_factory=dict)
+    most: timedelta = timedelta(hours=1)
+
+
+class HandedOver(BaseException):
+    """
+    A call ends here: something else waits for what it needs, and then the same call is made again.
+
+    Not an `Exception`: it is no fault, and nothing that handles faults may take it for one.
+    """
+
+    def __init__(self, awaited: Awaited) -> None:
+        super().__init__(awaited)
+        self.awaited = awaited
+
+
 class Clock:
-    """The time, and waiting for it. Tests have one that does not wait."""
+    """
+    The time, and waiting for it. Tests have one that does not wait.
+
+    `note` is what a call left for itself before it was handed over; empty when it is made for the first time.
+    """
+
+    note: Document = MappingProxyType({})
 
     def now(self) -> datetime:
         """What time it is, in UTC."""
@@ -65,6 +112,39 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
+
+    def wait(self, seconds: float, awaited: Awaited) -> None:  # noqa: ARG002
+        """
+        Wait before the next look at something that takes minutes or hours.
+
+        :raises HandedOver: something else waits.
+        """
+        self.sleep(seconds)
+
+
+class HandingOver(Clock):
+    """
+    A clock of who has nothing to wait in.
+
+    :param clock: The time.
+    :param note: What the call left for itself, if it was handed over before.
+    """
+
+    def __init__(self, clock: Clock, note: Document) -> None:
+        self.clock = clock
+        self.note = note
+
+    def now(self) -> datetime:
+        """What time it is, in UTC."""
+        return self.clock.now()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait: it is for a moment only."""
+        self.clock.sleep(seconds)
+
+    def wait(self, seconds: float, awaited: Awaited) -> None:  # noqa: ARG002
+        """Hand it over."""
+        raise HandedOver(awaited)
 
 
 @dataclass(frozen=True)
@@ -154,6 +234,29 @@ class Cluster(Protocol):
 
         :raises Interrupted: not everything is known to end; call it again.
         """
+
+
+@runtime_checkable
+class RemoteCluster(Cluster, Protocol):
+    """A cluster that works on without this process, so that another can wait for it (`Clock.wait`)."""
+
+    def pending(self, awaited: Awaited) -> bool:
+        """
+        Whether what a call waits for has not come yet. It reads the cloud by the same tables as the call itself.
+
+        :raises Interrupted: the cloud does not answer now.
+        :raises WallError: something is wrong that the call meets too, when it is made again.
+        """
+
+    def cancel(self, job_id: str) -> None:
+        """
+        End a job. Nothing happens where it has ended.
+
+        :raises Interrupted: the cloud does not answer now.
+        """
+
+    def links(self, job_id: str | None = None) -> Mapping[str, str]:
+        """Pages for people to look at: `console` and `logs`, as far as they are known, of the cluster or of a job."""
 
 
 class Fleet(Protocol):

@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from airflow_wall import state
-from airflow_wall.clusters.base import Deleted, Document, Found, JobState, Log, Site, State, not_running
+from airflow_wall.clusters.base import (
+    Awaited,
+    Deleted,
+    Document,
+    Event,
+    Found,
+    JobState,
+    Log,
+    Site,
+    State,
+    not_running,
+)
 from airflow_wall.clusters.cloud import Call, CloudError, Fault, checked_deployment, passed_over, told
 from airflow_wall.clusters.cost import Budget, node_hours
 from airflow_wall.clusters.dataproc_request import MARK, PREFIX, lease_of, nodes_of, owner_of, request_of
@@ -72,6 +83,7 @@ class DataprocCluster:
         self.site = site
         self.call: Call = site.client("dataproc", config)
         self.jobs = site.state / "jobs" / name
+        self.watched = self._budget()
 
     # --- starting
 
@@ -79,7 +91,7 @@ class DataprocCluster:
         """Have it: adopt it, whatever try created it, or create it. One that is broken is deleted first, once."""
         checked_deployment(self.site)
         with told(self.name, self.config, "start cluster"):
-            operation: str | None = None
+            operation: str | None = self.site.clock.note.get("operation")
             while True:
                 found = self._found()
                 how = None if found is None else STATES[_word(found)]
@@ -96,7 +108,7 @@ class DataprocCluster:
                     gone = self._why(operation)
                     if gone is not None:
                         raise gone
-                self.site.clock.sleep(POLL)
+                self.site.clock.wait(POLL, Awaited(Event.STARTED, self.name, note={"operation": operation}))
         return {"type": "dataproc", "name": self.name, "region": self.config["region"]}
 
     def _created(self) -> str | None:
@@ -147,31 +159,66 @@ class DataprocCluster:
         """Run a job as a PySpark job of the cluster, whose driver does the work."""
         with told(self.name, self.config, "run a job on cluster"):
             while (how := self.state()) is State.STARTING:
-                self.site.clock.sleep(POLL)
+                self.site.clock.wait(POLL, Awaited(Event.STARTED, self.name))
             if how is not State.RUNNING:
                 raise not_running(self.name)
-            budget = Budget(self.name, self.config, self.site.clock, self._hours)
-            jobs = _Jobs(self.call, self.name, self.config.get("python"))
-            return Remote(jobs, self.name, self.jobs, self.site.clock, budget.check).run(job, log)
+            guard = self._budget().check
+            return Remote(self._jobs(), self.name, self.name, self.jobs, self.site.clock, guard).run(job, log)
+
+    def _jobs(self) -> _Jobs:
+        return _Jobs(self.call, self.name, self.config.get("python"))
+
+    def _budget(self) -> Budget:
+        return Budget(self.name, self.config, self.site.clock, self._hours)
 
     def _hours(self) -> float:
         found = self._found()
         return 0.0 if found is None else _hours(found, self.site.clock.now())
+
+    # --- being waited for
+
+    def pending(self, awaited: Awaited) -> bool:
+        """Whether the cluster still starts, or still ends, or the job still runs."""
+        with told(self.name, self.config, "look at cluster"):
+            if awaited.event is Event.DONE:
+                self.watched.check()
+                return self._jobs().look(str(awaited.job_id)).state is JobState.RUNNING
+            how = self.state()
+            if awaited.event is Event.GONE:
+                return how is not None
+            return how in (State.STARTING, State.STOPPING)
+
+    def cancel(self, job_id: str) -> None:
+        """Have a job cancelled."""
+        with told(self.name, self.config, "cancel a job on cluster"):
+            self._jobs().cancel(job_id)
+
+    def links(self, job_id: str | None = None) -> Mapping[str, str]:
+        """The cluster, or the job with its driver's output, in the console of Google."""
+        project = f"&project={self.config['project']}" if self.config.get("project") else ""
+        where = f"region={self.config['region']}{project}"
+        of_cluster = f"https://console.cloud.google.com/dataproc/clusters/{self.name}/monitoring?{where}"
+        if job_id is None:
+            return {"console": of_cluster}
+        return {"console": of_cluster, "logs": f"https://console.cloud.google.com/dataproc/jobs/{job_id}?{where}"}
 
     # --- stopping
 
     def delete(self) -> Deleted:
         """Delete it, and see it go."""
         with told(self.name, self.config, "stop cluster"):
-            found = self._found()
-            hours = None if found is None else _hours(found, self.site.clock.now())
-            begun = self.site.clock.now()
+            found, now = self._found(), self.site.clock.now()
+            note = self.site.clock.note or {
+                "hours": None if found is None else _hours(found, now),
+                "begun": now.isoformat(),
+            }
+            hours, begun = note["hours"], datetime.fromisoformat(note["begun"])
             while found is not None:
                 if STATES[_word(found)] is not State.STOPPING:
                     self._end()
                 if self.site.clock.now() - begun > GONE:
                     raise Interrupted(f"cluster `{self.name}` is still {_word(found)}")
-                self.site.clock.sleep(POLL)
+                self.site.clock.wait(POLL, Awaited(Event.GONE, self.name, note=note, most=GONE))
                 found = self._found()
         remove_jobs(self.jobs)
         return Deleted(() if hours is None else (self.name,), hours)

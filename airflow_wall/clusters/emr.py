@@ -14,8 +14,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from airflow_wall.clusters.base import Deleted, Document, Found, JobState, Log, Site, State, not_running
+from airflow_wall.clusters.base import (
+    Awaited,
+    Deleted,
+    Document,
+    Event,
+    Found,
+    JobState,
+    Log,
+    Site,
+    State,
+    not_running,
+)
 from airflow_wall.clusters.cloud import Call, CloudError, Fault, checked_deployment, passed_over, told
 from airflow_wall.clusters.cost import Budget, node_hours
 from airflow_wall.clusters.emr_request import PREFIX, lease_of, owner_of, request_of
@@ -81,6 +93,7 @@ class EmrCluster:
         self.call: Call = site.client("emr", config)
         self.pin = Pin(site.state / "clusters" / f"{name}.json")
         self.jobs = site.state / "jobs" / name
+        self.watched: Budget | None = None
 
     # --- starting
 
@@ -88,11 +101,16 @@ class EmrCluster:
         """Have it: the one the run has decided on, else the oldest of its name, else a new one."""
         checked_deployment(self.site)
         with told(self.name, self.config, "start cluster"):
-            chosen = self._pinned() or self._adopted() or self._created()
+            chosen = self._waited_for() or self._pinned() or self._adopted() or self._created()
             self._end_others(chosen)
             self._wait_for(chosen)
             self._end_others(chosen)  # again: what was listed late
         return {"type": "emr", "name": self.name, "id": chosen, "region": self.config["region"]}
+
+    def _waited_for(self) -> str | None:
+        """The one this call has waited for, even if it has ended: that is to be told, as the next would end as well."""
+        noted: str | None = self.site.clock.note.get("id")
+        return noted if noted == self.pin.id else None
 
     def _pinned(self) -> str | None:
         found = self.pin.id
@@ -128,7 +146,7 @@ class EmrCluster:
                 return
             if state is not State.STARTING:
                 raise self._ended(cluster_id, status)
-            self.site.clock.sleep(POLL)
+            self.site.clock.wait(POLL, Awaited(Event.STARTED, cluster_id, note={"id": cluster_id}))
 
     def _ended(self, cluster_id: str, status: Mapping[str, Any]) -> Exception:
         reason = status.get("StateChangeReason") or {}
@@ -179,13 +197,49 @@ class EmrCluster:
             if used is None:
                 raise not_running(self.name)
             self._wait_for(used)
-            budget = Budget(self.name, self.config, self.site.clock, lambda: self._hours([used]))
-            steps = _Steps(self.call, used, self.config.get("python") or "python3")
-            return Remote(steps, self.name, self.jobs, self.site.clock, budget.check).run(job, log)
+            guard = self._budget(used).check
+            return Remote(self._steps(used), self.name, used, self.jobs, self.site.clock, guard).run(job, log)
+
+    def _steps(self, cluster_id: str) -> _Steps:
+        return _Steps(self.call, cluster_id, self.config.get("python") or "python3")
+
+    def _budget(self, cluster_id: str) -> Budget:
+        return Budget(self.name, self.config, self.site.clock, lambda: self._hours([cluster_id]))
 
     def _hours(self, cluster_ids: Sequence[str]) -> float:
         now = self.site.clock.now()
         return sum(node_hours(_spans(self.call, each), now) for each in cluster_ids)
+
+    # --- being waited for
+
+    def pending(self, awaited: Awaited) -> bool:
+        """Whether the cluster still starts, or the job still runs."""
+        with told(self.name, self.config, "look at cluster"):
+            if awaited.job_id is None:
+                return STATES[self._described(awaited.cluster_id)["Status"]["State"]] is State.STARTING
+            self.watched = self.watched or self._budget(awaited.cluster_id)
+            self.watched.check()
+            return self._steps(awaited.cluster_id).look(awaited.job_id).state is JobState.RUNNING
+
+    def cancel(self, job_id: str) -> None:
+        """Have a step cancelled."""
+        with told(self.name, self.config, "cancel a job on cluster"):
+            used = self._used()
+            if used is not None:
+                self._steps(used).cancel(job_id)
+
+    def links(self, job_id: str | None = None) -> Mapping[str, str]:  # noqa: ARG002  the console has no page of a step
+        """The cluster in the console of AWS, and the folder of its logs in S3."""
+        region, found = self.config["region"], self.pin.id
+        if found is None:
+            return {}
+        console = f"https://{region}.console.aws.amazon.com"
+        links = {"console": f"{console}/emr/home?region={region}#/clusterDetails/{found}"}
+        bucket, _, prefix = (self.config.get("log_uri") or "").removeprefix("s3://").partition("/")
+        if bucket:
+            folder = quote(f"{prefix.rstrip('/')}/{found}/".lstrip("/"))
+            links["logs"] = f"{console}/s3/buckets/{bucket}?region={region}&prefix={folder}"
+        return links
 
     # --- stopping
 

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from airflow_wall import state
 from airflow_wall.clusters.answers import result_of
-from airflow_wall.clusters.base import Clock, Document, JobState, Log
+from airflow_wall.clusters.base import Awaited, Clock, Document, Event, HandedOver, JobState, Log
 from airflow_wall.clusters.cloud import CloudError, Fault
 from airflow_wall.clusters.pin import replaced
 from airflow_wall.errors import ClusterError, Interrupted
@@ -72,15 +72,23 @@ class Remote:
 
     :param jobs: Its jobs.
     :param cluster: Its name.
+    :param cluster_id: What the cloud knows it by.
     :param folder: Where the folders of its jobs are, in the lake.
     :param guard: Is called at every look, and raises where the cluster may not be used any more.
     """
 
     def __init__(
-        self, jobs: RemoteJobs, cluster: str, folder: Path, clock: Clock, guard: Callable[[], None] = lambda: None
+        self,
+        jobs: RemoteJobs,
+        cluster: str,
+        cluster_id: str,
+        folder: Path,
+        clock: Clock,
+        guard: Callable[[], None] = lambda: None,
     ) -> None:
         self.jobs = jobs
         self.cluster = cluster
+        self.cluster_id = cluster_id
         self.folder = folder
         self.clock = clock
         self.guard = guard
@@ -98,8 +106,9 @@ class Remote:
                 f"`cluster`: this step reads the connection {listed}, whose secret is not sent to a cluster of a cloud",
                 hint="remove `cluster` from this step: it then runs in the worker",
             )
-        self.guard()
-        task = self.folder / hashlib.sha256(str(job["run"]["task_id"]).encode()).hexdigest()[:10]
+        if not self.clock.note:
+            self.guard()  # later `_answer` does, and ends the job
+        task = _folder_of(self.folder, job["run"]["task_id"])
         job_id = self._current(task, job, log)
         try:
             answer = self._answer(job_id, task / job_id, log)
@@ -139,7 +148,7 @@ class Remote:
             self.jobs.submit(job_id, task / job_id)
             return True
         goes_on = view.state in (JobState.RUNNING, JobState.SUCCEEDED) or _is_answered(task / job_id)
-        if goes_on:
+        if goes_on and not self.clock.note:
             log(f"going on with job {job_id}, which an earlier try submitted")
         return goes_on
 
@@ -151,7 +160,7 @@ class Remote:
     # --- its end
 
     def _answer(self, job_id: str, folder: Path, log: Log) -> str:
-        tail = _Tail(folder / "log", log)
+        tail = _Tail(folder / "log", log, at=self.clock.note.get("log", 0))
         ended = silent = None
         while True:
             try:
@@ -175,11 +184,20 @@ class Remote:
                 lost = view.state is None or not (folder / "claim").exists()
                 if self.clock.now() - ended >= (timedelta(0) if view.state is JobState.CANCELLED else LATE):
                     raise _lost(job_id, self.cluster, folder, view, hint=_MOUNT if lost else None)
-            try:
+            self._pause(job_id, tail.at, log, long=not (ended or silent))
+
+    def _pause(self, job_id: str, at: int, log: Log, *, long: bool) -> None:
+        """Wait for the next look. `long`: the job is at work, and may be for hours."""
+        try:
+            if long:
+                self.clock.wait(POLL, Awaited(Event.DONE, self.cluster_id, job_id, {"log": at}))
+            else:
                 self.clock.sleep(POLL)
-            except BaseException:  # this task is told to stop
-                self._cancel(job_id, log)
-                raise
+        except HandedOver:
+            raise
+        except BaseException:  # this task is told to stop
+            self._cancel(job_id, log)
+            raise
 
     def _cancel(self, job_id: str, log: Log) -> None:
         try:
@@ -191,10 +209,10 @@ class Remote:
 class _Tail:
     """Passes on the lines of a file as they come."""
 
-    def __init__(self, path: Path, log: Log) -> None:
+    def __init__(self, path: Path, log: Log, at: int) -> None:
         self.path = path
         self.log = log
-        self.at = 0
+        self.at = at
 
     def read(self) -> None:
         """Pass on what came since the last call, whole lines only."""
@@ -208,6 +226,20 @@ class _Tail:
         self.at += len(whole)
         for line in whole.decode(errors="replace").splitlines():
             self.log(line)
+
+
+def job_of(folder: Path, task_id: str) -> str | None:
+    """
+    The job that a task is at, or was last.
+
+    :param folder: Where the folders of the cluster's jobs are.
+    """
+    found = state.read(_folder_of(folder, task_id) / "current.json")
+    return None if found is None else str(found["id"])
+
+
+def _folder_of(folder: Path, task_id: str) -> Path:
+    return folder / hashlib.sha256(task_id.encode()).hexdigest()[:10]
 
 
 def remove_jobs(folder: Path) -> None:

@@ -6,14 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_wall.clusters.backends import open_cluster
-from airflow_wall.operators.base import StepOperator, connection_values, named_connections
+from airflow_wall.clusters.base import RemoteCluster
+from airflow_wall.clusters.remote import job_of
+from airflow_wall.operators.base import connection_values, named_connections
+from airflow_wall.operators.on_cluster import OnClusterOperator
 from airflow_wall.operators.start_cluster import StartClusterOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class ComputeOperator(StepOperator):
+class ComputeOperator(OnClusterOperator):
     """
     Base of the steps that compute.
 
@@ -27,12 +30,24 @@ class ComputeOperator(StepOperator):
     def compute(self, context: Context, kind: str, **arguments: Any) -> dict[str, Any]:
         """Run a job of this kind where `cluster` says."""
         if self.cluster is None:
+            self.operator_extra_links = ()
             return self.do(context, kind, **arguments)
         with self.told(context):
             starter = self.partner(context, "cluster", StartClusterOperator)
             job = self.job(context, kind, arguments)
             job = replace(job, connections=named_connections(list(arguments.values())))
             name, config = starter.name_and_config(context)
-            site = starter.site_of(context)
             sent = {conn_id: connection_values(conn_id) for conn_id in job.connections}
-            return open_cluster(name, config, site).run(job.to_json(), sent, self.log.info)
+            with self.opened(context, name, config, starter.site_of(context)) as cluster:
+                result = cluster.run(job.to_json(), sent, self.log.info)
+        return result
+
+    def forsake(self, context: Context) -> None:
+        """End the job of this task, which has been waited for too long."""
+        starter = self.partner(context, "cluster", StartClusterOperator)
+        name, config = starter.name_and_config(context)
+        site = starter.site_of(context)
+        cluster = open_cluster(name, config, site)
+        job_id = job_of(site.state / "jobs" / name, self.run_of(context).task_id)
+        if job_id is not None and isinstance(cluster, RemoteCluster):
+            cluster.cancel(job_id)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_wall.clusters.backends import open_cluster
 from airflow_wall.clusters.base import cluster_name
-from airflow_wall.operators.base import StepOperator
+from airflow_wall.operators.on_cluster import OnClusterOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class StartClusterOperator(StepOperator):
+class StartClusterOperator(OnClusterOperator):
     """
     Have a cluster for this run: adopt the one that bears its name, or create it.
 
@@ -31,7 +30,8 @@ class StartClusterOperator(StepOperator):
         """Return `type`, `name` and size of the cluster."""
         with self.told(context):
             name, config = self.name_and_config(context)
-            described = open_cluster(name, config, self.site_of(context)).ensure()
+            with self.opened(context, name, config, self.site_of(context)) as cluster:
+                described = cluster.ensure()
         self.log.info("cluster %s (%s) is running", name, described["type"])
         return described
 

@@ -10,9 +10,9 @@ from airflow.sdk import BaseOperator, TriggerRule
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from airflow_wall.clusters.backends import open_cluster
 from airflow_wall.operators.base import PatientOperator, states_of
 from airflow_wall.operators.compute import ComputeOperator
+from airflow_wall.operators.on_cluster import OnClusterOperator
 from airflow_wall.operators.start_cluster import StartClusterOperator
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _OVER = frozenset(("success", "failed", "skipped", "upstream_failed", "removed")
 _FAILED = frozenset(("failed", "upstream_failed"))
 
 
-class StopClusterOperator(PatientOperator):
+class StopClusterOperator(OnClusterOperator, PatientOperator):
     """
     Stop the cluster that a task of this run started, whatever happened in between.
 
@@ -71,7 +71,8 @@ class StopClusterOperator(PatientOperator):
                 self.log.info("the cluster is stopped when %s is over; looking again", ", ".join(busy))
                 self.look_again(self.poll_interval)
             name, config = starter.name_and_config(context)
-            deleted = open_cluster(name, config, self.site_of(context)).delete()
+            with self.opened(context, name, config, self.site_of(context)) as cluster:
+                deleted = cluster.delete()
         self.log.info("cluster %s is stopped" if deleted.ended else "there was no cluster %s", name)
         if len(deleted.ended) > 1:
             self.log.warning("%d clusters bore the name, and all are ended: %s", len(deleted.ended), deleted.ended)

@@ -43,6 +43,11 @@ class Step(SpecModel):
     """Whether two runs of a pipeline with this step would get in each other's way."""
 
 
+Deferrable = Annotated[
+    bool, Field(description="Whether the triggerer waits for a cloud, so that no worker is held meanwhile.")
+]
+
+
 class OnCluster(Step):
     """Base of the steps that compute: in the worker, or on the cluster they name."""
 
@@ -51,3 +56,4 @@ class OnCluster(Step):
     cluster: TaskId | None = Field(
         None, description="The `start_cluster` task on whose cluster it runs; without it, in the worker."
     )
+    deferrable: Deferrable = True

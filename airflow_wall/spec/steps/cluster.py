@@ -8,7 +8,7 @@ from pydantic import Field
 
 from airflow_wall.spec.base import SpecModel
 from airflow_wall.spec.clusters import Cluster
-from airflow_wall.spec.steps.base import Filled, Step, TaskId, Text
+from airflow_wall.spec.steps.base import Deferrable, Filled, Step, TaskId, Text
 
 
 class GetCredentials(Step):
@@ -28,6 +28,7 @@ class StartCluster(Step):
     """Have a cluster for this run."""
 
     cluster: Cluster = Field(description="What to start, by `type` and size.")
+    deferrable: Deferrable = True
 
 
 class StopCluster(Step):
@@ -37,6 +38,7 @@ class StopCluster(Step):
     closes: ClassVar[str | None] = "cluster"
 
     cluster: TaskId | None = Field(None, description="The `start_cluster` task; by default the only one there is.")
+    deferrable: Deferrable = True
 
 
 class Place(SpecModel):

@@ -7,21 +7,30 @@ one, that a teardown with `all_done` always runs, and that such a last one alone
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
+import copy
+import functools
+import json
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowSkipException
+from airflow.sdk.bases.operator import ExecutorSafeguard
+from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowSkipException, TaskDeferred
 from fake_clouds import FakeCloud, Killed
 
+from airflow_wall.clusters.backends import open_cluster
 from airflow_wall.clusters.base import Owner, Site
 from airflow_wall.operators.base import StepOperator
 from airflow_wall.operators.compute import ComputeOperator
 from airflow_wall.operators.reap_clusters import ReapClustersOperator
 from airflow_wall.operators.start_cluster import StartClusterOperator
 from airflow_wall.operators.stop_cluster import StopClusterOperator
+from airflow_wall.triggers.cluster import ClusterTrigger
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "emr": {"type": "emr", "region": "eu-central-1", "image": "emr-7.9.0", "max_ttl": "PT6H"},
@@ -44,7 +53,15 @@ class Run:
     :param lake: A folder.
     """
 
-    def __init__(self, kind: str, cloud: FakeCloud, lake: Path, patch: Any, run_id: str = "scheduled__1") -> None:
+    def __init__(
+        self,
+        kind: str,
+        cloud: FakeCloud,
+        lake: Path,
+        patch: Any,
+        run_id: str = "scheduled__1",
+        deferrable: bool = False,
+    ) -> None:
         self.cloud = cloud
         self.run_id = run_id
         self.states: dict[str, str | None] = dict.fromkeys(("start", "work", "stop"))
@@ -54,9 +71,9 @@ class Run:
         self.run_state: str | None = "running"
         self.airflow_answers = True
         with DAG("scores", schedule=None, start_date=datetime(2026, 1, 1)) as dag:
-            start = StartClusterOperator(task_id="start", cluster=CONFIGS[kind], retries=2)
-            work = Work(task_id="work", cluster="start", retries=2)
-            stop = StopClusterOperator(task_id="stop", cluster="start")
+            start = StartClusterOperator(task_id="start", cluster=CONFIGS[kind], retries=2, deferrable=deferrable)
+            work = Work(task_id="work", cluster="start", retries=2, deferrable=deferrable)
+            stop = StopClusterOperator(task_id="stop", cluster="start", deferrable=deferrable)
             start >> work >> stop.as_teardown(setups=start, on_failure_fail_dagrun=True)
             self.reaper = ReapClustersOperator(task_id="reap", clusters=[CONFIGS[kind]])
         self.dag = dag
@@ -64,6 +81,10 @@ class Run:
         patch.setattr(StepOperator, "site_of", lambda self, context: site)
         patch.setattr("airflow_wall.operators.base.die_with_parent", lambda: None)
         self.site = site
+        self.waits = 0
+        self.xcoms: dict[tuple[str, str], Any] = {}
+        patch.setattr(ClusterTrigger, "clock", cloud.clock)
+        patch.setattr(ClusterTrigger, "sleep", self._sleep)
 
     def context(self, task_id: str) -> Any:
         ti = SimpleNamespace(
@@ -72,6 +93,7 @@ class Run:
             task_id=task_id,
             map_index=-1,
             try_number=self.tries.get(task_id, 1),
+            xcom_push=lambda key, value: self.xcoms.__setitem__((task_id, key), value),
             get_task_states=lambda dag_id, task_ids, run_ids: {self.run_id: {k: self.states[k] for k in task_ids}},
             get_dagrun_state=self._asked,
             get_dr_count=lambda dag_id, run_ids: self._asked() is not None,
@@ -90,7 +112,7 @@ class Run:
         self.tries[task_id] += 1
         self.cloud.faults.is_dead = False
         try:
-            self.results[task_id] = executed(task, self.context(task_id))
+            self.results[task_id] = self._executed(task_id)
         except AirflowSkipException:
             return "skipped"
         except AirflowFailException as error:
@@ -106,6 +128,36 @@ class Run:
         finally:
             self.cloud.faults.is_dead = False
         return None
+
+    def _executed(self, task_id: str) -> Any:
+        """What a task returns, with the triggerer's waits in between; each of its executions is a process of its own."""
+        context = self.context(task_id)
+        call: Callable[[Any], Any] = functools.partial(executed, context=context)
+        while True:
+            task = copy.copy(self.dag.task_dict[task_id])
+            try:
+                return contextvars.copy_context().run(call, task)
+            except TaskDeferred as deferred:
+                self.waits += 1
+                kwargs = {**json.loads(json.dumps(deferred.kwargs)), "event": {}}
+                self._triggered(deferred.trigger)
+                call = functools.partial(resumed, method_name=deferred.method_name, kwargs=kwargs, context=context)
+
+    def _triggered(self, given: Any) -> None:
+        """What the triggerer does, in a process of its own; one that is killed is followed by another."""
+        _, arguments = given.serialize()
+        while True:
+            trigger = ClusterTrigger(**json.loads(json.dumps(arguments)))
+            vars(trigger)["_cluster"] = open_cluster(trigger.name, trigger.config, self.site)
+            self.cloud.faults.is_dead = False
+            try:
+                asyncio.run(first(trigger.run()))
+            except Killed:
+                continue
+            return
+
+    async def _sleep(self, seconds: float) -> None:
+        self.cloud.clock.sleep(seconds)
 
     def task(self, task_id: str, before: str | None) -> None:
         """All tries of a task, if what is before it lets it run."""
@@ -134,6 +186,16 @@ class Run:
             except (Killed, Exception) as error:
                 self.errors.append(f"reap: {error!r}")
         return None
+
+
+async def first(events: AsyncIterator[Any]) -> Any:
+    return await anext(events)
+
+
+def resumed(task: Any, method_name: str, kwargs: dict[str, Any], context: Any) -> Any:
+    """What the task runner has of a deferred task whose trigger has fired."""
+    ExecutorSafeguard.tracker.set(task)
+    return task.resume_execution(method_name, kwargs, context)
 
 
 def executed(task: Any, context: Any) -> Any:

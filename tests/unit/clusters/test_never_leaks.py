@@ -58,7 +58,7 @@ def test_nothing_is_left_and_no_colour_lies(kind: str, lake: Path, monkeypatch: 
         cloud = CLOUDS[kind](VirtualClock())
         if isinstance(cloud, FakeEmr):
             cloud.visible_after = timedelta(seconds=chance.choice(LATE))
-        run = Run(kind, cloud, lake / f"{kind}-{seed}", monkeypatch)
+        run = Run(kind, cloud, lake / f"{kind}-{seed}", monkeypatch, deferrable=seed % 3 > 0)
         frozen = faulty(run, chance)
         run.go(stopped=chance.random() > 0.15)
         seen[str(run.run_state)] += 1
@@ -74,11 +74,13 @@ def test_nothing_is_left_and_no_colour_lies(kind: str, lake: Path, monkeypatch: 
             cloud.clock.sleep(SWEEP.total_seconds())
             run.reap()
         assert not cloud.alive, f"{[each.id for each in cloud.alive]} outlived the run; {story}"
+        seen["deferred"] += run.waits > 0
         seen["several created"] += len(cloud.clusters) > 1
     # The faults must have bitten, or all this shows nothing.
     assert seen["failed"] > SEEDS[kind] / 10, seen
     assert seen["success"] > SEEDS[kind] / 10, seen
     assert seen["stopped by the run"] < SEEDS[kind], seen
+    assert seen["deferred"] > SEEDS[kind] / 2, seen
     assert kind == "dataproc" or seen["several created"] > SEEDS[kind] / 30, seen
 
 
