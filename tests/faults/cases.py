@@ -45,32 +45,45 @@ BOTH = ("local", "celery")
 ONLY_CELERY = ("celery",)
 CLOUDS = ("emr", "dataproc")
 NO_RETRY = Shape(retries=0)
+IN_WORKER = Shape(deferrable=False)
+"""The task itself waits, so there is a process of it to hit."""
 
 CASES = (
     # --- the process of a task
     Case("kill_start_before", KILL_TASK, ("start.before",), CLOUDS, executors=BOTH),
     Case("kill_start_after", KILL_TASK, ("start.after",), CLOUDS, control=True, executors=BOTH),
     Case("kill_start_last", KILL_TASK, ("start.after",), CLOUDS, NO_RETRY, control=True, colour="failed"),
-    Case("kill_start_waiting", KILL_TASK, ("start.waiting",), CLOUDS),
+    Case("kill_start_waiting", KILL_TASK, ("start.waiting",), CLOUDS, IN_WORKER),
     Case("kill_start_twice", KILL_TWICE, ("start.after",), colour="failed"),
     Case("kill_submit_before", KILL_TASK, ("submit.before",), CLOUDS),
     Case("kill_submit_after", KILL_TASK, ("submit.after",), CLOUDS),
-    Case("kill_job", KILL_TASK, ("job",), ("emr", "dataproc", "local"), executors=BOTH),
-    Case("kill_job_last", KILL_TASK, ("job",), shape=NO_RETRY, colour="failed"),
+    Case("kill_job", KILL_TASK, ("job",), ("emr", "dataproc", "local"), IN_WORKER, executors=BOTH),
+    Case("kill_job_last", KILL_TASK, ("job",), shape=Shape(retries=0, deferrable=False), colour="failed"),
     Case("kill_stop_before", KILL_TASK, ("stop.before",), CLOUDS, control=True, executors=BOTH),
     Case("kill_stop_after", KILL_TASK, ("stop.after",), CLOUDS),
-    Case("term_start_waiting", TERM_TASK, ("start.waiting",)),
-    Case("term_job", TERM_TASK, ("job",), ("emr", "local"), executors=BOTH),
+    Case("term_start_waiting", TERM_TASK, ("start.waiting",), shape=IN_WORKER),
+    Case("term_job", TERM_TASK, ("job",), ("emr", "local"), IN_WORKER, executors=BOTH),
     Case("term_stop", TERM_TASK, ("stop.before",)),
-    Case("kill_super_start", KILL_SUPERVISOR, ("start.waiting",)),
-    Case("kill_super_job", KILL_SUPERVISOR, ("job",), ("emr", "local"), executors=BOTH),
+    Case("kill_super_start", KILL_SUPERVISOR, ("start.waiting",), shape=IN_WORKER),
+    Case("kill_super_job", KILL_SUPERVISOR, ("job",), ("emr", "local"), IN_WORKER),
     Case("kill_super_stop", KILL_SUPERVISOR, ("stop.before",)),
-    Case("term_super_job", TERM_SUPERVISOR, ("job",), ("emr",)),
+    Case("term_super_job", TERM_SUPERVISOR, ("job",), ("emr",), IN_WORKER),
     Case("node_start", LOSE_NODE, ("start.after",), control=True, shape=NO_RETRY, colour="failed"),
-    Case("node_job", LOSE_NODE, ("job",), ("emr", "local")),
+    Case("node_job", LOSE_NODE, ("job",), ("emr", "local"), IN_WORKER),
     Case("node_stop", LOSE_NODE, ("stop.after",)),
-    Case("freeze_job", Blow("task frozen for 60 s", b.freeze, 60, b.thaw, holds=55), ("job",), ("emr", "local")),
-    Case("freeze_start", Blow("task frozen for 60 s", b.freeze, 60, b.thaw, holds=20), ("start.waiting",)),
+    Case(
+        "freeze_job",
+        Blow("task frozen for 60 s", b.freeze, 60, b.thaw, holds=55),
+        ("job",),
+        ("emr", "local"),
+        IN_WORKER,
+    ),
+    Case(
+        "freeze_start",
+        Blow("task frozen for 60 s", b.freeze, 60, b.thaw, holds=20),
+        ("start.waiting",),
+        shape=IN_WORKER,
+    ),
     Case(
         "thaw_job_first",
         Blow("task frozen for 60 s, its job 5 s less", b.freeze, 60, b.thaw_job_first, holds=55),
@@ -81,6 +94,7 @@ CASES = (
     # --- what people do
     Case("failed_in_start", MARK_FAILED, ("start.waiting",), CLOUDS, control=False, colour="failed"),
     Case("failed_in_call", MARK_FAILED, ("start.after",), CLOUDS, control=True, colour="failed"),
+    Case("failed_in_work", MARK_FAILED, ("job",), shape=IN_WORKER, colour="failed"),
     Case("failed_in_job", MARK_FAILED, ("job",), ("emr", "local"), colour="failed", executors=BOTH),
     Case("failed_in_stop", MARK_FAILED, ("stop.before",), colour=None),  # by then all is done
     Case(
@@ -208,6 +222,22 @@ CASES = (
         executors=BOTH,
     ),
     Case(
+        "triggerer_down",
+        Blow("triggerer down for 60 s", b.hold_down("triggerer"), 60, b.let_come_back, whole=True, holds=5),
+        ("start.waiting", "job"),
+    ),
+    Case(
+        "triggerer_frozen",
+        Blow(
+            "triggerer frozen for 40 s",
+            b.component("triggerer", SIGSTOP, tree=True),
+            40,
+            b.component("triggerer", SIGCONT, tree=True),
+            whole=True,
+        ),
+        ("job",),
+    ),
+    Case(
         "processor_killed",
         Blow("SIGKILL to the DAG processor", b.component("dag-processor", SIGKILL, tree=True), whole=True),
         ("job",),
@@ -246,6 +276,8 @@ CASES = (
         "pool_child",
         Blow("SIGKILL to the pool's child", b.to_supervisor(SIGKILL), holds=8),
         ("start.waiting", "job"),
+        ("emr", "local"),
+        IN_WORKER,
         executors=ONLY_CELERY,
     ),
     Case(
@@ -259,6 +291,7 @@ CASES = (
         "worker_lost_job",
         Blow("SIGKILL to the worker with children", b.to_worker(SIGKILL, tree=True), whole=True, holds=2),
         ("job", "stop.after"),
+        shape=IN_WORKER,
         executors=ONLY_CELERY,
     ),
     Case(
@@ -266,18 +299,21 @@ CASES = (
         Blow("SIGKILL to the worker's main process", b.to_worker(SIGKILL, tree=False), whole=True, holds=30),
         ("job",),
         ("emr", "local"),
+        shape=IN_WORKER,
         executors=ONLY_CELERY,
     ),
     Case(
         "worker_warm",
         Blow("SIGTERM to the worker (warm)", b.to_worker(SIGTERM, tree=False), whole=True, holds=15),
         ("job",),
+        shape=IN_WORKER,
         executors=ONLY_CELERY,
     ),
     Case(
         "worker_cold",
         Blow("SIGQUIT to the worker (cold)", b.to_worker(SIGQUIT, tree=False), whole=True, holds=15),
         ("job",),
+        shape=IN_WORKER,
         executors=ONLY_CELERY,
     ),
     Case(
@@ -285,6 +321,7 @@ CASES = (
         Blow("SIGTERM to every process of the worker", b.to_worker(SIGTERM, tree=True), whole=True, holds=15),
         ("job",),
         ("emr", "local"),
+        shape=IN_WORKER,
         executors=ONLY_CELERY,
     ),
     Case(
@@ -292,6 +329,7 @@ CASES = (
         Blow("worker frozen for 60 s", b.freeze_worker, 60, b.thaw, whole=True, holds=40),
         ("job", "start.waiting"),
         ("emr", "local"),
+        shape=IN_WORKER,
         executors=ONLY_CELERY,
     ),
     Case(

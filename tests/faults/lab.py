@@ -68,11 +68,14 @@ class Trial:
         self.lab.until(self._is_reached, BEGIN, f"{self.dag} was not at {self.at}")
 
     def _is_reached(self) -> bool:
-        if self.at == "job":
-            return bool(ticks_of(self.lake))
-        if self.at == "deferred":
-            return any(task.state == "deferred" for task in self.tasks.values())
-        return self.gate.reached.is_set()
+        there = bool(ticks_of(self.lake)) if self.at == "job" else self.gate.reached.is_set()
+        return there and (not self.waits or self.tasks[self.task].state == "deferred")
+
+    @property
+    def waits(self) -> bool:
+        """Whether the triggerer is to wait at that moment."""
+        remote = self.kind != "local" and self.shape.deferrable and not self.control
+        return remote and self.at in ("start.waiting", "job")
 
     @property
     def gate(self) -> Gate:
@@ -172,7 +175,7 @@ class Lab:
         if not control:
             source.write_text(pipelines.ours(dag, kind, lake, shape))
         made = Trial(self, dag, kind, at, shape, control, lake, source)
-        if at not in ("job", "deferred"):
+        if at != "job":
             self.clouds.director.gate(dag, at)
         return made
 

@@ -39,18 +39,21 @@ class Shape:
     :param retries: Of the tasks but the stop.
     :param head: Further keys of the DAG.
     :param work: Further keys of the task `work`.
+    :param deferrable: Whether the triggerer waits for the cloud; else the task itself does.
     :param sibling: Whether there is a second task on the cluster, `other`, that fails at once.
     """
 
     retries: int = 1
     head: dict[str, object] = field(default_factory=dict)
     work: dict[str, object] = field(default_factory=dict)
+    deferrable: bool = True
     sibling: bool = False
 
 
 def ours(dag: str, kind: str, lake: Path, shape: Shape) -> str:
     """The YAML of a pipeline of three tasks on a cluster, as JSON, which is YAML too."""
-    on = {"cluster": "start_cluster", "inputs": {"rows": "bronze/rows"}}
+    waits = {"deferrable": shape.deferrable}
+    on = {"cluster": "start_cluster", "inputs": {"rows": "bronze/rows"}, **waits}
     held = {"entrypoint": "moments:work", "parameters": {"folder": str(lake / "held")}}
     work = {
         "id": "work",
@@ -59,7 +62,7 @@ def ours(dag: str, kind: str, lake: Path, shape: Shape) -> str:
         "with": {**on, **held, "target": "silver/rows"},
     }
     tasks = [
-        {"id": "start_cluster", "uses": "start_cluster", "with": {"cluster": CLUSTERS[kind]}},
+        {"id": "start_cluster", "uses": "start_cluster", "with": {"cluster": CLUSTERS[kind], **waits}},
         {**work, **shape.work},
         {"id": "stop_cluster", "uses": "stop_cluster", "needs": "work"},
     ]
