@@ -198,7 +198,7 @@ class Lab:
 
     def outlast(self, trial: Trial, lease: float) -> None:
         """Wait for the end of the clusters of a run that does not end."""
-        trial.limit = lease + (CONTROL if trial.control else BOUND)
+        trial.limit = lease + BOUND
         while time.time() < trial.limit + 2 and (trial.alive() or time.time() < lease):
             time.sleep(0.3)
 
@@ -268,6 +268,8 @@ def lab(
 
 
 def send(process: psutil.Process, number: signal.Signals) -> None:
-    """A signal, to whoever is still there."""
+    """A signal, to whoever is still there; who is killed is gone when this returns, and what it held with it."""
     with contextlib.suppress(psutil.NoSuchProcess):
         process.send_signal(number)
+        while number == signal.SIGKILL and process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.02)

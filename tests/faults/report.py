@@ -65,7 +65,9 @@ def page(results: Sequence[dict[str, Any]], bound: float) -> str:
         f"prove anything. A cluster counts as left {_LEFT} s after the end of the run; where the run does not end, after the same "
         "time at which ours had to be gone.\n\n" + _controls(controls)
     )
-    parts.append("## Secrets\n\n" + "\n".join(_secrets(result) for result in results))
+    parts.append(
+        "## Secrets\n\n" + "\n".join(_secrets(result, canary) for result in results for canary in result["canaries"])
+    )
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
@@ -136,8 +138,7 @@ def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.0f} s"
 
 
-def _secrets(result: dict[str, Any]) -> str:
-    found = result["canary"]
+def _secrets(result: dict[str, Any], found: dict[str, Any]) -> str:
     places = "; ".join(found["places"]) or "none"
     return (
         f"- {NAMES[result['executor']]}: {found['secrets']} secrets (AWS key, secret and session token, Google's private key and "
@@ -148,13 +149,25 @@ def _secrets(result: dict[str, Any]) -> str:
     )
 
 
+def merged(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One result for each executor, of one or more calls of main.py; a case that was run again counts as it was last."""
+    found: dict[str, dict[str, Any]] = {}
+    for result in results:
+        whole = found.setdefault(result["executor"], {**result, "runs": [], "canaries": []})
+        again = {run["dag"] for run in result["runs"]}
+        whole["runs"] = [run for run in whole["runs"] if run["dag"] not in again] + result["runs"]
+        whole["canaries"].append(result["canary"])
+        whole["date"] = result["date"]
+    return list(found.values())
+
+
 def main() -> None:
     """Write it."""
     parser = argparse.ArgumentParser(description="Write docs/faults.md.")
     parser.add_argument("results", type=Path, nargs="+")
     parser.add_argument("--page", type=Path, required=True)
     given = parser.parse_args()
-    results = [json.loads(path.read_text()) for path in given.results]
+    results = merged([json.loads(path.read_text()) for path in given.results])
     given.page.write_text(page(results, results[0]["bound"]))
 
 
