@@ -130,12 +130,11 @@ class Trial:
     def jobs(self) -> list[int]:
         """Processes of its jobs that are there."""
         found = []
-        for who in ticks_of(self.lake):
-            pid = int(who.partition("-")[0])
+        for who, times in ticks_of(self.lake).items():
             with contextlib.suppress(psutil.Error, OSError):
-                process = psutil.Process(pid)
-                if process.status() != psutil.STATUS_ZOMBIE and str(self.lake) in " ".join(process.cmdline()):
-                    found.append(pid)
+                process = psutil.Process(int(who.partition("-")[0]))
+                if process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= min(times):
+                    found.append(process.pid)
         return found
 
 

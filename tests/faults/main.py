@@ -27,6 +27,9 @@ from judge import BOUND, Verdict  # noqa: E402
 from lab import Lab, NotReached, Trial, lab  # noqa: E402
 from stack import versions  # noqa: E402
 
+MACHINE = ("local", "spark")
+"""Kinds of clusters that are processes of this machine: no call of theirs can be held up."""
+
 SIDE_BY_SIDE = 4
 """How many faults of single tasks are under way at once."""
 
@@ -96,7 +99,7 @@ def prepared(there: Lab, cases: list[Case], kinds: list[str]) -> list[Play]:
     for case in cases:
         trials = []
         for at in case.at:
-            for kind in (kind for kind in case.kinds if kind in kinds):
+            for kind in (kind for kind in case.kinds if kind in kinds and (at == "job" or kind not in MACHINE)):
                 parts = [case.name, *([at.partition(".")[0]] if len(case.at) > 1 else []), kind[:1]]
                 trials.append(there.trial("_".join(parts), kind, at, case.shape, control=False))
             if case.control and "emr" in kinds:

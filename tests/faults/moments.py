@@ -29,6 +29,7 @@ def work(rows, folder):
     """The rows, with who made them: what two tries write differs."""
     import pyarrow as pa
 
+    rows = rows.toArrow() if hasattr(rows, "toArrow") else rows  # on Spark it is a DataFrame
     who = hold(Path(folder))
     return rows.append_column("who", pa.array([who] * rows.num_rows))
 
