@@ -255,10 +255,12 @@ class Runner:
         ready, _ = self.run_row.update_state(session=self.session, execute_callbacks=False)
         rows = self.run_row.get_task_instances(session=self.session)
         busy = sum(row.state in _UNDER_WAY for row in rows)
-        for row in [*ready, *self._due_retries(rows)]:
+        # What a trigger has handed its event to: Airflow has scheduled it already, and it is the same try.
+        resumed = [row for row in rows if row.state == TaskInstanceState.SCHEDULED and row.next_method]
+        for row in [*ready, *self._due_retries(rows), *resumed]:
             if busy >= self.parallel:
                 break
-            if row.state != TaskInstanceState.UP_FOR_RESCHEDULE:
+            if row.state != TaskInstanceState.UP_FOR_RESCHEDULE and not row.next_method:
                 row.try_number += 1
             row.state = TaskInstanceState.QUEUED
             row.queued_dttm = row.scheduled_dttm = datetime.now(UTC)

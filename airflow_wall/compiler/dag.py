@@ -25,6 +25,7 @@ from airflow_wall.compiler.steps import OPERATORS
 from airflow_wall.compiler.stubs import empty_function
 from airflow_wall.compiler.values import Operator, Operators, values_of
 from airflow_wall.operators.base import StepOperator
+from airflow_wall.operators.run_timeout import RunTimeout
 from airflow_wall.operators.start_cluster import StartClusterOperator
 from airflow_wall.operators.stop_cluster import StopClusterOperator
 from airflow_wall.operators.unstopped import ReleasingOperator
@@ -86,8 +87,10 @@ def _dag_arguments(plan: Plan) -> dict[str, Any]:
     if plan.is_native:
         return {**coerced(plan.arguments, DAG), "schedule": built_schedule(plan, construct)}
     zone = ZoneInfo(plan.timezone)
+    ours = () if plan.run_timeout is None else ("dagrun_timeout",)
+    given = {name: value for name, value in plan.arguments.items() if name not in ours}
     defaults = _in_zone(built_arguments(plan.default_args, plan, ("default_args",)), zone)
-    return {**_in_zone(plan.arguments, zone), **head_arguments(plan, construct), "default_args": defaults}
+    return {**_in_zone(given, zone), **head_arguments(plan, construct), "default_args": defaults}
 
 
 def _say_where_from(plan: Plan) -> None:
@@ -155,6 +158,7 @@ class _Maker:
         self.dag = dag
         self.built = built
         self.zone = ZoneInfo(plan.timezone)
+        self.limit = None if plan.run_timeout is None else RunTimeout(plan.run_timeout)
         self.surroundings = {"storage": str(plan.storage), "project": str(plan.project), "code": str(plan.code)}
 
     @functools.cached_property
@@ -179,6 +183,8 @@ class _Maker:
 
     def _operator(self, task: TaskPlan, kind: type[BaseOperator], group: TaskGroup) -> Operator:
         settings = {**(kind.usual if issubclass(kind, StepOperator) else {}), **self._settings(task)}
+        if self.limit is not None and not task.cleans_up:
+            settings["pre_execute"] = self.limit
         if task.run is not None:
             return self._stub(task, group, settings)
         values, rendered = values_of(task.arguments, self.built, self.plan.code)

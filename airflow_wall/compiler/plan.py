@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -75,6 +76,11 @@ class TaskPlan:
     setup: bool = False
     teardown: tuple[str, ...] | None = None
     on_failure_fail_dagrun: bool = False
+
+    @property
+    def cleans_up(self) -> bool:
+        """Whether it runs whatever happened before, to end what another has begun."""
+        return self.closes is not None or self.teardown is not None
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,12 @@ class Plan:
     is_native: bool = False
     origins: tuple[Origin, ...] = ()
 
+    @property
+    def run_timeout(self) -> timedelta | None:
+        """How long the work of a run with a clean-up may take: Airflow's own `dagrun_timeout` would leave that out."""
+        limit: timedelta | None = self.arguments.get("dagrun_timeout")
+        return limit if any(task.cleans_up for task in self.tasks) else None
+
 
 DAG_ARGUMENTS = (
     "description", "dag_display_name", "schedule", "start_date", "end_date", "catchup", "tags", "doc_md", "owner_links",
@@ -152,6 +164,8 @@ DAG_ARGUMENTS = (
     "disable_bundle_versioning", "rerun_with_latest_version",
 )  # fmt: skip
 """Keys of the head that `DAG` takes under the same name."""
+
+_NO_TIME_OUT = "remove `dagrun_timeout`, and bound the tasks by `execution_timeout`"
 
 
 def plan(spec: Spec, settings: Settings) -> Plan:
@@ -500,11 +514,19 @@ class _Planner:
     # --- the graph as a whole
 
     def _time_out(self, tasks: Mapping[str, TaskPlan]) -> None:
-        closing = next((task for task in tasks.values() if task.closes or task.teardown is not None), None)
-        if closing is not None and getattr(self.spec.head, "dagrun_timeout", None) is not None:
-            message = f"would skip the clean-up `{closing.task_id}`: Airflow ends a run without it"
-            hint = "bound the work instead, by `execution_timeout` on its tasks or in `default_args`"
-            self.faults.append(self.spec.places.fault(("dagrun_timeout",), message, hint))
+        """Refuse what nothing ends when the run's time is over, where the clean-up has to run then."""
+        if getattr(self.spec.head, "dagrun_timeout", None) is None or not any(
+            each.cleans_up for each in tasks.values()
+        ):
+            return
+        for task in tasks.values():
+            if task.run is not None:
+                message = "is done outside Airflow, where `dagrun_timeout` does not end it before the clean-up"
+                self.faults.append(self.spec.places.fault((*task.loc, "run"), message, _NO_TIME_OUT))
+            elif task.uses not in STEPS and task.arguments.get("deferrable") is True:
+                message = "is waited for by the triggerer, which does not end it when `dagrun_timeout` is over"
+                hint = f"write `deferrable: false`; or {_NO_TIME_OUT}"
+                self.faults.append(self.spec.places.fault((*task.loc, "with", "deferrable"), message, hint))
 
     def _ends_before_it_starts(self) -> None:
         head = self.spec.head

@@ -78,17 +78,44 @@ class StopClusterOperator(OnClusterOperator, PatientOperator):
             self.log.warning("%d clusters bore the name, and all are ended: %s", len(deleted.ended), deleted.ended)
         if states.get(self.cluster) == "skipped" and not deleted.ended:
             raise AirflowSkipException(f"cluster `{name}` was not wanted")
-        failed = sorted(task_id for task_id, state in states.items() if state in _FAILED)
-        if failed and not self.downstream_task_ids:
-            # As the last task of the DAG its colour would be the run's, and a failed run would look green.
-            listed = ", ".join(f"`{task_id}`" for task_id in failed)
-            raise AirflowFailException(f"cluster `{name}` is stopped; this run has failed because of {listed}")
+        self._pass_on_failures(context, name)
         cost = {} if deleted.node_hours is None else {"node_hours": round(deleted.node_hours, 3)}
         return {"name": name, "stopped": bool(deleted.ended), **cost}
+
+    def _pass_on_failures(self, context: Context, name: str) -> None:
+        """
+        Fail where this task would hide that the work before it has failed, as it runs whatever happened.
+
+        As the last of the DAG its colour would be the run's; and what waits only for it would go on.
+        """
+        dag = context["dag"]
+        work = {each for each in self.upstream_task_ids if not dag.task_dict[each].is_teardown}
+        failed = {
+            task_id
+            for task_id in sorted({self.cluster, *_users(dag, self.cluster), *work})
+            if any(state in _FAILED for state in states_of(context, [task_id]).values())
+        }
+        hidden = not self.downstream_task_ids or any(
+            not failed & _before(dag, each, without=self.task_id) for each in self.downstream_task_ids
+        )
+        if failed and hidden:
+            listed = ", ".join(f"`{task_id}`" for task_id in sorted(failed))
+            raise AirflowFailException(f"cluster `{name}` is stopped; this run has failed because of {listed}")
 
     def _states_of_users(self, context: Context) -> dict[str, str | None]:
         """The states of the start and of the tasks that work on the cluster, of a mapped one each by itself."""
         return states_of(context, [self.cluster, *_users(context["dag"], self.cluster)])
+
+
+def _before(dag: DAG, task_id: str, *, without: str) -> set[str]:
+    """All tasks that a task waits for, otherwise than through that one."""
+    found: set[str] = set()
+    left = [task_id]
+    while left:
+        for each in dag.task_dict[left.pop()].upstream_task_ids - found - {without}:
+            found.add(each)
+            left.append(each)
+    return found
 
 
 def _users(dag: DAG, cluster: str) -> list[str]:
