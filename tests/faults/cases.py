@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from signal import SIGCONT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM
 
 import blows as b
@@ -47,6 +47,9 @@ CLOUDS = ("emr", "dataproc")
 NO_RETRY = Shape(retries=0)
 IN_WORKER = Shape(deferrable=False)
 """The task itself waits, so there is a process of it to hit."""
+
+LATE = Shape(head={"dagrun_timeout": "80s"})
+"""Time enough to come to the moment of the blow."""
 
 CASES = (
     # --- the process of a task
@@ -136,6 +139,22 @@ CASES = (
         ("job",),
         ("emr", "local"),
         Shape(retries=0, work={"execution_timeout": "10s"}),
+        colour="failed",
+    ),
+    Case(
+        "run_timeout",
+        Blow("`dagrun_timeout`", b.nothing, holds=None),
+        ("start.waiting", "job"),
+        ("emr", "local"),
+        LATE,
+        control=True,
+        colour="failed",
+    ),
+    Case(
+        "run_timeout_worker",
+        Blow("`dagrun_timeout`, the task itself waits", b.nothing, holds=None),
+        ("job",),
+        shape=replace(LATE, deferrable=False),
         colour="failed",
     ),
     Case(

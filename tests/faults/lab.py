@@ -185,7 +185,7 @@ class Lab:
                 "dag_id": trial.dag,
                 "folder": str(trial.lake / "held"),
                 "retries": trial.shape.retries,
-                "timeout": trial.shape.head.get("dagrun_timeout"),
+                "timeout": int(str(trial.shape.head.get("dagrun_timeout", "0s"))[:-1]),
                 "stop": True,
             }
             trial.source = self.dags / f"{trial.dag}.py"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -61,6 +62,7 @@ def main() -> int:
     folder = given.folder or Path(tempfile.mkdtemp(prefix="wall-faults-"))
     folder.mkdir(exist_ok=True)
     folder.chmod(0o755)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leaves nothing running either
     canary = Canary()
     began = time.time()
     more = lambda postgres: canary.environment({"port": postgres.connection.port})  # noqa: E731
