@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import time
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 import emr_server
 import psutil
 from lab import Lab, Trial, send
-from pipelines import Shape
 
 Hit = Callable[[Lab, list[Trial]], None]
 
@@ -348,25 +348,17 @@ def _is_known(lab: Lab, trial: Trial) -> bool:
 
 def without_stop(trial: Trial) -> str:
     """The pipeline without its stop."""
-    import json
-
-    import pipelines
-
     text = trial.source.read_text()
     if trial.control:
         return text.replace('"stop": true', '"stop": false')
-    made = json.loads(pipelines.ours(trial.dag, trial.kind, trial.lake, trial.shape))
+    made = json.loads(trial.text())
     made["tasks"] = [task for task in made["tasks"] if task["id"] != "stop_cluster"]
     return json.dumps(made)
 
 
 def without_cluster(trial: Trial) -> str:
     """The pipeline computing in the worker: neither start nor stop."""
-    import json
-
-    import pipelines
-
-    made = json.loads(pipelines.ours(trial.dag, trial.kind, trial.lake, Shape()))
+    made = json.loads(trial.text())
     (work,) = [task for task in made["tasks"] if task["id"] == "work"]
     del work["with"]["cluster"], work["needs"]
     made["tasks"] = [work]
@@ -392,6 +384,21 @@ def refusing(how: str, *steps: str) -> Hit:
             )
 
     return hit
+
+
+def to_watchdog(lab: Lab, trials: list[Trial]) -> None:
+    """SIGKILL to the watchdog of Spark's cluster."""
+    for trial in trials:
+        for span in lab.clouds.kinds["spark"].spans(trial.dag):
+            send(psutil.Process(int(span.id)), signal.SIGKILL)
+
+
+def to_java(lab: Lab, trials: list[Trial]) -> None:
+    """SIGKILL to master and worker of Spark's cluster."""
+    for trial in trials:
+        for span in lab.clouds.kinds["spark"].spans(trial.dag):
+            for each in psutil.Process(int(span.id)).children():
+                send(each, signal.SIGKILL)
 
 
 def accept(lab: Lab, trials: list[Trial]) -> None:

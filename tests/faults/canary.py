@@ -48,7 +48,7 @@ storage: {lake}
 tasks:
   - {{id: aws, uses: get_credentials, with: {{conn_id: wall_aws}}}}
   - {{id: google, uses: get_credentials, with: {{conn_id: wall_google}}}}
-  - {{id: read, uses: ingest, with: {{source: sql://canary_sql/orders, target: bronze/orders}}}}
+  - {{id: read, uses: ingest, with: {{source: sql://canary_sql/orders, target: bronze/canary_orders}}}}
   - {{id: wrong, uses: ingest, with: {{source: sql://canary_wrong/orders, target: bronze/wrong}}}}
   - {{id: proof, uses: get_credentials, with: {{conn_id: canary_wrong}}}}
 """
@@ -151,7 +151,7 @@ class Canary:
             database.execute("create table orders as select 1 as id, 10 as value")
             database.execute("grant select on orders to canary")
         (there.dags / "planted.py").write_text(PLANTED)
-        (there.dags / "canary.yaml").write_text(PIPELINE.format(lake=there.folder / "lakes" / "canary"))
+        (there.dags / "canary.yaml").write_text(PIPELINE.format(lake=there.folder / "storage"))
 
     def run(self, there: Lab) -> dict[str, str]:
         """Run both; the states of the tasks."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from typing import Any, ClassVar
 import emr_server
 import google_server
 import grpc
+import psutil
 from judge import Span
 
 PATIENCE = 240.0
@@ -274,6 +276,51 @@ def _time(seconds: float) -> Any:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
 
 
+class Spark:
+    """
+    Spark's own clusters: a watchdog, whose command line names a document in the lake, and all it is the parent of.
+
+    :param storage: The lake.
+    """
+
+    def __init__(self, storage: Path) -> None:
+        self.storage = storage
+        self.known: dict[int, tuple[str, float, dict[int, psutil.Process]]] = {}
+        self.gone: dict[int, float] = {}
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(0.5)
+            for process in psutil.process_iter(["cmdline"]):
+                line = " ".join(process.info["cmdline"] or [])
+                named = re.search(rf"spark_watchdog.*{self.storage}/_wall/clusters/([^/ ]+)\.json", line)
+                if named and process.pid not in self.known:
+                    dag = dag_of(named[1])
+                    self.known[process.pid] = (dag, time.time(), {process.pid: process})
+            for pid, (_, _, family) in self.known.items():
+                if pid not in self.gone:
+                    with contextlib.suppress(psutil.Error):
+                        family |= {each.pid: each for each in family[pid].children(recursive=True)}
+                    if not any(_is_there(each) for each in family.values()):
+                        self.gone[pid] = time.time()
+
+    def spans(self, dag: str) -> list[Span]:
+        return [
+            Span(str(pid), born, self.gone.get(pid)) for pid, (of, born, _) in list(self.known.items()) if of == dag
+        ]
+
+    def age(self, dag: str, seconds: float) -> None:
+        raise NotImplementedError("its lease is in its document")
+
+
+def _is_there(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 class Local:
     """Processes of this machine. What they leave behind is seen by their ticks."""
 
@@ -304,11 +351,16 @@ class Secrets:
 
 
 @contextlib.contextmanager
-def clouds(folder: Path, secrets: Secrets) -> Iterator[Clouds]:
+def clouds(folder: Path, secrets: Secrets, storage: Path) -> Iterator[Clouds]:
     """Have both clouds while in the context."""
     director = Director()
     with emr_server.emr() as amazon, google_server.google(folder) as google:
-        kinds = {"emr": Emr(amazon, director), "dataproc": Dataproc(google.world, director), "local": Local()}
+        kinds = {
+            "emr": Emr(amazon, director),
+            "dataproc": Dataproc(google.world, director),
+            "spark": Spark(storage),
+            "local": Local(),
+        }
         aws = {
             "conn_type": "aws",
             "login": secrets.aws_key,

@@ -104,9 +104,9 @@ def overlap_of(ticks: dict[str, list[float]]) -> float:
     return max(beside, default=0) * TICK
 
 
-def writes_of(lake: Path) -> int:
-    """How many commits made the table of the work."""
-    return len(list((lake / "silver/rows/_delta_log").glob("*.json")))
+def writes_of(table: Path) -> int:
+    """How many commits a table has."""
+    return len(list((table / "_delta_log").glob("*.json")))
 
 
 def judge(
@@ -114,6 +114,7 @@ def judge(
     run: Run | None,
     spans: list[Span],
     lake: Path,
+    table: Path,
     *,
     blow: float,
     limit: float,
@@ -125,6 +126,8 @@ def judge(
     """
     Fill in what was measured, and what is held against the run.
 
+    :param lake: Where who computed wrote down that it is alive.
+    :param table: The folder of the table that the work makes.
     :param limit: When no cluster might be alive any more.
     :param marked: Whether somebody told Airflow that the run has failed, or is not to be.
     :param colour: What it must end as, where only one is honest.
@@ -142,7 +145,7 @@ def judge(
     ticks = ticks_of(lake)
     verdict.executions = len(ticks)
     verdict.overlap = round(overlap_of(ticks), 1)
-    verdict.writes = writes_of(lake)
+    verdict.writes = writes_of(table)
 
     late = [span for span in spans if (span.gone or now) > limit]
     verdict.leak = bool(late)

@@ -51,6 +51,7 @@ class Trial:
     shape: Shape
     control: bool
     lake: Path
+    storage: Path
     source: Path
     blow: float = 0.0
     limit: float | None = None
@@ -68,13 +69,15 @@ class Trial:
         self.lab.until(self._is_reached, BEGIN, f"{self.dag} was not at {self.at}")
 
     def _is_reached(self) -> bool:
+        if self.kind == "spark" and self.at == "start.waiting":
+            return bool(self.lab.clouds.kinds["spark"].spans(self.dag))
         there = bool(ticks_of(self.lake)) if self.at == "job" else self.gate.reached.is_set()
         return there and (not self.waits or self.tasks[self.task].state == "deferred")
 
     @property
     def waits(self) -> bool:
         """Whether the triggerer is to wait at that moment."""
-        remote = self.kind != "local" and self.shape.deferrable and not self.control
+        remote = self.kind in ("emr", "dataproc") and self.shape.deferrable and not self.control
         return remote and self.at in ("start.waiting", "job")
 
     @property
@@ -119,6 +122,10 @@ class Trial:
             return None
 
         return self.lab.until(found, 30, f"{self.dag}: no process of {self.task}")
+
+    def text(self) -> str:
+        """The YAML of it."""
+        return pipelines.ours(self.dag, self.kind, self.lake, self.storage, self.shape)
 
     def over(self) -> bool:
         run = self.run
@@ -169,11 +176,10 @@ class Lab:
         """Make the pipeline; Airflow will find it."""
         assert len(dag) <= 32, dag
         lake = self.folder / "lakes" / dag
-        pipelines.copy_lake(self.folder / "made", lake)
-        source = self.dags / ("controls.py" if control else f"{dag}.yaml")
+        source = self.dags / f"{dag}.{'py' if control else 'yaml'}"
+        made = Trial(self, dag, kind, at, shape, control, lake, self.folder / "storage", source)
         if not control:
-            source.write_text(pipelines.ours(dag, kind, lake, shape))
-        made = Trial(self, dag, kind, at, shape, control, lake, source)
+            source.write_text(made.text())
         if at != "job":
             self.clouds.director.gate(dag, at)
         return made
@@ -188,7 +194,6 @@ class Lab:
                 "timeout": int(str(trial.shape.head.get("dagrun_timeout", "0s"))[:-1]),
                 "stop": True,
             }
-            trial.source = self.dags / f"{trial.dag}.py"
             trial.source.write_text(pipelines.controls([wanted], self.dags / "moments.py"))
 
     def wait_active(self, dags: list[str]) -> None:
@@ -216,6 +221,7 @@ class Lab:
             run,
             self.clouds.kinds[trial.kind].spans(trial.dag),
             trial.lake,
+            trial.storage / "silver" / trial.dag,
             blow=trial.blow,
             limit=limit,
             now=time.time(),
@@ -250,10 +256,11 @@ def lab(
     dags.mkdir(parents=True)
     (folder / "google").mkdir()
     (dags / "moments.py").write_text((Path(__file__).parent / "moments.py").read_text())
-    (dags / "reaper.yaml").write_text(pipelines.reaper(["emr", "dataproc"]))
-    pipelines.make_rows(folder / "made")
+    storage = folder / "storage"
+    (dags / "reaper.yaml").write_text(pipelines.reaper("reaper", storage, ["emr", "dataproc"]))
+    pipelines.make_rows(storage)
     with (
-        clouds(folder / "google", secrets) as there,
+        clouds(folder / "google", secrets, storage) as there,
         stack(folder, executor, lambda postgres: {**there.environment, **more(postgres)}) as airflow,
     ):
         observer = Observer(airflow.postgres)

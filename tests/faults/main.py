@@ -28,8 +28,8 @@ from judge import BOUND, Verdict  # noqa: E402
 from lab import Lab, NotReached, Trial, lab  # noqa: E402
 from stack import versions  # noqa: E402
 
-MACHINE = ("local", "spark")
-"""Kinds of clusters that are processes of this machine: no call of theirs can be held up."""
+MOMENTS = {"local": ("job",), "spark": ("start.waiting", "job")}
+"""At which moments a run can be met on kinds that are processes of this machine: no call of theirs can be held up."""
 
 SIDE_BY_SIDE = 4
 """How many faults of single tasks are under way at once."""
@@ -48,7 +48,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Have every fault befall a whole Airflow.")
     parser.add_argument("--executor", choices=("local", "celery"), default="local")
     parser.add_argument("--only", default="*", help="names of cases, patterns, with commas between")
-    parser.add_argument("--kinds", default="local,emr,dataproc", help="kinds of clusters, with commas between")
+    parser.add_argument("--kinds", default="local,emr,dataproc,spark", help="kinds of clusters, with commas between")
     parser.add_argument("--side-by-side", type=int, default=SIDE_BY_SIDE)
     parser.add_argument("--results", type=Path, help="where the JSON of what was measured goes")
     parser.add_argument("--folder", type=Path, help="where all is kept; by default a new one below /tmp")
@@ -101,7 +101,7 @@ def prepared(there: Lab, cases: list[Case], kinds: list[str]) -> list[Play]:
     for case in cases:
         trials = []
         for at in case.at:
-            for kind in (kind for kind in case.kinds if kind in kinds and (at == "job" or kind not in MACHINE)):
+            for kind in (kind for kind in case.kinds if kind in kinds and at in MOMENTS.get(kind, (at,))):
                 parts = [case.name, *([at.partition(".")[0]] if len(case.at) > 1 else []), kind[:1]]
                 trials.append(there.trial("_".join(parts), kind, at, case.shape, control=False))
             if case.control and "emr" in kinds:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ ROWS = 3
 
 CLUSTERS = {
     "local": {"type": "local"},
+    "spark": {"type": "spark"},
     "emr": {"type": "emr", "region": REGION, "conn_id": "wall_aws", "image": "emr-7.9.0", "max_ttl": "10m"},
     "dataproc": {
         "type": "dataproc",
@@ -27,7 +27,7 @@ CLUSTERS = {
     },
 }
 for _each in CLUSTERS.values():
-    if _each["type"] != "local":
+    if _each["type"] in ("emr", "dataproc"):
         _each["python"] = sys.executable
 
 
@@ -50,8 +50,12 @@ class Shape:
     sibling: bool = False
 
 
-def ours(dag: str, kind: str, lake: Path, shape: Shape) -> str:
-    """The YAML of a pipeline of three tasks on a cluster, as JSON, which is YAML too."""
+def ours(dag: str, kind: str, lake: Path, storage: Path, shape: Shape) -> str:
+    """
+    The YAML of a pipeline of three tasks on a cluster, as JSON, which is YAML too.
+
+    :param lake: Where its work writes down that it is alive.
+    """
     waits = {"deferrable": shape.deferrable}
     on = {"cluster": "start_cluster", "inputs": {"rows": "bronze/rows"}, **waits}
     held = {"entrypoint": "moments:work", "parameters": {"folder": str(lake / "held")}}
@@ -59,7 +63,7 @@ def ours(dag: str, kind: str, lake: Path, shape: Shape) -> str:
         "id": "work",
         "uses": "transform",
         "needs": "start_cluster",
-        "with": {**on, **held, "target": "silver/rows"},
+        "with": {**on, **held, "target": f"silver/{dag}"},
     }
     tasks = [
         {"id": "start_cluster", "uses": "start_cluster", "with": {"cluster": CLUSTERS[kind], **waits}},
@@ -71,7 +75,7 @@ def ours(dag: str, kind: str, lake: Path, shape: Shape) -> str:
         tasks.insert(1, {"id": "other", "uses": "transform", "needs": "start_cluster", "retries": 0, "with": wrong})
         tasks[-1]["needs"] = ["work", "other"]
     arguments = {"retries": shape.retries, "retry_delay": "2s"}
-    head = {"dag_id": dag, "start_date": "2024-01-01", "storage": str(lake), "default_args": arguments}
+    head = {"dag_id": dag, "start_date": "2024-01-01", "storage": str(storage), "default_args": arguments}
     return json.dumps({**head, **shape.head, "tasks": tasks}, indent=1)
 
 
@@ -120,7 +124,8 @@ def controls(wanted: list[dict[str, object]], program: Path) -> str:
 
 
 REAPER = """\
-dag_id: reaper
+dag_id: {dag}
+storage: {storage}
 start_date: 2024-01-01
 schedule: "* * * * *"
 catchup: false
@@ -131,10 +136,11 @@ tasks:
 """
 
 
-def reaper(kinds: list[str]) -> str:
-    """The YAML of the DAG that ends what was left."""
-    wanted = [{key: CLUSTERS[kind][key] for key in ("type", "region", "conn_id")} for kind in kinds]
-    return REAPER.format(clusters=json.dumps(wanted))
+def reaper(dag: str, storage: Path, kinds: list[str]) -> str:
+    """The YAML of the DAG that ends what was left. Of Spark it sees what is in its own lake."""
+    keys = ("type", "region", "conn_id")
+    wanted = [{key: CLUSTERS[kind][key] for key in keys if key in CLUSTERS[kind]} for kind in kinds]
+    return REAPER.format(dag=dag, storage=storage, clusters=json.dumps(wanted))
 
 
 def make_rows(storage: Path) -> None:
@@ -146,8 +152,3 @@ def make_rows(storage: Path) -> None:
     number = int(hashlib.sha256(SLICE.encode()).hexdigest()[:15], 16)
     rows = pa.table({"id": list(range(ROWS))})
     open_tables(storage).replace_slice("bronze/rows", rows, slice_id=SLICE, number=number)
-
-
-def copy_lake(made: Path, lake: Path) -> None:
-    """A lake of one's own."""
-    shutil.copytree(made, lake)

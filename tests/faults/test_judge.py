@@ -17,7 +17,7 @@ def sheet(
 ) -> Verdict:
     verdict = Verdict("case", "a fault", "job", "emr", "local", "case_e", more.pop("control", False))
     usual = {"blow": 10.0, "limit": 20.0 + BOUND, "now": 500.0, "marked": False, "colour": None, "alive": []}
-    judge(verdict, run or of("success"), list(spans), lake, **{**usual, **more})
+    judge(verdict, run or of("success"), list(spans), lake, lake / "silver/rows", **{**usual, **more})
     return verdict
 
 
