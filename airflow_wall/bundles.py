@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from airflow_wall.fronts.bundle import PipelineBundle
+from airflow_wall.fronts.upkeep import UpkeepBundle
 
-__all__ = ["PipelineBundle"]
+__all__ = ["PipelineBundle", "UpkeepBundle"]

@@ -64,6 +64,11 @@ def get_provider_info() -> dict[str, Any]:
                         "adopted and ended only by the Airflow of that name. By default the `environment`.",
                         example="production",
                     ),
+                    "reap": _option(
+                        "Where the DAG `wall_reaper` looks for clusters that nobody will stop any more: a JSON list of "
+                        "what `reap_clusters` takes. Without it there is no such DAG.",
+                        example='[{"type": "emr", "region": "eu-central-1", "conn_id": "aws_lake"}]',
+                    ),
                     "project": _option(
                         "Folder that a relative `storage` is under; by default the one that holds `dags`."
                     ),

@@ -158,7 +158,6 @@ class _Maker:
         self.dag = dag
         self.built = built
         self.zone = ZoneInfo(plan.timezone)
-        self.limit = None if plan.run_timeout is None else RunTimeout(plan.run_timeout)
         self.surroundings = {"storage": str(plan.storage), "project": str(plan.project), "code": str(plan.code)}
 
     @functools.cached_property
@@ -183,8 +182,9 @@ class _Maker:
 
     def _operator(self, task: TaskPlan, kind: type[BaseOperator], group: TaskGroup) -> Operator:
         settings = {**(kind.usual if issubclass(kind, StepOperator) else {}), **self._settings(task)}
-        if self.limit is not None and not task.cleans_up:
-            settings["pre_execute"] = self.limit
+        if self.plan.run_timeout is not None and not task.cleans_up:
+            own = settings.get("pre_execute", self.dag.default_args.get("pre_execute"))
+            settings["pre_execute"] = RunTimeout(self.plan.run_timeout, own)
         if task.run is not None:
             return self._stub(task, group, settings)
         values, rendered = values_of(task.arguments, self.built, self.plan.code)

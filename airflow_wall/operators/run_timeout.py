@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,12 @@ class RunTimeout:
     With this on every task but the teardowns, the work fails and the teardowns run.
 
     :param limit: How long a run may take, counted from its start.
+    :param then: A `pre_execute` hook of the task's own, which is called next.
     """
 
-    def __init__(self, limit: timedelta) -> None:
+    def __init__(self, limit: timedelta, then: Callable[[Context], None] | None = None) -> None:
         self.limit = limit
+        self.then = then
 
     def __call__(self, context: Context) -> None:
         """
@@ -44,3 +47,5 @@ class RunTimeout:
         if task.execution_timeout is None or left < task.execution_timeout:
             log.info("this task may take %s: then the run has taken `dagrun_timeout`, %s", left, self.limit)
             task.execution_timeout = left
+        if self.then is not None:
+            self.then(context)

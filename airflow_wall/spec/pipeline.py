@@ -212,7 +212,8 @@ class Head(SpecModel):
     notify: Notify | None = Field(None, description="Who is told of a run that failed, succeeded or is late, and how.")
     deadline: Deadlines | None = Field(None, description="By when a run must have ended; one deadline, or a list.")
     dagrun_timeout: Duration | None = Field(
-        None, description="How long a run may take; then it fails and what has not ended is skipped."
+        None,
+        description="How long a run may take; then it fails, what has not ended is skipped, and clean-ups still run.",
     )
     fail_fast: bool | None = Field(None, description="Whether the first failed task ends the run.")
     allowed_run_types: RunTypes | None = Field(None, description="Which kinds of run there may be; nothing is all.")

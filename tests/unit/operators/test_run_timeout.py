@@ -53,6 +53,15 @@ def test_a_pipeline_with_a_clean_up_is_not_ended_by_airflow_but_by_its_own_tasks
     ]
 
 
+def test_a_hook_of_the_task_itself_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "hooks.py").write_text("def tell(context):\n    context['told'] = True\n")
+    text = CLUSTER.replace("cluster: {type: local}}}", "cluster: {type: local}}, pre_execute: hooks:tell}")
+    context: Any = {"task": EmptyOperator(task_id="work"), "dag_run": SimpleNamespace(start_date=datetime.now(UTC))}
+    built(tmp_path, text).task_dict["start"]._pre_execute_hook(context)
+    assert context["told"]
+    assert context["task"].execution_timeout is not None
+
+
 def test_one_without_is_ended_by_airflow(tmp_path: Path) -> None:
     dag = built(tmp_path, PLAIN)
     assert dag.dagrun_timeout == timedelta(hours=2)
