@@ -56,29 +56,29 @@ CASES = (
     Case("kill_start_before", KILL_TASK, ("start.before",), CLOUDS, executors=BOTH),
     Case("kill_start_after", KILL_TASK, ("start.after",), CLOUDS, control=True, executors=BOTH),
     Case("kill_start_last", KILL_TASK, ("start.after",), CLOUDS, NO_RETRY, control=True, colour="failed"),
-    Case("kill_start_waiting", KILL_TASK, ("start.waiting",), CLOUDS, IN_WORKER),
+    Case("kill_start_waiting", KILL_TASK, ("start.waiting",), ("emr", "dataproc", "spark"), IN_WORKER),
     Case("kill_start_twice", KILL_TWICE, ("start.after",), colour="failed"),
     Case("kill_submit_before", KILL_TASK, ("submit.before",), CLOUDS),
     Case("kill_submit_after", KILL_TASK, ("submit.after",), CLOUDS),
-    Case("kill_job", KILL_TASK, ("job",), ("emr", "dataproc", "local"), IN_WORKER, executors=BOTH),
+    Case("kill_job", KILL_TASK, ("job",), ("emr", "dataproc", "local", "spark"), IN_WORKER, executors=BOTH),
     Case("kill_job_last", KILL_TASK, ("job",), shape=Shape(retries=0, deferrable=False), colour="failed"),
     Case("kill_stop_before", KILL_TASK, ("stop.before",), CLOUDS, control=True, executors=BOTH),
     Case("kill_stop_after", KILL_TASK, ("stop.after",), CLOUDS),
     Case("term_start_waiting", TERM_TASK, ("start.waiting",), shape=IN_WORKER),
-    Case("term_job", TERM_TASK, ("job",), ("emr", "local"), IN_WORKER, executors=BOTH),
+    Case("term_job", TERM_TASK, ("job",), ("emr", "local", "spark"), IN_WORKER, executors=BOTH),
     Case("term_stop", TERM_TASK, ("stop.before",)),
     Case("kill_super_start", KILL_SUPERVISOR, ("start.waiting",), shape=IN_WORKER),
-    Case("kill_super_job", KILL_SUPERVISOR, ("job",), ("emr", "local"), IN_WORKER),
+    Case("kill_super_job", KILL_SUPERVISOR, ("job",), ("emr", "local", "spark"), IN_WORKER),
     Case("kill_super_stop", KILL_SUPERVISOR, ("stop.before",)),
     Case("term_super_job", TERM_SUPERVISOR, ("job",), ("emr",), IN_WORKER),
     Case("node_start", LOSE_NODE, ("start.after",), control=True, shape=NO_RETRY, colour="failed"),
-    Case("node_job", LOSE_NODE, ("job",), ("emr", "local"), IN_WORKER),
+    Case("node_job", LOSE_NODE, ("job",), ("emr", "local", "spark"), IN_WORKER),
     Case("node_stop", LOSE_NODE, ("stop.after",)),
     Case(
         "freeze_job",
         Blow("task frozen for 60 s", b.freeze, 60, b.thaw, holds=55),
         ("job",),
-        ("emr", "local"),
+        ("emr", "local", "spark"),
         IN_WORKER,
     ),
     Case(
@@ -95,10 +95,12 @@ CASES = (
     ),
     Case("kill_the_job", Blow("SIGKILL to the job itself", b.kill_job), ("job",), CLOUDS),
     # --- what people do
-    Case("failed_in_start", MARK_FAILED, ("start.waiting",), CLOUDS, control=False, colour="failed"),
+    Case(
+        "failed_in_start", MARK_FAILED, ("start.waiting",), ("emr", "dataproc", "spark"), control=False, colour="failed"
+    ),
     Case("failed_in_call", MARK_FAILED, ("start.after",), CLOUDS, control=True, colour="failed"),
     Case("failed_in_work", MARK_FAILED, ("job",), shape=IN_WORKER, colour="failed"),
-    Case("failed_in_job", MARK_FAILED, ("job",), ("emr", "local"), colour="failed", executors=BOTH),
+    Case("failed_in_job", MARK_FAILED, ("job",), ("emr", "local", "spark"), colour="failed", executors=BOTH),
     Case("failed_in_stop", MARK_FAILED, ("stop.before",), colour=None),  # by then all is done
     Case(
         "green_in_job",
@@ -107,7 +109,9 @@ CASES = (
         colour=None,
     ),
     Case("task_failed", Blow("task marked failed", b.mark_task("failed"), marked=True, holds=5), ("job",), colour=None),
-    Case("task_cleared", Blow("task cleared while it runs", b.clear_task, holds=10), ("job",), ("emr", "local")),
+    Case(
+        "task_cleared", Blow("task cleared while it runs", b.clear_task, holds=10), ("job",), ("emr", "local", "spark")
+    ),
     Case(
         "deleted", Blow("run marked failed and deleted", b.delete_run, marked=True, holds=5), ("job",), colour="deleted"
     ),
@@ -137,7 +141,7 @@ CASES = (
         "execution_timeout",
         Blow("`execution_timeout` of the work", b.nothing, holds=None),
         ("job",),
-        ("emr", "local"),
+        ("emr", "local", "spark"),
         Shape(retries=0, work={"execution_timeout": "10s"}),
         colour="failed",
     ),
@@ -145,7 +149,7 @@ CASES = (
         "run_timeout",
         Blow("`dagrun_timeout`", b.nothing, holds=None),
         ("start.waiting", "job"),
-        ("emr", "local"),
+        ("emr", "local", "spark"),
         LATE,
         control=True,
         colour="failed",
@@ -205,6 +209,14 @@ CASES = (
         colour="failed",
     ),
     Case("cluster_lost", Blow("cluster ended by the cloud", b.lose_cluster), ("job",), colour="failed"),
+    Case(
+        "spark_watchdog",
+        Blow("SIGKILL to the watchdog of the cluster", b.to_watchdog),
+        ("job",),
+        ("spark",),
+        colour=None,
+    ),
+    Case("spark_java", Blow("SIGKILL to master and worker", b.to_java), ("job",), ("spark",), colour=None),
     # --- all of Airflow
     Case(
         "scheduler_killed",
@@ -285,6 +297,13 @@ CASES = (
         ("job",),
     ),
     Case(
+        "everything_spark",
+        Blow("SIGKILL to everything, back after 15 s", b.kill_everything, 15, b.start_everything, whole=True),
+        ("job",),
+        ("spark",),
+        executors=BOTH,
+    ),
+    Case(
         "everything",
         Blow("SIGKILL to everything, back after 15 s", b.kill_everything, 15, b.start_everything, whole=True),
         ALL_STEPS,
@@ -317,7 +336,7 @@ CASES = (
         "worker_main",
         Blow("SIGKILL to the worker's main process", b.to_worker(SIGKILL, tree=False), whole=True, holds=30),
         ("job",),
-        ("emr", "local"),
+        ("emr", "local", "spark"),
         shape=IN_WORKER,
         executors=ONLY_CELERY,
     ),
