@@ -20,7 +20,7 @@ from pipelines import Shape
 from servers import Postgres
 from stack import Stack, stack
 
-BEGIN = 150.0
+BEGIN = 300.0
 """Seconds until a run must be at the moment of its blow."""
 
 END = 300.0

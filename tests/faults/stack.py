@@ -33,6 +33,7 @@ FAST = {
     "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
     "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "1",
     "CORE__PARALLELISM": "8",
+    "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1",
 }
 """Shorter than what we ship, so that a fault is noticed in 30 s and not in 120."""
 
