@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,10 +123,12 @@ class Env:
 
     :param run: The run it belongs to.
     :param connections: Gives an Airflow connection by id.
+    :param fence: Raises where a later try of the task has begun; asked before each commit.
     """
 
     run: Run
     connections: Connections = field(repr=False)
+    fence: Callable[[], None] = field(default=lambda: None, repr=False)
 
 
 def safe_name(text: str) -> str:

@@ -49,7 +49,7 @@ def transform(
     :raises UserCodeError: the SQL or the function failed.
     """
     _check_keys(sql, entrypoint, parameters, mode)
-    tables = open_tables(env.run.storage)
+    tables = open_tables(env.run.storage, env.fence)
     slice_id = env.run.slice.id
     rows = {
         name: _input(tables, name, pattern, None if mode == "full" else slice_id) for name, pattern in inputs.items()
