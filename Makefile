@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit compat clouds spark check lint types contract chart chart-security crds drain e2e-compose e2e-kubernetes format docs lock benchmark clean
+.PHONY: help run test unit compat clouds spark faults check lint types contract chart chart-security crds drain e2e-compose e2e-kubernetes format docs lock benchmark clean
 
 help: ## Show what there is to make.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ clouds: ## Start, use, break and end clusters of EMR and Dataproc, over a real w
 
 spark: ## Start, use, break and end real clusters of Spark; its results are those of the embedded engine.
 	@PYTHON=$(PYTHON) tests/spark/run.sh
+
+faults: ## Start a whole Airflow, by either executor, hit every part of it at every step; ONLY=names, EXECUTOR=local or celery.
+	@PYTHON=$(PYTHON) ONLY="$(ONLY)" EXECUTOR="$(EXECUTOR)" tests/faults/run.sh
 
 check: lint types contract chart ## Lint, types, import contract, chart.
 
@@ -92,7 +95,7 @@ docs: $(VENV)/.installed-dev ## Write what is generated: reference, schema, pict
 	$(BIN)/airflow-wall graph $(PIPELINE) --svg docs/images/platform_scores.svg
 
 lock: $(VENV)/.installed-dev ## Resolve the tested dependencies anew.
-	$(BIN)/uv pip compile --quiet --universal --upgrade --no-header --no-annotate --all-extras --group dev --group clouds pyproject.toml -o constraints.txt
+	$(BIN)/uv pip compile --quiet --universal --upgrade --no-header --no-annotate --all-extras --group dev --group clouds --group faults pyproject.toml -o constraints.txt
 	$(BIN)/uv pip compile $(HASHED) --extra all --group image -c constraints.txt pyproject.toml -o image/requirements.txt
 	printf 'cyclonedx-bom>=7\nhatchling>=1.27\n' | $(BIN)/uv pip compile $(HASHED) - -o image/tools.txt
 

@@ -14,6 +14,7 @@ Everything this package raises on purpose, in one tree.
     ├── ModelError           a model is missing, unsafe to load, or does not fit its input
     ├── ReleaseError         a release cannot be opened, staged or committed
     ├── ClusterError         a cluster is not there or refuses a job
+    ├── EnvironmentFault     the packages, the Python or the image that a step asks for cannot be had
     └── Interrupted          the work lost a race or its machine: the same call may succeed later
 
 The mixins `Terminal` and `Transient` say whether a retry can help. Operators turn a `Terminal` into
@@ -99,6 +100,10 @@ class ReleaseError(Terminal, WallError):
 
 class ClusterError(Terminal, WallError):
     """A cluster is not there, or it refuses a job."""
+
+
+class EnvironmentFault(Terminal, WallError):
+    """The packages, the Python or the image that a step asks for cannot be had, or lack what jobs need."""
 
 
 class Interrupted(Transient, WallError):

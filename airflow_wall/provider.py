@@ -59,6 +59,22 @@ def get_provider_info() -> dict[str, Any]:
                     ),
                     "allowed_connections": _list("Connections that data come from or go to", example="platform"),
                     "allowed_storage": _list("Folders that `storage` may be or lie in", default="lake"),
+                    "allowed_requirements": _list("Packages that `requirements` may name", example="pandas,polars"),
+                    "allowed_pythons": _list(
+                        "Interpreters that `python` may name by their path", example="/opt/venvs/*"
+                    ),
+                    "allowed_images": _list(
+                        "Container images that `image` may name", example="registry.example.org/ml/*"
+                    ),
+                    "venv_cache": _option(
+                        "Folder of the venvs that steps with `requirements` run in, of each worker. By default "
+                        "`airflow-wall` in the cache folder of the worker's user.",
+                        example="/var/cache/airflow-wall",
+                    ),
+                    "image_options": _option(
+                        "Arguments of `docker run` for steps with an `image`, as a shell reads them.",
+                        example="--network=lake --gpus=all",
+                    ),
                     "deployment": _option(
                         "Name of this Airflow among those that share an account of a cloud: clusters bear it, and are "
                         "adopted and ended only by the Airflow of that name. By default the `environment`.",

@@ -16,7 +16,7 @@ SECTION = "wall"
 POLICIES = ("open", "restricted")
 LISTS = (
     "allowed_operators", "allowed_entrypoints", "allowed_classes", "allowed_templates", "allowed_connections",
-    "allowed_storage",
+    "allowed_storage", "allowed_requirements", "allowed_pythons", "allowed_images",
 )  # fmt: skip
 """Settings that say what policy `restricted` allows, each a list separated by commas."""
 
@@ -40,6 +40,9 @@ class Settings:
     :param allowed_templates: Names that templates may use besides those of the run's own dates and parameters.
     :param allowed_connections: Connections that data may come from or go to.
     :param allowed_storage: Folders that `storage` may be, or lie in.
+    :param allowed_requirements: Packages that `requirements` may name.
+    :param allowed_pythons: Interpreters that `python` may name by their path.
+    :param allowed_images: Container images that `image` may name.
     """
 
     environment: str | None = None
@@ -52,6 +55,9 @@ class Settings:
     allowed_templates: tuple[str, ...] = ()
     allowed_connections: tuple[str, ...] = ()
     allowed_storage: tuple[str, ...] = ("lake",)
+    allowed_requirements: tuple[str, ...] = ()
+    allowed_pythons: tuple[str, ...] = ()
+    allowed_images: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], *, environment: str | None = None) -> Settings:

@@ -75,6 +75,12 @@ def test_clusters_of_the_language_are_those_of_the_backends() -> None:
         assert model.model_fields["type"].annotation.__args__ == (name,)  # type: ignore[union-attr]
 
 
+def test_clusters_honour_what_the_language_lets_a_step_on_them_ask_for() -> None:
+    for name, model in cluster_specs.KINDS.items():
+        backend = importlib.import_module(CLUSTERS[name])
+        assert set(getattr(backend, model.__name__).environments) == set(model.environments), name
+
+
 def test_what_is_not_the_users_in_a_raw_request_is_the_same_in_the_language_and_the_backends() -> None:
     assert set(cluster_specs.EMR_MANAGED) == set(emr_request.MANAGED)
     assert set(cluster_specs.DATAPROC_MANAGED) <= set(dataproc_request.MANAGED)

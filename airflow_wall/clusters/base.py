@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
+from airflow_wall.environments.backends import ENVIRONMENTS
 from airflow_wall.errors import ClusterError
 from airflow_wall.text.durations import parse_duration
 
@@ -206,6 +207,9 @@ class Cluster(Protocol):
 
     name: str
 
+    environments: Collection[str]
+    """Keys of a job's `environment` that it honours; a job with another one is not given to it."""
+
     def ensure(self) -> dict[str, Any]:
         """
         Have the cluster: adopt the one of this name, or create it, and wait until it accepts jobs.
@@ -284,6 +288,23 @@ def cluster_name(owner: Owner, task_id: str) -> str:
     digest = hashlib.sha256("\n".join((owner.deployment, owner.pipeline, owner.run_id, task_id)).encode()).hexdigest()
     readable = re.sub(r"[^a-z0-9]+", "-", owner.pipeline.lower()).strip("-")[:32].strip("-") or "run"
     return f"wall-{readable}-{digest[:12]}"
+
+
+def check_environment(cluster: Cluster, kind: str, job: Document) -> None:
+    """
+    See that a cluster can run a job in what the job asks for.
+
+    :param kind: The cluster's `type`.
+    :raises ClusterError: it cannot; says by which key.
+    """
+    known = getattr(cluster, "environments", ())  # clusters of other packages may be older than the keys
+    for key in ENVIRONMENTS:
+        if job["environment"].get(key) and key not in known:
+            raise ClusterError(
+                f"`{key}`: a job on a cluster of type `{kind}` runs in what is installed there",
+                hint=f"remove `{key}` from this step and install what it needs on the cluster, as "
+                "docs/guides/clusters.md shows; or remove `cluster`",
+            )
 
 
 def not_running(name: str) -> ClusterError:

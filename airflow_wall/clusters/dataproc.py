@@ -28,7 +28,7 @@ from airflow_wall.clusters.base import (
 from airflow_wall.clusters.cloud import Call, CloudError, Fault, checked_deployment, passed_over, told
 from airflow_wall.clusters.cost import Budget, node_hours
 from airflow_wall.clusters.dataproc_request import MARK, PREFIX, lease_of, nodes_of, owner_of, request_of
-from airflow_wall.clusters.remote import JobView, Remote, remove_jobs
+from airflow_wall.clusters.remote import JobView, Remote, parcel_of, remove_jobs
 from airflow_wall.errors import ClusterError, Interrupted
 
 STATES = {
@@ -66,7 +66,15 @@ POLL = 5.0
 GONE = timedelta(minutes=15)
 """How long a cluster may take to be gone, before stopping it is tried again."""
 
-_PROGRAM = "import sys\n\nfrom airflow_wall.jobs.__main__ import main\n\nsys.exit(main(sys.argv[1:]))\n"
+_PROGRAM = """\
+import sys
+
+sys.path.insert(0, {parcel!r})
+
+from airflow_wall.jobs.__main__ import main
+
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 class DataprocCluster:
@@ -76,6 +84,8 @@ class DataprocCluster:
     :param name: Its name.
     :param config: What the YAML says under `cluster`.
     """
+
+    environments = ("python",)
 
     def __init__(self, name: str, config: Mapping[str, Any], site: Site) -> None:
         self.name = name
@@ -163,10 +173,11 @@ class DataprocCluster:
             if how is not State.RUNNING:
                 raise not_running(self.name)
             guard = self._budget().check
-            return Remote(self._jobs(), self.name, self.name, self.jobs, self.site.clock, guard).run(job, log)
+            jobs = self._jobs(job["environment"].get("python"))
+            return Remote(jobs, self.name, self.name, self.jobs, self.site.clock, guard).run(job, log)
 
-    def _jobs(self) -> _Jobs:
-        return _Jobs(self.call, self.name, self.config.get("python"))
+    def _jobs(self, python: str | None = None) -> _Jobs:
+        return _Jobs(self.call, self.name, python or self.config.get("python"))
 
     def _budget(self) -> Budget:
         return Budget(self.name, self.config, self.site.clock, self._hours)
@@ -257,7 +268,7 @@ class _Jobs:
 
     def submit(self, job_id: str, folder: Path) -> None:
         program = folder / "main.py"
-        state.write_bytes(program, _PROGRAM.encode())
+        state.write_bytes(program, _PROGRAM.format(parcel=str(parcel_of(folder))).encode())
         job: dict[str, Any] = {"main_python_file_uri": program.absolute().as_uri(), "args": ["--folder", str(folder)]}
         if self.python:
             names = ("spark.pyspark.python", "spark.pyspark.driver.python")

@@ -32,7 +32,7 @@ from airflow_wall.clusters.cloud import Call, CloudError, Fault, checked_deploym
 from airflow_wall.clusters.cost import Budget, node_hours
 from airflow_wall.clusters.emr_request import PREFIX, lease_of, owner_of, request_of
 from airflow_wall.clusters.pin import Pin
-from airflow_wall.clusters.remote import JobView, Remote, remove_jobs
+from airflow_wall.clusters.remote import JobView, Remote, parcel_of, remove_jobs
 from airflow_wall.errors import Interrupted
 
 STATES: dict[str, State | None] = {
@@ -85,6 +85,8 @@ class EmrCluster:
     :param name: Their name.
     :param config: What the YAML says under `cluster`.
     """
+
+    environments = ("python",)
 
     def __init__(self, name: str, config: Mapping[str, Any], site: Site) -> None:
         self.name = name
@@ -198,10 +200,11 @@ class EmrCluster:
                 raise not_running(self.name)
             self._wait_for(used)
             guard = self._budget(used).check
-            return Remote(self._steps(used), self.name, used, self.jobs, self.site.clock, guard).run(job, log)
+            steps = self._steps(used, job["environment"].get("python"))
+            return Remote(steps, self.name, used, self.jobs, self.site.clock, guard).run(job, log)
 
-    def _steps(self, cluster_id: str) -> _Steps:
-        return _Steps(self.call, cluster_id, self.config.get("python") or "python3")
+    def _steps(self, cluster_id: str, python: str | None = None) -> _Steps:
+        return _Steps(self.call, cluster_id, python or self.config.get("python") or "python3")
 
     def _budget(self, cluster_id: str) -> Budget:
         return Budget(self.name, self.config, self.site.clock, lambda: self._hours([cluster_id]))
@@ -320,7 +323,7 @@ class _Steps:
     def submit(self, job_id: str, folder: Path) -> None:
         if self._named(job_id):
             return
-        program = [self.python, "-m", "airflow_wall.jobs", "--folder", str(folder)]
+        program = [self.python, str(parcel_of(folder)), "--folder", str(folder)]
         step = {
             "Name": job_id,
             "ActionOnFailure": "CONTINUE",

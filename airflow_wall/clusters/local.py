@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from airflow_wall import state
 from airflow_wall.clusters.base import Deleted, Document, Log, Site, State, not_running
 from airflow_wall.clusters.documents import DocumentFleet, begun, path_of
-from airflow_wall.clusters.process import run_job_process
+from airflow_wall.environments.backends import ENVIRONMENTS, open_environment
+from airflow_wall.environments.process import run_job_process
 
 _THREADS_OF_LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS")
 
@@ -23,6 +24,8 @@ class LocalCluster:
     :param config: `threads` and `memory` that one job may use.
     :param site: In whose folder of our own state in the lake the cluster is one document.
     """
+
+    environments: Collection[str] = tuple(ENVIRONMENTS)
 
     def __init__(self, name: str, config: Mapping[str, Any], site: Site) -> None:
         self.name = name
@@ -50,6 +53,9 @@ class LocalCluster:
         running = state.read(self.document)
         if running is None:
             raise not_running(self.name)
+        if job["environment"]:
+            environment = open_environment(job["environment"])
+            return environment.run(job, connections, log, limits=_limits(running))
         return run_job_process(sys.executable, job, connections, log, environment=_environment(running), name=self.name)
 
     def delete(self) -> Deleted:
@@ -72,13 +78,11 @@ def open_fleet(config: Mapping[str, Any], site: Site) -> DocumentFleet:  # noqa:
 
 
 def _environment(running: Mapping[str, Any]) -> dict[str, str]:
-    threads = str(running["threads"])
-    limits = dict.fromkeys(_THREADS_OF_LIBRARIES, threads)
     paths = os.pathsep.join(path for path in sys.path if path)
-    return {
-        **os.environ,
-        **limits,
-        "AIRFLOW_WALL_THREADS": threads,
-        "AIRFLOW_WALL_MEMORY": str(running["memory"]),
-        "PYTHONPATH": paths,
-    }
+    return {**os.environ, **_limits(running), "PYTHONPATH": paths}
+
+
+def _limits(running: Mapping[str, Any]) -> dict[str, str]:
+    threads = str(running["threads"])
+    bounds = {"AIRFLOW_WALL_THREADS": threads, "AIRFLOW_WALL_MEMORY": str(running["memory"])}
+    return {**dict.fromkeys(_THREADS_OF_LIBRARIES, threads), **bounds}

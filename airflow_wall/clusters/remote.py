@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from airflow_wall import state
-from airflow_wall.clusters.answers import result_of
 from airflow_wall.clusters.base import Awaited, Clock, Document, Event, HandedOver, JobState, Log
 from airflow_wall.clusters.cloud import CloudError, Fault
 from airflow_wall.clusters.pin import replaced
+from airflow_wall.environments.answers import result_of
+from airflow_wall.environments.parcel import parcel
 from airflow_wall.errors import ClusterError, Interrupted
 
 POLL = 5.0
@@ -36,7 +37,7 @@ PATIENCE = timedelta(minutes=5)
 
 _MOUNT = (
     "`storage` must be a folder that the worker and the cluster both mount at the same path, and the Python of "
-    "`cluster.python` must have airflow-wall: see docs/guides/clusters.md"
+    "`cluster.python` must have what jobs need: see docs/guides/clusters.md"
 )
 
 
@@ -238,6 +239,15 @@ def job_of(folder: Path, task_id: str) -> str | None:
     return None if found is None else str(found["id"])
 
 
+def parcel_of(folder: Path) -> Path:
+    """
+    The part of this package that a job runs by, in the lake beside the jobs of its cluster, with which it is removed.
+
+    :param folder: The job's folder.
+    """
+    return parcel(folder.absolute().parents[1])
+
+
 def _folder_of(folder: Path, task_id: str) -> Path:
     return folder / hashlib.sha256(task_id.encode()).hexdigest()[:10]
 
@@ -253,7 +263,8 @@ def _is_answered(folder: Path) -> bool:
 
 def _asked(job: Document) -> str:
     """What a job is asked to do, whichever try asks."""
-    return hashlib.sha256(json.dumps([job["kind"], job["arguments"]], sort_keys=True).encode()).hexdigest()
+    asked = [job["kind"], job["arguments"], job["environment"].get("python")]
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def _lost(job_id: str, cluster: str, folder: Path, view: JobView, hint: str | None) -> Interrupted:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,10 +24,10 @@ from airflow_wall import errors, state
 from airflow_wall.clusters.base import Deleted, Document, Log, Site, State, not_running
 from airflow_wall.clusters.documents import DocumentFleet, begun, path_of
 from airflow_wall.clusters.pin import replaced
-from airflow_wall.clusters.process import run_job_process
 from airflow_wall.clusters.spark_request import SparkRequest
 from airflow_wall.clusters.spark_setup import check_conf, check_memory, find_spark, megabytes
 from airflow_wall.clusters.spark_watchdog import KEPT, START, guarding, is_guarded
+from airflow_wall.environments.process import run_job_process
 from airflow_wall.errors import ClusterError, Interrupted, WallError
 from airflow_wall.processes import Identity, machine
 
@@ -48,6 +48,8 @@ class SparkCluster:
     :param config: What `cluster: {type: spark}` takes.
     :param site: In whose folder of our own state in the lake it is one document.
     """
+
+    environments: Collection[str] = ()
 
     def __init__(self, name: str, config: Mapping[str, Any], site: Site) -> None:
         self.name = name

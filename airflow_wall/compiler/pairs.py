@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from airflow_wall.spec.clusters import KINDS
+from airflow_wall.spec.environment import KEYS
 from airflow_wall.spec.steps.table import CLOSERS, STEPS
 from airflow_wall.text.faults import Fault, Loc
 from airflow_wall.text.places import Places
@@ -26,6 +28,7 @@ def pair_faults(tasks: Mapping[str, TaskPlan], places: Places, *, complete: bool
     if complete:
         faults += _left_open(tasks, closers)
     faults += _out_of_order(tasks, closers)
+    faults += _not_there(tasks)
     return [places.fault((*task.loc, *inner), message, hint) for task, inner, message, hint in faults]
 
 
@@ -70,6 +73,20 @@ def _out_of_order(tasks: Mapping[str, TaskPlan], closers: Mapping[str, TaskPlan]
     for opener, closer in closers.items():
         if not bits[opener] & before[closer.task_id]:
             yield closer, ("needs",), f"closes `{opener}`, which does not come before it", f"add `needs: {opener}`"
+
+
+def _not_there(tasks: Mapping[str, TaskPlan]) -> _Found:
+    """Steps that ask for packages, a Python or an image on a cluster that has its own."""
+    for task in tasks.values():
+        opener = tasks.get(str(task.arguments.get("cluster")))
+        cluster = opener.arguments.get("cluster") if opener is not None else None
+        if not isinstance(cluster, Mapping):
+            continue
+        known = getattr(KINDS.get(str(cluster.get("type"))), "environments", KEYS)  # of other packages: when it runs
+        for key in (key for key in KEYS if task.arguments.get(key) and key not in known):
+            message = f"names a cluster of type `{cluster['type']}`, where `{key}` cannot be had"
+            hint = f"write `{key}: null` here, and install on the cluster what the step needs; or remove `cluster`"
+            yield task, ("with", "cluster"), message, hint
 
 
 def setup_faults(tasks: Mapping[str, TaskPlan], places: Places, default: str) -> list[Fault]:

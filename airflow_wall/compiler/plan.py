@@ -23,10 +23,11 @@ from airflow_wall.spec.base import SpecModel
 from airflow_wall.spec.callables import Callback
 from airflow_wall.spec.deadline import Deadline
 from airflow_wall.spec.document import Item, Origin, Spec
+from airflow_wall.spec.environment import KEYS, VERSION, in_force
 from airflow_wall.spec.markers import XComRef
 from airflow_wall.spec.notify import Notify
 from airflow_wall.spec.pipeline import TASK_ARGUMENTS, Group, Task
-from airflow_wall.spec.steps.base import Step
+from airflow_wall.spec.steps.base import OnCluster, Step
 from airflow_wall.spec.steps.table import CLOSERS, STEPS
 from airflow_wall.text.faults import MAX_FAULTS, Fault, FaultyText, Loc, Place, as_list, nearest, suggestion
 from airflow_wall.text.places import Places
@@ -287,6 +288,8 @@ class _Planner:
             self._fault(node, ("id",), message, "shorten it or theirs, or give a group `prefix_group_id: false`")
         links: set[str] = set()
         arguments = {**(_given(item.step) if item.step else {}), **item.arguments}
+        if isinstance(item.step, OnCluster):
+            arguments = self._surrounded(node, arguments)
         arguments = {
             name: value if isinstance(value, str) else self._linked(value, node, ("with", name), links)
             for name, value in arguments.items()
@@ -315,6 +318,15 @@ class _Planner:
             teardown=teardown,
             on_failure_fail_dagrun=bool(block.on_failure_fail_dagrun),
         )
+
+    def _surrounded(self, node: Node, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of a step that computes, with what it runs in."""
+        own = {key: arguments[key] for key in KEYS if key in arguments}
+        found = in_force(own, {key: value for key in KEYS if (value := getattr(self.spec.head, key))})
+        if VERSION.fullmatch(found.get("python", "")) and "requirements" not in found:
+            hint = "add `requirements`, or name the path of an interpreter"
+            self._fault(node, ("with", "python"), "is a version, of which a venv is made for `requirements`", hint)
+        return {**{key: value for key, value in arguments.items() if key not in KEYS}, **found}
 
     def _teardown(self, node: Node, block: Task) -> tuple[str, ...] | None:
         """The setup tasks that a teardown names; None for any other task."""

@@ -1,9 +1,10 @@
 """
 Run one job in a process of its own: `python -m airflow_wall.jobs`, or with `--folder FOLDER` on a cluster of a cloud.
 
-Without a folder, standard input holds `{"job": ..., "connections": {id: ...}}`; log lines go to standard error; the
-last line of standard output is `{"result": ...}` or `{"error": ...}`. Secrets come by standard input, so no list of
-processes shows them.
+Without a folder, the first line of standard input is `{"job": ..., "connections": {id: ...}}`; log lines go to standard
+error; the last line of standard output is `{"result": ...}` or `{"error": ...}`. Secrets come by standard input, so no
+list of processes shows them. With `--attended` the job also ends when standard input does: where the one who waits for
+it cannot kill it, because it is in a container.
 
 With one, `request.json` in it holds `{"job": ...}`, log lines go to `log` beside it too, the answer to `answer.json`.
 Who creates `claim` there does the job; a second copy, which a cloud that lost an answer may have started, does nothing.
@@ -16,6 +17,7 @@ import json
 import logging
 import os
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,15 +35,26 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one job. Return the exit code: 0, or 1 with an error as its answer."""
     parser = argparse.ArgumentParser(prog="python -m airflow_wall.jobs", description="Run one job.")
     parser.add_argument("--folder", type=Path, help="folder of the job; without it, the job comes by standard input")
-    folder: Path | None = parser.parse_args(arguments).folder
+    parser.add_argument("--attended", action="store_true", help="end with standard input")
+    given = parser.parse_args(arguments)
+    folder: Path | None = given.folder
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     if folder is not None:
         return _in_folder(folder)
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # a library that prints must not spoil the answer
-    reply = _reply(json.load(sys.stdin))
+    request = json.loads(sys.stdin.readline())
+    if given.attended:
+        threading.Thread(target=_end_with_input, daemon=True).start()
+    reply = _reply(request)
     print(json.dumps(reply), file=answer, flush=True)
     return 0 if "result" in reply else 1
+
+
+def _end_with_input() -> None:
+    while os.read(0, 1024):  # not by `sys.stdin`, whose lock would be held when the job has ended by itself
+        pass
+    os._exit(1)  # whatever the job is at: nobody waits for it any more
 
 
 def _in_folder(folder: Path) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,12 +84,15 @@ class Job:
     :param arguments: The keyword arguments of its function, as JSON values.
     :param run: The run it belongs to.
     :param connections: Ids of the Airflow connections it reads. Their values never stand in the document.
+    :param environment: What it is to run in, as `airflow_wall.environments.backends` takes it; empty for the Python
+        that would run it anyway.
     """
 
     kind: str
     arguments: Mapping[str, Any]
     run: Run
     connections: tuple[str, ...] = ()
+    environment: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The job as JSON values."""
@@ -98,12 +101,19 @@ class Job:
             "arguments": dict(self.arguments),
             "run": self.run.to_json(),
             "connections": list(self.connections),
+            "environment": dict(self.environment),
         }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Job:
         """The job from what `to_json` gave."""
-        return cls(values["kind"], values["arguments"], Run.from_json(values["run"]), tuple(values["connections"]))
+        return cls(
+            values["kind"],
+            values["arguments"],
+            Run.from_json(values["run"]),
+            tuple(values["connections"]),
+            values.get("environment", {}),  # of a job that was written down before there were any
+        )
 
 
 @dataclass(frozen=True)
@@ -113,10 +123,12 @@ class Env:
 
     :param run: The run it belongs to.
     :param connections: Gives an Airflow connection by id.
+    :param fence: Raises where a later try of the task has begun; asked before each commit.
     """
 
     run: Run
     connections: Connections = field(repr=False)
+    fence: Callable[[], None] = field(default=lambda: None, repr=False)
 
 
 def safe_name(text: str) -> str:

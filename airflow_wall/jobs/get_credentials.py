@@ -16,7 +16,8 @@ def get_credentials(env: Env, *, conn_id: str) -> dict[str, Any]:
     """
     Look a connection up and, where it holds SQL tables, log in once.
 
-    :return: A reference, never a secret: `conn_id`, `conn_type` and the login's name.
+    :return: A reference, never a secret: `conn_id`, `conn_type` and, of a database, the login's name. Elsewhere a login
+        may be part of what has to be kept: of AWS it is the id of an access key.
     :raises ConnectionFault: the connection is missing, incomplete, or its server refuses it.
     """
     try:
@@ -25,12 +26,13 @@ def get_credentials(env: Env, *, conn_id: str) -> dict[str, Any]:
             sql_engine(connection, project=env.run.project).dispose()
     except ConnectionFault as error:
         raise ConnectionFault(f"`conn_id`: {error.message}", hint=error.hint) from error
+    reference = {"conn_id": conn_id, "conn_type": connection.conn_type}
     if connection.conn_type in SQL_TYPES:
         log.info("connection %s (%s) answers", conn_id, connection.conn_type)
-    else:
-        log.info(
-            "connection %s (%s) is defined; a server of this type is first asked when it is used",
-            conn_id,
-            connection.conn_type,
-        )
-    return {"conn_id": conn_id, "conn_type": connection.conn_type, "login": connection.login}
+        return {**reference, "login": connection.login}
+    log.info(
+        "connection %s (%s) is defined; a server of this type is first asked when it is used",
+        conn_id,
+        connection.conn_type,
+    )
+    return reference

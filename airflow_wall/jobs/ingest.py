@@ -47,7 +47,7 @@ def ingest(
     :raises DataError: the source is not there, a file is broken, or a column changed its type.
     :raises Interrupted: a file changed while it was read, or other writers won every race.
     """
-    run, tables = env.run, open_tables(env.run.storage)
+    run, tables = env.run, open_tables(env.run.storage, env.fence)
     manifest = claimed(run, source, cursor, connections=env.connections, target=target)
     if is_sql(source):
         _refuse_file_keys(source, format, options)

@@ -54,7 +54,7 @@ def predict(
     registry = open_registry(run.state)
     record = _record(registry, model, version)
     _check_age(record, run, max_age)
-    store = open_tables(run.storage)
+    store = open_tables(run.storage, env.fence)
     ((key, pattern),) = inputs.items()
     rows = read_rows(store, key, pattern, slices=[run.slice.id]).table
     where = f"`inputs.{key}` (`{pattern}`)"

@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow_wall.connections import Connections
 from airflow_wall.jobs.document import Env, Job
+from airflow_wall.jobs.fence import fenced
 
 JOBS: dict[str, str] = {
     "check_new_data": "airflow_wall.jobs.check_new_data",
@@ -30,5 +31,6 @@ def run_job(job: Job, connections: Connections) -> dict[str, Any]:
     :raises WallError: whatever was wrong, said for the user.
     """
     function = getattr(importlib.import_module(JOBS[job.kind]), job.kind)
-    result: dict[str, Any] = function(Env(job.run, connections), **job.arguments)
+    with fenced(job.run) as fence:
+        result: dict[str, Any] = function(Env(job.run, connections, fence), **job.arguments)
     return result

@@ -50,7 +50,7 @@ def transform(
     :raises UserCodeError: the SQL or the function failed.
     """
     _check_keys(sql, entrypoint, parameters, mode)
-    tables = open_tables(env.run.storage)
+    tables = open_tables(env.run.storage, env.fence)
     slice_id = env.run.slice.id
     named = {name: _names(tables, name, pattern) for name, pattern in inputs.items()}
     slices = None if mode == "full" else [slice_id]

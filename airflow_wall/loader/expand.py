@@ -17,6 +17,7 @@ from airflow_wall.loader.mapping import KEYS as MAPPED
 from airflow_wall.loader.mapping import Mapper, blocks
 from airflow_wall.loader.params import check_params
 from airflow_wall.loader.policy import Policy
+from airflow_wall.loader.requirements import with_requirements
 from airflow_wall.loader.run import check_run
 from airflow_wall.loader.values import Values
 from airflow_wall.spec.base import NAME_PATTERN
@@ -221,6 +222,7 @@ class Expander:
             return None, {}
         if self.resolver.has_imports:  # few files have any
             given = self._without_objects(given, (*loc, "with"))
+        given = with_requirements(given, (*loc, "with"), self.folder, self.faults)
         files, extra = self._files(model, given, loc, written)
         self.values.check(given, (*loc, "with"))
         if "checks" in given:

@@ -108,8 +108,8 @@ class Faults:
             elif {"needs", "with"} <= set(known) and not reason and nearest(name, known) is None:
                 near = "remove it; or write it under `with` if it is an argument of what the task uses"
                 near = "did you mean `tasks`?" if nearest(name, ("tasks",)) else near
-            elif "default_args" in known and not reason and name in OperatorArguments.model_fields:
-                near = f"write it under `default_args`, for all tasks in it: `default_args: {{{name}: ...}}`"
+            elif "default_args" in known and not reason:
+                near = _of_all_tasks(name, known) or near
             self.add(where, "is not a known key", near, of_key=True)
         elif kind == "missing":
             description = _description(model, inner, values)
@@ -132,6 +132,15 @@ class Faults:
             expected, got, hint = said(detail, name, given, written)
             whole = isinstance(given, SpecModel | dict) and kind in _ABOUT_THE_WHOLE
             self.add(where, expected if whole or kind in _NOT_REPEATED else f"{expected}, got {got}", hint)
+
+
+def _of_all_tasks(name: str, known: Iterable[str]) -> str | None:
+    """Where to write what seems to be meant for every task; None where that is not what the name is most like."""
+    meant = name if name in OperatorArguments.model_fields else nearest(name, [*known, *OperatorArguments.model_fields])
+    if meant is None or meant not in OperatorArguments.model_fields or (meant != name and meant in known):
+        return None
+    asked = "write it" if meant == name else f"did you mean `{meant}`? write it"
+    return f"{asked} under `default_args`, for all tasks in it: `default_args: {{{meant}: ...}}`"
 
 
 def _one_each(details: Iterable[ErrorDetails], values: Any) -> list[ErrorDetails]:

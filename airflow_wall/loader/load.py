@@ -22,6 +22,7 @@ from airflow_wall.loader.include import with_included
 from airflow_wall.loader.native import load_native
 from airflow_wall.loader.origins import origins_of
 from airflow_wall.loader.policy import Policy
+from airflow_wall.loader.requirements import with_requirements
 from airflow_wall.settings import Settings
 from airflow_wall.spec.document import Item, Spec
 from airflow_wall.spec.native import SCHEMA_KEY
@@ -168,6 +169,7 @@ def _read(
     resolver = Resolver(faults, folder, policy)
     scope = _scope(value, settings, resolver)
     own = resolver.block(value, (), scope, besides=OWN_KEYS)
+    own = with_requirements(own, (), folder, faults)
     policy.head(own)
     head = faults.check(Head, own, (), also=OWN_KEYS)
     if value.get("tasks") is None and nearest("tasks", own) is None:

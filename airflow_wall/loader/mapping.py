@@ -11,6 +11,7 @@ from pydantic import Field, create_model
 from airflow_wall.loader.faults import UNRESOLVED, Faults
 from airflow_wall.loader.values import Values
 from airflow_wall.spec.base import SpecModel
+from airflow_wall.spec.environment import KEYS as KEYS_OF_ENVIRONMENT
 from airflow_wall.spec.markers import Import, XComRef
 from airflow_wall.spec.operator import OperatorArguments
 from airflow_wall.spec.refused import OPERATOR
@@ -88,6 +89,10 @@ class Mapper:
             hint = "write `matrix` on a group to have several pairs"
             self.faults.add((*loc, next(iter(mapped))), f"is of `{uses}`, which is one of a pair", hint, of_key=True)
             return None
+        for where, entries in blocks(mapped, loc):
+            for name in (name for name in KEYS_OF_ENVIRONMENT if name in entries):
+                hint = f"write `{name}` under `with`, or make several tasks by `matrix`"
+                self.faults.add((*where, name), "must be the same for all that are mapped", hint, of_key=True)
         expand = mapped.get("expand")
         if isinstance(expand, dict):
             return self._expanded(model, given, expand, loc)

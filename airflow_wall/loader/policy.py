@@ -15,6 +15,7 @@ from typing import Any
 
 from airflow_wall.loader.faults import Faults
 from airflow_wall.settings import SECTION, Settings, listed
+from airflow_wall.spec import environment
 from airflow_wall.spec.callables import REFERENCE_PATTERN, many
 from airflow_wall.spec.markers import Template, XComRef
 from airflow_wall.text.faults import Loc, shown
@@ -128,6 +129,7 @@ class Policy:
             return
         self.keys(written, ())
         self.keys(written.get("default_args"), ("default_args",))
+        self._environment(written, ())
         storage = written.get("storage")
         allowed = [posixpath.normpath(folder) for folder in self.settings.allowed_storage]
         if isinstance(storage, str) and not any(
@@ -149,10 +151,26 @@ class Policy:
                 self._address(field, each.get(field) if inner else each, place)
             if not isinstance(value, list):
                 self._address(field, value, (*loc, field))
+        self._environment(given, loc)
         self._cluster(given.get("cluster"), (*loc, "cluster"))
         clusters = given.get("clusters")
         for index, each in enumerate(clusters) if isinstance(clusters, list) else ():
             self._cluster(each, (*loc, "clusters", index))
+
+    def _environment(self, given: Mapping[str, Any], loc: Loc) -> None:
+        """What a step runs in. Installing a package runs code of it, and of all that it needs."""
+        requirements, python, image = (given.get(key) for key in environment.KEYS)
+        for index, each in enumerate(requirements if isinstance(requirements, list) else ()):
+            name = environment.project_of(each) if isinstance(each, str) else None
+            place = (*loc, "requirements", index)
+            if name is not None and "@" in each.partition(";")[0]:
+                self._refuse(place, f"installs `{shown(each)}` from an address", "name a package of the index")
+            elif name is not None:
+                self._listed(name, place, "allowed_requirements", f"installs the package `{name}`")
+        if isinstance(python, str) and not environment.VERSION.fullmatch(python):
+            self._listed(python, (*loc, "python"), "allowed_pythons", f"names the program `{shown(python)}`")
+        if isinstance(image, str):
+            self._listed(image, (*loc, "image"), "allowed_images", f"names the image `{shown(image)}`")
 
     def _cluster(self, given: Any, loc: Loc) -> None:
         if not isinstance(given, Mapping):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from airflow_wall.spec.base import MEMORY_PATTERN, Duration, NonNegative, Positive, SpecModel
+from airflow_wall.spec.environment import KEYS
 
 GROUP = "airflow_wall.cluster_specs"
 """Entry points by which other packages say what their kinds take: the name is the `type`, the object a `SpecModel`."""
@@ -106,6 +107,8 @@ def _without(managed: tuple[str, ...]) -> AfterValidator:
 class LocalCluster(SpecModel):
     """Processes on the worker's own machine."""
 
+    environments: ClassVar[tuple[str, ...]] = KEYS
+
     type: Literal["local"] = Field(description="The kind of cluster.")
     threads: Positive = Field(2, description="How many threads one job may use.")
     memory: str = Field("2GB", pattern=MEMORY_PATTERN, description="How much memory the engine of one job may use.")
@@ -149,6 +152,8 @@ SparkMaster = Annotated[str, BeforeValidator(_spark_master), WithJsonSchema({"ty
 
 class SparkCluster(SpecModel):
     """Spark's own cluster: started on the worker's machine, or one that is there. Needs `airflow-wall[spark]`."""
+
+    environments: ClassVar[tuple[str, ...]] = ()
 
     type: Literal["spark"] = Field(description="The kind of cluster.")
     engine: Literal["spark", "embedded"] = Field(
@@ -226,6 +231,8 @@ class EmrNetwork(SpecModel):
 
 
 class _CloudCluster(SpecModel):
+    environments: ClassVar[tuple[str, ...]] = ("python",)
+
     type: str = Field(description="The kind of cluster.")
     region: Machine = Field(description="The cloud's region.")
     conn_id: Machine | None = Field(None, description="The Airflow connection; by default that of the provider.")
@@ -243,7 +250,7 @@ class _CloudCluster(SpecModel):
     )
     labels: dict[str, str] = Field({}, description="Labels, for the bill; ours come on top.")
     python: Machine | None = Field(
-        None, description="The Python on the cluster that has airflow-wall; by default the cluster's own."
+        None, description="The Python on the cluster that has what jobs need; by default the cluster's own."
     )
 
 

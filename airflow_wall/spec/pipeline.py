@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from airflow_wall.spec import refused
 from airflow_wall.spec.base import Duration, Folder, Link, Moment, Name, Names, NonNegative, Positive, SpecModel, Zone
 from airflow_wall.spec.callables import Callbacks, many
 from airflow_wall.spec.deadline import Deadlines
+from airflow_wall.spec.environment import Image, Python, Requirements, check_together
 from airflow_wall.spec.markers import Import, XComRef
 from airflow_wall.spec.notify import Notify
 from airflow_wall.spec.operator import OperatorArguments
@@ -236,6 +237,21 @@ class Head(SpecModel):
     storage: Folder | None = Field(
         None, description="Where tables, models and releases are kept; relative paths are under it."
     )
+    requirements: Requirements | None = Field(
+        None,
+        description="Packages that the steps `ingest`, `transform`, `retrain` and `predict` have beside what they need "
+        "themselves, e.g. `[pandas<2]`, or the name of a `.txt` file; a step's own replace them.",
+    )
+    python: Python | None = Field(
+        None,
+        description="The path of the interpreter these steps run by; for those with `requirements` also a version.",
+    )
+    image: Image | None = Field(None, description="The container image that these steps run in.")
+
+    @model_validator(mode="after")
+    def _one_environment(self) -> Self:
+        check_together(self)
+        return self
 
 
 class Pipeline(Head, defer_build=True):  # it is described by, and checked by its parts

@@ -11,7 +11,7 @@ import fnmatch
 import os
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,9 @@ _LISTED = 12
 class DeltaStore:
     """Tables below one folder. See `TableStore` for what each method does."""
 
-    def __init__(self, storage: Path) -> None:
+    def __init__(self, storage: Path, fence: Callable[[], None] = lambda: None) -> None:
         self._storage = storage
+        self._fence = fence
 
     def names(self, pattern: str) -> list[str]:
         """The tables that a name or a pattern means."""
@@ -171,6 +172,7 @@ class DeltaStore:
         )
         options: dict[str, Any] = {"predicate": predicate} if state.handle is not None and predicate else {}
         whole = predicate is None and state.handle is not None
+        self._fence()  # after `state` was read: whoever passes it between here and the commit wins that race
         try:
             write_deltalake(
                 state.handle if state.handle is not None else folder.as_uri(),

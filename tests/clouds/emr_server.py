@@ -8,17 +8,39 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
+import select
+import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Protocol
 
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
+
+
+class Refused(Exception):
+    """What a watcher raises to have a call refused: HTTP status, code and words."""
+
+
+class NoAnswer(Exception):
+    """What a watcher raises to have no answer sent."""
+
+
+class Watcher(Protocol):
+    """Sees every call, holds it up, refuses it, has its answer lost."""
+
+    def before(self, operation: str, request: dict[str, Any]) -> None:
+        """It has come, and nothing is done yet."""
+
+    def after(self, operation: str, request: dict[str, Any], answer: dict[str, Any]) -> None:
+        """It is done, and this is to be answered; may be changed in place."""
 
 
 @dataclass
@@ -32,6 +54,7 @@ class World:
     """Is called when an operation was done, before its answer; gives whether the answer is sent."""
     refuse: Callable[[str], tuple[int, str, str] | None] = lambda operation: None
     visible_after: float = 0.0
+    watcher: Watcher | None = None
     born: dict[str, float] = field(default_factory=dict)
     running: dict[str, tuple[Any, subprocess.Popen[bytes]]] = field(default_factory=dict)
     """Id of a step to what moto has of it, and its process."""
@@ -69,9 +92,25 @@ class Front(BaseHTTPRequestHandler):
         if operation:
             world.requests.append((operation, json.loads(body or b"{}")))
         if refused is not None:
-            code, kind, words = refused
-            self._answer(code, json.dumps({"__type": kind, "message": words}).encode())
+            self._refuse(*refused)
             return
+        try:
+            self._watched(operation, body)
+        except Refused as error:
+            self._refuse(*error.args)
+        except NoAnswer:
+            self.close_connection = True
+
+    def _refuse(self, code: int, kind: str, words: str) -> None:
+        self._answer(code, json.dumps({"__type": kind, "message": words}).encode())
+
+    def _watched(self, operation: str, body: bytes) -> None:
+        world = self.world
+        watcher = world.watcher if operation else None  # what has no operation is no call of EMR
+        if watcher is not None:
+            watcher.before(operation, json.loads(body or b"{}"))
+            if self._is_alone():  # who asked died while it was held: it never came
+                raise NoAnswer
         if operation == "CancelSteps":  # moto has none
             world.cancel(json.loads(body)["StepIds"])
             self._answer(200, b"{}")
@@ -81,11 +120,22 @@ class Front(BaseHTTPRequestHandler):
             world.born[json.loads(answer)["JobFlowId"]] = time.monotonic()
         if operation == "ListClusters":
             answer = self._listed(answer)
+        if watcher is not None and code == 200:
+            made = json.loads(answer or b"{}")
+            watcher.after(operation, json.loads(body or b"{}"), made)
+            answer = json.dumps(made).encode()
         number = len(world.asked(operation))
         if world.after(operation, number):
             self._answer(code, answer)
         else:
             self.close_connection = True  # and no answer
+
+    def _is_alone(self) -> bool:
+        readable, _, _ = select.select([self.connection], [], [], 0)
+        try:
+            return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return True
 
     def _of_moto(self, body: bytes) -> tuple[int, bytes]:
         request = urllib.request.Request(self.world.moto + self.path, data=body, method="POST")
@@ -116,17 +166,28 @@ class Front(BaseHTTPRequestHandler):
         pass
 
 
+class FrontServer(ThreadingHTTPServer):
+    """Who is killed leaves its connections, and that is no error here."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextlib.contextmanager
 def emr() -> Iterator[World]:
     """Have EMR while in the context."""
     from moto.server import ThreadedMotoServer
 
     world = World()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     moto.start()
     host, port = moto.get_host_and_port()
     world.moto = f"http://{host}:{port}"
-    front = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Front,), {"world": world}))
+    front = FrontServer(("127.0.0.1", 0), type("Handler", (Front,), {"world": world}))
     world.url = f"http://127.0.0.1:{front.server_port}"
     over = threading.Event()
     threads = [
@@ -158,6 +219,8 @@ def run_steps(world: World, over: threading.Event) -> None:
                     process = subprocess.Popen(step.args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                     running[step.id] = (step, process)
                     step.state = "RUNNING"
+                if str(cluster.state).startswith("TERMINAT"):  # nothing runs on machines that are gone
+                    running[step.id][1].kill()
         for step, process in running.values():
             code = process.poll()
             if code is not None and step.state == "RUNNING":

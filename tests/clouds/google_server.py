@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 from cryptography import x509
@@ -41,6 +41,16 @@ class Job:
     message: types.Job
     process: subprocess.Popen[bytes]
     cancelled: bool = False
+
+
+class Watcher(Protocol):
+    """Sees every call, outside of the lock, and holds it up; what it raises, `Refused`, is answered."""
+
+    def before(self, operation: str, request: Any) -> None:
+        """It has come, and nothing is done yet."""
+
+    def after(self, operation: str, request: Any, answer: Any) -> None:
+        """It is done."""
 
 
 @dataclass
@@ -64,6 +74,7 @@ class World:
     calls: list[str] = field(default_factory=list)
     permissions: tuple[str, ...] = ("dataproc.clusters.create",)
     tokens: list[str] = field(default_factory=list)
+    watcher: Watcher | None = None
     lock: Any = field(default_factory=threading.RLock)
 
     def settle(self) -> None:
@@ -172,6 +183,9 @@ class Dataproc:
         if cluster.status.state == STATE.DELETING:  # Google knows the same request by its id; this one does not
             raise Refused(grpc.StatusCode.FAILED_PRECONDITION, "it is being deleted")
         change(cluster, STATE.DELETING)
+        for job in self.world.jobs.values():  # nothing runs on machines that are gone
+            if job.message.placement.cluster_name == request.cluster_name:
+                job.process.kill()
         self.world.due[request.cluster_name] = (time.monotonic() + self.world.ends, STATE.UNKNOWN, "")
         operation = f"projects/p/regions/r/operations/{uuid.uuid4()}"
         self.world.operations[operation] = (request.cluster_name, None)
@@ -269,7 +283,26 @@ def handled(world: World, name: str, does: Callable[[Any], Any]) -> Callable[[An
                 context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
             return answer
 
-    return handle
+    return watched(world, name, handle)
+
+
+def watched(
+    world: World, name: str, handle: Callable[[Any, grpc.ServicerContext], Any]
+) -> Callable[[Any, grpc.ServicerContext], Any]:
+    def watch(request: Any, context: grpc.ServicerContext) -> Any:
+        if world.watcher is None:
+            return handle(request, context)
+        try:
+            world.watcher.before(name, request)
+            if not context.is_active():  # who asked died while it was held: it never came
+                raise Refused(grpc.StatusCode.CANCELLED, "nobody asks any more")
+            answer = handle(request, context)
+            world.watcher.after(name, request, answer)
+        except Refused as error:
+            context.abort(error.code, str(error))
+        return answer
+
+    return watch
 
 
 def written(message: Any) -> bytes:

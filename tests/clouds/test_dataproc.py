@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +13,7 @@ pytest.importorskip("airflow.providers.google", reason="make clouds installs it"
 pytest.importorskip("grpc", reason="make clouds installs it")
 
 import grpc
+from cluster_python import PYTHON
 from google_server import World
 
 from airflow_wall.clusters.backends import open_cluster, open_fleet
@@ -31,7 +31,7 @@ CONFIG = {
     "idle_ttl": "PT20M",
     "max_ttl": "PT6H",
     "labels": {"team": "analytics"},
-    "python": sys.executable,
+    "python": PYTHON,
 }
 
 

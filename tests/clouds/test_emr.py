@@ -17,6 +17,7 @@ import pytest
 pytest.importorskip("moto", reason="make clouds installs it")
 pytest.importorskip("airflow.providers.amazon", reason="make clouds installs it")
 
+from cluster_python import PYTHON
 from emr_server import REGION, World, emr
 
 from airflow_wall.clusters import emr as backend
@@ -35,7 +36,7 @@ CONFIG = {
     "idle_ttl": "PT20M",
     "max_ttl": "PT6H",
     "labels": {"team": "analytics"},
-    "python": sys.executable,
+    "python": PYTHON,
 }
 
 
@@ -123,6 +124,14 @@ def test_a_job_runs_on_the_cluster_and_its_log_comes_back(world: World, tmp_path
     assert len(world.asked("AddJobFlowSteps")) == 1
     one.delete()
     assert not (tmp_path / "lake/_wall/jobs" / NAME).exists()
+
+
+def test_a_step_may_have_a_python_of_its_own(world: World, tmp_path: Path, job: dict[str, Any]) -> None:
+    one = cluster(tmp_path, python="/no/such/python")
+    one.ensure()
+    assert one.run({**job, "environment": {"python": PYTHON}}, {}, lambda _: None)["rows"] == 2
+    one.delete()
+    assert list((tmp_path / "lake").rglob("*.zip")) == []  # what travelled is gone with the cluster
 
 
 def test_a_retry_goes_on_with_the_job_that_runs(world: World, tmp_path: Path, job: dict[str, Any]) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 pytest.importorskip("moto", reason="make clouds installs it")
 pytest.importorskip("airflow.providers.amazon", reason="make clouds installs it")
 
+from cluster_python import PYTHON
 from emr_server import REGION, World, emr
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "airflow-wall"
@@ -29,7 +29,7 @@ tasks:
   - id: start_cluster
     uses: start_cluster
     needs: get_credentials
-    with: {{cluster: {{type: emr, region: {REGION}, conn_id: wall_aws, image: emr-7.9.0, python: {sys.executable}}}}}
+    with: {{cluster: {{type: emr, region: {REGION}, conn_id: wall_aws, image: emr-7.9.0, python: {PYTHON}}}}}
   - {{id: ingest, uses: ingest, needs: start_cluster, with: {{cluster: start_cluster, source: landing, target: gold/orders}}}}
   - {{id: stop_cluster, uses: stop_cluster, needs: ingest}}
   - {{id: start_sender, uses: start_sender, needs: [stop_cluster], with: {{release: shop}}}}

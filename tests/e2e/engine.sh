@@ -96,7 +96,12 @@ say "building the image"
 build --build-arg "PYTHON_IMAGE=$python_image" --tag airflow-wall:e2e .
 printf 'FROM airflow-wall:e2e\nENV WALL_E2E=upgraded\n' | build --tag airflow-wall:e2e-next -
 
+mkdir -p "$here/jobs"
+"$PWD/.venv/bin/python" -c 'from airflow_wall.environments.base import NEEDS; print(*NEEDS, sep="\n")' >"$here/jobs/needs.txt"
+build --build-arg "PYTHON_IMAGE=$python_image" --file tests/e2e/jobs.Dockerfile --tag airflow-wall-jobs:e2e "$here/jobs"
+
 {
+  printf 'export WALL_JOBS_IMAGE=airflow-wall-jobs:e2e WALL_PYTHON_IMAGE=%q\n' "$python_image"
   printf 'export PATH=%q DOCKER_CONFIG=%q WALL_IMAGE=airflow-wall:e2e\n' "$PATH" "$DOCKER_CONFIG"
   for pair in "${environment[@]}"; do printf 'export %q\n' "$pair"; done
 } >"$here/environment"

@@ -22,7 +22,14 @@ pytestmark = pytest.mark.integration
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 CUSTOMERS = [("ana", "pt", 1), ("bo", "se", 2), ("chen", "cn", 3)]
 
-OURS = ["connections.yaml", "steps.yaml", "deployment.yaml", "steps_on_clouds.yaml", "airflow_3_4.yaml"]
+OURS = [
+    "connections.yaml",
+    "steps.yaml",
+    "deployment.yaml",
+    "steps_on_clouds.yaml",
+    "steps_with_packages.yaml",
+    "airflow_3_4.yaml",
+]
 """Files that are no pipeline, have a test of their own, or need more than this machine or this Airflow."""
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, InstanceOf, StringConstraints, WithJsonSchema
+from pydantic import Field, InstanceOf, StringConstraints, WithJsonSchema, model_validator
 
 from airflow_wall.spec.base import SpecModel
+from airflow_wall.spec.environment import KEYS, Image, Python, Requirements, check_together
 from airflow_wall.spec.markers import Template, XComRef
 
 _TEXT_SCHEMA = {
@@ -39,6 +41,10 @@ class Step(SpecModel):
     closes: ClassVar[str | None] = None
     """The field that names the task this step cleans up after, if it is the second of a pair."""
 
+    refused: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        KEYS, "it is for the steps that run code of yours: `ingest`, `transform`, `retrain`, `predict`"
+    )
+
     one_run_at_a_time: ClassVar[bool] = False
     """Whether two runs of a pipeline with this step would get in each other's way."""
 
@@ -56,4 +62,19 @@ class OnCluster(Step):
     cluster: TaskId | None = Field(
         None, description="The `start_cluster` task on whose cluster it runs; without it, in the worker."
     )
+    requirements: Requirements | None = Field(
+        None,
+        description="Packages of its own, e.g. `[pandas<2]`, or the name of a `.txt` file beside the pipeline; it then "
+        "runs in a venv that has them, and no Airflow. `[]`: none, whatever the pipeline says.",
+    )
+    python: Python | None = Field(
+        None,
+        description="The path of the interpreter that it runs by; beside `requirements` also a version, e.g. `'3.12'`.",
+    )
+    image: Image | None = Field(None, description="The container image that it runs in.")
     deferrable: Deferrable = True
+
+    @model_validator(mode="after")
+    def _one_environment(self) -> Self:
+        check_together(self)
+        return self

@@ -27,6 +27,16 @@ def test_reference_is_returned_and_no_secret(tmp_path: Path) -> None:
     assert found == {"conn_id": "platform", "conn_type": "sqlite", "login": "reader"}
 
 
+@pytest.mark.parametrize("kind", ["aws", "google_cloud_platform", "http"])
+def test_the_login_of_what_is_no_database_is_not_returned(tmp_path: Path, kind: str) -> None:
+    """Of AWS it is the id of an access key; what is returned stands in Airflow's database, and in its UI."""
+    known = ConnectionInfo("there", kind, login="AKIAIOSFODNN7EXAMPLE", password="secret")
+    assert get_credentials(env(tmp_path, lambda conn_id: known), conn_id="there") == {
+        "conn_id": "there",
+        "conn_type": kind,
+    }
+
+
 def test_connection_that_is_not_defined_is_named_with_its_key(tmp_path: Path) -> None:
     def missing(conn_id: str) -> ConnectionInfo:
         raise ConnectionFault(f"connection `{conn_id}` is not defined", hint="define it")

@@ -142,6 +142,21 @@ REFUSED = {
         task("reap_clusters", "{clusters: [{type: emr, region: r, conn_id: airflow_db}]}"),
         "`tasks[t].with.clusters[0].conn_id` names the connection `airflow_db`",
     ),
+    "package": (
+        task("transform", f"{{{TRANSFORM}, sql: q, requirements: [Evil_Pkg>1]}}"),
+        "installs the package `evil-pkg`",
+    ),
+    "package of the pipeline": (
+        "requirements: [evil]\ntasks: [{id: t}]\n",
+        "`requirements[0]` installs the package `evil`",
+    ),
+    "package from elsewhere": (
+        task("transform", f"{{{TRANSFORM}, sql: q, requirements: ['polars @ https://example.org/a.whl']}}"),
+        "installs `polars @ https://example.org/a.whl` from an address",
+    ),
+    "interpreter": (task("transform", f"{{{TRANSFORM}, sql: q, python: /tmp/evil}}"), "names the program `/tmp/evil`"),
+    "image": (task("transform", f"{{{TRANSFORM}, sql: q, image: evil/x:1}}"), "names the image `evil/x:1`"),
+    "image of the pipeline": ("image: evil\ntasks: [{id: t}]\n", "`image` names the image `evil`"),
     "connection of a target": (
         task("publish", "{release: r, table: s/a, to: [{to: 'files://x'}, {to: 'webhook://outside'}]}"),
         "`tasks[t].with.to[1].to` names the connection `outside`",
@@ -152,7 +167,7 @@ REFUSED = {
 @pytest.mark.parametrize("what", REFUSED)
 def test_restricted_refuses(what: str, tmp_path: Path) -> None:
     text, said = REFUSED[what]
-    found = faults(tmp_path, text, allowed_connections=("lake",))
+    found = faults(tmp_path, text, allowed_connections=("lake",), allowed_requirements=("polars",))
     assert said in found
     assert found.count("error: ") == 1 + (BASH in text and what != "operator") + (what == "deadline")
     assert "which this deployment does not allow" in found
@@ -187,6 +202,18 @@ ALLOWED = {
     "entrypoint listed": (
         task("transform", f"{{{TRANSFORM}, entrypoint: 'models.scores:train'}}"),
         {"allowed_entrypoints": ("models.scores:train",)},
+    ),
+    "package of Python listed": (
+        task("transform", f"{{{TRANSFORM}, sql: q, requirements: ['polars[all]>=1; python_version > \"3\"']}}"),
+        {"allowed_requirements": ("polars",)},
+    ),
+    "interpreter listed": (
+        task("transform", f"{{{TRANSFORM}, sql: q, python: /opt/venvs/ml/bin/python}}"),
+        {"allowed_pythons": ("/opt/venvs/*",)},
+    ),
+    "image listed": (
+        task("transform", f"{{{TRANSFORM}, sql: q, image: 'registry.example.org/ml/train:1.4'}}"),
+        {"allowed_images": ("registry.example.org/ml/*",)},
     ),
     "connection listed": (task("get_credentials", "{conn_id: platform}"), {"allowed_connections": ("platform",)}),
     "connection with a table made when it runs": (

@@ -7,11 +7,11 @@ import json
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from airflow_wall.clusters.answers import result_of
-from airflow_wall.clusters.base import Document, Log
+from airflow_wall.environments.answers import result_of
+from airflow_wall.environments.base import Document, Log
 from airflow_wall.errors import Interrupted, WallError
 from airflow_wall.processes import dying_with_parent
 
@@ -29,19 +29,43 @@ def run_job_process(
     why_end: Callable[[], WallError | None] = lambda: None,
 ) -> dict[str, Any]:
     """
-    Run a job document by another Python and return its result.
+    Run a job document by a Python that has `airflow_wall.jobs`, and return its result.
 
-    :param python: The interpreter; it must have `airflow_wall.jobs`.
-    :param connections: The connections the job may read, by id. They go by standard input, so no list of processes
-        shows them.
+    :param python: The interpreter.
+    :param connections: The connections the job may read, by id.
     :param log: Is given each line that the job writes to standard error.
     :param environment: The whole environment of the process.
     :param name: Name of the cluster, for messages.
     :param why_end: Is asked every few seconds; an error that it returns ends the process, and is raised.
     :raises Interrupted: the process died.
     """
-    process = subprocess.Popen(  # noqa: S603  which Python is said by the deployment or the DAG, never by data
-        [python, "-m", "airflow_wall.jobs"],
+    command = [python, "-m", "airflow_wall.jobs"]
+    where = f"on cluster `{name}`"
+    return run_job_command(command, job, connections, log, environment=environment, where=where, why_end=why_end)
+
+
+def run_job_command(
+    command: Sequence[str],
+    job: Document,
+    connections: Mapping[str, Document],
+    log: Log,
+    *,
+    environment: Mapping[str, str],
+    where: str,
+    why_end: Callable[[], WallError | None] = lambda: None,
+) -> dict[str, Any]:
+    """
+    Run a job document by a command that does what `python -m airflow_wall.jobs` does, and return its result.
+
+    Connections go by standard input, so no list of processes shows them. It stays open until the job has answered, so
+    that a job that cannot be killed from here ends with it.
+
+    :param where: Where that is, for messages, e.g. `on cluster x`.
+    :param why_end: As above.
+    :raises Interrupted: the process died.
+    """
+    process = subprocess.Popen(  # noqa: S603  which program is said by the deployment or the DAG, never by data
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -58,7 +82,7 @@ def run_job_process(
             raise
     if reasons and process.returncode < 0:
         raise reasons[0]
-    return _result(answer, process.returncode, name)
+    return _result(answer, process.returncode, where)
 
 
 @contextlib.contextmanager
@@ -90,12 +114,12 @@ def _talk(process: subprocess.Popen[str], request: str, log: Log) -> str:
     assert process.stdout is not None
     reader = threading.Thread(target=_forward, args=(process.stderr, log), daemon=True)
     reader.start()
-    with (
-        contextlib.suppress(BrokenPipeError),
-        process.stdin as pipe,
-    ):  # a job that is dead already is told from its exit
-        pipe.write(request)
+    with contextlib.suppress(BrokenPipeError):  # a job that is dead already is told from its exit
+        process.stdin.write(f"{request}\n")
+        process.stdin.flush()
     answer = process.stdout.read()
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()
     reader.join()
     return answer
 
@@ -105,10 +129,10 @@ def _forward(lines: Any, log: Log) -> None:
         log(line.rstrip("\n"))
 
 
-def _result(answer: str, code: int, name: str) -> dict[str, Any]:
+def _result(answer: str, code: int, where: str) -> dict[str, Any]:
     try:
-        return result_of(answer, f"the job on cluster `{name}`")
+        return result_of(answer, f"the job {where}")
     except ValueError:
         how = f"was killed by signal {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         hint = "its last lines are in the task's log; SIGKILL often means that memory ran out: raise the worker's limit"
-        raise Interrupted(f"the job's process on cluster `{name}` {how}", hint=hint) from None
+        raise Interrupted(f"the job's process {where} {how}", hint=hint) from None

@@ -1,0 +1,175 @@
+"""Write what was measured as a page: `docs/faults.md`, from the JSON of the runs by each executor."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+NAMES = {"local": "LocalExecutor", "celery": "CeleryExecutor"}
+STEPS = {
+    "start.before": "start, before the call",
+    "start.after": "start, between call and answer",
+    "start.waiting": "start, waiting for the cluster",
+    "submit.before": "job, before it is submitted",
+    "submit.after": "job, submitted and not answered",
+    "job": "job at work",
+    "deferred": "deferred",
+    "stop.before": "stop, before the call",
+    "stop.after": "stop, between call and answer",
+}
+
+HEAD = """\
+# Faults
+
+What becomes of a run and its cluster when a process is killed, terminated or frozen, a run is marked, a file changes or the
+cloud does not answer: measured by `make faults` on {date}, with {versions}. This page is written by it.
+
+A whole Airflow runs on loopback: API server, scheduler, DAG processor, triggerer, two workers where it is Celery, with
+Postgres and Redis, and whoever of them ends is started again after two seconds. EMR is moto's server behind a front that
+holds calls up; Dataproc is served over TLS and gRPC; on both a job is a process that ends with its cluster. The lake is real.
+Each run has three tasks, start, work and stop, and is held at the step that is named until the fault has come. The work writes
+down five times a second that it is alive, and who writes a table says who it is.
+
+Held against a run:
+
+- **leak**: a cluster alive more than {bound:.0f} s after the end of its run, or of the fault if that is later, or of its
+  lease where the run does not end (the reaper runs each minute); or a process of a job;
+- **lie**: green with a task that failed, a stop that failed or a cluster that lived on; red where all was done; another colour
+  than the one that is honest;
+- **stale**: a second try wrote the table too, or computed beside its successor for more than two seconds.
+
+Settings are those of docker-compose.yaml, but what decides how soon a fault is noticed, to keep this short: a task whose
+heartbeat is missing counts as lost after 30 s, not 120; tasks have one retry after 2 s, where the table does not say more.
+
+## In short
+
+{short}
+"""
+
+
+def page(results: Sequence[dict[str, Any]], bound: float) -> str:
+    """The whole page."""
+    first = results[0]
+    versions = ", ".join(f"{name} {value}" for name, value in first["versions"].items())
+    parts = [HEAD.format(date=first["date"], versions=versions, bound=bound, short=_short(results))]
+    for result in results:
+        ours = [run for run in result["runs"] if not run["control"]]
+        parts.append(f"## {NAMES[result['executor']]}\n\n" + _table(ours))
+    controls = [run for result in results for run in result["runs"] if run["control"]]
+    parts.append(
+        "## Airflow's own operators under the same faults\n\nA DAG of `EmrCreateJobFlowOperator`, `EmrAddStepsOperator` "
+        "and `EmrTerminateJobFlowOperator` as setup and teardown, on the same EMR. If none of these leaked, nothing above would "
+        f"prove anything. A cluster counts as left {_LEFT} s after the end of the run; where the run does not end, after the same "
+        "time at which ours had to be gone.\n\n" + _controls(controls)
+    )
+    parts.append(
+        "## Secrets\n\n" + "\n".join(_secrets(result, canary) for result in results for canary in result["canaries"])
+    )
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+_LEFT = 20
+
+
+def _short(results: Sequence[dict[str, Any]]) -> str:
+    lines = [
+        "| | faults | runs | leaks | lies | stale effects | longest overlap of tries |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for result in results:
+        ours = [run for run in result["runs"] if not run["control"]]
+        kinds = {(run["fault"], run["step"]) for run in ours}
+        counts = [
+            sum(any(said.startswith(word) for said in run["faults"]) for run in ours)
+            for word in ("leak", "lie", "stale")
+        ]
+        counts[1] += sum(any(said.startswith("colour") for said in run["faults"]) for run in ours)
+        overlap = max((run["overlap"] for run in ours), default=0.0)
+        row = [NAMES[result["executor"]], len(kinds), len(ours), *counts, f"{overlap} s"]
+        lines.append("| " + " | ".join(str(cell) for cell in row) + " |")
+    controls = [run for result in results for run in result["runs"] if run["control"]]
+    leaked = [run for run in controls if run["leak"]]
+    green = [run for run in leaked if run["colour"] == "success"]
+    lines.append("")
+    lines.append(
+        f"A fault is counted once for each step it meets. Of Airflow's own operators {len(leaked)} of {len(controls)} left their "
+        f"cluster, {len(green)} of them in a green run."
+    )
+    broken = [
+        run for result in results for run in result["runs"] if any(said.startswith("harness") for said in run["faults"])
+    ]
+    if broken:
+        lines.append(f"\nNot judged, because the harness did not get there: {', '.join(run['dag'] for run in broken)}.")
+    return "\n".join(lines)
+
+
+def _table(runs: Iterable[dict[str, Any]]) -> str:
+    lines = [
+        "| fault | step | cluster | run | tries | ended after | cluster gone after | overlap | held against it |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for run in runs:
+        tries = (
+            ", ".join(f"{name.partition('_')[0]} {count}" for name, count in run["tries"].items() if count > 1)
+            or "1 each"
+        )
+        lines.append(
+            f"| {run['fault']} | {STEPS[run['step']]} | {run['kind']} | {run['colour']} | {tries} | {_seconds(run['ended_after'])} | "
+            f"{_seconds(run['gone_after'])} | {run['overlap']} s | {'; '.join(run['faults']) or '-'} |"
+        )
+    return "\n".join(lines)
+
+
+def _controls(runs: Iterable[dict[str, Any]]) -> str:
+    lines = ["| executor | fault | step | run | ended after | cluster |", "| --- | --- | --- | --- | --- | --- |"]
+    for run in runs:
+        left = "**left**" if run["leak"] else f"gone after {_seconds(run['gone_after'])}"
+        lines.append(
+            f"| {NAMES[run['executor']]} | {run['fault']} | {STEPS[run['step']]} | {run['colour']} | "
+            f"{_seconds(run['ended_after'])} | {left} |"
+        )
+    return "\n".join(lines)
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f} s"
+
+
+def _secrets(result: dict[str, Any], found: dict[str, Any]) -> str:
+    places = "; ".join(found["places"]) or "none"
+    return (
+        f"- {NAMES[result['executor']]}: {found['secrets']} secrets (AWS key, secret and session token, Google's private key and "
+        f"every token it gave, two passwords of `sql://`), each raw, in Base64, for a URL and in capitals, looked for in "
+        f"{found['files']} files ({found['megabytes']:.0f} MB: logs, output of all components, the lake, a dump of the metadata "
+        f"database) and {found['lines']} command lines: {len(found['places'])} hits ({places}). One that a task printed on "
+        f"purpose was found in {len(found['planted'])} places."
+    )
+
+
+def merged(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One result for each executor, of one or more calls of main.py; a case that was run again counts as it was last."""
+    found: dict[str, dict[str, Any]] = {}
+    for result in results:
+        whole = found.setdefault(result["executor"], {**result, "runs": [], "canaries": []})
+        again = {run["dag"] for run in result["runs"]}
+        whole["runs"] = [run for run in whole["runs"] if run["dag"] not in again] + result["runs"]
+        whole["canaries"].append(result["canary"])
+        whole["date"] = result["date"]
+    return list(found.values())
+
+
+def main() -> None:
+    """Write it."""
+    parser = argparse.ArgumentParser(description="Write docs/faults.md.")
+    parser.add_argument("results", type=Path, nargs="+")
+    parser.add_argument("--page", type=Path, required=True)
+    given = parser.parse_args()
+    results = merged([json.loads(path.read_text()) for path in given.results])
+    given.page.write_text(page(results, results[0]["bound"]))
+
+
+if __name__ == "__main__":
+    main()

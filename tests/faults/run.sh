@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Have every fault befall a whole Airflow, by LocalExecutor and by CeleryExecutor, in a venv apart.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+. tests/venv.sh
+have_venv faults -c constraints.txt -e '.[local,amazon,google]' --group faults
+
+results=$VENV/results status=0
+mkdir -p "$results"
+for executor in ${EXECUTOR:-local celery}; do
+  "$VENV/bin/python" tests/faults/main.py --executor "$executor" ${ONLY:+--only "$ONLY"} --results "$results/$executor.json" || status=1
+done
+if [ -z "${ONLY:-}${EXECUTOR:-}" ]; then
+  "$VENV/bin/python" tests/faults/report.py "$results/local.json" "$results/celery.json" --page docs/faults.md
+fi
+exit $status
