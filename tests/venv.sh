@@ -14,7 +14,7 @@ have_venv() {
   uv=$(command -v uv || echo .venv/bin/uv)
   if [ -x "$uv" ]; then
     "$uv" venv --quiet --clear --python "$PYTHON" "$VENV"
-    "$uv" pip install --quiet --python "$VENV/bin/python" "$@"
+    "$uv" pip install --quiet --compile-bytecode --python "$VENV/bin/python" "$@"
   else
     "$PYTHON" -m venv --clear "$VENV"
     "$VENV/bin/python" -m pip install --quiet --upgrade 'pip>=25.1'
