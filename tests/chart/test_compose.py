@@ -155,7 +155,8 @@ def test_tasks_live_as_long_without_the_api_server_as_the_scheduler_waits_for_th
 
 @pytest.mark.parametrize("service", AIRFLOW)
 def test_all_read_pipelines_by_the_same_bundle_that_looks_every_few_seconds(service: str) -> None:
-    (bundle,) = json.loads(environment(service)["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
+    bundle, upkeep = json.loads(environment(service)["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
+    assert upkeep["classpath"] == "airflow_wall.bundles.UpkeepBundle"
     assert bundle["classpath"] == "airflow_wall.bundles.PipelineBundle"
     assert bundle["kwargs"] == {"path": "/opt/airflow/dags", "refresh_interval": 5}
 
