@@ -39,7 +39,7 @@ Held against a run:
   lease where the run does not end (the reaper runs each minute); or a process of a job;
 - **lie**: green with a task that failed, a stop that failed or a cluster that lived on; red where all was done; another colour
   than the one that is honest;
-- **stale**: a second try wrote the table too, or computed beside its successor for more than two seconds.
+- **stale**: a try wrote the table after its successor had, or computed beside it for more than two seconds.
 
 Settings are those of docker-compose.yaml, but what decides how soon a fault is noticed, to keep this short: a task whose
 heartbeat is missing counts as lost after 30 s, not 120; tasks have one retry after 2 s, where the table does not say more.
