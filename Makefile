@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit compat clouds faults check lint types contract chart chart-security crds drain e2e-compose e2e-kubernetes format docs lock benchmark clean
+.PHONY: help run test unit compat clouds spark faults check lint types contract chart chart-security crds drain e2e-compose e2e-kubernetes format docs lock benchmark clean
 
 help: ## Show what there is to make.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ compat: $(VENV)/.installed-dev ## Build documents in Airflow's own format beside
 
 clouds: ## Start, use, break and end clusters of EMR and Dataproc, over a real wire to emulators of both.
 	@PYTHON=$(PYTHON) tests/clouds/run.sh
+
+spark: ## Start, use, break and end real clusters of Spark; its results are those of the embedded engine.
+	@PYTHON=$(PYTHON) tests/spark/run.sh
 
 faults: ## Start a whole Airflow, by either executor, hit every part of it at every step; ONLY=names, EXECUTOR=local or celery.
 	@PYTHON=$(PYTHON) ONLY="$(ONLY)" EXECUTOR="$(EXECUTOR)" tests/faults/run.sh

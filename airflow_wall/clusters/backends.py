@@ -12,6 +12,7 @@ from airflow_wall.errors import ClusterError
 
 CLUSTERS = {
     "local": "airflow_wall.clusters.local",
+    "spark": "airflow_wall.clusters.spark",
     "emr": "airflow_wall.clusters.emr",
     "dataproc": "airflow_wall.clusters.dataproc",
 }

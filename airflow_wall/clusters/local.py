@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from airflow_wall import state
-from airflow_wall.clusters.base import Deleted, Document, Found, Log, Site, State, not_running
+from airflow_wall.clusters.base import Deleted, Document, Log, Site, State, not_running
+from airflow_wall.clusters.documents import DocumentFleet, begun, path_of
 from airflow_wall.environments.backends import ENVIRONMENTS, open_environment
 from airflow_wall.environments.process import run_job_process
 
@@ -25,12 +25,13 @@ class LocalCluster:
     :param site: In whose folder of our own state in the lake the cluster is one document.
     """
 
-    environments = tuple(ENVIRONMENTS)
+    environments: Collection[str] = tuple(ENVIRONMENTS)
 
     def __init__(self, name: str, config: Mapping[str, Any], site: Site) -> None:
         self.name = name
         self.config = config
-        self.document = site.state / "clusters" / f"{name}.json"
+        self.site = site
+        self.document = path_of(name, site)
 
     def ensure(self) -> dict[str, Any]:
         """Adopt the cluster of this name, or create it."""
@@ -40,7 +41,7 @@ class LocalCluster:
             "threads": self.config.get("threads", 2),
             "memory": self.config.get("memory", "2GB"),
         }
-        state.create(self.document, {**described, "started": datetime.now(UTC).isoformat()})
+        state.create(self.document, {**begun(self.name, self.config, self.site), **described})
         return described
 
     def state(self) -> State | None:
@@ -66,25 +67,14 @@ class LocalCluster:
         return Deleted(ended=(self.name,))
 
 
-class LocalFleet:
-    """All local clusters: between jobs they are documents and no process, so there is nothing to end."""
-
-    def list(self) -> Sequence[Found]:
-        """None."""
-        return ()
-
-    def end(self, found: Found) -> None:
-        """Nothing to do."""
-
-
 def open_cluster(name: str, config: Mapping[str, Any], site: Site) -> LocalCluster:
     """The cluster of that name."""
     return LocalCluster(name, config, site)
 
 
-def open_fleet(config: Mapping[str, Any], site: Site) -> LocalFleet:  # noqa: ARG001
-    """All there are."""
-    return LocalFleet()
+def open_fleet(config: Mapping[str, Any], site: Site) -> DocumentFleet:  # noqa: ARG001
+    """All there are: between jobs a document each and no process, so a lease that has ended is only forgotten."""
+    return DocumentFleet("local", site, open_cluster)
 
 
 def _environment(running: Mapping[str, Any]) -> dict[str, str]:

@@ -7,13 +7,15 @@ import json
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow_wall.environments.answers import result_of
 from airflow_wall.environments.base import Document, Log
-from airflow_wall.errors import Interrupted
+from airflow_wall.errors import Interrupted, WallError
 from airflow_wall.processes import dying_with_parent
+
+_EVERY = 2.0
 
 
 def run_job_process(
@@ -24,6 +26,7 @@ def run_job_process(
     *,
     environment: Mapping[str, str],
     name: str,
+    why_end: Callable[[], WallError | None] = lambda: None,
 ) -> dict[str, Any]:
     """
     Run a job document by a Python that has `airflow_wall.jobs`, and return its result.
@@ -33,10 +36,12 @@ def run_job_process(
     :param log: Is given each line that the job writes to standard error.
     :param environment: The whole environment of the process.
     :param name: Name of the cluster, for messages.
+    :param why_end: Is asked every few seconds; an error that it returns ends the process, and is raised.
     :raises Interrupted: the process died.
     """
     command = [python, "-m", "airflow_wall.jobs"]
-    return run_job_command(command, job, connections, log, environment=environment, where=f"on cluster `{name}`")
+    where = f"on cluster `{name}`"
+    return run_job_command(command, job, connections, log, environment=environment, where=where, why_end=why_end)
 
 
 def run_job_command(
@@ -47,6 +52,7 @@ def run_job_command(
     *,
     environment: Mapping[str, str],
     where: str,
+    why_end: Callable[[], WallError | None] = lambda: None,
 ) -> dict[str, Any]:
     """
     Run a job document by a command that does what `python -m airflow_wall.jobs` does, and return its result.
@@ -55,6 +61,7 @@ def run_job_command(
     that a job that cannot be killed from here ends with it.
 
     :param where: Where that is, for messages, e.g. `on cluster x`.
+    :param why_end: As above.
     :raises Interrupted: the process died.
     """
     process = subprocess.Popen(  # noqa: S603  which program is said by the deployment or the DAG, never by data
@@ -67,13 +74,38 @@ def run_job_command(
         preexec_fn=dying_with_parent(),
     )
     request = {"job": dict(job), "connections": {key: dict(value) for key, value in connections.items()}}
-    with process:
+    with process, _ended_for(why_end, process) as reasons:
         try:
             answer = _talk(process, json.dumps(request), log)
         except BaseException:  # this task is told to stop, and its job with it
             process.kill()
             raise
+    if reasons and process.returncode < 0:
+        raise reasons[0]
     return _result(answer, process.returncode, where)
+
+
+@contextlib.contextmanager
+def _ended_for(why_end: Callable[[], WallError | None], process: subprocess.Popen[str]) -> Iterator[list[WallError]]:
+    """Look beside the work whether there is a reason to end it. The reason comes in the list."""
+    reasons: list[WallError] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(_EVERY):
+            reason = why_end()
+            if reason is not None:
+                reasons.append(reason)
+                process.kill()
+                return
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    try:
+        yield reasons
+    finally:
+        over.set()
+        looking.join()
 
 
 def _talk(process: subprocess.Popen[str], request: str, log: Log) -> str:

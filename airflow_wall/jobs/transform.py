@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from airflow_wall import duck
-from airflow_wall.errors import DataError, UserCodeError
+from airflow_wall.clusters.spark_request import SparkRequest, spark_request
+from airflow_wall.errors import ClusterError, DataError, UserCodeError
 from airflow_wall.jobs.document import Env
+from airflow_wall.jobs.query import answer, arrow, together
 from airflow_wall.jobs.user_code import calling, load_function
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import TableStore
@@ -20,8 +22,6 @@ log = logging.getLogger(__name__)
 
 MODES = ("slice", "full")
 """What `mode` may be."""
-
-_LISTED = 20
 
 
 def transform(
@@ -42,7 +42,8 @@ def transform(
     :param sql: One query. It sees the inputs and nothing else: no file, no network.
     :param sql_file: Where the query stands, for messages.
     :param entrypoint: `module:function`; called with a pyarrow Table per input and the parameters, all by name; it
-        returns a pyarrow Table, a pandas DataFrame or a DuckDB relation.
+        returns a pyarrow Table, a pandas DataFrame or a DuckDB relation. On Spark it is called with a Spark DataFrame
+        per input, and may return one.
     :param mode: `slice`: the rows of this slice make this slice of the target. `full`: all rows make all of it.
     :return: `table`, `rows`, `version`, `changed`.
     :raises DataError: an input is not there, or the result cannot be stored.
@@ -51,18 +52,16 @@ def transform(
     _check_keys(sql, entrypoint, parameters, mode)
     tables = open_tables(env.run.storage, env.fence)
     slice_id = env.run.slice.id
-    rows = {
-        name: _input(tables, name, pattern, None if mode == "full" else slice_id) for name, pattern in inputs.items()
-    }
-    if sql is not None:
-        result = _by_sql(sql, rows, sql_file)
-    else:
-        result = _by_function(str(entrypoint), rows, dict(parameters or {}), env)
+    named = {name: _names(tables, name, pattern) for name, pattern in inputs.items()}
+    slices = None if mode == "full" else [slice_id]
+    work = _Work(env, named, slices, sql, sql_file, entrypoint, dict(parameters or {}))
+    wanted = spark_request()
+    result = _embedded(work, tables) if wanted is None else _on_spark(work, tables, wanted)
     if mode == "full":
         commit = tables.replace_table(target, result)
     else:
         commit = tables.replace_slice(target, result, slice_id=slice_id, number=env.run.slice.number)
-    log.info("table %s: %d rows from %s", target, commit.rows, {name: table.num_rows for name, table in rows.items()})
+    log.info("table %s: %d rows from %s", target, commit.rows, named)
     return {"table": target, "rows": commit.rows, "version": commit.version, "changed": commit.changed}
 
 
@@ -78,59 +77,71 @@ def _check_keys(sql: str | None, entrypoint: str | None, parameters: Mapping[str
         raise DataError(f"`mode` must be `slice` or `full`, got `{mode}`")
 
 
-def _input(tables: TableStore, name: str, pattern: str, slice_id: str | None) -> pa.Table:
-    """The rows of one input. Columns that only some of several tables have are null in the rows of the others."""
+def _names(tables: TableStore, name: str, pattern: str) -> list[str]:
     try:
-        names = tables.names(pattern)
+        return tables.names(pattern)
     except DataError as error:
         raise DataError(f"`inputs.{name}`: {error.message}", hint=error.hint) from None
-    parts = [tables.read(table, slices=None if slice_id is None else [slice_id]) for table in names]
-    if len(parts) == 1:
-        return parts[0]
-    with duck.connect() as database:
-        for place, part in enumerate(parts):
-            database.register(f"part_{place}", part)
-        union = " UNION ALL BY NAME ".join(f"FROM part_{place}" for place in range(len(parts)))
-        try:
-            rows: pa.Table = database.sql(union).to_arrow_table()
-        except duckdb.Error as error:
-            raise DataError(
-                f"`inputs.{name}`: the tables {', '.join(f'`{table}`' for table in names)} do not fit together: "
-                f"{duck.reason(error)}",
-                hint="name them apart in `inputs`",
-            ) from error
-    return rows
 
 
-def _by_sql(sql: str, inputs: Mapping[str, pa.Table], sql_file: str | None) -> pa.Table:
-    where = f"`sql` ({sql_file})" if sql_file else "`sql`"
-    with duck.connect() as database:
-        for name, rows in inputs.items():
-            database.register(name, rows)
-        duck.seal(database)
-        try:
-            other = duck.not_one_query(database, sql)
-            if other is not None:
-                raise UserCodeError(
-                    f"{where} must be one query, got {other}",
-                    hint="write one `SELECT` or `WITH ... SELECT`",
-                )
-            result = _arrow(database.sql(sql))
-        except duckdb.Error as error:
-            raise _sql_error(error, database, sql, inputs, where) from error
-    return result
+@dataclass(frozen=True)
+class _Work:
+    """What is made of which tables."""
+
+    env: Env
+    inputs: Mapping[str, list[str]]
+    slices: list[str] | None
+    sql: str | None
+    sql_file: str | None
+    entrypoint: str | None
+    parameters: Mapping[str, Any]
 
 
-def _by_function(entrypoint: str, inputs: Mapping[str, pa.Table], parameters: Mapping[str, Any], env: Env) -> pa.Table:
-    twice = sorted(set(inputs) & set(parameters))
+def _embedded(work: _Work, tables: TableStore) -> pa.Table:
+    rows = {
+        name: together(name, each, [tables.read(table, slices=work.slices) for table in each])
+        for name, each in work.inputs.items()
+    }
+    if work.sql is not None:
+        return answer(work.sql, rows, work.sql_file)
+    return _by_function(work, rows, lambda _: None)
+
+
+def _on_spark(work: _Work, tables: TableStore, request: SparkRequest) -> pa.Table:
+    try:
+        from airflow_wall.jobs.spark import Engine  # the SDK is loaded by whoever uses it
+    except ModuleNotFoundError as missing:
+        raise ClusterError(
+            f"`cluster.type: spark`: the Python of this job has not what Spark needs: {missing}",
+            hint="pip install 'airflow-wall[spark]' there, or have `engine: embedded` on the cluster",
+        ) from None
+
+    with Engine(request, work.env.run) as engine:
+        for name, each in work.inputs.items():
+            engine.add(name, each, [tables.files(table, slices=work.slices) for table in each])
+        if work.sql is not None:
+            return engine.answer(work.sql, work.sql_file)
+        return _by_function(work, engine.frames, engine.rows)
+
+
+def _by_function(work: _Work, inputs: Mapping[str, Any], rows_of: Callable[[Any], pa.Table | None]) -> pa.Table:
+    """
+    What the user's function makes of the inputs.
+
+    :param rows_of: Gives the rows of a result of the engine's own kind, and None of any other.
+    """
+    entrypoint, code = str(work.entrypoint), work.env.run.code
+    twice = sorted(set(inputs) & set(work.parameters))
     if twice:
         raise DataError(f"`{twice[0]}` is a name in `inputs` and in `parameters`", hint="rename one of them")
-    code = env.run.code
     function = load_function(entrypoint, code=code)
     with calling(entrypoint, code=code):
-        result = function(**inputs, **parameters)
+        result = function(**inputs, **work.parameters)
         if isinstance(result, duckdb.DuckDBPyRelation):
-            return _arrow(result)  # runs only now, so its faults are the function's
+            return arrow(result)  # runs only now, so its faults are the function's
+        rows = rows_of(result)
+        if rows is not None:
+            return rows
     if isinstance(result, pa.Table):
         return result
     if type(result).__module__.partition(".")[0] == "pandas" and type(result).__name__ == "DataFrame":
@@ -142,32 +153,3 @@ def _by_function(entrypoint: str, inputs: Mapping[str, pa.Table], parameters: Ma
         "expected a pyarrow Table, a pandas DataFrame or a DuckDB relation",
         hint="end the function with `return <table>`" if result is None else None,
     )
-
-
-def _arrow(relation: duckdb.DuckDBPyRelation) -> pa.Table:
-    """The rows of a query. DuckDB sums integers to 128 bits, which would be stored as decimals: 64 serve better."""
-    huge = [name for name, kind in zip(relation.columns, relation.types, strict=True) if str(kind) == "HUGEINT"]
-    rows: pa.Table = relation.to_arrow_table()
-    for name in huge:
-        place = rows.column_names.index(name)
-        try:
-            rows = rows.set_column(place, name, rows.column(place).cast(pa.int64()))
-        except pa.ArrowInvalid:
-            raise DataError(
-                f"column `{name}` of the result holds an integer of more than 64 bits",
-                hint=f"cast it: `CAST(... AS DOUBLE) AS {name}`",
-            ) from None
-    return rows
-
-
-def _sql_error(
-    error: duckdb.Error, database: duckdb.DuckDBPyConnection, sql: str, inputs: Mapping[str, pa.Table], where: str
-) -> UserCodeError:
-    """DuckDB's message with its excerpt, which it gives when it runs the text, not when it plans it."""
-    try:
-        database.execute(sql)
-    except duckdb.Error as told:
-        error = told
-    text = duck.reason(error, excerpt=True)
-    known = "; ".join(f"`{name}`: {', '.join(rows.column_names[:_LISTED])}" for name, rows in inputs.items())
-    return UserCodeError(f"{where}: {text}", hint=f"the inputs are {known}")

@@ -39,8 +39,14 @@ CLUSTER_KEYS = {
     "python": "chooses the program that jobs are run by",
     "network": "can choose what the cluster may do in its cloud",
     "impersonate": "chooses in whose name the cloud is used",
+    "conf": "can have any program run, as an option of Java",
+    "master": "chooses a program on the network that jobs are sent to",
+    "host": "chooses from where Spark, which runs what it is told, can be reached",
 }
-"""Keys of a cloud's cluster that reach further than a pipeline may, and why."""
+"""Keys of a cluster that reach further than a pipeline may, and why."""
+
+NO_CLOUD = frozenset(("local", "spark"))
+"""Kinds of clusters that no connection is used for."""
 
 CALLABLES = (
     "on_execute_callback", "on_success_callback", "on_failure_callback", "on_retry_callback", "on_skipped_callback",
@@ -167,10 +173,12 @@ class Policy:
             self._listed(image, (*loc, "image"), "allowed_images", f"names the image `{shown(image)}`")
 
     def _cluster(self, given: Any, loc: Loc) -> None:
-        if not isinstance(given, Mapping) or given.get("type") == "local":
+        if not isinstance(given, Mapping):
             return
         for key in (key for key in given if key in CLUSTER_KEYS):
             self._refuse((*loc, key), CLUSTER_KEYS[key], "remove it", of_key=True)
+        if given.get("type") in NO_CLOUD:
+            return
         if given.get("conn_id") is None:
             hint = f"name one of {_setting('allowed_connections')} by `conn_id`"
             self._refuse(loc, "uses the cloud by its default connection", hint)

@@ -19,6 +19,7 @@ from pydantic import (
     StringConstraints,
     WithJsonSchema,
     create_model,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -39,6 +40,28 @@ EMR_MANAGED = (
 
 DATAPROC_MANAGED = ("lifecycle_config",)
 """Keys of Dataproc's `ClusterConfig` that are not the user's."""
+
+SPARK_MANAGED = (
+    "spark.app.name",
+    "spark.local.dir",
+    "spark.master",
+    "spark.submit.deployMode",
+    "spark.sql.ansi.enabled",
+    "spark.sql.caseSensitive",
+    "spark.sql.decimalOperations.allowPrecisionLoss",
+    "spark.sql.parquet.datetimeRebaseModeInRead",
+    "spark.sql.parquet.datetimeRebaseModeInWrite",
+    "spark.sql.parquet.outputTimestampType",
+    "spark.sql.session.timeZone",
+    "spark.sql.timestampType",
+)
+"""Keys of Spark's configuration that are not the user's."""
+
+SPARK_SECRET = r"password|secret|token|access\.?key|credential"  # noqa: S105  it is what such names are
+"""Keys of Spark's configuration that may hold a secret."""
+
+SPARK_SIZES = ("spark.cores.max", "spark.executor.cores", "spark.executor.memory")
+"""Keys of Spark's configuration that follow from `workers`, where there are any."""
 
 Machine = Annotated[str, StringConstraints(min_length=1)]
 
@@ -89,6 +112,90 @@ class LocalCluster(SpecModel):
     type: Literal["local"] = Field(description="The kind of cluster.")
     threads: Positive = Field(2, description="How many threads one job may use.")
     memory: str = Field("2GB", pattern=MEMORY_PATTERN, description="How much memory the engine of one job may use.")
+    max_ttl: MaxTtl = Field(
+        timedelta(hours=24),
+        description="After how long the reaper forgets it whatever its run does; 10 minutes to 14 days.",
+    )
+
+
+class SparkWorkers(SpecModel):
+    """The workers of a cluster of Spark, each a process on the machine that starts it."""
+
+    count: Positive = Field(1, description="How many there are.")
+    cores: Positive = Field(1, description="How many cores each has.")
+    memory: str = Field("1GB", pattern=MEMORY_PATTERN, description="How much memory each has for its executors.")
+
+
+def _spark_key(key: str) -> str:
+    if not key.startswith("spark."):
+        raise PydanticCustomError("conf", "must begin with `spark.`", {"hint": f"did you mean `spark.{key}`?"})
+    if key in SPARK_MANAGED:
+        raise PydanticCustomError("conf", "is decided by airflow-wall", {"hint": f"remove `{key}`"})
+    if re.search(SPARK_SECRET, key, re.IGNORECASE):
+        hint = "give the machine the right to the data instead, e.g. by the role of its instance"
+        raise PydanticCustomError(
+            "conf", "may hold a secret, and Spark shows its configuration in its UI", {"hint": hint}
+        )
+    return key
+
+
+def _spark_master(value: Any) -> str:
+    if not (isinstance(value, str) and re.fullmatch(r"spark://[^\s,/]+:\d+(,[^\s,/]+:\d+)*", value)):
+        hint = "write e.g. `spark://spark.example:7077`; leave it out to have one started"
+        raise PydanticCustomError("master", "must be the address of a master of Spark", {"hint": hint})
+    return value
+
+
+SparkKey = Annotated[str, AfterValidator(_spark_key)]
+SparkMaster = Annotated[str, BeforeValidator(_spark_master), WithJsonSchema({"type": "string", "pattern": "^spark://"})]
+
+
+class SparkCluster(SpecModel):
+    """Spark's own cluster: started on the worker's machine, or one that is there. Needs `airflow-wall[spark]`."""
+
+    environments: ClassVar[tuple[str, ...]] = ()
+
+    type: Literal["spark"] = Field(description="The kind of cluster.")
+    engine: Literal["spark", "embedded"] = Field(
+        "spark", description="What runs the SQL and the functions of `transform`; other steps run the embedded engine."
+    )
+    master: SparkMaster | None = Field(
+        None, description="A master that is there already, `spark://HOST:PORT`; by default one is started for the run."
+    )
+    workers: SparkWorkers | None = Field(
+        None, description="What is started; by default one worker of one core and 1GB."
+    )
+    parallel_jobs: Positive = Field(
+        1, description="How many jobs share the workers at once; others wait for their turn."
+    )
+    host: Machine | None = Field(
+        None, description="The address that is listened on; by default only this machine's own."
+    )
+    port: int | None = Field(None, ge=1024, le=65535, description="The master's port; by default any that is free.")
+    threads: Positive = Field(2, description="How many threads the embedded engine of one job may use.")
+    memory: str = Field("2GB", pattern=MEMORY_PATTERN, description="How much memory the embedded engine may use.")
+    max_ttl: MaxTtl = Field(
+        timedelta(hours=24), description="Its lease: how long it may live whatever happens; 10 minutes to 14 days."
+    )
+    python: Machine | None = Field(
+        None, description="The Python that runs the jobs, and has `pyspark`; by default the worker's own."
+    )
+    conf: dict[SparkKey, str | int | bool] = Field(
+        {}, description="Spark's configuration of the jobs, besides what is decided here. No secrets: Spark shows it."
+    )
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> SparkCluster:
+        ours = [key for key in ("workers", "host", "port") if getattr(self, key) is not None]
+        if self.master is not None and ours:
+            hint = f"remove `{ours[0]}`, or remove `master`"
+            message = f"cannot have `master`, a Spark that is there, and `{ours[0]}`, of one that is started"
+            raise PydanticCustomError("master", message, {"hint": hint})
+        sizes = [key for key in SPARK_SIZES if key in self.conf]
+        if self.master is None and sizes:
+            message = f"cannot have `{sizes[0]}` in `conf`: it follows from `workers` and `parallel_jobs`"
+            raise PydanticCustomError("conf", message, {"hint": f"remove `{sizes[0]}`"})
+        return self
 
 
 class Master(SpecModel):
@@ -189,7 +296,12 @@ class DataprocCluster(_CloudCluster):
     )
 
 
-KINDS: dict[str, type[SpecModel]] = {"local": LocalCluster, "emr": EmrCluster, "dataproc": DataprocCluster}
+KINDS: dict[str, type[SpecModel]] = {
+    "local": LocalCluster,
+    "spark": SparkCluster,
+    "emr": EmrCluster,
+    "dataproc": DataprocCluster,
+}
 """Block of each `type`."""
 
 
@@ -214,7 +326,7 @@ def _of_its_type(value: Any) -> BaseModel:
     return create_model("Kind", type=(known, ...), __config__=ConfigDict(extra="ignore")).model_validate(value)
 
 
-_Ours = LocalCluster | EmrCluster | DataprocCluster
+_Ours = LocalCluster | SparkCluster | EmrCluster | DataprocCluster
 
 Cluster = Annotated[_Ours, PlainValidator(_of_its_type, json_schema_input_type=_Ours)]
 """A cluster of a kind of ours, or of another package."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_wall.errors import DataError
@@ -62,6 +63,19 @@ class Commit:
     changed: bool
 
 
+@dataclass(frozen=True)
+class Files:
+    """
+    Where the rows of a table are, for an engine that reads them itself.
+
+    :param paths: Parquet files. A column that one does not have is null in its rows.
+    :param schema: The columns of the table, without the hidden ones.
+    """
+
+    paths: tuple[Path, ...]
+    schema: pa.Schema
+
+
 class TableStore(Protocol):
     """Tables under one folder. Every method raises DataError where a name is no table name."""
 
@@ -111,6 +125,10 @@ class TableStore(Protocol):
         :param hidden: Whether to return the hidden columns too.
         :raises DataError: there is no such column, or the predicate fails.
         """
+        ...
+
+    def files(self, table: str, *, slices: Sequence[str] | None = None) -> Files:
+        """Return the files that hold the rows, and no others, which `read` gives of these slices."""
         ...
 
     def held_elsewhere(self, table: str, sources: Sequence[SourceVersion], *, slice_id: str) -> list[SourceVersion]:

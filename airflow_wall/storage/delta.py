@@ -23,7 +23,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from airflow_wall import duck
 from airflow_wall.errors import DataError, Interrupted
-from airflow_wall.storage.base import HIDDEN, SLICE, SOURCE, STATE, Commit, SourceVersion, check_name
+from airflow_wall.storage.base import HIDDEN, SLICE, SOURCE, STATE, Commit, Files, SourceVersion, check_name
 from airflow_wall.storage.columns import fit, storable
 from airflow_wall.storage.ownership import Overlap, State, dataset_of, digest, schema_of
 
@@ -86,13 +86,18 @@ class DeltaStore:
         unknown = [name for name in columns or () if name not in source.schema.names]
         if unknown:
             raise DataError(f"table `{table}` has no column `{unknown[0]}`{_known(unknown[0], names)}")
-        # Rows without a slice belong to every slice.
-        only = None if slices is None else pc.field(SLICE).isin(list(slices)) | pc.field(SLICE).is_null()
+        only = _of(slices)
         wanted = list(columns) if columns is not None else names
         if where is None:
             return source.to_table(columns=wanted, filter=only)
         rows = source.to_table(filter=only)
         return _filtered(rows, where, table).select(wanted)
+
+    def files(self, table: str, *, slices: Sequence[str] | None = None) -> Files:
+        """The files of these slices: the slice is the partition, so each file is of one."""
+        source = dataset_of(self._opened(table))
+        paths = [self._folder(table) / fragment.path for fragment in source.get_fragments(filter=_of(slices))]
+        return Files(tuple(paths), pa.schema([field for field in source.schema if field.name not in HIDDEN]))
 
     def held_elsewhere(self, table: str, sources: Sequence[SourceVersion], *, slice_id: str) -> list[SourceVersion]:
         """The source versions whose rows another slice holds."""
@@ -226,6 +231,11 @@ class DeltaStore:
                 found.append(path.relative_to(self._storage).as_posix())
                 below.clear()  # a table holds no tables
         return sorted(found)
+
+
+def _of(slices: Sequence[str] | None) -> pc.Expression | None:
+    """The condition of rows of these slices; rows without a slice belong to every slice."""
+    return None if slices is None else pc.field(SLICE).isin(list(slices)) | pc.field(SLICE).is_null()
 
 
 def _predicate(slice_id: str, overlap: Overlap) -> str:

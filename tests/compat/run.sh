@@ -4,24 +4,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-PYTHON=${PYTHON:-python3}
-CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/airflow-wall
-VENV=$CACHE/compat
-STAMP=$VENV/.installed
 # Before 3.4 is out its parts are pre-releases, each of which has to be named to be taken.
 WANTED=("apache-airflow>=3.4.0b1,<3.5" "apache-airflow-core>=3.4.0b1,<3.5" "apache-airflow-task-sdk>=1.4.0b1,<1.5")
 # Two of these providers ask for older libraries than constraints.txt has, so they are only in this venv.
 WANTED+=(apache-airflow-providers-{amazon,git,google} 'moto[s3,server]>=5.1' 'gcp-storage-emulator>=2026' 'psycopg[binary]>=3.2')
 
-if [ ! -e "$STAMP" ] || [ pyproject.toml -nt "$STAMP" ] || [ tests/compat/run.sh -nt "$STAMP" ] || [ -n "$(find "$STAMP" -mtime +7)" ]; then
-  uv=$(command -v uv || echo .venv/bin/uv)
-  if [ -x "$uv" ]; then
-    "$uv" venv --quiet --clear --python "$PYTHON" "$VENV"
-    "$uv" pip install --quiet --python "$VENV/bin/python" "${WANTED[@]}" -e . pytest pytest-timeout
-  else
-    "$PYTHON" -m venv --clear "$VENV"
-    "$VENV/bin/python" -m pip install --quiet "${WANTED[@]}" -e . pytest pytest-timeout
-  fi
-  touch "$STAMP"
-fi
+. tests/venv.sh
+have_venv compat "${WANTED[@]}" -e . pytest pytest-timeout
 AIRFLOW_HOME=$VENV/airflow PYTHONPATH=$PWD exec "$VENV/bin/python" -m pytest -q -p no:cacheprovider tests/compat tests/unit/fronts/test_importer.py tests/integration/test_broken_files.py "$@"

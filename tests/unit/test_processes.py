@@ -7,8 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+
+from airflow_wall.processes import Identity
 
 PROGRAM = """
 import os, time
@@ -32,3 +35,21 @@ def test_child_is_killed_with_its_parent() -> None:
     while os.path.exists(f"/proc/{child}/exe") and time.monotonic() < deadline:  # noqa: PTH110  # a link to no path
         time.sleep(0.01)
     assert not os.path.exists(f"/proc/{child}/exe")  # noqa: PTH110
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells when a process began")
+def test_process_is_told_from_another_that_has_its_number() -> None:
+    child = subprocess.Popen(["sleep", "600"])
+    try:
+        began = int(Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[19])
+        here = Identity.of_this_process().machine
+        Identity(here, child.pid, began + 1).kill()
+        Identity("another", child.pid, began).kill()
+        time.sleep(0.1)
+        assert child.poll() is None
+        Identity.from_json(Identity(here, child.pid, began).to_json()).kill()
+        assert child.wait(5) == -signal.SIGKILL
+        Identity(here, child.pid, began).kill()  # it has ended
+    finally:
+        child.kill()
+        child.wait()

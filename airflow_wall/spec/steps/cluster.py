@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from airflow_wall.spec.base import SpecModel
 from airflow_wall.spec.clusters import Cluster
@@ -44,11 +45,20 @@ class StopCluster(Step):
 class Place(SpecModel):
     """Where clusters of one kind are."""
 
-    type: Filled = Field(description="The kind of clusters: `emr`, `dataproc`, or one of another package.")
-    region: Filled = Field(description="The cloud's region.")
+    type: Filled = Field(
+        description="The kind of clusters: `emr`, `dataproc`, one of another package; `spark`, `local` of this storage."
+    )
+    region: Filled | None = Field(None, description="The cloud's region; not for `spark` and `local`.")
     conn_id: Filled | None = Field(None, description="The Airflow connection; by default that of the provider.")
     project: Filled | None = Field(None, description="Dataproc: the project; by default that of the connection.")
     impersonate: Filled | None = Field(None, description="Dataproc: the service account in whose name they are ended.")
+
+    @model_validator(mode="after")
+    def _in_a_cloud_or_in_the_lake(self) -> Place:
+        if self.region is None and self.type not in ("local", "spark"):
+            hint = "write e.g. `region: eu-central-1`"
+            raise PydanticCustomError("region", "must have `region`, that of the cloud", {"hint": hint})
+        return self
 
 
 class ReapClusters(Step):

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -150,10 +151,18 @@ def test_unknown_type_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ClusterError) as error:
         open_cluster("c", {"type": "emrr"}, site(tmp_path))
     assert str(error.value) == (
-        "`cluster.type` must be one of `local`, `emr`, `dataproc`, got `emrr`\n\n"
+        "`cluster.type` must be one of `local`, `spark`, `emr`, `dataproc`, got `emrr`\n\n"
         "hint: write e.g. `cluster: {type: local}`"
     )
 
 
-def test_there_is_nothing_to_reap(cluster: LocalCluster, tmp_path: Path) -> None:
-    assert list(open_fleet({"type": "local"}, site(tmp_path)).list()) == []
+def test_forgotten_clusters_are_listed_for_the_reaper(cluster: LocalCluster, tmp_path: Path) -> None:
+    fleet = open_fleet({"type": "local"}, site(tmp_path))
+    (found,) = fleet.list()
+    assert (found.name, found.state, found.owner) == (cluster.name, State.RUNNING, cluster.site.owner)
+    assert found.lease - found.created == timedelta(hours=24)
+    fleet.end(replace(found, id="of an earlier one"))
+    assert cluster.state() is State.RUNNING
+    fleet.end(found)
+    assert list(fleet.list()) == []
+    fleet.end(found)

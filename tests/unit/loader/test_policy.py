@@ -32,9 +32,12 @@ def task(uses: str, arguments: str, more: str = "") -> str:
     return f"tasks:\n  - id: t\n    uses: {uses}\n    with: {arguments}\n{more}"
 
 
+STOP = "  - {id: stop, uses: stop_cluster, needs: t}\n"
+
+
 def cluster(keys: str) -> str:
     given = f"{{cluster: {{type: emr, region: r, image: emr-7.9.0, {keys}}}}}"
-    return task("start_cluster", given, "  - {id: stop, uses: stop_cluster, needs: t}\n")
+    return task("start_cluster", given, STOP)
 
 
 TRANSFORM = "inputs: {raw: b/a}, target: s/a"
@@ -125,6 +128,14 @@ REFUSED = {
     "raw request of a cluster": (
         cluster("conn_id: lake, extra: {BootstrapActions: []}"),
         "`tasks[t].with.cluster.extra` can have any program run on the cluster",
+    ),
+    "configuration of Spark": (
+        task("start_cluster", "{cluster: {type: spark, conf: {spark.driver.extraJavaOptions: -XX:OnError=id}}}", STOP),
+        "`tasks[t].with.cluster.conf` can have any program run",
+    ),
+    "master of Spark": (
+        task("start_cluster", "{cluster: {type: spark, master: 'spark://h:7077'}}", STOP),
+        "`tasks[t].with.cluster.master` chooses a program on the network",
     ),
     "program of a cluster": (cluster("conn_id: lake, python: /tmp/x"), "`tasks[t].with.cluster.python` chooses"),
     "connection of the reaper": (

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from airflow_wall.errors import DataError, Interrupted
@@ -353,3 +354,16 @@ def test_two_processes_that_race_on_a_slice_leave_one_set_of_rows(tmp_path: Path
 
 def test_open_tables_gives_delta_tables(tmp_path: Path) -> None:
     assert isinstance(open_tables(tmp_path), DeltaStore)
+
+
+def test_files_hold_the_rows_that_are_read(store: DeltaStore) -> None:
+    _put(store, "s1", _table([1, 2]))
+    _put(store, "s 2%", _table([3], extra=["x"]), number=8)
+    _put(store, "s1", _table([4]))
+    for slices in (None, ["s1"], ["s 2%"], ["none"]):
+        files = store.files("b/t", slices=slices)
+        assert files.schema == store.schema("b/t")
+        rows = [pq.read_table(path, partitioning=None).column("a").to_pylist() for path in files.paths]
+        assert [value for part in rows for value in part] == store.read("b/t", slices=slices).column("a").to_pylist()
+    store.replace_table("b/t", _table([5]))
+    assert len(store.files("b/t", slices=["s1"]).paths) == 1  # its rows belong to every slice

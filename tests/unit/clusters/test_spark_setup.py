@@ -1,0 +1,103 @@
+"""What Spark needs of a machine is told by the key of the YAML, before anything is started."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_wall.clusters import spark_setup
+from airflow_wall.clusters.spark import check_reachable
+from airflow_wall.clusters.spark_setup import check_conf, check_memory, find_spark
+from airflow_wall.errors import ClusterError, Interrupted
+
+
+def told(call: Any, *given: Any) -> str:
+    with pytest.raises((ClusterError, Interrupted)) as error:
+        call(*given)
+    return str(error.value)
+
+
+@pytest.fixture
+def pyspark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A `pyspark` that is found, and never imported."""
+    (tmp_path / "pyspark").mkdir()
+    (tmp_path / "pyspark" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "pyspark", raising=False)
+    return tmp_path / "pyspark"
+
+
+def test_pyspark_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spark_setup.importlib.util, "find_spec", lambda name: None)
+    assert told(find_spark, {}) == (
+        f"`cluster.type: spark` needs the package `pyspark`, which `{sys.executable}` does not have\n\n"
+        "hint: pip install 'airflow-wall[spark]', or name by `python` an interpreter that has it"
+    )
+
+
+def test_python_is_missing_or_has_not_what_is_needed(tmp_path: Path) -> None:
+    assert told(find_spark, {"python": "/nowhere/python"}) == (
+        "`cluster.python: /nowhere/python` cannot be run: [Errno 2] No such file or directory: '/nowhere/python'\n\n"
+        "hint: mend the path"
+    )
+    other = tmp_path / "python"
+    other.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'pyspark'\" >&2\nexit 1\n")
+    other.chmod(0o755)
+    assert told(find_spark, {"python": str(other)}).startswith(
+        f"`cluster.python: {other}` has not what a job on Spark needs: ModuleNotFoundError: No module named 'pyspark'"
+    )
+
+
+def test_java_is_missing(pyspark: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert told(find_spark, {}) == (
+        "`cluster.type: spark` needs Java 17 or later: there is no `java` on the PATH, and JAVA_HOME is not set\n\n"
+        "hint: install Java 17 or later on the workers, e.g. Debian's `openjdk-17-jre-headless`"
+    )
+    monkeypatch.setenv("JAVA_HOME", "/nowhere")
+    assert "JAVA_HOME is `/nowhere`" in told(find_spark, {})
+
+
+def test_java_is_old(pyspark: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    java = tmp_path / "bin" / "java"
+    java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.20\" 2023-07-18' >&2\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    assert f'`{java}` says: openjdk version "11.0.20"' in told(find_spark, {})
+    java.write_text("#!/bin/sh\necho 'openjdk version \"21.0.1\" 2023-10-17' >&2\n")
+    assert find_spark({}) == pyspark
+
+
+def test_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spark_setup, "_memory_of_this_machine", lambda: 4096)
+    check_memory({"workers": {"count": 4, "memory": "1GB"}})
+    assert told(check_memory, {"workers": {"count": 3, "memory": "2GB"}}) == (
+        "`cluster.workers`: 3 workers of 2GB need 6144 MB, and this machine has 4096 MB\n\n"
+        "hint: ask for less by `workers.count` or `workers.memory`"
+    )
+    assert told(check_memory, {"workers": {"memory": "1GB"}, "parallel_jobs": 3}) == (
+        "`cluster.workers.memory: 1GB` is too little for 3 jobs at once: Spark needs 512MB each\n\n"
+        "hint: raise `workers.memory`, or lower `parallel_jobs`"
+    )
+
+
+def test_configuration_without_a_yaml_is_looked_at_too() -> None:
+    check_conf({"conf": {"spark.sql.shuffle.partitions": 8}})
+    check_conf({"master": "spark://h:1", "conf": {"spark.cores.max": 8}})
+    assert "`spark.master`, which airflow-wall decides" in told(check_conf, {"conf": {"spark.master": "x"}})
+    assert "`spark.cores.max`, which follows from `workers`" in told(check_conf, {"conf": {"spark.cores.max": 8}})
+    secret = told(check_conf, {"conf": {"spark.hadoop.fs.s3a.secret.key": "canary"}})
+    assert "Spark shows its configuration in its UI" in secret
+    assert "canary" not in secret
+
+
+def test_master_that_does_not_answer() -> None:
+    assert told(check_reachable, "spark://127.0.0.1:9") == (
+        "`cluster.master: spark://127.0.0.1:9` cannot be reached: [Errno 111] Connection refused\n\n"
+        "hint: mend the address, or start that master; leave `master` out to have one started for the run"
+    )
