@@ -156,7 +156,7 @@ def merged(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         whole = found.setdefault(result["executor"], {**result, "runs": [], "canaries": []})
         again = {run["dag"] for run in result["runs"]}
         whole["runs"] = [run for run in whole["runs"] if run["dag"] not in again] + result["runs"]
-        whole["canaries"].append(result["canary"])
+        whole["canaries"] += [result["canary"]] if result["canary"] else []
         whole["date"] = result["date"]
     return list(found.values())
 
