@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,9 @@ Held against a run:
 - **stale**: a try wrote the table after its successor had, or computed beside it for more than two seconds.
 
 Settings are those of docker-compose.yaml, but what decides how soon a fault is noticed, to keep this short: a task whose
-heartbeat is missing counts as lost after 30 s, not 120; tasks have one retry after 2 s, where the table does not say more.
+heartbeat is missing counts as lost after 30 s, not 120. Tasks have one retry after 2 s, or none where the run is `failed`.
+Seconds are those of a machine of two cores that did other work too, whole minutes of load above ten: they say what is bounded,
+not how fast it is.
 
 ## In short
 
@@ -56,9 +58,9 @@ def page(results: Sequence[dict[str, Any]], bound: float) -> str:
     versions = ", ".join(f"{name} {value}" for name, value in first["versions"].items())
     parts = [HEAD.format(date=first["date"], versions=versions, bound=bound, short=_short(results))]
     for result in results:
-        ours = [run for run in result["runs"] if not run["control"]]
+        ours = [run for run in result["runs"] if not run["control"] and not unjudged(run)]
         parts.append(f"## {NAMES[result['executor']]}\n\n" + _table(ours))
-    controls = [run for result in results for run in result["runs"] if run["control"]]
+    controls = [run for result in results for run in result["runs"] if run["control"] and not unjudged(run)]
     parts.append(
         "## Airflow's own operators under the same faults\n\nA DAG of `EmrCreateJobFlowOperator`, `EmrAddStepsOperator` "
         "and `EmrTerminateJobFlowOperator` as setup and teardown, on the same EMR. If none of these leaked, nothing above would "
@@ -74,13 +76,18 @@ def page(results: Sequence[dict[str, Any]], bound: float) -> str:
 _LEFT = 20
 
 
+def unjudged(run: Mapping[str, Any]) -> bool:
+    """Whether the harness did not get so far as to hit the run."""
+    return any(said.startswith("harness") for said in run["faults"])
+
+
 def _short(results: Sequence[dict[str, Any]]) -> str:
     lines = [
         "| | faults | runs | leaks | lies | stale effects | longest overlap of tries |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for result in results:
-        ours = [run for run in result["runs"] if not run["control"]]
+        ours = [run for run in result["runs"] if not run["control"] and not unjudged(run)]
         kinds = {(run["fault"], run["step"]) for run in ours}
         counts = [
             sum(any(said.startswith(word) for said in run["faults"]) for run in ours)
@@ -90,7 +97,7 @@ def _short(results: Sequence[dict[str, Any]]) -> str:
         overlap = max((run["overlap"] for run in ours), default=0.0)
         row = [NAMES[result["executor"]], len(kinds), len(ours), *counts, f"{overlap} s"]
         lines.append("| " + " | ".join(str(cell) for cell in row) + " |")
-    controls = [run for result in results for run in result["runs"] if run["control"]]
+    controls = [run for result in results for run in result["runs"] if run["control"] and not unjudged(run)]
     leaked = [run for run in controls if run["leak"]]
     green = [run for run in leaked if run["colour"] == "success"]
     lines.append("")
@@ -98,11 +105,12 @@ def _short(results: Sequence[dict[str, Any]]) -> str:
         f"A fault is counted once for each step it meets. Of Airflow's own operators {len(leaked)} of {len(controls)} left their "
         f"cluster, {len(green)} of them in a green run."
     )
-    broken = [
-        run for result in results for run in result["runs"] if any(said.startswith("harness") for said in run["faults"])
-    ]
+    broken = [run for result in results for run in result["runs"] if unjudged(run)]
     if broken:
-        lines.append(f"\nNot judged, because the harness did not get there: {', '.join(run['dag'] for run in broken)}.")
+        listed = ", ".join(
+            f"{run['fault']} ({STEPS[run['step']]}, {run['kind']}, {NAMES[run['executor']]})" for run in broken
+        )
+        lines.append(f"\nNot judged, because the run did not come to the step in time: {listed}.")
     return "\n".join(lines)
 
 
