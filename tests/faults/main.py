@@ -190,9 +190,8 @@ def conclude(there: Lab, case: Case, trial: Trial, settled: float) -> None:
 
 def verdict_of(there: Lab, case: Case, trial: Trial, faults: list[str]) -> Verdict:
     """The empty sheet of one run."""
-    return Verdict(
-        case.name, case.blow.words, trial.at, trial.kind, there.executor, trial.dag, trial.control, faults=faults
-    )
+    words = case.blow.words + ("" if case.shape.retries else "; no retry")
+    return Verdict(case.name, words, trial.at, trial.kind, there.executor, trial.dag, trial.control, faults=faults)
 
 
 def summary(verdicts: list[Verdict], hits: int) -> int:

@@ -42,9 +42,9 @@ Held against a run:
 - **stale**: a try wrote the table after its successor had, or computed beside it for more than two seconds.
 
 Settings are those of docker-compose.yaml, but what decides how soon a fault is noticed, to keep this short: a task whose
-heartbeat is missing counts as lost after 30 s, not 120. Tasks have one retry after 2 s, or none where the run is `failed`.
-Seconds are those of a machine of two cores that did other work too, whole minutes of load above ten: they say what is bounded,
-not how fast it is.
+heartbeat is missing counts as lost after 30 s, not 120. Tasks have one retry after 2 s, unless the table says none.
+Seconds are those of a machine of two cores that did much other work (a load of 10 to 30): they say what is bounded, not how
+fast it is.
 
 ## In short
 
