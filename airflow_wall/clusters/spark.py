@@ -24,12 +24,12 @@ from airflow_wall import errors, state
 from airflow_wall.clusters.base import Deleted, Document, Log, Site, State, not_running
 from airflow_wall.clusters.documents import DocumentFleet, begun, path_of
 from airflow_wall.clusters.pin import replaced
-from airflow_wall.clusters.spark_request import SparkRequest
 from airflow_wall.clusters.spark_setup import check_conf, check_memory, find_spark, megabytes
 from airflow_wall.clusters.spark_watchdog import KEPT, START, guarding, is_guarded
 from airflow_wall.environments.process import run_job_process
 from airflow_wall.errors import ClusterError, Interrupted, WallError
 from airflow_wall.processes import Identity, machine
+from airflow_wall.spark_request import SparkRequest
 
 SILENT = timedelta(seconds=40)
 """After how long without a beat a cluster of another machine is taken for dead."""

@@ -147,7 +147,8 @@ class Watchdog:
 
     def _launch(self, name: str, found: Mapping[str, Any], arguments: list[str]) -> None:
         """Start a process of Spark."""
-        options = "-Dspark.port.maxRetries=0 -Dspark.ui.killEnabled=false"
+        # Without the REST server, which listens on one port that two clusters of a machine would both want.
+        options = "-Dspark.port.maxRetries=0 -Dspark.ui.killEnabled=false -Dspark.master.rest.enabled=false"
         environment = {
             **{key: os.environ[key] for key in KEPT if key in os.environ},
             "AIRFLOW_WALL_CLUSTER": found["name"],

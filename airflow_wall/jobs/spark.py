@@ -22,11 +22,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from airflow_wall.clusters.spark_request import SparkRequest
 from airflow_wall.errors import ClusterError, DataError, Interrupted, UserCodeError
 from airflow_wall.jobs.document import Run
 from airflow_wall.jobs.query import answer, named, together
 from airflow_wall.jobs.spark_sql import translated
+from airflow_wall.spark_request import SparkRequest
 from airflow_wall.storage.base import Files
 
 # Of what Spark does with pandas nothing is used here.

@@ -10,11 +10,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from airflow_wall.clusters.spark_request import SparkRequest, spark_request
 from airflow_wall.errors import ClusterError, DataError, UserCodeError
 from airflow_wall.jobs.document import Env
 from airflow_wall.jobs.query import answer, arrow, together
 from airflow_wall.jobs.user_code import calling, load_function
+from airflow_wall.spark_request import SparkRequest, spark_request
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import TableStore
 

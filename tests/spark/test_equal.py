@@ -16,9 +16,9 @@ pytest.importorskip("pyspark", reason="make spark installs it")
 from spark_clusters import run_of
 
 from airflow_wall.clusters.spark import SparkCluster
-from airflow_wall.clusters.spark_request import SparkRequest
 from airflow_wall.jobs.query import answer
 from airflow_wall.jobs.spark import Engine, _ordered
+from airflow_wall.spark_request import SparkRequest
 from airflow_wall.storage.delta import DeltaStore
 
 pytestmark = pytest.mark.timeout(1200)
