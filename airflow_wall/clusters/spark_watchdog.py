@@ -157,8 +157,7 @@ class Watchdog:
             "SPARK_LOCAL_DIRS": found["scratch"],
             "SPARK_DAEMON_MEMORY": "512m",
             "SPARK_DAEMON_JAVA_OPTS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",  # they do little, and start sooner
-            # Its REST server takes programs from anybody, at one fixed port: a second master would not find it free.
-            "SPARK_MASTER_OPTS": f"{options} -Dspark.master.rest.enabled=false",
+            "SPARK_MASTER_OPTS": options,
             "SPARK_WORKER_OPTS": options,
             "SPARK_NO_DAEMONIZE": "1",
         }
