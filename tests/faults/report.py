@@ -16,7 +16,6 @@ STEPS = {
     "submit.before": "job, before it is submitted",
     "submit.after": "job, submitted and not answered",
     "job": "job at work",
-    "deferred": "deferred",
     "stop.before": "stop, before the call",
     "stop.after": "stop, between call and answer",
 }
@@ -114,12 +113,16 @@ def _short(results: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def _in_order(runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(runs, key=lambda run: (list(STEPS).index(run["step"]), run["fault"], run["kind"]))
+
+
 def _table(runs: Iterable[dict[str, Any]]) -> str:
     lines = [
         "| fault | step | cluster | run | tries | ended after | cluster gone after | overlap | held against it |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for run in runs:
+    for run in _in_order(runs):
         tries = (
             ", ".join(f"{name.partition('_')[0]} {count}" for name, count in run["tries"].items() if count > 1)
             or "1 each"
@@ -133,7 +136,7 @@ def _table(runs: Iterable[dict[str, Any]]) -> str:
 
 def _controls(runs: Iterable[dict[str, Any]]) -> str:
     lines = ["| executor | fault | step | run | ended after | cluster |", "| --- | --- | --- | --- | --- | --- |"]
-    for run in runs:
+    for run in _in_order(runs):
         left = "**left**" if run["leak"] else f"gone after {_seconds(run['gone_after'])}"
         lines.append(
             f"| {NAMES[run['executor']]} | {run['fault']} | {STEPS[run['step']]} | {run['colour']} | "
