@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_wall.clusters.backends import open_fleet
-from airflow_wall.clusters.base import Found
+from airflow_wall.clusters.base import Found, Site
 from airflow_wall.clusters.reaper import RunState, why_end
 from airflow_wall.errors import Interrupted, WallError
 from airflow_wall.operators.base import StepOperator
@@ -24,7 +25,8 @@ class ReapClustersOperator(StepOperator):
     What a run does is asked of Airflow, by this task's own right. Where Airflow gives no answer, a cluster is left
     until its lease ends. Clusters of another Airflow (`[wall] deployment`) are left to that one.
 
-    :param clusters: Where to look: for each cloud, region and connection what `StartClusterOperator` takes. (templated)
+    :param clusters: Where to look: for each cloud, region and connection what `StartClusterOperator` takes, and for
+        clusters that are documents in another lake its `storage`. (templated)
     """
 
     template_fields: Sequence[str] = ("clusters",)
@@ -43,7 +45,7 @@ class ReapClustersOperator(StepOperator):
         with self.told(context):
             for config in self.clusters:
                 try:
-                    fleet = open_fleet(config, site)
+                    fleet = open_fleet(config, self._site_in(context, site, config.get("storage")))
                     listed = [each for each in fleet.list() if self._is_ours(each, site.owner.deployment)]
                 except WallError as error:  # the other clouds are still swept
                     faults.append(str(error))
@@ -63,6 +65,11 @@ class ReapClustersOperator(StepOperator):
             if faults:
                 raise Interrupted("; ".join(faults))
         return {"reaped": reaped, "left": left}
+
+    def _site_in(self, context: Context, site: Site, storage: str | None) -> Site:
+        """Where the clusters of that lake are used from."""
+        run = self.run_of(context)
+        return site if storage is None else replace(site, state=replace(run, storage=run.project / storage).state)
 
     def _is_ours(self, found: Found, deployment: str) -> bool:
         return found.owner is not None and found.owner.deployment == deployment

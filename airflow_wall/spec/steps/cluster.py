@@ -53,6 +53,10 @@ class Place(SpecModel):
     project: Filled | None = Field(None, description="Dataproc: the project; by default that of the connection.")
     impersonate: Filled | None = Field(None, description="Dataproc: the service account in whose name they are ended.")
 
+    storage: Filled | None = Field(
+        None, description="`spark` and `local`: the lake that they have their documents in; by default the task's own."
+    )
+
     @model_validator(mode="after")
     def _in_a_cloud_or_in_the_lake(self) -> Place:
         if self.region is None and self.type not in ("local", "spark"):
