@@ -26,7 +26,7 @@ HEAD = """\
 What becomes of a run and its cluster when a process is killed, terminated or frozen, a run is marked, a file changes or the
 cloud does not answer: measured by `make faults` on {date}, with {versions}. This page is written by it.
 
-A whole Airflow runs on loopback: API server, scheduler, DAG processor, triggerer, two workers where it is Celery, with
+{calls}A whole Airflow runs on loopback: API server, scheduler, DAG processor, triggerer, two workers where it is Celery, with
 Postgres and Redis, and whoever of them ends is started again after two seconds. EMR is moto's server behind a front that
 holds calls up; Dataproc is served over TLS and gRPC; on both a job is a process that ends with its cluster. The lake is real.
 Each run has three tasks, start, work and stop, and is held at the step that is named until the fault has come. The work writes
@@ -55,7 +55,9 @@ def page(results: Sequence[dict[str, Any]], bound: float) -> str:
     """The whole page."""
     first = results[0]
     versions = ", ".join(f"{name} {value}" for name, value in first["versions"].items())
-    parts = [HEAD.format(date=first["date"], versions=versions, bound=bound, short=_short(results))]
+    parts = [
+        HEAD.format(date=first["date"], versions=versions, bound=bound, short=_short(results), calls=_calls(results))
+    ]
     for result in results:
         ours = [run for run in result["runs"] if not run["control"] and not unjudged(run)]
         parts.append(f"## {NAMES[result['executor']]}\n\n" + _table(ours))
@@ -73,6 +75,13 @@ def page(results: Sequence[dict[str, Any]], bound: float) -> str:
 
 
 _LEFT = 20
+
+
+def _calls(results: Sequence[dict[str, Any]]) -> str:
+    counts = " and ".join(f"{len(result['canaries'])} with {NAMES[result['executor']]}" for result in results)
+    if all(len(result["canaries"]) == 1 for result in results):
+        return ""
+    return f"It took several calls ({counts}); what was called again counts as it was last.\n\n"
 
 
 def unjudged(run: Mapping[str, Any]) -> bool:
