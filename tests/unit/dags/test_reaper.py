@@ -51,7 +51,7 @@ def test_its_bundle_shows_it_to_airflow_and_nothing_else(with_places: None) -> N
     [
         ("emr", "Expecting value"),
         ('{"type": "emr"}', "valid list"),
-        ('[{"type": "emr"}]', "`0.region`: Field required"),
+        ('[{"type": "emr"}]', "`0`: must have `region`"),
         ('[{"type": "emr", "region": "r", "zone": "z"}]', "`0.zone`"),
     ],
 )
