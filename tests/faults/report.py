@@ -78,8 +78,8 @@ _LEFT = 20
 
 
 def _calls(results: Sequence[dict[str, Any]]) -> str:
-    counts = " and ".join(f"{len(result['canaries'])} with {NAMES[result['executor']]}" for result in results)
-    if all(len(result["canaries"]) == 1 for result in results):
+    counts = " and ".join(f"{result['calls']} with {NAMES[result['executor']]}" for result in results)
+    if all(result["calls"] == 1 for result in results):
         return ""
     return f"It took several calls ({counts}); what was called again counts as it was last.\n\n"
 
@@ -173,11 +173,12 @@ def merged(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """One result for each executor, of one or more calls of main.py; a case that was run again counts as it was last."""
     found: dict[str, dict[str, Any]] = {}
     for result in results:
-        whole = found.setdefault(result["executor"], {**result, "runs": [], "canaries": []})
+        whole = found.setdefault(result["executor"], {**result, "runs": [], "canaries": [], "calls": 0})
         again = {run["dag"] for run in result["runs"]}
         whole["runs"] = [run for run in whole["runs"] if run["dag"] not in again] + result["runs"]
         whole["canaries"] += [result["canary"]] if result["canary"] else []
         whole["date"] = result["date"]
+        whole["calls"] += 1
     return list(found.values())
 
 
