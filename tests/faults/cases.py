@@ -121,12 +121,14 @@ CASES = (
         ("job",),
         CLOUDS,
         control=True,
+        colour=None,  # its cluster ends under it
     ),
     Case(
         "file_removed",
         Blow("DAG's file removed until its lease ends", b.remove_file, mend=b.restore_file, lease=True),
         ("job",),
         control=True,
+        colour=None,  # its cluster ends under it
     ),
     Case(
         "stop_edited_out",

@@ -104,9 +104,22 @@ def overlap_of(ticks: dict[str, list[float]]) -> float:
     return max(beside, default=0) * TICK
 
 
-def writes_of(table: Path) -> int:
-    """How many commits a table has."""
-    return len(list((table / "_delta_log").glob("*.json")))
+def writes_of(table: Path) -> list[str]:
+    """Who made the commits of a table, in their order."""
+    found = []
+    for path in sorted((table / "_delta_log").glob("*.json")):
+        actions = [json.loads(line) for line in path.read_text().splitlines()]
+        added = [json.loads(each["add"]["stats"])["minValues"] for each in actions if "add" in each]
+        found.append(str(added[0]["who"]) if added else "nobody")
+    return found
+
+
+def stale_writes(writes: list[str], ticks: dict[str, list[float]]) -> int:
+    """How many commits an earlier process made after the first of one that had begun later."""
+    began = {who: min(times) for who, times in ticks.items()}
+    return sum(
+        any(began[later] > began[who] for later in writes[:place]) for place, who in enumerate(writes) if who in began
+    )
 
 
 def judge(
@@ -145,7 +158,8 @@ def judge(
     ticks = ticks_of(lake)
     verdict.executions = len(ticks)
     verdict.overlap = round(overlap_of(ticks), 1)
-    verdict.writes = writes_of(table)
+    writes = writes_of(table)
+    verdict.writes = len(writes)
 
     late = [span for span in spans if (span.gone or now) > limit]
     verdict.leak = bool(late)
@@ -156,10 +170,11 @@ def judge(
     if verdict.control:
         return
     verdict.faults += _colour(verdict, spans, over, marked, colour)
-    if verdict.writes > 1:
-        verdict.faults.append(f"stale: {verdict.writes} tries wrote the table")
-    if verdict.colour == "success" and verdict.writes != 1 and not marked:
-        verdict.faults.append(f"lie: green, and the table was written {verdict.writes} times")
+    stale = stale_writes(writes, ticks)
+    if stale:
+        verdict.faults.append(f"stale: {stale} write(s) of a try after the first of its successor")
+    if verdict.colour == "success" and not writes and not marked:
+        verdict.faults.append("lie: green, and the table was not written")
     if verdict.overlap > BESIDE:
         verdict.faults.append(f"stale: an earlier try computed for {verdict.overlap} s beside its successor")
 

@@ -271,6 +271,8 @@ def lab(
             yield made
         finally:
             observer.end()
+            for document in (storage / "_wall" / "clusters").glob("*.json"):
+                document.unlink()  # the watchdog of a cluster of Spark ends it then
 
 
 def send(process: psutil.Process, number: signal.Signals) -> None:

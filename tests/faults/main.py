@@ -22,7 +22,7 @@ for _place in (HERE, HERE.parent / "clouds", HERE.parent / "integration"):
     sys.path.insert(0, str(_place))
 
 from blows import LEASE  # noqa: E402
-from canary import Canary  # noqa: E402
+from canary import Canary, Looked  # noqa: E402
 from cases import CASES, Case  # noqa: E402
 from judge import BOUND, Verdict  # noqa: E402
 from lab import Lab, NotReached, Trial, lab  # noqa: E402
@@ -41,6 +41,29 @@ class Play:
 
     case: Case
     trials: list[Trial]
+
+
+@dataclass
+class Sheet:
+    """What was measured, kept after each case: a run of an hour may be ended before its end."""
+
+    there: Lab
+    path: Path | None
+    began: float
+
+    def save(self, found: Looked | None = None) -> None:
+        if self.path is None:
+            return
+        results = {
+            "executor": self.there.executor,
+            "date": time.strftime("%Y-%m-%d"),
+            "seconds": round(time.time() - self.began),
+            "versions": versions(),
+            "bound": BOUND,
+            "canary": found and found.to_json(),
+            "runs": [verdict.to_json() for verdict in list(self.there.verdicts)],
+        }
+        self.path.write_text(json.dumps(results, indent=1))
 
 
 def main() -> int:
@@ -71,21 +94,12 @@ def main() -> int:
         canary.prepare(there)
         plays = prepared(there, cases, kinds)
         say(f"{sum(len(play.trials) for play in plays)} runs of {len(plays)} cases")
-        run_all(there, plays, given.side_by_side)
+        sheet = Sheet(there, given.results, began)
+        run_all(there, plays, given.side_by_side, sheet)
         say(f"canary: {canary.run(there)}")
         found = canary.look(there)
+        sheet.save(found)
     say(f"canary: {found.summary}")
-    if given.results:
-        results = {
-            "executor": given.executor,
-            "date": time.strftime("%Y-%m-%d"),
-            "seconds": round(time.time() - began),
-            "versions": versions(),
-            "bound": BOUND,
-            "canary": found.to_json(),
-        }
-        results["runs"] = [verdict.to_json() for verdict in there.verdicts]
-        given.results.write_text(json.dumps(results, indent=1))
     return summary(there.verdicts, found.hits)
 
 
@@ -115,18 +129,20 @@ def prepared(there: Lab, cases: list[Case], kinds: list[str]) -> list[Play]:
     return plays
 
 
-def run_all(there: Lab, plays: list[Play], side_by_side: int) -> None:
+def run_all(there: Lab, plays: list[Play], side_by_side: int, sheet: Sheet) -> None:
     """Faults of single tasks side by side, those of the whole one after the other."""
     single = [(play, trial) for play in plays if not play.case.blow.whole for trial in play.trials]
     with ThreadPoolExecutor(side_by_side) as pool:
         asked = [pool.submit(strike, there, play.case, [trial]) for play, trial in single]
         for each in as_completed(asked):
             each.result()
+            sheet.save()
     for play in plays:
         if play.case.blow.whole:
             there.settle()
             strike(there, play.case, play.trials)
             there.stack.clear_strays()
+            sheet.save()
 
 
 def strike(there: Lab, case: Case, trials: list[Trial]) -> None:
@@ -174,9 +190,8 @@ def conclude(there: Lab, case: Case, trial: Trial, settled: float) -> None:
 
 def verdict_of(there: Lab, case: Case, trial: Trial, faults: list[str]) -> Verdict:
     """The empty sheet of one run."""
-    return Verdict(
-        case.name, case.blow.words, trial.at, trial.kind, there.executor, trial.dag, trial.control, faults=faults
-    )
+    words = case.blow.words + ("" if case.shape.retries else "; no retry")
+    return Verdict(case.name, words, trial.at, trial.kind, there.executor, trial.dag, trial.control, faults=faults)
 
 
 def summary(verdicts: list[Verdict], hits: int) -> int:

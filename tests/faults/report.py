@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ STEPS = {
     "submit.before": "job, before it is submitted",
     "submit.after": "job, submitted and not answered",
     "job": "job at work",
-    "deferred": "deferred",
     "stop.before": "stop, before the call",
     "stop.after": "stop, between call and answer",
 }
@@ -27,7 +26,7 @@ HEAD = """\
 What becomes of a run and its cluster when a process is killed, terminated or frozen, a run is marked, a file changes or the
 cloud does not answer: measured by `make faults` on {date}, with {versions}. This page is written by it.
 
-A whole Airflow runs on loopback: API server, scheduler, DAG processor, triggerer, two workers where it is Celery, with
+{calls}A whole Airflow runs on loopback: API server, scheduler, DAG processor, triggerer, two workers where it is Celery, with
 Postgres and Redis, and whoever of them ends is started again after two seconds. EMR is moto's server behind a front that
 holds calls up; Dataproc is served over TLS and gRPC; on both a job is a process that ends with its cluster. The lake is real.
 Each run has three tasks, start, work and stop, and is held at the step that is named until the fault has come. The work writes
@@ -39,10 +38,12 @@ Held against a run:
   lease where the run does not end (the reaper runs each minute); or a process of a job;
 - **lie**: green with a task that failed, a stop that failed or a cluster that lived on; red where all was done; another colour
   than the one that is honest;
-- **stale**: a second try wrote the table too, or computed beside its successor for more than two seconds.
+- **stale**: a try wrote the table after its successor had, or computed beside it for more than two seconds.
 
 Settings are those of docker-compose.yaml, but what decides how soon a fault is noticed, to keep this short: a task whose
-heartbeat is missing counts as lost after 30 s, not 120; tasks have one retry after 2 s, where the table does not say more.
+heartbeat is missing counts as lost after 30 s, not 120. Tasks have one retry after 2 s, unless the table says none.
+Seconds are those of a machine of two cores that did much other work (a load of 10 to 30): they say what is bounded, not how
+fast it is.
 
 ## In short
 
@@ -54,11 +55,13 @@ def page(results: Sequence[dict[str, Any]], bound: float) -> str:
     """The whole page."""
     first = results[0]
     versions = ", ".join(f"{name} {value}" for name, value in first["versions"].items())
-    parts = [HEAD.format(date=first["date"], versions=versions, bound=bound, short=_short(results))]
+    parts = [
+        HEAD.format(date=first["date"], versions=versions, bound=bound, short=_short(results), calls=_calls(results))
+    ]
     for result in results:
-        ours = [run for run in result["runs"] if not run["control"]]
+        ours = [run for run in result["runs"] if not run["control"] and not unjudged(run)]
         parts.append(f"## {NAMES[result['executor']]}\n\n" + _table(ours))
-    controls = [run for result in results for run in result["runs"] if run["control"]]
+    controls = [run for result in results for run in result["runs"] if run["control"] and not unjudged(run)]
     parts.append(
         "## Airflow's own operators under the same faults\n\nA DAG of `EmrCreateJobFlowOperator`, `EmrAddStepsOperator` "
         "and `EmrTerminateJobFlowOperator` as setup and teardown, on the same EMR. If none of these leaked, nothing above would "
@@ -74,13 +77,25 @@ def page(results: Sequence[dict[str, Any]], bound: float) -> str:
 _LEFT = 20
 
 
+def _calls(results: Sequence[dict[str, Any]]) -> str:
+    counts = " and ".join(f"{result['calls']} with {NAMES[result['executor']]}" for result in results)
+    if all(result["calls"] == 1 for result in results):
+        return ""
+    return f"It took several calls ({counts}); what was called again counts as it was last.\n\n"
+
+
+def unjudged(run: Mapping[str, Any]) -> bool:
+    """Whether the harness did not get so far as to hit the run."""
+    return any(said.startswith("harness") for said in run["faults"])
+
+
 def _short(results: Sequence[dict[str, Any]]) -> str:
     lines = [
         "| | faults | runs | leaks | lies | stale effects | longest overlap of tries |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for result in results:
-        ours = [run for run in result["runs"] if not run["control"]]
+        ours = [run for run in result["runs"] if not run["control"] and not unjudged(run)]
         kinds = {(run["fault"], run["step"]) for run in ours}
         counts = [
             sum(any(said.startswith(word) for said in run["faults"]) for run in ours)
@@ -90,7 +105,7 @@ def _short(results: Sequence[dict[str, Any]]) -> str:
         overlap = max((run["overlap"] for run in ours), default=0.0)
         row = [NAMES[result["executor"]], len(kinds), len(ours), *counts, f"{overlap} s"]
         lines.append("| " + " | ".join(str(cell) for cell in row) + " |")
-    controls = [run for result in results for run in result["runs"] if run["control"]]
+    controls = [run for result in results for run in result["runs"] if run["control"] and not unjudged(run)]
     leaked = [run for run in controls if run["leak"]]
     green = [run for run in leaked if run["colour"] == "success"]
     lines.append("")
@@ -98,12 +113,17 @@ def _short(results: Sequence[dict[str, Any]]) -> str:
         f"A fault is counted once for each step it meets. Of Airflow's own operators {len(leaked)} of {len(controls)} left their "
         f"cluster, {len(green)} of them in a green run."
     )
-    broken = [
-        run for result in results for run in result["runs"] if any(said.startswith("harness") for said in run["faults"])
-    ]
+    broken = [run for result in results for run in result["runs"] if unjudged(run)]
     if broken:
-        lines.append(f"\nNot judged, because the harness did not get there: {', '.join(run['dag'] for run in broken)}.")
+        listed = ", ".join(
+            f"{run['fault']} ({STEPS[run['step']]}, {run['kind']}, {NAMES[run['executor']]})" for run in broken
+        )
+        lines.append(f"\nNot judged, because the run did not come to the step in time: {listed}.")
     return "\n".join(lines)
+
+
+def _in_order(runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(runs, key=lambda run: (list(STEPS).index(run["step"]), run["fault"], run["kind"]))
 
 
 def _table(runs: Iterable[dict[str, Any]]) -> str:
@@ -111,7 +131,7 @@ def _table(runs: Iterable[dict[str, Any]]) -> str:
         "| fault | step | cluster | run | tries | ended after | cluster gone after | overlap | held against it |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for run in runs:
+    for run in _in_order(runs):
         tries = (
             ", ".join(f"{name.partition('_')[0]} {count}" for name, count in run["tries"].items() if count > 1)
             or "1 each"
@@ -125,7 +145,7 @@ def _table(runs: Iterable[dict[str, Any]]) -> str:
 
 def _controls(runs: Iterable[dict[str, Any]]) -> str:
     lines = ["| executor | fault | step | run | ended after | cluster |", "| --- | --- | --- | --- | --- | --- |"]
-    for run in runs:
+    for run in _in_order(runs):
         left = "**left**" if run["leak"] else f"gone after {_seconds(run['gone_after'])}"
         lines.append(
             f"| {NAMES[run['executor']]} | {run['fault']} | {STEPS[run['step']]} | {run['colour']} | "
@@ -153,11 +173,12 @@ def merged(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """One result for each executor, of one or more calls of main.py; a case that was run again counts as it was last."""
     found: dict[str, dict[str, Any]] = {}
     for result in results:
-        whole = found.setdefault(result["executor"], {**result, "runs": [], "canaries": []})
+        whole = found.setdefault(result["executor"], {**result, "runs": [], "canaries": [], "calls": 0})
         again = {run["dag"] for run in result["runs"]}
         whole["runs"] = [run for run in whole["runs"] if run["dag"] not in again] + result["runs"]
-        whole["canaries"].append(result["canary"])
+        whole["canaries"] += [result["canary"]] if result["canary"] else []
         whole["date"] = result["date"]
+        whole["calls"] += 1
     return list(found.values())
 
 

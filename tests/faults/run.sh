@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Have every fault befall a whole Airflow, by LocalExecutor and by CeleryExecutor, in a venv apart.
+# Have every fault befall a whole Airflow, by LocalExecutor and by CeleryExecutor, in a venv apart. ONLY names cases, with
+# patterns and commas; EXECUTOR is `local` or `celery`. Without either, docs/faults.md is written anew.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 . tests/venv.sh
-have_venv faults -c constraints.txt -e '.[local,amazon,google]' --group faults
+have_venv faults -c constraints.txt -e '.[local,amazon,google,spark]' --group faults
 
 results=$VENV/results status=0
 mkdir -p "$results"

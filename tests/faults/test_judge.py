@@ -28,10 +28,16 @@ def of(state: str, over: float | None = 20.0, **tasks: str) -> Run:
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Path:
-    log = tmp_path / "silver/rows/_delta_log"
-    log.mkdir(parents=True)
-    (log / "00000000000000000000.json").touch()
+    wrote(tmp_path, "one")
     return tmp_path
+
+
+def wrote(lake: Path, *who: str) -> None:
+    log = lake / "silver/rows/_delta_log"
+    log.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(who):
+        added = {"add": {"stats": json.dumps({"minValues": {"who": name}})}}
+        (log / f"{number:020}.json").write_text(json.dumps({"commitInfo": {}}) + "\n" + json.dumps(added))
 
 
 def ticks(lake: Path, **who: list[float]) -> None:
@@ -73,7 +79,7 @@ def test_green_while_its_cluster_lives_on_is_a_lie(lake: Path) -> None:
 
 def test_green_without_its_table_is_a_lie_unless_somebody_said_it_be_green(lake: Path) -> None:
     (lake / "silver/rows/_delta_log/00000000000000000000.json").unlink()
-    assert sheet(lake).faults == ["lie: green, and the table was written 0 times"]
+    assert sheet(lake).faults == ["lie: green, and the table was not written"]
     assert sheet(lake, marked=True).faults == []
 
 
@@ -87,9 +93,17 @@ def test_another_colour_than_the_honest_one_is_told(lake: Path) -> None:
     assert sheet(lake, of("running", None), colour="success").faults == ["colour: running, and it must be success"]
 
 
-def test_a_second_try_that_wrote_the_table_too_is_stale(lake: Path) -> None:
-    (lake / "silver/rows/_delta_log/00000000000000000001.json").touch()
-    assert sheet(lake, of("failed", work="failed")).faults == ["stale: 2 tries wrote the table"]
+def test_a_try_that_writes_after_its_successor_is_stale(lake: Path) -> None:
+    ticks(lake, one=[1.0], two=[30.0])
+    wrote(lake, "two", "one")
+    assert sheet(lake).faults == ["stale: 1 write(s) of a try after the first of its successor"]
+
+
+def test_a_successor_that_writes_again_is_not(lake: Path) -> None:
+    ticks(lake, one=[1.0], two=[30.0])
+    wrote(lake, "one", "two")
+    verdict = sheet(lake)
+    assert (verdict.faults, verdict.writes) == ([], 2)
 
 
 def test_what_two_tries_did_side_by_side_is_measured(lake: Path) -> None:

@@ -214,3 +214,10 @@ def _rows() -> object:
     import pyarrow as pa
 
     return pa.table({"a": [1, 2, 2], "s": ["x", "y", "y"]})
+
+
+def test_two_clusters_run_side_by_side_on_one_machine(cluster_of: Make) -> None:
+    clusters = [cluster_of("wall-one-1"), cluster_of("wall-two-1")]
+    for cluster in clusters:
+        cluster.ensure()
+    assert [cluster.state() for cluster in clusters] == [State.RUNNING, State.RUNNING]
