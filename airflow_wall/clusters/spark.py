@@ -159,7 +159,9 @@ class SparkCluster:
                 raise Interrupted(f"cluster `{self.name}` was stopped while it was waited for")
             if found is None or (found["id"] not in known and self._is_over(found)):
                 new = self._new(home)
-                known |= {new["id"]} if replaced(self.document, found, new) else set()
+                if replaced(self.document, found, new):
+                    known.add(new["id"])
+                    _sweep(found)
                 continue
             known.add(found["id"])
             if found["state"] == "broken":
@@ -298,6 +300,12 @@ def check_reachable(master: str) -> None:
 def _described(found: Mapping[str, Any]) -> dict[str, Any]:
     shown = {key: found[key] for key in ("type", "name", "master", "ui") if key in found}
     return {**shown, "workers": found["workers"]["count"]} if "workers" in found else shown
+
+
+def _sweep(found: Mapping[str, Any] | None) -> None:
+    """Remove the files of a cluster whose watchdog was killed before it could."""
+    if found is not None and found.get("scratch"):
+        shutil.rmtree(found["scratch"], ignore_errors=True)
 
 
 def _reason(found: Mapping[str, Any]) -> WallError:

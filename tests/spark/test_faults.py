@@ -96,9 +96,12 @@ def test_creators_at_once_make_one(cluster_of: Make, tmp_path: Path) -> None:
     kill(cluster.name, "watchdog")
     until(lambda: kinds(cluster.name) == [], 10)
     assert cluster.state() is State.BROKEN
+    left = Path((state.read(cluster.document) or {})["scratch"])
+    assert left.is_dir()
     with pytest.raises(ClusterError, match="is not running"):
         cluster.run(job_of(tmp_path), {}, print)
     assert cluster.ensure()["workers"] == 1
+    assert not left.exists()
     assert kinds(cluster.name) == ["master", "watchdog", "worker"]
 
     # A worker dies for good: the watchdog ends the rest, and says why.
