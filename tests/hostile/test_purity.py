@@ -22,7 +22,7 @@ import ast, contextlib, importlib, os, sys, zoneinfo
 from pathlib import Path
 
 import airflow_wall.compiler.native, airflow_wall.loader.templates, airflow_wall.text.yaml_1_1  # imported when a file
-import croniter, jsonschema  # first needs them
+import croniter, jsonschema, packaging.requirements, packaging.utils  # first needs them
 import airflow_wall.checks.load, airflow_wall.compiler.native  # these too
 from airflow_wall.compiler.plan import plan_all
 from airflow_wall.errors import SpecError
