@@ -25,7 +25,7 @@ AIRFLOWS = {**RECORDED, airflow.__version__: INSTALLED}
 MODELS: dict[str, type[SpecModel]] = {"DAG": Head, "BaseOperator": Task, "TaskGroup": Group}
 TABLES = {"DAG": refused.DAG, "BaseOperator": refused.OPERATOR, "TaskGroup": refused.GROUP}
 OWN = {
-    "DAG": {"timezone", "storage", "notify"},
+    "DAG": {"timezone", "storage", "notify", "requirements", "python", "image"},
     "BaseOperator": {
         "id",
         "uses",
