@@ -93,7 +93,7 @@ class DataprocCluster:
         self.site = site
         self.call: Call = site.client("dataproc", config)
         self.jobs = site.state / "jobs" / name
-        self.watched = self._budget()
+        self.budget = Budget(name, config, site.clock, self._hours)
 
     # --- starting
 
@@ -172,15 +172,11 @@ class DataprocCluster:
                 self.site.clock.wait(POLL, Awaited(Event.STARTED, self.name))
             if how is not State.RUNNING:
                 raise not_running(self.name)
-            guard = self._budget().check
             jobs = self._jobs(job["environment"].get("python"))
-            return Remote(jobs, self.name, self.name, self.jobs, self.site.clock, guard).run(job, log)
+            return Remote(jobs, self.name, self.name, self.jobs, self.site.clock, self.budget.check).run(job, log)
 
     def _jobs(self, python: str | None = None) -> _Jobs:
         return _Jobs(self.call, self.name, python or self.config.get("python"))
-
-    def _budget(self) -> Budget:
-        return Budget(self.name, self.config, self.site.clock, self._hours)
 
     def _hours(self) -> float:
         found = self._found()
@@ -192,7 +188,7 @@ class DataprocCluster:
         """Whether the cluster still starts, or still ends, or the job still runs."""
         with told(self.name, self.config, "look at cluster"):
             if awaited.event is Event.DONE:
-                self.watched.check()
+                self.budget.check()
                 return self._jobs().look(str(awaited.job_id)).state is JobState.RUNNING
             how = self.state()
             if awaited.event is Event.GONE:

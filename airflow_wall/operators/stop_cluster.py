@@ -90,11 +90,7 @@ class StopClusterOperator(OnClusterOperator, PatientOperator):
         """
         dag = context["dag"]
         work = {each for each in self.upstream_task_ids if not dag.task_dict[each].is_teardown}
-        failed = {
-            task_id
-            for task_id in sorted({self.cluster, *_users(dag, self.cluster), *work})
-            if any(state in _FAILED for state in states_of(context, [task_id]).values())
-        }
+        failed = _failed(context, {self.cluster, *_users(dag, self.cluster), *work})
         hidden = not self.downstream_task_ids or any(
             not failed & _before(dag, each, without=self.task_id) for each in self.downstream_task_ids
         )
@@ -105,6 +101,18 @@ class StopClusterOperator(OnClusterOperator, PatientOperator):
     def _states_of_users(self, context: Context) -> dict[str, str | None]:
         """The states of the start and of the tasks that work on the cluster, of a mapped one each by itself."""
         return states_of(context, [self.cluster, *_users(context["dag"], self.cluster)])
+
+
+def _failed(context: Context, task_ids: set[str]) -> set[str]:
+    """Which of these tasks have failed. Of mapped ones, which Airflow lists by other names, each is asked for alone."""
+    tasks = context["dag"].task_dict
+    mapped = {
+        each
+        for each in task_ids
+        if isinstance(tasks[each], MappedOperator) or tasks[each].get_closest_mapped_task_group() is not None
+    }
+    failed = {task_id for task_id, state in states_of(context, task_ids - mapped).items() if state in _FAILED}
+    return failed | {each for each in mapped if not _FAILED.isdisjoint(states_of(context, [each]).values())}
 
 
 def _before(dag: DAG, task_id: str, *, without: str) -> set[str]:
