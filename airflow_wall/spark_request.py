@@ -1,4 +1,4 @@
-"""How a job is told that it is to use Spark: one variable of its process."""
+"""How a job is told that it is to use Spark, one variable of its process; and what of its configuration is ours."""
 
 from __future__ import annotations
 
@@ -9,6 +9,28 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 VARIABLE = "AIRFLOW_WALL_SPARK"
+
+MANAGED = (
+    "spark.app.name",
+    "spark.local.dir",
+    "spark.master",
+    "spark.submit.deployMode",
+    "spark.sql.ansi.enabled",
+    "spark.sql.caseSensitive",
+    "spark.sql.decimalOperations.allowPrecisionLoss",
+    "spark.sql.parquet.datetimeRebaseModeInRead",
+    "spark.sql.parquet.datetimeRebaseModeInWrite",
+    "spark.sql.parquet.outputTimestampType",
+    "spark.sql.session.timeZone",
+    "spark.sql.timestampType",
+)
+"""Keys of Spark's configuration that are not the user's: where a job runs, and that it gives what DuckDB gives."""
+
+SIZES = ("spark.cores.max", "spark.executor.cores", "spark.executor.memory")
+"""Keys that follow from `workers` and `parallel_jobs`; for a master that is there already they are the user's."""
+
+SECRET = r"password|secret|token|access\.?key|credential"  # noqa: S105  it is what such names are
+"""Keys that may hold a secret: Spark shows its configuration in its UI and in lists of processes."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import airflow_wall
-from airflow_wall.clusters import dataproc_request, emr_request, spark_setup
+from airflow_wall.clusters import dataproc_request, emr_request
 from airflow_wall.clusters.backends import CLUSTERS
 from airflow_wall.compiler.steps import OPERATORS
 from airflow_wall.jobs.table import JOBS
@@ -84,9 +84,6 @@ def test_clusters_honour_what_the_language_lets_a_step_on_them_ask_for() -> None
 def test_what_is_not_the_users_in_a_raw_request_is_the_same_in_the_language_and_the_backends() -> None:
     assert set(cluster_specs.EMR_MANAGED) == set(emr_request.MANAGED)
     assert set(cluster_specs.DATAPROC_MANAGED) <= set(dataproc_request.MANAGED)
-    assert set(cluster_specs.SPARK_MANAGED) == set(spark_setup.MANAGED)
-    assert set(cluster_specs.SPARK_SIZES) == set(spark_setup.SIZES)
-    assert cluster_specs.SPARK_SECRET == spark_setup.SECRET
 
 
 @pytest.mark.parametrize("kind", JOBS)

@@ -13,34 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from airflow_wall.errors import ClusterError
+from airflow_wall.spark_request import MANAGED, SECRET, SIZES
 
 JAVA = 17
 """The oldest Java that Spark 4 runs on."""
 
 LEAST = 512
 """The least memory of an executor, in megabytes: Spark itself takes 300 of them, and refuses less than 450."""
-
-MANAGED = (
-    "spark.app.name",
-    "spark.local.dir",
-    "spark.master",
-    "spark.submit.deployMode",
-    "spark.sql.ansi.enabled",
-    "spark.sql.caseSensitive",
-    "spark.sql.decimalOperations.allowPrecisionLoss",
-    "spark.sql.parquet.datetimeRebaseModeInRead",
-    "spark.sql.parquet.datetimeRebaseModeInWrite",
-    "spark.sql.parquet.outputTimestampType",
-    "spark.sql.session.timeZone",
-    "spark.sql.timestampType",
-)
-"""Keys of Spark's configuration that are not the user's: where a job runs, and that it gives what DuckDB gives."""
-
-SIZES = ("spark.cores.max", "spark.executor.cores", "spark.executor.memory")
-"""Keys that follow from `workers` and `parallel_jobs`; for a master that is there already they are the user's."""
-
-SECRET = r"password|secret|token|access\.?key|credential"  # noqa: S105  it is what such names are
-"""Keys that may hold a secret: Spark shows its configuration in its UI and in lists of processes."""
 
 
 def check_conf(config: Mapping[str, Any]) -> None:

@@ -23,6 +23,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from airflow_wall.spark_request import MANAGED, SECRET, SIZES
 from airflow_wall.spec.base import MEMORY_PATTERN, Duration, NonNegative, Positive, SpecModel
 from airflow_wall.spec.environment import KEYS
 
@@ -40,28 +41,6 @@ EMR_MANAGED = (
 
 DATAPROC_MANAGED = ("lifecycle_config",)
 """Keys of Dataproc's `ClusterConfig` that are not the user's."""
-
-SPARK_MANAGED = (
-    "spark.app.name",
-    "spark.local.dir",
-    "spark.master",
-    "spark.submit.deployMode",
-    "spark.sql.ansi.enabled",
-    "spark.sql.caseSensitive",
-    "spark.sql.decimalOperations.allowPrecisionLoss",
-    "spark.sql.parquet.datetimeRebaseModeInRead",
-    "spark.sql.parquet.datetimeRebaseModeInWrite",
-    "spark.sql.parquet.outputTimestampType",
-    "spark.sql.session.timeZone",
-    "spark.sql.timestampType",
-)
-"""Keys of Spark's configuration that are not the user's."""
-
-SPARK_SECRET = r"password|secret|token|access\.?key|credential"  # noqa: S105  it is what such names are
-"""Keys of Spark's configuration that may hold a secret."""
-
-SPARK_SIZES = ("spark.cores.max", "spark.executor.cores", "spark.executor.memory")
-"""Keys of Spark's configuration that follow from `workers`, where there are any."""
 
 Machine = Annotated[str, StringConstraints(min_length=1)]
 
@@ -129,9 +108,9 @@ class SparkWorkers(SpecModel):
 def _spark_key(key: str) -> str:
     if not key.startswith("spark."):
         raise PydanticCustomError("conf", "must begin with `spark.`", {"hint": f"did you mean `spark.{key}`?"})
-    if key in SPARK_MANAGED:
+    if key in MANAGED:
         raise PydanticCustomError("conf", "is decided by airflow-wall", {"hint": f"remove `{key}`"})
-    if re.search(SPARK_SECRET, key, re.IGNORECASE):
+    if re.search(SECRET, key, re.IGNORECASE):
         hint = "give the machine the right to the data instead, e.g. by the role of its instance"
         raise PydanticCustomError(
             "conf", "may hold a secret, and Spark shows its configuration in its UI", {"hint": hint}
@@ -191,7 +170,7 @@ class SparkCluster(SpecModel):
             hint = f"remove `{ours[0]}`, or remove `master`"
             message = f"cannot have `master`, a Spark that is there, and `{ours[0]}`, of one that is started"
             raise PydanticCustomError("master", message, {"hint": hint})
-        sizes = [key for key in SPARK_SIZES if key in self.conf]
+        sizes = [key for key in SIZES if key in self.conf]
         if self.master is None and sizes:
             message = f"cannot have `{sizes[0]}` in `conf`: it follows from `workers` and `parallel_jobs`"
             raise PydanticCustomError("conf", message, {"hint": f"remove `{sizes[0]}`"})
