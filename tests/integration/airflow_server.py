@@ -183,7 +183,12 @@ class AirflowServer:
 
     def active_dags(self) -> set[str]:
         """Ids of the DAGs that are not stale."""
-        return {each["dag_id"] for each in self.get("/dags", limit=1000)["dags"]}
+        found: set[str] = set()
+        while True:  # a page has a hundred, whatever is asked for
+            page = self.get("/dags", limit=100, offset=len(found), order_by="dag_id")
+            found |= {each["dag_id"] for each in page["dags"]}
+            if not page["dags"] or len(found) >= page["total_entries"]:
+                return found
 
     def edges(self, dag_id: str) -> tuple[set[str], set[tuple[str, str]]]:
         """The ids of the tasks, and the edges between them."""
@@ -209,7 +214,7 @@ class AirflowServer:
 
     def states(self, dag_id: str, run_id: str) -> dict[str, str]:
         """The state of each task of a run."""
-        found = self.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=1000)["task_instances"]
+        found = self.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=100)["task_instances"]
         return {each["task_id"]: each["state"] for each in found}
 
     def log(self, dag_id: str, run_id: str, task_id: str) -> str:
