@@ -5,6 +5,7 @@ A whole Airflow of one's own on loopback: API server, scheduler, DAG processor; 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import secrets
@@ -184,11 +185,12 @@ class AirflowServer:
     def active_dags(self) -> set[str]:
         """Ids of the DAGs that are not stale."""
         found: set[str] = set()
-        while True:  # a page has a hundred, whatever is asked for
-            page = self.get("/dags", limit=100, offset=len(found), order_by="dag_id")
+        for offset in itertools.count(0, 100):  # a page has a hundred at most, whatever is asked for
+            page = self.get("/dags", limit=100, offset=offset, order_by="dag_id")
             found |= {each["dag_id"] for each in page["dags"]}
-            if not page["dags"] or len(found) >= page["total_entries"]:
-                return found
+            if offset + 100 >= page["total_entries"]:
+                break
+        return found
 
     def edges(self, dag_id: str) -> tuple[set[str], set[tuple[str, str]]]:
         """The ids of the tasks, and the edges between them."""
