@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -13,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from airflow_wall.clusters.backends import open_cluster, open_fleet
@@ -85,16 +84,11 @@ def test_stopped_cluster_takes_no_job(cluster: LocalCluster, tmp_path: Path) -> 
     )
 
 
-def children(pid: int) -> list[int]:
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
-    return [int(line) for line in found.stdout.split()]
-
-
 def test_killed_job_can_be_tried_again(cluster: LocalCluster, tmp_path: Path) -> None:
     def kill_first_child() -> None:
-        while not (found := [pid for pid in children(os.getpid()) if "airflow_wall.jobs" in command(pid)]):
+        while not (found := [each for each in psutil.Process().children() if "airflow_wall.jobs" in command(each.pid)]):
             time.sleep(0.01)
-        os.kill(found[0], signal.SIGKILL)
+        found[0].kill()
 
     (tmp_path / "lake" / "landing").mkdir(parents=True)
     (tmp_path / "lake" / "landing" / "a.csv").write_text("x\n1\n")
