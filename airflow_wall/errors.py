@@ -23,6 +23,7 @@ The mixins `Terminal` and `Transient` say whether a retry can help. Operators tu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -53,6 +54,10 @@ class WallError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception.__reduce__ would drop the keyword-only hint.
         return (_rebuild, (type(self), self.message, self.hint, self.__dict__))
+
+    def to_json(self) -> dict[str, Any]:
+        """The error as JSON values, for another process."""
+        return {"kind": type(self).__name__, "message": self.message, "hint": self.hint}
 
 
 def _rebuild(cls: type[WallError], message: str, hint: str | None, state: dict[str, Any]) -> WallError:
@@ -108,3 +113,9 @@ class EnvironmentFault(Terminal, WallError):
 
 class Interrupted(Transient, WallError):
     """The work lost a race or its process died: the same call may succeed later."""
+
+
+def error_of(values: Mapping[str, Any]) -> WallError:
+    """The error from what `WallError.to_json` gave, in this version of the package or another."""
+    kind: type[WallError] = globals().get(values["kind"], WallError)
+    return kind(values["message"], hint=values["hint"])

@@ -20,14 +20,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow_wall import errors, state
+from airflow_wall import state
 from airflow_wall.clusters.base import Deleted, Document, Log, Site, State, not_running
 from airflow_wall.clusters.documents import DocumentFleet, begun, path_of
 from airflow_wall.clusters.pin import replaced
 from airflow_wall.clusters.spark_setup import check_conf, check_memory, find_spark, megabytes
 from airflow_wall.clusters.spark_watchdog import KEPT, START, guarding, is_guarded
 from airflow_wall.environments.process import run_job_process
-from airflow_wall.errors import ClusterError, Interrupted, WallError
+from airflow_wall.errors import ClusterError, Interrupted, WallError, error_of
 from airflow_wall.processes import Identity, machine
 from airflow_wall.spark_request import SparkRequest
 
@@ -165,7 +165,7 @@ class SparkCluster:
                 continue
             known.add(found["id"])
             if found["state"] == "broken":
-                raise _reason(found)
+                raise error_of(found["reason"])
             if found["state"] == "running":
                 if self._is_over(found):
                     raise Interrupted(f"cluster `{self.name}` has died while it was waited for")
@@ -212,7 +212,7 @@ class SparkCluster:
         if found is None:
             raise not_running(self.name)
         if found["state"] == "broken":
-            raise _reason(found)
+            raise error_of(found["reason"])
         if found["state"] != "running" or self._is_over(found):
             raise not_running(self.name)
         if found.get("watchdog") and found["host"] == "127.0.0.1":
@@ -229,7 +229,7 @@ class SparkCluster:
         with suppress(WallError):
             found = state.read(self.document)
             if found is None or self._is_over(found):
-                told = _reason(found) if found and found["state"] == "broken" else not_running(self.name)
+                told = error_of(found["reason"]) if found and found["state"] == "broken" else not_running(self.name)
                 return Interrupted(told.message, hint=told.hint) if isinstance(told, Interrupted) else told
         return None
 
@@ -306,13 +306,6 @@ def _sweep(found: Mapping[str, Any] | None) -> None:
     """Remove the files of a cluster whose watchdog was killed before it could."""
     if found is not None and found.get("scratch"):
         shutil.rmtree(found["scratch"], ignore_errors=True)
-
-
-def _reason(found: Mapping[str, Any]) -> WallError:
-    """Why a cluster is broken, as its watchdog said."""
-    said = found["reason"]
-    kind: type[WallError] = getattr(errors, said["kind"])
-    return kind(said["message"], hint=said["hint"])
 
 
 def _words(length: timedelta) -> str:

@@ -121,8 +121,7 @@ class Watchdog:
             shutil.rmtree(scratch, ignore_errors=True)
         if reason is not None:
             log.info("the cluster has ended: %s", reason)
-            said = {"kind": type(reason).__name__, "message": reason.message, "hint": reason.hint}
-            self._change(state="broken", reason=said)
+            self._change(state="broken", reason=reason.to_json())
 
     # --- start
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from airflow_wall import errors
-from airflow_wall.errors import WallError
+from airflow_wall.errors import error_of
 
 
 def result_of(answer: str, who: str) -> dict[str, Any]:
@@ -23,7 +22,5 @@ def result_of(answer: str, who: str) -> dict[str, Any]:
     except IndexError:
         raise ValueError(f"{who} answered nothing") from None
     if "error" in reply:
-        error = reply["error"]
-        raised: WallError = getattr(errors, error["kind"], WallError)(error["message"], hint=error["hint"])
-        raise raised
+        raise error_of(reply["error"])
     return dict(reply["result"])

@@ -84,10 +84,10 @@ def _reply(request: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return {"result": run_job(Job.from_json(request["job"]), connections)}
     except WallError as error:
-        return {"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}}
+        return {"error": error.to_json()}
     except Exception as error:  # a defect of ours: told as what it is, with its traceback in the log
         log.exception("the job failed by a defect of airflow-wall")
-        return {"error": {"kind": "WallError", "message": f"{type(error).__name__}: {error}", "hint": None}}
+        return {"error": WallError(f"{type(error).__name__}: {error}").to_json()}
 
 
 if __name__ == "__main__":
