@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from airflow_wall.checks.durations import duration, elapsed
 from airflow_wall.errors import DataError, ModelError
 from airflow_wall.jobs.document import Env, Run
+from airflow_wall.jobs.engines import spark_engine
 from airflow_wall.jobs.rows import check_inputs, read_rows
 from airflow_wall.models.backends import open_registry
 from airflow_wall.models.base import Record, Registry
 from airflow_wall.models.features import check_fit, frame, listed
 from airflow_wall.storage.backends import open_tables
+from airflow_wall.storage.base import TableStore
+
+if TYPE_CHECKING:
+    from airflow_wall.jobs.spark import Engine
 
 log = logging.getLogger(__name__)
 
@@ -56,28 +63,90 @@ def predict(
     _check_age(record, run, max_age)
     store = open_tables(run.storage, env.fence)
     ((key, pattern),) = inputs.items()
-    rows = read_rows(store, key, pattern, slices=[run.slice.id]).table
-    where = f"`inputs.{key}` (`{pattern}`)"
-    if not rows.num_rows:
-        raise DataError(
-            f"{where} has no row of slice `{run.slice.id}`",
-            hint="look at the steps that write it: their slice is empty",
-        )
-    check_fit(record, rows.schema, where)
-    kept = _kept(rows, record, keep, where)
-    scores = registry.open(model, record.version).score(frame(rows.select([f.name for f in record.features])))
-    _check_finite(scores, kept, record)
-    commit = store.replace_slice(
-        target, _output(kept, scores, record, run), slice_id=run.slice.id, number=run.slice.number
-    )
+    work = _Work(run, record, key, pattern, keep)
+    spark = spark_engine(run)
+    scored = _embedded(work, store) if spark is None else _on_spark(work, store, spark)
+    _check_finite(scored, record)
+    commit = store.replace_slice(target, _output(scored, record, run), slice_id=run.slice.id, number=run.slice.number)
     log.info("scored %d rows of slice %s with version %d of `%s`", commit.rows, run.slice.id, record.version, model)
     return {
         "table": target,
         "rows": commit.rows,
         "model": model,
         "model_version": record.version,
-        "skipped_rows": rows.num_rows - commit.rows,
+        "skipped_rows": scored.num_rows - commit.rows,
     }
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Which rows are scored by what."""
+
+    run: Run
+    record: Record
+    key: str
+    pattern: str
+    keep: list[str] | None
+
+    @property
+    def where(self) -> str:
+        """The input, for messages."""
+        return f"`inputs.{self.key}` (`{self.pattern}`)"
+
+    def scoring(self, schema: pa.Schema) -> _Scoring:
+        """What scores rows of these columns. Raises ModelError and DataError where they are not the right ones."""
+        check_fit(self.record, schema, self.where)
+        return _Scoring(self.run.state, self.record, _kept(schema.names, self.record, self.keep, self.where))
+
+    def check_rows(self, rows: int) -> None:
+        """Make sure that there is something to score."""
+        if not rows:
+            raise DataError(
+                f"{self.where} has no row of slice `{self.run.slice.id}`",
+                hint="look at the steps that write it: their slice is empty",
+            )
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """
+    What is kept of rows, and their `score`. It travels to whoever has the rows, and opens the model there, once.
+
+    :param state: Where the registry is.
+    :param kept: Columns of the rows that the result has.
+    """
+
+    state: Path
+    record: Record
+    kept: tuple[str, ...]
+
+    def schema(self, of: pa.Schema) -> pa.Schema:
+        """The columns of the result."""
+        return pa.schema([*(of.field(name) for name in self.kept), pa.field("score", pa.float64())])
+
+    def __call__(self, parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        model = open_registry(self.state).open(self.record.name, self.record.version)
+        features = [feature.name for feature in self.record.features]
+        for rows in parts:
+            scores = model.score(frame(rows.select(features)))
+            yield rows.select(self.kept).append_column("score", pa.array(scores, pa.float64()))
+
+
+def _embedded(work: _Work, store: TableStore) -> pa.Table:
+    rows = read_rows(store, work.key, work.pattern, slices=[work.run.slice.id]).table
+    work.check_rows(rows.num_rows)
+    (scored,) = work.scoring(rows.schema)([rows])
+    return scored
+
+
+def _on_spark(work: _Work, store: TableStore, spark: Engine) -> pa.Table:
+    with spark as engine:
+        tables = store.names(work.pattern)
+        files = [store.files(table, slices=[work.run.slice.id]) for table in tables]
+        work.check_rows(sum(len(each.paths) for each in files))
+        schema = engine.add(work.key, tables, files)
+        scoring = work.scoring(schema)
+        return engine.mapped(work.key, scoring, scoring.schema(schema))
 
 
 def _record(registry: Registry, model: str, version: int | None) -> Record:
@@ -111,38 +180,37 @@ def _check_age(record: Record, run: Run, max_age: str | None) -> None:
         )
 
 
-def _kept(rows: pa.Table, record: Record, keep: list[str] | None, where: str) -> pa.Table:
+def _kept(there: list[str], record: Record, keep: list[str] | None, where: str) -> tuple[str, ...]:
     features = {feature.name for feature in record.features}
-    names = [name for name in rows.schema.names if name not in features] if keep is None else keep
-    if missing := [name for name in names if name not in rows.schema.names]:
+    names = [name for name in there if name not in features] if keep is None else keep
+    if missing := [name for name in names if name not in there]:
         raise DataError(
-            f"`keep` names {listed(missing)}, which {where} does not have",
-            hint=f"it has {listed(rows.schema.names, 30)}",
+            f"`keep` names {listed(missing)}, which {where} does not have", hint=f"it has {listed(there, 30)}"
         )
     if taken := [name for name in names if name in ADDED]:
         raise DataError(
             f"{where} has a column `{taken[0]}`, which is the name of a column that predict writes",
             hint=f"rename it before, or leave it out of `keep`; predict writes {listed(ADDED)}",
         )
-    return rows.select(names)
+    return tuple(names)
 
 
-def _check_finite(scores: NDArray[np.float64], kept: pa.Table, record: Record) -> None:
-    lost = np.flatnonzero(~np.isfinite(scores))
+def _check_finite(scored: pa.Table, record: Record) -> None:
+    lost = np.flatnonzero(~np.isfinite(scored["score"].to_numpy()))
     if len(lost):
-        first = ", ".join(f"{name}={value}" for name, value in kept.slice(int(lost[0]), 1).to_pylist()[0].items())
+        kept = scored.drop_columns("score").slice(int(lost[0]), 1).to_pylist()[0]
+        first = ", ".join(f"{name}={value}" for name, value in kept.items())
         raise ModelError(
-            f"version {record.version} of model `{record.name}` gave {len(lost):,} scores of {len(scores):,} that "
+            f"version {record.version} of model `{record.name}` gave {len(lost):,} scores of {scored.num_rows:,} that "
             f"are not finite, the first for {first or f'row {lost[0] + 1}'}; nothing was written",
             hint="look at the features of that row, or pin an earlier `version`",
         )
 
 
-def _output(kept: pa.Table, scores: NDArray[np.float64], record: Record, run: Run) -> pa.Table:
-    rows = len(scores)
+def _output(scored: pa.Table, record: Record, run: Run) -> pa.Table:
+    rows = scored.num_rows
     return (
-        kept.append_column("score", pa.array(scores))
-        .append_column("model", pa.array([record.name] * rows, pa.string()))
+        scored.append_column("model", pa.array([record.name] * rows, pa.string()))
         .append_column("model_version", pa.array([record.version] * rows, pa.int64()))
         .append_column("run_id", pa.array([run.run_id] * rows, pa.string()))
     )

@@ -8,12 +8,14 @@ those of the embedded engine, which is asked for them over inputs without rows: 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import re
 import shutil
 import uuid
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +24,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from airflow_wall.errors import ClusterError, DataError, Interrupted, UserCodeError
+from airflow_wall.errors import ClusterError, DataError, Interrupted, UserCodeError, WallError, error_of
 from airflow_wall.jobs.document import Run
 from airflow_wall.jobs.query import answer, named, together
 from airflow_wall.jobs.spark_sql import translated
@@ -74,6 +76,32 @@ _LOST = re.compile(
     r"ExecutorLostFailure|SparkContext was shut down|stopped SparkContext|cancelled because|Connection refused"
     r"|All masters are unresponsive|Master removed our application"
 )
+_LACKING = re.compile(r"ModuleNotFoundError: [^\n]+|\[PYTHON_VERSION_MISMATCH\][^\n]+|Cannot run program \"[^\n]+")
+"""What Spark says where the Python of its executors is not like that of the job."""
+_OURS = re.compile(r"airflow-wall says (\{\"kind\".*\})")
+
+
+PartByPart = Callable[[Iterable[pa.Table]], Iterator[pa.Table]]
+"""Makes rows of rows, which come in parts of any size."""
+
+
+@dataclass(frozen=True)
+class _Executed:
+    """
+    A function as executors call it.
+
+    :param given: The columns of what it is given.
+    """
+
+    function: PartByPart
+    given: pa.Schema
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        try:
+            for rows in self.function(pa.Table.from_batches([batch]).cast(self.given) for batch in batches):
+                yield from rows.to_batches()
+        except WallError as error:  # Spark keeps of an error its text
+            raise RuntimeError(f"airflow-wall says {json.dumps(error.to_json())}") from error
 
 
 class Engine:
@@ -104,9 +132,9 @@ class Engine:
         finally:
             shutil.rmtree(self._staging, ignore_errors=True)
 
-    def add(self, name: str, tables: Sequence[str], files: Sequence[Files]) -> None:
+    def add(self, name: str, tables: Sequence[str], files: Sequence[Files]) -> pa.Schema:
         """
-        Have an input.
+        Have an input. Returns its columns.
 
         :param name: As the query or the function knows it.
         :param tables: Names of its tables.
@@ -114,6 +142,7 @@ class Engine:
         """
         schema = together(name, tables, [each.schema.empty_table() for each in files]).schema
         self._inputs[name] = (schema, files)
+        return schema
 
     @cached_property
     def frames(self) -> dict[str, DataFrame]:
@@ -161,6 +190,28 @@ class Engine:
             if _LOST.search(str(error)):
                 raise Interrupted(f"Spark lost the work: {_first_line(error)}") from error
             raise
+
+    def mapped(self, name: str, function: PartByPart, schema: pa.Schema) -> pa.Table:
+        """
+        The rows that a function makes of the rows of an input, part by part, where the executors have them.
+
+        They are ordered by their columns: every try has to give the same.
+
+        :param function: It is sent to the executors, which import its module. What it raises of ours is raised here.
+        :param schema: The columns of what it gives.
+        :raises ClusterError: the Python of the executors has not what the function needs.
+        :raises Interrupted: Spark lost the work.
+        """
+        given, _ = self._inputs[name]
+        made = T.StructType([T.StructField(field.name, spark_type(field.type)) for field in schema])
+        try:
+            return _ordered(
+                _fitted(self._written(self.frames[name].mapInArrow(_Executed(function, given), made)), schema)
+            )
+        except WallError:
+            raise
+        except Exception as error:
+            raise _of_executor(error) from error
 
     @cached_property
     def _session(self) -> SparkSession:
@@ -275,6 +326,23 @@ def _failed(error: Exception, where: str) -> Exception:
         hint = "remove `cluster` from this step, or have `engine: embedded` on the cluster: DuckDB then runs the query"
         return UserCodeError(f"{where}: Spark does not take the query: {said}", hint=hint)
     return UserCodeError(f"{where}: Spark: {said}")
+
+
+def _of_executor(error: Exception) -> WallError:
+    """What executors met, as an error of ours."""
+    text = str(error)
+    ours = _OURS.search(text)
+    if ours is not None:
+        return error_of(json.loads(ours[1]))
+    lacking = _LACKING.search(text)
+    if lacking is not None:
+        return ClusterError(
+            f"`cluster`: the Python of Spark's executors cannot run this step: {lacking[0].strip()}",
+            hint="have there the Python of the job with `airflow-wall[local]`, or `engine: embedded` on the cluster",
+        )
+    if _LOST.search(text):
+        return Interrupted(f"Spark lost the work: {_first_line(error)}")
+    return ClusterError(f"`cluster`: Spark could not do this step: {_first_line(error)}")
 
 
 def _first_line(error: Exception) -> str:

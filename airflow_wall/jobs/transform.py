@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
 
-from airflow_wall.errors import ClusterError, DataError, UserCodeError
+from airflow_wall.errors import DataError, UserCodeError
 from airflow_wall.jobs.document import Env
+from airflow_wall.jobs.engines import spark_engine
 from airflow_wall.jobs.query import answer, arrow, together
 from airflow_wall.jobs.user_code import calling, load_function
-from airflow_wall.spark_request import SparkRequest, spark_request
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import TableStore
+
+if TYPE_CHECKING:
+    from airflow_wall.jobs.spark import Engine
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +58,8 @@ def transform(
     named = {name: _names(tables, name, pattern) for name, pattern in inputs.items()}
     slices = None if mode == "full" else [slice_id]
     work = _Work(env, named, slices, sql, sql_file, entrypoint, dict(parameters or {}))
-    wanted = spark_request()
-    result = _embedded(work, tables) if wanted is None else _on_spark(work, tables, wanted)
+    spark = spark_engine(env.run)
+    result = _embedded(work, tables) if spark is None else _on_spark(work, tables, spark)
     if mode == "full":
         commit = tables.replace_table(target, result)
     else:
@@ -107,16 +110,8 @@ def _embedded(work: _Work, tables: TableStore) -> pa.Table:
     return _by_function(work, rows, lambda _: None)
 
 
-def _on_spark(work: _Work, tables: TableStore, request: SparkRequest) -> pa.Table:
-    try:
-        from airflow_wall.jobs.spark import Engine  # the SDK is loaded by whoever uses it
-    except ModuleNotFoundError as missing:
-        raise ClusterError(
-            f"`cluster.type: spark`: the Python of this job has not what Spark needs: {missing}",
-            hint="pip install 'airflow-wall[spark]' there, or have `engine: embedded` on the cluster",
-        ) from None
-
-    with Engine(request, work.env.run) as engine:
+def _on_spark(work: _Work, tables: TableStore, spark: Engine) -> pa.Table:
+    with spark as engine:
         for name, each in work.inputs.items():
             engine.add(name, each, [tables.files(table, slices=work.slices) for table in each])
         if work.sql is not None:

@@ -136,7 +136,8 @@ class SparkCluster(SpecModel):
 
     type: Literal["spark"] = Field(description="The kind of cluster.")
     engine: Literal["spark", "embedded"] = Field(
-        "spark", description="What runs the SQL and the functions of `transform`; other steps run the embedded engine."
+        "spark",
+        description="What runs `transform` and the model of `predict`; other steps run the embedded engine.",
     )
     master: SparkMaster | None = Field(
         None, description="A master that is there already, `spark://HOST:PORT`; by default one is started for the run."

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 pytest.importorskip("pyspark", reason="make spark installs it")
 
+from lightgbm import LGBMRegressor
+from sklearn.linear_model import LinearRegression
 from spark_clusters import SLICE, SMALL, processes_of, run_of, site_of
 
 from airflow_wall.clusters.backends import open_cluster
 from airflow_wall.clusters.base import Deleted
 from airflow_wall.clusters.spark import SparkCluster
-from airflow_wall.errors import UserCodeError
+from airflow_wall.errors import ClusterError, UserCodeError, WallError
 from airflow_wall.jobs.document import Job, Run
 from airflow_wall.jobs.table import run_job
+from airflow_wall.models import formats
+from airflow_wall.models.backends import open_registry
+from airflow_wall.models.base import Candidate, Decision, Feature, Lineage, Window
 from airflow_wall.storage.delta import DeltaStore
 
 pytestmark = pytest.mark.timeout(1200)
@@ -117,6 +124,95 @@ def test_failures_are_told_as_the_users(do: Callable[..., dict[str, Any]]) -> No
         do(target="silver/bad", sql="select median(n) as x from raw", inputs=inputs)
     with pytest.raises(UserCodeError, match='"missing" not found'):
         do(target="silver/bad", sql="select missing from raw", inputs=inputs)
+
+
+def register(lake: Path, estimator: Any, *features: tuple[str, str]) -> None:
+    """Make a fitted estimator the next champion of the model `delays`."""
+    registry = open_registry(lake / "lake" / "_wall")
+    model_format = formats.format_of(estimator)
+    candidate = Candidate(
+        model_format=model_format,
+        content=formats.dump(estimator, model_format),
+        kind="regression",
+        features=tuple(Feature(*feature) for feature in features),
+        target="dep_delay",
+        metrics={"rmse": 1.0},
+        rows_trained=80,
+        rows_held_out=1,
+        window=Window("all"),
+        lineage=Lineage("churn", "manual", SLICE.id, SLICE.order, "own:train", "", {}),
+    )
+    record, champion = registry.register("delays", candidate), registry.champion("delays")
+    decision = Decision(True, "rmse", 1.0, None, None, "")
+    registry.promote("delays", record.version, decision, expected=champion and champion.version)
+
+
+def rows_of(lake: Path, table: str) -> list[dict[str, Any]]:
+    return sorted(DeltaStore(lake / "lake").read(table).to_pylist(), key=repr)
+
+
+def test_predict_scores_where_the_rows_are(running: SparkCluster, lake: Path) -> None:
+    """Executors score part by part, three rows at once here, and the table is that of the embedded engine."""
+    train = pa.concat_tables([flights(1), flights(2)]).to_pandas()
+    columns = {"distance": "int64", "wind_gust": "double", "temp": "double", "precip": "string", "n": "int64"}
+    booster = LGBMRegressor(n_estimators=20, min_child_samples=2, min_data_per_group=2, verbose=-1)
+    booster.fit(train[list(columns)].astype({"precip": "category"}), train["dep_delay"].fillna(3.0))
+    register(lake, booster, *columns.items())
+    few = SparkCluster(
+        running.name,
+        {**SMALL, "conf": {**SMALL["conf"], "spark.sql.execution.arrow.maxRecordsPerBatch": 3}},
+        running.site,
+    )
+    step = {"model": "delays", "inputs": {"rows": "bronze/domain_*"}}
+    told: list[str] = []
+    first = few.run(Job("predict", {**step, "target": "gold/spark"}, run_of(lake)).to_json(), {}, told.append)
+    assert first == {"table": "gold/spark", "rows": 80, "model": "delays", "model_version": 1, "skipped_rows": 0}
+    own = run_job(Job("predict", {**step, "target": "gold/own"}, run_of(lake)), lambda conn_id: pytest.fail(conn_id))
+    assert own == {**first, "table": "gold/own"}
+    scores = rows_of(lake, "gold/spark")
+    assert scores == rows_of(lake, "gold/own")
+    assert len({row["score"] for row in scores}) > 10
+    store = DeltaStore(lake / "lake")
+    assert store.schema("gold/spark") == store.schema("gold/own")
+    again = few.run(Job("predict", {**step, "target": "gold/spark"}, run_of(lake)).to_json(), {}, told.append)
+    assert again == first
+    assert store.version("gold/spark") == 0  # nothing was to be written
+
+
+def test_faults_of_predict_are_those_of_the_embedded_engine(running: SparkCluster, lake: Path) -> None:
+    def on_spark(**arguments: Any) -> WallError:
+        step = {"model": "delays", "inputs": {"rows": "bronze/domain_1"}, "target": "gold/bad", **arguments}
+        with pytest.raises(WallError) as error:
+            running.run(Job("predict", step, run_of(lake)).to_json(), {}, print)
+        with pytest.raises(WallError) as own:
+            run_job(Job("predict", step, run_of(lake)), lambda conn_id: pytest.fail(conn_id))
+        assert str(error.value) == str(own.value)
+        assert type(error.value) is type(own.value)
+        return error.value
+
+    register(lake, LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0]), ("wind_gust", "double"))
+    assert "cannot score these rows: Input X contains NaN" in on_spark().message  # met by an executor
+    endless = LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0])
+    endless.coef_ = np.array([1e308])
+    register(lake, endless, ("distance", "int64"))
+    assert "gave 40 scores of 40 that are not finite" in on_spark().message
+    register(lake, LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0]), ("missing", "double"))
+    assert "has no column `missing`" in on_spark().message
+    assert "`keep` names `absent`" in on_spark(version=1, keep=["absent"]).message
+
+
+def test_executors_that_lack_what_scores_are_told(running: SparkCluster, lake: Path, tmp_path: Path) -> None:
+    """The executors' Python has Spark, and not what models are made of."""
+    register(lake, LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0]), ("n", "int64"))
+    bare = tmp_path / "python"
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+    bare.chmod(0o755)
+    poor = SparkCluster(running.name, {**SMALL, "conf": {"spark.pyspark.python": str(bare)}}, running.site)
+    step = {"model": "delays", "inputs": {"rows": "bronze/domain_1"}, "target": "gold/poor"}
+    with pytest.raises(ClusterError) as error:
+        poor.run(Job("predict", step, run_of(lake)).to_json(), {}, print)
+    assert error.value.message.startswith("`cluster`: the Python of Spark's executors cannot run this step: ")
+    assert "ModuleNotFoundError: No module named" in error.value.message
 
 
 def test_embedded_engine_and_a_master_that_is_there(
