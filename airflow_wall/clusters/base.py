@@ -241,7 +241,15 @@ class Cluster(Protocol):
 
 
 @runtime_checkable
-class RemoteCluster(Cluster, Protocol):
+class Shown(Protocol):
+    """A cluster that has pages for people to look at."""
+
+    def links(self, job_id: str | None = None) -> Mapping[str, str]:
+        """Its pages, `console` and `logs`, as far as they are known; of the cluster or of a job."""
+
+
+@runtime_checkable
+class RemoteCluster(Cluster, Shown, Protocol):
     """A cluster that works on without this process, so that another can wait for it (`Clock.wait`)."""
 
     def pending(self, awaited: Awaited) -> bool:
@@ -258,9 +266,6 @@ class RemoteCluster(Cluster, Protocol):
 
         :raises Interrupted: the cloud does not answer now.
         """
-
-    def links(self, job_id: str | None = None) -> Mapping[str, str]:
-        """Pages for people to look at: `console` and `logs`, as far as they are known, of the cluster or of a job."""
 
 
 class Fleet(Protocol):

@@ -89,6 +89,11 @@ class SparkCluster:
                 python, job, connections, log, environment=environment, name=self.name, why_end=self._why_end
             )
 
+    def links(self, job_id: str | None = None) -> dict[str, str]:  # noqa: ARG002  the master's page shows them all
+        """The page of its master, where we started it."""
+        found = state.read(self.document) or {}
+        return {"console": found["ui"]} if "ui" in found else {}
+
     def delete(self) -> Deleted:
         """Remove the document, and wait until what was behind it has ended."""
         with state.locked(self.document):

@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperatorLink
 @attrs.define()
 class _ClusterLink(BaseOperatorLink):
     page: ClassVar[str]
-    """Key of `RemoteCluster.links`."""
+    """Key of `Shown.links`."""
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002
         """The address, as far as the task has come; the UI reads what was kept of it as an XCom."""
@@ -20,7 +20,7 @@ class _ClusterLink(BaseOperatorLink):
 
 @attrs.define()
 class ConsoleLink(_ClusterLink):
-    """The cluster in the console of its cloud."""
+    """The cluster in the console of its cloud, or in its own UI."""
 
     page: ClassVar[str] = "console"
     name: ClassVar[str] = "Cluster"

@@ -12,7 +12,7 @@ from airflow.sdk import BaseOperatorLink
 from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
 
 from airflow_wall.clusters.backends import open_cluster
-from airflow_wall.clusters.base import Awaited, Cluster, HandedOver, HandingOver, RemoteCluster, Site
+from airflow_wall.clusters.base import Awaited, Cluster, HandedOver, HandingOver, Shown, Site
 from airflow_wall.operators.base import StepOperator
 from airflow_wall.operators.links import ConsoleLink, LogsLink
 
@@ -104,7 +104,7 @@ class OnClusterOperator(StepOperator):
         )
 
     def _link(self, cluster: Cluster, job_id: str | None) -> None:
-        if isinstance(cluster, RemoteCluster):
+        if isinstance(cluster, Shown):
             self.links = {**self.links, **cluster.links(job_id)}
-        else:
+        if not self.links:
             self.operator_extra_links = ()  # else Airflow keeps an XCom for each, and there is nothing in it

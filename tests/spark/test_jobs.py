@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 import pyarrow as pa
@@ -225,6 +226,9 @@ def test_embedded_engine_and_a_master_that_is_there(
         "wall-leaning-1", {"type": "spark", "master": master, "conf": {"spark.executor.memory": "1g"}}, site
     )
     assert leaning.ensure() == {"type": "spark", "name": "wall-leaning-1", "master": master}
+    assert leaning.links() == {}
+    with urlopen(running.links()["console"]) as page:
+        assert b"Spark Master at" in page.read()
     sql = {"sql": "select count(*) as n from raw", "inputs": {"raw": "bronze/domain_1"}}
     assert do(leaning, target="silver/leaning", **sql)["rows"] == 1
     assert set(processes_of("wall-leaning-1").values()) == set()
