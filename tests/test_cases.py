@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 
 from airflow_wall.cli.main import app
 from airflow_wall.compiler.check import Checked, check_files
-from airflow_wall.compiler.plan import Plan, TaskPlan, plan_all
+from airflow_wall.compiler.plan import Plan, TaskPlan
+from airflow_wall.compiler.planner import plan_all
 from airflow_wall.errors import SpecError
 from airflow_wall.fronts.folder import build, load_dags
 from airflow_wall.loader.discover import yaml_files

@@ -11,7 +11,8 @@ import typer
 
 from airflow_wall.cli.layers import Layout, lay_out
 from airflow_wall.cli.output import out
-from airflow_wall.compiler.plan import Plan, plan_all
+from airflow_wall.compiler.plan import Plan
+from airflow_wall.compiler.planner import plan_all
 from airflow_wall.loader.load import load_specs
 from airflow_wall.settings import Settings
 from airflow_wall.spec.steps.table import STEPS

@@ -18,7 +18,8 @@ from airflow_wall.cli.home import CONNECTIONS_FILE, Home, find_home, quiet_termi
 from airflow_wall.cli.messages import show_messages
 from airflow_wall.cli.output import INTERRUPTED, USER_FAULT, short
 from airflow_wall.cli.summary import show_summary
-from airflow_wall.compiler.plan import Plan, plan_all
+from airflow_wall.compiler.plan import Plan
+from airflow_wall.compiler.planner import plan_all
 from airflow_wall.errors import WallError
 from airflow_wall.jobs.table import JOBS
 from airflow_wall.loader.load import load_specs

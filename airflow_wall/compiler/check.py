@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from airflow_wall.compiler.plan import Plan, plan
+from airflow_wall.compiler.plan import Plan
+from airflow_wall.compiler.planner import plan
 from airflow_wall.errors import WallError
 from airflow_wall.loader.ids import Bearer, shared_ids
 from airflow_wall.loader.load import load_spec, pipelines_in

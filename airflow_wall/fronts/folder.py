@@ -16,7 +16,8 @@ from airflow.sdk import DAG, get_parsing_context
 
 from airflow_wall.compiler.check import defect_of
 from airflow_wall.compiler.dag import build_dag
-from airflow_wall.compiler.plan import Plan, plan
+from airflow_wall.compiler.plan import Plan
+from airflow_wall.compiler.planner import plan
 from airflow_wall.errors import SpecError
 from airflow_wall.fronts.carrier import carriers, is_dag_processor
 from airflow_wall.fronts.mirror import Tree

@@ -18,7 +18,8 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["airflow_wall"]):
-    from airflow_wall.compiler.plan import Plan, plan_all
+    from airflow_wall.compiler.plan import Plan
+    from airflow_wall.compiler.planner import plan_all
     from airflow_wall.loader.load import load_documents
     from airflow_wall.settings import Settings
     from airflow_wall.spec.native import SCHEMA_KEY

@@ -19,7 +19,7 @@ import json, os, resource, runpy, sys, time
 from pathlib import Path
 
 import airflow_wall.loader.templates, airflow_wall.text.yaml_1_1, croniter, jsonschema, yaml
-from airflow_wall.compiler.plan import plan_all
+from airflow_wall.compiler.planner import plan_all
 from airflow_wall.errors import SpecError
 from airflow_wall.loader.load import load_specs
 from airflow_wall.settings import Settings

@@ -20,7 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jinja2.sandbox import SandboxedEnvironment
 
-from airflow_wall.compiler.plan import Plan, plan_all
+from airflow_wall.compiler.plan import Plan
+from airflow_wall.compiler.planner import plan_all
 from airflow_wall.loader.load import load_documents
 from airflow_wall.loader.templates import beyond
 from airflow_wall.settings import Settings

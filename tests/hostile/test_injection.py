@@ -20,7 +20,8 @@ from airflow.sdk import DAG
 from airflow.sdk.execution_time import macros
 
 from airflow_wall.compiler.dag import build_dag
-from airflow_wall.compiler.plan import Plan, plan_all
+from airflow_wall.compiler.plan import Plan
+from airflow_wall.compiler.planner import plan_all
 from airflow_wall.errors import SpecError
 from airflow_wall.loader.load import load_specs
 from airflow_wall.settings import Settings

@@ -24,7 +24,7 @@ from pathlib import Path
 import airflow_wall.compiler.native, airflow_wall.loader.templates, airflow_wall.text.yaml_1_1  # imported when a file
 import croniter, jsonschema, packaging.requirements, packaging.utils  # first needs them
 import airflow_wall.checks.load, airflow_wall.compiler.native  # these too
-from airflow_wall.compiler.plan import plan_all
+from airflow_wall.compiler.planner import plan_all
 from airflow_wall.errors import SpecError
 from airflow_wall.loader.load import load_specs
 from airflow_wall.settings import Settings

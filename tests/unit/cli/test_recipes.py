@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airflow_wall.cli.recipes import Recipes
-from airflow_wall.compiler.plan import plan_all
+from airflow_wall.compiler.planner import plan_all
 from airflow_wall.loader.load import load_specs
 from airflow_wall.settings import Settings
 

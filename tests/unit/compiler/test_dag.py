@@ -11,7 +11,7 @@ from airflow.sdk import DAG
 from packaging.version import Version
 
 from airflow_wall.compiler.dag import build_dag
-from airflow_wall.compiler.plan import plan
+from airflow_wall.compiler.planner import plan
 from airflow_wall.compiler.steps import OPERATORS
 from airflow_wall.errors import SpecError
 from airflow_wall.loader.load import load_specs

@@ -13,7 +13,7 @@ from airflow.sdk.definitions.callback import AsyncCallback, SyncCallback
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_wall.compiler.dag import build_dag
-from airflow_wall.compiler.plan import plan
+from airflow_wall.compiler.planner import plan
 from airflow_wall.errors import SpecError
 from airflow_wall.loader.load import load_specs
 from airflow_wall.notifications.notifier import Notification

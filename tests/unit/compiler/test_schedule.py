@@ -11,7 +11,7 @@ from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_wall.compiler.dag import build_dag
-from airflow_wall.compiler.plan import plan
+from airflow_wall.compiler.planner import plan
 from airflow_wall.errors import SpecError
 from airflow_wall.loader.load import load_specs
 from airflow_wall.settings import Settings

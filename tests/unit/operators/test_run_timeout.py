@@ -13,7 +13,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_wall.compiler.dag import build_dag
-from airflow_wall.compiler.plan import plan
+from airflow_wall.compiler.planner import plan
 from airflow_wall.loader.load import load_specs
 from airflow_wall.operators.run_timeout import RunTimeout
 from airflow_wall.settings import Settings

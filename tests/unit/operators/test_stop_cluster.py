@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_wall.compiler.dag import build_dag
-from airflow_wall.compiler.plan import plan
+from airflow_wall.compiler.planner import plan
 from airflow_wall.loader.load import load_specs
 from airflow_wall.settings import Settings
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from airflow_wall.compiler.plan import Plan, plan
+from airflow_wall.compiler.plan import Plan
+from airflow_wall.compiler.planner import plan
 from airflow_wall.loader.load import load_specs
 from airflow_wall.settings import Settings
 
