@@ -31,6 +31,9 @@ from stack import versions  # noqa: E402
 MOMENTS = {"local": ("job",), "spark": ("start.waiting", "job")}
 """At which moments a run can be met on kinds that are processes of this machine: no call of theirs can be held up."""
 
+HELD = {"spark": ("job",)}
+"""At which of them a run stays until it is let go, which a blow needs that comes by itself in its time."""
+
 SIDE_BY_SIDE = 4
 """How many faults of single tasks are under way at once."""
 
@@ -115,7 +118,7 @@ def prepared(there: Lab, cases: list[Case], kinds: list[str]) -> list[Play]:
     for case in cases:
         trials = []
         for at in case.at:
-            for kind in (kind for kind in case.kinds if kind in kinds and at in MOMENTS.get(kind, (at,))):
+            for kind in (kind for kind in case.kinds if kind in kinds and can_meet(case, kind, at)):
                 parts = [case.name, *([at.partition(".")[0]] if len(case.at) > 1 else []), kind[:1]]
                 trials.append(there.trial("_".join(parts), kind, at, case.shape, control=False))
             if case.control and "emr" in kinds:
@@ -127,6 +130,12 @@ def prepared(there: Lab, cases: list[Case], kinds: list[str]) -> list[Play]:
     there.control_files(controls)
     there.wait_active([trial.dag for play in plays for trial in play.trials])
     return plays
+
+
+def can_meet(case: Case, kind: str, at: str) -> bool:
+    """Whether a fault can meet a run on that kind of cluster at that moment."""
+    moments = MOMENTS if case.blow.holds is not None else {**MOMENTS, **HELD}
+    return at in moments.get(kind, (at,))
 
 
 def run_all(there: Lab, plays: list[Play], side_by_side: int, sheet: Sheet) -> None:
