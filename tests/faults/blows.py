@@ -384,17 +384,21 @@ def refusing(how: str, *steps: str) -> Hit:
 
 def to_watchdog(lab: Lab, trials: list[Trial]) -> None:
     """SIGKILL to the watchdog of Spark's cluster."""
-    for trial in trials:
-        for span in lab.clouds.kinds["spark"].spans(trial.dag):
-            send(psutil.Process(int(span.id)), signal.SIGKILL)
+    for watchdog in _watchdogs(lab, trials):
+        send(watchdog, signal.SIGKILL)
 
 
 def to_java(lab: Lab, trials: list[Trial]) -> None:
     """SIGKILL to master and worker of Spark's cluster."""
-    for trial in trials:
-        for span in lab.clouds.kinds["spark"].spans(trial.dag):
-            for each in psutil.Process(int(span.id)).children():
-                send(each, signal.SIGKILL)
+    for watchdog in _watchdogs(lab, trials):
+        for each in watchdog.children():
+            send(each, signal.SIGKILL)
+
+
+def _watchdogs(lab: Lab, trials: list[Trial]) -> list[psutil.Process]:
+    """Those that guard a cluster; of several that are started for one, all but one end at once."""
+    spans = [span for trial in trials for span in lab.clouds.kinds["spark"].spans(trial.dag)]
+    return [psutil.Process(int(span.id)) for span in spans if span.gone is None]
 
 
 def accept(lab: Lab, trials: list[Trial]) -> None:

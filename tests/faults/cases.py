@@ -143,8 +143,16 @@ CASES = (
         "execution_timeout",
         Blow("`execution_timeout` of the work", b.nothing, holds=None),
         ("job",),
-        ("emr", "local", "spark"),
+        ("emr", "local"),
         Shape(retries=0, work={"execution_timeout": "10s"}),
+        colour="failed",
+    ),
+    Case(
+        "execution_timeout_spark",
+        Blow("`execution_timeout` of the work", b.nothing, holds=None),
+        ("job",),
+        ("spark",),
+        Shape(retries=0, work={"execution_timeout": "90s"}),  # beginning on Spark takes longer than 10 s
         colour="failed",
     ),
     Case(

@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 HERE = Path(__file__).parent
 for _place in (HERE, HERE.parent / "clouds", HERE.parent / "integration"):
     sys.path.insert(0, str(_place))
@@ -177,7 +179,7 @@ def strike(there: Lab, case: Case, trials: list[Trial]) -> None:
         if blow.whole:
             there.settle()
             settled = time.time()
-    except (NotReached, AssertionError, OSError) as error:
+    except (NotReached, AssertionError, OSError, psutil.Error) as error:
         for trial in trials:
             trial.let_go()
             there.verdicts.append(verdict_of(there, case, trial, [f"harness: {type(error).__name__}: {error}"]))
