@@ -42,7 +42,7 @@ Held against a run:
 
 Settings are those of docker-compose.yaml, but what decides how soon a fault is noticed, to keep this short: a task whose
 heartbeat is missing counts as lost after 30 s, not 120. Tasks have one retry after 2 s, unless the table says none.
-Seconds are those of a machine of two cores that did much other work (a load of 10 to 30): they say what is bounded, not how
+Seconds are those of a machine of two cores that did much other work (a load of 3 to 18): they say what is bounded, not how
 fast it is.
 
 ## In short
