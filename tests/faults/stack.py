@@ -199,6 +199,7 @@ def _fernet() -> str:
 
 def versions() -> dict[str, str]:
     """What was tested with what."""
-    names = ("apache-airflow", "apache-airflow-providers-celery", "apache-airflow-providers-amazon", "moto")
+    providers = (f"apache-airflow-providers-{name}" for name in ("celery", "amazon", "google"))
+    names = ("apache-airflow", *providers, "moto", "pyspark")
     found = {name: version(name) for name in names}
     return {"Python": sys.version.split()[0], **found}
