@@ -49,7 +49,7 @@ clouds: ## Start, use, break and end clusters of EMR and Dataproc, over a real w
 	@PYTHON=$(PYTHON) tests/clouds/run.sh
 
 spark: ## Start, use, break and end real clusters of Spark; its results are those of the embedded engine.
-	@PYTHON=$(PYTHON) tests/spark/run.sh
+	@PYTHON=$(PYTHON) tests/spark/run.sh $(PYTEST)
 
 faults: ## Start a whole Airflow, by either executor, hit every part of it at every step; ONLY=names, EXECUTOR=local or celery.
 	@PYTHON=$(PYTHON) ONLY="$(ONLY)" EXECUTOR="$(EXECUTOR)" tests/faults/run.sh

@@ -39,6 +39,7 @@ from pyspark.sql import functions as F  # noqa: E402, N812  what everyone calls 
 from pyspark.sql import types as T  # noqa: E402, N812
 
 log = logging.getLogger(__name__)
+logging.getLogger("py4j").setLevel(logging.WARNING)  # it tells of each connection that it closes
 
 _CONF = {
     "spark.sql.ansi.enabled": "true",  # an overflow or a bad cast is an error, as in DuckDB, and no null
