@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from airflow_server import AirflowServer, waiting
+from article import ARTICLE
 
 from airflow_wall.storage.backends import open_tables
 
@@ -35,22 +36,6 @@ tasks:
 """
 TWIN = "dag_id: twin\nstart_date: 2013-01-01\ntasks:\n  - id: nothing\n"
 
-DOMAINS = (1, 2, 3)
-ARTICLE = {
-    ("check_new_data", "start_cluster"),
-    ("get_credentials", "start_cluster"),
-    *(("start_cluster", f"etl_domain_{n}.ingest") for n in DOMAINS),
-    *((f"etl_domain_{n}.ingest", f"etl_domain_{n}.normalize_aggregate") for n in DOMAINS),
-    *((f"etl_domain_{n}.normalize_aggregate", "retrain_on_new_data") for n in DOMAINS),
-    ("retrain_on_new_data", "predict"),
-    ("predict", "stop_cluster"),
-    ("predict", "check_integrity"),
-    ("stop_cluster", "start_sender"),
-    ("check_integrity", "start_sender"),
-    *(("start_sender", f"finalize_domain_{n}.persist") for n in DOMAINS),
-    *((f"finalize_domain_{n}.persist", f"finalize_domain_{n}.index") for n in DOMAINS),
-    *((f"finalize_domain_{n}.index", "stop_sender") for n in DOMAINS),
-}
 CLEAN_UP = {("start_cluster", "stop_cluster"), ("start_sender", "stop_sender")}
 """What Airflow adds: an edge from each set-up to its teardown."""
 

@@ -4,30 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from article import ARTICLE
+
 from airflow_wall.compiler.plan import Plan
 from airflow_wall.compiler.planner import plan
 from airflow_wall.loader.load import load_specs
 from airflow_wall.settings import Settings
 
 PIPELINE = Path(__file__).parents[3] / "dags" / "platform_scores.yaml"
-DOMAINS = ("domain_1", "domain_2", "domain_3")
-
-ARTICLE = {
-    ("check_new_data", "start_cluster"),
-    ("get_credentials", "start_cluster"),
-    *(("start_cluster", f"etl_{domain}.ingest") for domain in DOMAINS),
-    *((f"etl_{domain}.ingest", f"etl_{domain}.normalize_aggregate") for domain in DOMAINS),
-    *((f"etl_{domain}.normalize_aggregate", "retrain_on_new_data") for domain in DOMAINS),
-    ("retrain_on_new_data", "predict"),
-    ("predict", "stop_cluster"),
-    ("predict", "check_integrity"),
-    ("stop_cluster", "start_sender"),
-    ("check_integrity", "start_sender"),
-    *(("start_sender", f"finalize_{domain}.persist") for domain in DOMAINS),
-    *((f"finalize_{domain}.persist", f"finalize_{domain}.index") for domain in DOMAINS),
-    *((f"finalize_{domain}.index", "stop_sender") for domain in DOMAINS),
-}
-"""The edges of the graph in the DataOps article."""
 
 
 def made() -> Plan:
