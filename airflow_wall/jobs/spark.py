@@ -188,8 +188,9 @@ class Engine:
         try:
             return self._written(result)
         except Exception as error:
-            if _LOST.search(str(error)):
-                raise Interrupted(f"Spark lost the work: {_first_line(error)}") from error
+            lost = _lost(error)
+            if lost is not None:
+                raise lost from error
             raise
 
     def mapped(self, name: str, function: PartByPart, schema: pa.Schema) -> pa.Table:
@@ -206,9 +207,8 @@ class Engine:
         given, _ = self._inputs[name]
         made = T.StructType([T.StructField(field.name, spark_type(field.type)) for field in schema])
         try:
-            return _ordered(
-                _fitted(self._written(self.frames[name].mapInArrow(_Executed(function, given), made)), schema)
-            )
+            rows = self._written(self.frames[name].mapInArrow(_Executed(function, given), made))
+            return _ordered(_fitted(rows, schema))
         except WallError:
             raise
         except Exception as error:
@@ -319,14 +319,20 @@ def _failed(error: Exception, where: str) -> Exception:
     if isinstance(error, DataError | Interrupted):
         return error
     text = str(error)
-    if _LOST.search(text):
-        return Interrupted(f"{where}: Spark lost the work: {_first_line(error)}")
+    lost = _lost(error, f"{where}: ")
+    if lost is not None:
+        return lost
     found = re.findall(r"\[[A-Z][A-Z_.0-9]+\][^\n]*", text)
     said = found[-1].strip() if found else _first_line(error)
     if isinstance(error, PySparkException) and type(error).__name__ in ("AnalysisException", "ParseException"):
         hint = "remove `cluster` from this step, or have `engine: embedded` on the cluster: DuckDB then runs the query"
         return UserCodeError(f"{where}: Spark does not take the query: {said}", hint=hint)
     return UserCodeError(f"{where}: Spark: {said}")
+
+
+def _lost(error: Exception, where: str = "") -> Interrupted | None:
+    """The error of a cluster that went away under the work; None of any other."""
+    return Interrupted(f"{where}Spark lost the work: {_first_line(error)}") if _LOST.search(str(error)) else None
 
 
 def _of_executor(error: Exception) -> WallError:
@@ -341,8 +347,9 @@ def _of_executor(error: Exception) -> WallError:
             f"`cluster`: the Python of Spark's executors cannot run this step: {lacking[0].strip()}",
             hint="have there the Python of the job with `airflow-wall[local]`, or `engine: embedded` on the cluster",
         )
-    if _LOST.search(text):
-        return Interrupted(f"Spark lost the work: {_first_line(error)}")
+    lost = _lost(error)
+    if lost is not None:
+        return lost
     return ClusterError(f"`cluster`: Spark could not do this step: {_first_line(error)}")
 
 
