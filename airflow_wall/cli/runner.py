@@ -156,6 +156,7 @@ class Runner:
                 self._start_ready()
                 time.sleep(POLL)
         finally:
+            self.session.rollback()  # ^C may have come amid a statement, and until then the session answers nothing
             self._stop_processes()
             self._end_run()
 
@@ -242,7 +243,7 @@ class Runner:
 
     def _end_run(self) -> None:
         """After ^C nothing works on the run any more, and no one is to wait for it, nor a scheduler to take it over."""
-        self.session.rollback()
+        self.session.rollback()  # what was read may be older than what the tasks have said since
         self.session.expire_all()
         if self.run_row.state not in _ENDED:
             self._end_tasks(self.run_row)

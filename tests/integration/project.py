@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -97,11 +98,11 @@ class Project:
             [sys.executable, script, "--until", until, self.lake / "landing"], check=True, capture_output=True
         )
 
-    def start(self, date: str) -> subprocess.Popen[str]:
-        """Begin `airflow-wall run`, in a process group of its own."""
+    def start(self, date: str, command: Sequence[str | Path] = (COMMAND,)) -> subprocess.Popen[str]:
+        """Begin `airflow-wall run`, in a process group of its own; `command` is what `airflow-wall` stands for."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
         return subprocess.Popen(
-            [COMMAND, "run", "dags/platform_scores.yaml", "--date", date, "--retry-wait", "1s"],
+            [*command, "run", "dags/platform_scores.yaml", "--date", date, "--retry-wait", "1s"],
             cwd=self.folder,
             env=inherited,
             stdin=subprocess.DEVNULL,

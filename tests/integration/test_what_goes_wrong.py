@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 import sqlite3
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,30 @@ def train(features: pd.DataFrame) -> Trained:
     rows = features.dropna(subset=["mean_dep_delay"])
     return Trained(DummyRegressor().fit(rows[["flights"]], rows["mean_dep_delay"]), features=["flights"], target="mean_dep_delay")
 """
+
+INTERRUPTED_AMID_A_STATEMENT = """
+import os
+
+from airflow_wall.cli.main import main
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+runner, begun = os.getpid(), []
+
+
+@event.listens_for(Engine, "after_cursor_execute")
+def interrupt(connection, cursor, statement, *_):
+    if os.getpid() != runner:  # a task's process
+        return
+    if begun or (statement.startswith("UPDATE task_instance") and "queued_dttm" in statement):
+        begun.append(statement)
+        if len(begun) == 5:
+            raise KeyboardInterrupt
+
+
+main()
+"""
+"""`airflow-wall`, and a ^C that comes while the runner asks the database, once a task has been handed out."""
 
 
 @pytest.fixture(scope="session")
@@ -279,7 +304,7 @@ def test_a_killed_run_leaves_no_process_and_goes_on_where_it_was(project: Projec
         time.sleep(0.05)
         os.killpg(process.pid, sent)
         ran = ended(process)
-        assert (ran.code, "Traceback" in ran.text) == (code, False)
+        assert (ran.code, "Traceback" in ran.text) == (code, False), ran.text
         assert wait_for(lambda: not project.processes(), lambda: None, seconds=10)
         assert project.runs()[SECOND_RUN] == state
         assert_still_published(project, finished)
@@ -295,6 +320,14 @@ def test_a_killed_run_leaves_no_process_and_goes_on_where_it_was(project: Projec
     assert {name: tries[name] for name in once} == dict.fromkeys(once, 1)
     assert tries["etl_domain_1.ingest"] == 3
     assert tries["finalize_domain_1.persist"] in (1, 2)  # it takes so short that it may have ended before the kill
+
+
+def test_an_interrupt_amid_a_statement_ends_the_run_as_any_other_does(project: Project) -> None:
+    ran = ended(project.start(SECOND, [sys.executable, "-c", INTERRUPTED_AMID_A_STATEMENT]))
+    assert ran.code == 130, ran.text
+    assert ran.text.endswith("\ninterrupted; run the same command again: it goes on where it stopped\n")
+    assert project.runs()[SECOND_RUN] == "failed"
+    assert not project.processes()
 
 
 # --- killing
