@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from airflow_wall.connections import Connections
+from airflow_wall.digests import digest_of
 from airflow_wall.errors import ReleaseError
 from airflow_wall.publish.address import check_word
 from airflow_wall.publish.backends import Targets
@@ -38,7 +39,7 @@ from airflow_wall.publish.ledger import (
     is_older_fence,
     overtaken,
 )
-from airflow_wall.publish.rows import check_key, digest
+from airflow_wall.publish.rows import check_key
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +144,7 @@ class Releases:
         check_word("part", part)
         columns = (key,) if isinstance(key, str) else tuple(key)
         check_key(data, columns)
-        mark = digest(data)
+        mark = digest_of(data)
         with ledger.part(part), Targets(site) as targets:
             target = targets.open(to)
             with ledger.documents():

@@ -1,10 +1,9 @@
-"""Rows of a part: their key, their digest, and the plain values that tables, documents and lines are made of."""
+"""Rows of a part: their key, and the plain values that tables, documents and lines are made of."""
 
 from __future__ import annotations
 
 import datetime
 import decimal
-import hashlib
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -50,15 +49,6 @@ def check_key(data: pa.Table, key: Sequence[str], *, where: str = "the data") ->
             f"`key` {_names(key)} does not tell rows apart: {', '.join(first)}{more} stand in more than one row",
             hint="remove the duplicates in the transform, or add a column to `key`",
         )
-
-
-def digest(data: pa.Table) -> str:
-    """Return the SHA-256 of the rows: names, types, values, in their order."""
-    sink = pa.BufferOutputStream()
-    plain = data.replace_schema_metadata(None).combine_chunks()
-    with pa.ipc.new_stream(sink, plain.schema) as writer:
-        writer.write_table(plain)
-    return hashlib.sha256(sink.getvalue()).hexdigest()
 
 
 def plain(data: pa.Table) -> pa.Table:

@@ -15,7 +15,6 @@ source, only one wins and the other looks again. The transactions:
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -27,6 +26,7 @@ import pyarrow.dataset as pads
 from deltalake import DeltaTable
 
 from airflow_wall import duck
+from airflow_wall.digests import digest_of
 from airflow_wall.storage.base import SLICE, SOURCE, SourceVersion
 
 
@@ -142,27 +142,9 @@ def schema_of(handle: DeltaTable) -> pa.Schema:
 
 def digest(rows: pa.Table, sources: Sequence[SourceVersion]) -> int:
     """The rows in their order, and the versions they are of, as a number that is never 0."""
-    sink = _Hash()
     combined = rows.drop_columns([SLICE]) if SLICE in rows.column_names else rows
-    with pa.ipc.new_stream(sink, combined.schema) as stream:
-        stream.write_table(combined.combine_chunks())
-    for source in sorted(sources, key=lambda source: source.uri):
-        sink.digest.update(f"{source.uri}\0{source.version}\0".encode())
-    return int(sink.digest.hexdigest()[:15], 16) or 1
-
-
-class _Hash(io.RawIOBase):
-    """A file that keeps nothing but the digest of what is written to it."""
-
-    def __init__(self) -> None:
-        self.digest = hashlib.blake2b()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, content: Any) -> int:
-        self.digest.update(content)
-        return len(content)
+    origins = sorted((source.uri, source.version) for source in sources)
+    return int(digest_of(combined, *(f"{uri}\0{version}" for uri, version in origins))[:15], 16) or 1
 
 
 def _hash(*parts: str) -> str:

@@ -53,6 +53,14 @@ def test_the_same_slice_again_changes_nothing(store: DeltaStore) -> None:
     assert (again.version, again.rows, again.changed) == (first.version, 2, False)
 
 
+def test_what_stands_under_a_null_is_no_change(store: DeltaStore) -> None:
+    """One reader leaves a zero there, and another whatever it had."""
+    for garbage in (0, 99):
+        values = pa.array([1, garbage, 3], pa.int64()).buffers()[1]
+        data = pa.table({"x": pa.Array.from_buffers(pa.int64(), 3, [pa.py_buffer(b"\x05"), values])})
+        assert _put(store, "s1", data).changed == (garbage == 0)
+
+
 def test_a_slice_with_a_quote_in_its_name_is_replaced(store: DeltaStore) -> None:
     _put(store, "it's", _table([1]))
     _put(store, "it's", _table([2]))
