@@ -24,6 +24,7 @@ from airflow_wall.clusters.cloud import CloudError, Fault
 from airflow_wall.clusters.pin import replaced
 from airflow_wall.environments.answers import result_of
 from airflow_wall.environments.parcel import parcel
+from airflow_wall.environments.tail import Tail
 from airflow_wall.errors import ClusterError, Interrupted
 
 POLL = 5.0
@@ -161,7 +162,7 @@ class Remote:
     # --- its end
 
     def _answer(self, job_id: str, folder: Path, log: Log) -> str:
-        tail = _Tail(folder / "log", log, at=self.clock.note.get("log", 0))
+        tail = Tail(folder / "log", log, at=self.clock.note.get("log", 0))
         ended = silent = None
         while True:
             try:
@@ -205,28 +206,6 @@ class Remote:
             self.jobs.cancel(job_id)
         except CloudError as error:  # what stops this task is what is told
             log(f"job {job_id} could not be cancelled: {error.reason}")
-
-
-class _Tail:
-    """Passes on the lines of a file as they come."""
-
-    def __init__(self, path: Path, log: Log, at: int) -> None:
-        self.path = path
-        self.log = log
-        self.at = at
-
-    def read(self) -> None:
-        """Pass on what came since the last call, whole lines only."""
-        try:
-            with self.path.open("rb") as file:
-                file.seek(self.at)
-                new = file.read()
-        except FileNotFoundError:
-            return
-        whole = new[: new.rfind(b"\n") + 1]
-        self.at += len(whole)
-        for line in whole.decode(errors="replace").splitlines():
-            self.log(line)
 
 
 def job_of(folder: Path, task_id: str) -> str | None:

@@ -7,6 +7,7 @@ those of the embedded engine, which is asked for them over inputs without rows: 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -25,9 +26,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_wall.errors import ClusterError, DataError, Interrupted, UserCodeError, WallError, error_of
-from airflow_wall.jobs.document import Run
+from airflow_wall.jobs.document import Job, Run
 from airflow_wall.jobs.query import answer, named, together
 from airflow_wall.jobs.spark_sql import translated
+from airflow_wall.jobs.spark_whole import ALONE, WholeJob, whole_job
 from airflow_wall.spark_request import SparkRequest
 from airflow_wall.storage.base import Files
 
@@ -98,11 +100,29 @@ class _Executed:
     given: pa.Schema
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        try:
+        with _spoken():
             for rows in self.function(pa.Table.from_batches([batch]).cast(self.given) for batch in batches):
                 yield from rows.to_batches()
-        except WallError as error:  # Spark keeps of an error its text
-            raise RuntimeError(f"airflow-wall says {json.dumps(error.to_json())}") from error
+
+
+@dataclass(frozen=True)
+class _Alone:
+    """A job as the one executor calls it that is to do it."""
+
+    job: WholeJob
+
+    def __call__(self, _: int) -> str:
+        with _spoken():
+            return json.dumps(self.job())
+
+
+@contextlib.contextmanager
+def _spoken() -> Iterator[None]:
+    """Say an error of ours in the text of another: Spark keeps of an error its text."""
+    try:
+        yield
+    except WallError as error:
+        raise RuntimeError(f"airflow-wall says {json.dumps(error.to_json())}") from error
 
 
 class Engine:
@@ -118,6 +138,7 @@ class Engine:
     def __init__(self, request: SparkRequest, run: Run) -> None:
         self.request = request
         self.run = run
+        self._conf = {**_USUAL, **request.conf, **_CONF, "spark.executorEnv.PYTHONPATH": str(run.code)}
         self._inputs: dict[str, tuple[pa.Schema, Sequence[Files]]] = {}
         of_task = "\n".join((run.pipeline, run.run_id, run.task_id))
         self._staging = request.staging / hashlib.sha256(of_task.encode()).hexdigest()[:12]
@@ -214,12 +235,34 @@ class Engine:
         except Exception as error:
             raise _of_executor(error) from error
 
+    def whole(self, job: Job) -> dict[str, Any]:
+        """
+        The result of a job that one executor does from its first line to its last, by the embedded engine.
+
+        Its lines are logged here. What it raises of ours is raised here.
+
+        :param job: It reads no connection.
+        :raises ClusterError: the Python of the executors has not what jobs need.
+        :raises Interrupted: Spark lost the work, or the job's process died.
+        """
+        self._conf |= ALONE
+        if "spark.executor.cores" in self._conf:  # the cluster's other cores are for other jobs
+            self._conf["spark.cores.max"] = self._conf["spark.executor.cores"]
+        sent = whole_job(job.to_json(), self._staging / uuid.uuid4().hex)
+        try:
+            with sent.followed(log.info):
+                (answer,) = self._session.sparkContext.parallelize([0], 1).map(_Alone(sent)).collect()
+        except WallError:
+            raise
+        except Exception as error:
+            raise _of_executor(error) from error
+        return dict(json.loads(answer))
+
     @cached_property
     def _session(self) -> SparkSession:
-        conf = {**_USUAL, **self.request.conf, **_CONF, "spark.executorEnv.PYTHONPATH": str(self.run.code)}
         builder = SparkSession.builder.master(self.request.master).appName(f"{self.run.pipeline} {self.run.task_id}")
         try:
-            begun = builder.config(map=conf).getOrCreate()
+            begun = builder.config(map=self._conf).getOrCreate()
         except Exception as error:
             raise _not_begun(error, self.request.master) from error
         begun.sparkContext.setLogLevel("WARN")

@@ -137,7 +137,7 @@ class SparkCluster(SpecModel):
     type: Literal["spark"] = Field(description="The kind of cluster.")
     engine: Literal["spark", "embedded"] = Field(
         "spark",
-        description="What runs `transform` and the model of `predict`; other steps run the embedded engine.",
+        description="What does the work: Spark's executors, or the embedded engine beside the task.",
     )
     master: SparkMaster | None = Field(
         None, description="A master that is there already, `spark://HOST:PORT`; by default one is started for the run."

@@ -17,13 +17,14 @@ import pytest
 
 pytest.importorskip("pyspark", reason="make spark installs it")
 
-from spark_clusters import SLICE, job_of, processes_of, site_of, until
+from spark_clusters import SLICE, job_of, processes_of, run_of, site_of, until
 
 from airflow_wall import state
 from airflow_wall.clusters.backends import open_fleet
 from airflow_wall.clusters.base import Deleted, State
 from airflow_wall.clusters.spark import SparkCluster
 from airflow_wall.errors import ClusterError, Interrupted
+from airflow_wall.jobs.document import Job
 from airflow_wall.storage.delta import DeltaStore
 
 pytestmark = pytest.mark.timeout(1200)  # a machine that is busy starts a JVM in a minute
@@ -44,6 +45,14 @@ from pyspark.sql import functions as F
 def slow(x):
     (x.sparkSession.range(2).repartition(2)
       .select(F.udf(lambda n: time.sleep(300) or n, "long")("id")).collect())
+"""
+
+TRAINS = """
+import time
+
+def train(rows):
+    print("training", flush=True)
+    time.sleep(300)
 """
 
 
@@ -152,6 +161,34 @@ def test_task_is_killed_and_nothing_works_on(cluster_of: Make, tmp_path: Path) -
     assert [type(error) for error in told] == [ClusterError]
     assert "is not running" in str(told[0])
     until(lambda: kinds(cluster.name) == [], 20)
+
+
+def test_whole_job_ends_with_its_executor(cluster_of: Make, tmp_path: Path) -> None:
+    """An executor does a whole job in a process of its own: kill the executor, and the job is over, and said to be."""
+    (tmp_path / "trains.py").write_text(TRAINS)
+    DeltaStore(tmp_path / "lake").replace_slice("bronze/x", _rows(), slice_id=SLICE.id, number=SLICE.number)
+    cluster = cluster_of("wall-whole-1")
+    cluster.ensure()
+    step = {"entrypoint": "trains:train", "inputs": {"rows": "bronze/x"}, "model": "m"}
+    told: list[BaseException] = []
+    lines: list[str] = []
+
+    def work() -> None:
+        try:
+            cluster.run(Job("retrain", step, run_of(tmp_path, "train")).to_json(), {}, lines.append)
+        except BaseException as error:
+            told.append(error)
+
+    working = threading.Thread(target=work)
+    working.start()
+    until(lambda: "training" in lines, 300)
+    assert kinds(cluster.name).count("driver") == 2  # the task's, and the executor's
+    kill(cluster.name, "executor")
+    until(lambda: kinds(cluster.name).count("driver") <= 1, 10)
+    working.join(60)
+    assert [type(error) for error in told] == [Interrupted]
+    assert "Spark lost the work" in str(told[0])
+    until(lambda: kinds(cluster.name) == ["master", "watchdog", "worker"], 20)
 
 
 def test_start_that_is_overtaken_by_the_stop_makes_no_other(cluster_of: Make, tmp_path: Path) -> None:

@@ -48,6 +48,23 @@ def totals(flights, other, factor):
     next_one = F.udf(plus, "long")  # found again by the executors, in the pipeline's folder
     return flights.groupBy("domain").agg(F.sum(next_one("n") * factor).alias("total")).orderBy("domain")
 """
+TRAINS = """
+import os
+from pathlib import Path
+
+from sklearn.linear_model import LinearRegression
+
+from airflow_wall.models.base import Trained
+
+def train(rows):
+    parent = Path(f"/proc/{os.getppid()}/cmdline").read_text().replace("\\0", " ")
+    print("trained below", parent, "with", os.environ.get("AIRFLOW_WALL_MEMORY"), flush=True)
+    return Trained(LinearRegression().fit(rows[["n"]], rows["distance"]), features=["n"], target="distance")
+
+def fail(rows):
+    raise ValueError(f"not with {len(rows) > 0} rows")
+"""
+LANDED = {"a.csv": "customer,amount,when\nana,1,2024-03-01\nbo,2.5,\n", "b.csv": "customer,amount\nana,4\n"}
 
 
 def flights(day: int) -> pa.Table:
@@ -79,6 +96,7 @@ def lake(running: SparkCluster) -> Path:
         more = flights(day).append_column("extra", pa.array(["x"] * 40))
         store.replace_slice("bronze/domain_2", more, slice_id=slice_id, number=day)
     (folder / "own.py").write_text(OWN)
+    (folder / "trains.py").write_text(TRAINS)
     return folder
 
 
@@ -127,6 +145,61 @@ def test_failures_are_told_as_the_users(do: Callable[..., dict[str, Any]]) -> No
         do(target="silver/bad", sql="select median(n) as x from raw", inputs=inputs)
     with pytest.raises(UserCodeError, match='"missing" not found'):
         do(target="silver/bad", sql="select missing from raw", inputs=inputs)
+
+
+def both(running: SparkCluster, lake: Path, kind: str, **arguments: Any) -> tuple[Any, Any, list[str]]:
+    """What a job gives on Spark and by the embedded engine, to two targets, and what the first has logged."""
+    told: list[str] = []
+
+    def done(do: Callable[[Job], dict[str, Any]], name: str) -> dict[str, Any] | tuple[str, str, str | None]:
+        named = {key: value.format(name) if isinstance(value, str) else value for key, value in arguments.items()}
+        try:
+            return do(Job(kind, named, run_of(lake)))
+        except WallError as error:
+            return type(error).__name__, error.message, error.hint
+
+    on_spark = done(lambda job: running.run(job.to_json(), {}, told.append), "spark")
+    return on_spark, done(lambda job: run_job(job, lambda conn_id: pytest.fail(conn_id)), "own"), told
+
+
+def test_ingest_is_done_by_an_executor(running: SparkCluster, lake: Path) -> None:
+    landing = lake / "lake" / "landing"
+    landing.mkdir(parents=True)
+    for name, text in LANDED.items():
+        (landing / name).write_text(text)
+    on_spark, own, told = both(running, lake, "ingest", source="landing", target="bronze/{}_orders")
+    assert on_spark == {"table": "bronze/spark_orders", "rows": 3, "files": 2, "version": 0, "changed": True}
+    assert {**own, "table": "bronze/spark_orders"} == on_spark
+    store = DeltaStore(lake / "lake")
+    assert store.read("bronze/spark_orders", hidden=True).equals(store.read("bronze/own_orders", hidden=True))
+    assert f"table bronze/spark_orders: slice {SLICE.id} has 3 rows of 2 sources" in told
+    again, _, _ = both(running, lake, "ingest", source="landing", target="bronze/{}_orders")
+    assert again == {**on_spark, "changed": False}
+
+    (landing / "b.csv").write_text('customer,amount\nana,"4\n')
+    on_spark, own, _ = both(running, lake, "ingest", source="landing", target="bronze/{}_orders")
+    assert on_spark == own
+    assert on_spark[0] == "DataError"
+    assert "b.csv" in on_spark[1]
+    assert list(running.folder.glob("staging/*/*")) == []
+
+
+def test_retrain_is_done_by_an_executor(running: SparkCluster, lake: Path) -> None:
+    step = {"inputs": {"rows": "bronze/domain_1"}, "model": "{}_distance", "entrypoint": "trains:train"}
+    on_spark, own, told = both(running, lake, "retrain", **step)
+    assert on_spark["rows_trained"] == 64
+    assert {**own, "model": "spark_distance"} == on_spark
+    (line,) = [line for line in told if line.startswith("trained below")]
+    assert "pyspark.daemon" in line
+    assert line.endswith("with 2GB")
+    registry = open_registry(lake / "lake" / "_wall")
+    made, expected = registry.record("spark_distance", 1), registry.record("own_distance", 1)
+    assert (made.metrics, made.window, made.lineage) == (expected.metrics, expected.window, expected.lineage)
+
+    on_spark, own, _ = both(running, lake, "retrain", **{**step, "entrypoint": "trains:fail"})
+    assert on_spark == own
+    assert on_spark[0] == "UserCodeError"
+    assert "ValueError: not with True rows" in on_spark[1]
 
 
 def register(lake: Path, estimator: Any, *features: tuple[str, str]) -> None:
@@ -219,10 +292,13 @@ def test_executors_that_lack_what_a_step_needs_are_told(
         schema = engine.add("rows", ["bronze/domain_1"], [DeltaStore(lake / "lake").files("bronze/domain_1")])
         with pytest.raises(ClusterError) as error:
             engine.mapped("rows", iter, schema)
-    assert error.value.message.startswith(
-        "`cluster`: the Python of Spark's executors cannot run this step: ModuleNotFound"
-    )
-    assert error.value.hint is not None
+        with pytest.raises(ClusterError) as of_whole:
+            engine.whole(Job("ingest", {"source": "landing", "target": "bronze/x"}, run_of(lake)))
+    for each in (error.value, of_whole.value):
+        assert each.message.startswith(
+            "`cluster`: the Python of Spark's executors cannot run this step: ModuleNotFound"
+        )
+        assert each.hint is not None
 
 
 def test_embedded_engine_and_a_master_that_is_there(

@@ -42,7 +42,7 @@ def test_parcel_that_is_there_is_not_written_again(tmp_path: Path) -> None:
 def test_parcel_has_none_of_what_knows_airflow_or_yaml(tmp_path: Path) -> None:
     names = zipfile.ZipFile(parcel(tmp_path)).namelist()
     assert names == sorted(names)
-    for absent in ("operators", "hooks", "loader", "compiler", "spec", "clusters", "environments", "cli", "fronts"):
+    for absent in ("operators", "hooks", "loader", "compiler", "spec", "clusters", "cli", "fronts"):
         assert not [name for name in names if name.startswith(f"airflow_wall/{absent}")]
 
 
