@@ -2,10 +2,15 @@
 #
 #     docker build -t airflow-wall .
 #
+# With clients of clusters, any of `amazon google spark` (docs/deployment.md):
+#
+#     docker build -t airflow-wall --build-arg EXTRAS="amazon spark" .
+#
 # With an index or an authority of your own (neither stays in the image):
 #
 #     docker build -t airflow-wall --secret id=pip_conf,src=pip.conf --secret id=ca_certificates,src=ca-certificates.crt .
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
+ARG EXTRAS=""
 
 # --- what is needed to build and to describe the image, and stays out of it
 FROM ${PYTHON_IMAGE} AS tools
@@ -17,6 +22,15 @@ RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
 COPY pyproject.toml README.md LICENSE /tmp/airflow-wall/
 COPY airflow_wall /tmp/airflow-wall/airflow_wall
 RUN /opt/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /tmp/wheels /tmp/airflow-wall
+# What an extra adds to the lock is a lock of its own. Of pyspark there is no wheel, so it is built here.
+ARG EXTRAS
+COPY image/*.txt /tmp/image/
+RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
+    --mount=type=secret,id=ca_certificates,target=/etc/ssl/certs/ca-certificates.crt \
+    for extra in $EXTRAS; do \
+      /opt/tools/bin/pip wheel --no-cache-dir --require-hashes --no-deps --only-binary :all: --no-binary pyspark \
+        --no-build-isolation --wheel-dir /tmp/wheels --requirement "/tmp/image/$extra.txt" || exit 1; \
+    done
 
 # --- the packages, each one that was tested and no other: versions and hashes are in the lock (`make lock`)
 FROM ${PYTHON_IMAGE} AS packages
@@ -32,8 +46,12 @@ RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --no-index /tmp/wheels/*.
 
 # --- what runs
 FROM ${PYTHON_IMAGE} AS runtime
-# curl: health checks. dumb-init: signals reach Airflow, and no dead process stays. libgomp1: LightGBM.
-RUN apt-get update && apt-get install --yes --no-install-recommends curl dumb-init libgomp1 && rm -rf /var/lib/apt/lists/*
+# curl: health checks. dumb-init: signals reach Airflow, and no dead process stays. libgomp1: LightGBM. Java, and `ps`
+# for its scripts: Spark.
+ARG EXTRAS
+RUN case " $EXTRAS " in *" spark "*) java="default-jre-headless procps" ;; esac \
+    && apt-get update && apt-get install --yes --no-install-recommends curl dumb-init libgomp1 $java \
+    && rm -rf /var/lib/apt/lists/*
 ENV AIRFLOW_HOME=/opt/airflow PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
 # User and group are those of the official image, so that volumes can move over. Folders of volumes: a new named volume
 # takes its owner from the folder it covers. The airflow.cfg is empty: without one, Airflow writes one at its first
@@ -51,6 +69,7 @@ CMD ["airflow", "version"]
 
 # --- no image without proof: every executor can be imported, every component starts; and the list of what is in it
 FROM runtime AS proof
+ARG EXTRAS
 COPY image/smoke.py /tmp/
 RUN python /tmp/smoke.py
 COPY --from=tools /opt/tools /opt/tools

@@ -97,7 +97,8 @@ docs: $(VENV)/.installed-dev ## Write what is generated: reference, schema, pict
 lock: $(VENV)/.installed-dev ## Resolve the tested dependencies anew.
 	$(BIN)/uv pip compile --quiet --universal --upgrade --no-header --no-annotate --all-extras --group dev --group clouds --group faults pyproject.toml -o constraints.txt
 	$(BIN)/uv pip compile $(HASHED) --extra all --group image -c constraints.txt pyproject.toml -o image/requirements.txt
-	printf 'cyclonedx-bom>=7\nhatchling>=1.27\n' | $(BIN)/uv pip compile $(HASHED) - -o image/tools.txt
+	for extra in amazon google spark; do $(BIN)/uv pip compile $(HASHED) --extra all --extra $$extra --group image -c constraints.txt pyproject.toml | $(BIN)/python image/added.py image/requirements.txt >image/$$extra.txt; done
+	printf 'cyclonedx-bom>=7\nhatchling>=1.27\nsetuptools>=80\n' | $(BIN)/uv pip compile $(HASHED) - -o image/tools.txt
 
 e2e-compose: $(VENV)/.installed-dev ## Run docker-compose.yaml for real, faults and an upgrade included; installs Docker on Debian.
 	@tests/e2e/engine.sh

@@ -30,6 +30,11 @@ COMPONENTS = {
     "triggerer": ["airflow", "triggerer", "--skip-serve-logs"],
     "worker": ["airflow", "celery", "worker", "--skip-serve-logs", "--concurrency", "1"],
 }
+EXTRAS = {
+    "amazon": [sys.executable, "-c", "import airflow.providers.amazon.aws.hooks.emr"],
+    "google": [sys.executable, "-c", "import airflow.providers.google.cloud.hooks.dataproc"],
+    "spark": ["spark-submit", "--version"],
+}
 TIMEOUT = 300.0
 API = "http://127.0.0.1:8080/api/v2"
 
@@ -39,6 +44,9 @@ def main() -> None:
         module, _, name = path.rpartition(".")
         getattr(import_module(module), name)
         print(f"imported {path}")
+    for extra in os.environ.get("EXTRAS", "").split():
+        subprocess.run(EXTRAS[extra], check=True)
+        print(f"tried {extra}")
     with tempfile.TemporaryDirectory() as folder:
         start(Path(folder))
 

@@ -250,7 +250,9 @@ class SparkCluster:
             "PYTHONPATH": _path() if found["python"] == sys.executable else "",
         }
         if found.get("watchdog") and Identity.from_json(found["watchdog"]).machine == machine():
-            environment["SPARK_LOCAL_IP"] = found["host"]  # elsewhere, the driver listens on its own machine's
+            environment["SPARK_LOCAL_IP"] = found["host"]
+        elif "SPARK_LOCAL_IP" not in environment:  # of a machine's addresses, the driver's is one that executors reach
+            environment["SPARK_LOCAL_IP"] = check_reachable(found["master"])
         if self.config.get("engine", "spark") == "spark":
             environment |= SparkRequest(found["master"], self._conf(found), staging).to_environment()
         return environment
@@ -281,9 +283,9 @@ def open_fleet(config: Mapping[str, Any], site: Site) -> DocumentFleet:  # noqa:
     return DocumentFleet("spark", site, open_cluster)
 
 
-def check_reachable(master: str) -> None:
+def check_reachable(master: str) -> str:
     """
-    See to it that one of the masters of an address answers.
+    See to it that one of the masters of an address answers, and return this machine's address on the way to it.
 
     :raises Interrupted: none does.
     """
@@ -291,11 +293,10 @@ def check_reachable(master: str) -> None:
     for address in master.removeprefix("spark://").split(","):
         host, _, port = address.rpartition(":")
         try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=5) as there:
+                return str(there.getsockname()[0])
         except (OSError, ValueError) as error:
             reasons.append(str(error))
-        else:
-            return
     raise Interrupted(
         f"`cluster.master: {master}` cannot be reached: {'; '.join(reasons)}",
         hint="mend the address, or start that master; leave `master` out to have one started for the run",

@@ -246,8 +246,7 @@ class Engine:
         :raises Interrupted: Spark lost the work, or the job's process died.
         """
         self._conf |= ALONE
-        if "spark.executor.cores" in self._conf:  # the cluster's other cores are for other jobs
-            self._conf["spark.cores.max"] = self._conf["spark.executor.cores"]
+        self._conf["spark.cores.max"] = self._conf.get("spark.executor.cores", "1")  # others are for other jobs
         sent = whole_job(job.to_json(), self._staging / uuid.uuid4().hex)
         try:
             with sent.followed(log.info):

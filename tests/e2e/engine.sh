@@ -53,7 +53,7 @@ build() { # arguments of `docker build`
 there() { docker image inspect "$1" >/dev/null 2>&1; }
 
 # --- the images that are pulled where they can be
-images="WALL_PYTHON_IMAGE=python POSTGRES_IMAGE=postgres REDIS_IMAGE=redis PROMETHEUS_IMAGE=prometheus STATSD_EXPORTER_IMAGE=statsd-exporter SPARK_IMAGE=spark"
+images="WALL_PYTHON_IMAGE=python POSTGRES_IMAGE=postgres REDIS_IMAGE=redis PROMETHEUS_IMAGE=prometheus STATSD_EXPORTER_IMAGE=statsd-exporter"
 python_image=$(sed -n 's/^ARG PYTHON_IMAGE=//p' Dockerfile)
 environment=()
 debian_base() {
@@ -93,7 +93,7 @@ fi
 
 # --- our own, and one that differs, to upgrade to
 say "building the image"
-build --build-arg "PYTHON_IMAGE=$python_image" --tag airflow-wall:e2e .
+build --build-arg "PYTHON_IMAGE=$python_image" --build-arg EXTRAS=spark --tag airflow-wall:e2e .
 printf 'FROM airflow-wall:e2e\nENV WALL_E2E=upgraded\n' | build --tag airflow-wall:e2e-next -
 
 mkdir -p "$here/jobs"

@@ -38,13 +38,6 @@ tasks:
 """
 """Its tasks take no retries: whatever cuts one off makes the run fail."""
 
-JOB = """\
-from pyspark.sql import SparkSession
-spark = SparkSession.builder.getOrCreate()
-spark.range(1000).repartition(4).write.option("compression", "snappy").parquet("/opt/airflow/lake/written")
-print(spark.read.parquet("/opt/airflow/lake/written").count(), "rows are read")
-"""
-
 REQUESTS, SECONDS = 1000, 10
 ONE_EACH = httpx.Limits(max_connections=REQUESTS, max_keepalive_connections=0)
 """A connection for each request, as of a thousand clients. One that is kept may be closed just as it is used again."""
@@ -285,16 +278,34 @@ def test_metrics_reach_prometheus(stack: Stack) -> None:
     until("Prometheus knows the scheduler's heartbeat", heard, 180, every=5)
 
 
-def test_a_job_runs_on_the_spark_cluster(stack: Stack) -> None:
-    """And what it writes to the lake, compressed, is the workers' to read and to remove."""
+def test_the_pipeline_of_the_article_runs_on_the_spark_cluster(stack: Stack) -> None:
+    """The same YAML but for its `cluster`: each step that has one is done by the cluster's worker."""
     stack.compose("up", "--detach", "--wait", "spark-master", "spark-worker")
-    stack.exec("worker", "tee", "/opt/airflow/lake/job.py", data=JOB.encode())
-    submit = ["/opt/spark/bin/spark-submit", "--master", "spark://spark-master:7077", "/opt/airflow/lake/job.py"]
-    assert "1000 rows are read" in stack.exec("spark-worker", *submit)
+    text = (stack.folder / "dags/platform_scores.yaml").read_text().partition("  - id: start_sender")[0]
+    for old, new in (
+        ("dag_id: platform_scores", "dag_id: scores_on_spark"),
+        ("cluster: {type: local}", "cluster: {type: spark, master: 'spark://spark-master:7077'}"),
+        ("storage: ./lake ", "storage: ./lake/on_spark "),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    stack.exec("worker", "sh", "-c", "mkdir lake/on_spark && cp --preserve -r lake/landing lake/on_spark")
+    write(stack, "scores_on_spark.yaml", text)
+    stack.unpause("scores_on_spark")
+    stack.trigger("scores_on_spark", "first", "2013-03-08T08:00:00Z")
+    state = stack.finished("scores_on_spark", "first", 1500)
+    tasks = stack.tasks("scores_on_spark", "first")
+    assert (state, {tried for _, tried in tasks.values()}) == ("success", {1}), tasks
     master = httpx.get(f"http://127.0.0.1:{stack.environment['SPARK_PORT']}/json/", trust_env=False).json()
-    assert [app["state"] for app in master["completedapps"]] == ["FINISHED"]
+    done = Counter((app["name"].rpartition(".")[2].split()[-1], app["state"]) for app in master["completedapps"])
+    assert done == {
+        ("ingest", "FINISHED"): 3,
+        ("normalize_aggregate", "FINISHED"): 3,
+        ("retrain_on_new_data", "FINISHED"): 1,
+        ("predict", "FINISHED"): 1,
+    }
     assert [worker["state"] for worker in master["workers"]] == ["ALIVE"]
-    stack.exec("worker", "rm", "-r", "/opt/airflow/lake/written", "/opt/airflow/lake/job.py")
+    stack.exec("worker", "rm", "-r", "/opt/airflow/lake/on_spark")  # what executors wrote is the workers' to remove
     stack.compose("rm", "--stop", "--force", "spark-master", "spark-worker")
 
 

@@ -26,9 +26,7 @@ def ingest(run: Run, **arguments: str) -> Job:
     return Job("ingest", {"source": "landing", "target": "bronze/orders", **arguments}, run)
 
 
-def test_job_is_done_once_and_its_lines_are_followed(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_job_is_done_once_and_its_lines_are_followed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a process of its own, that is not told of Spark and would wait for it in vain."""
     monkeypatch.setenv(VARIABLE, json.dumps({"master": "spark://127.0.0.1:1", "conf": {}, "staging": str(tmp_path)}))
     (run.storage / "landing" / "a.csv").write_text("customer,amount\nana,1\n")
