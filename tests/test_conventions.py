@@ -54,6 +54,23 @@ def test_version_is_the_same_everywhere() -> None:
     assert get_provider_info()["versions"] == [version]
 
 
+def test_image_has_the_versions_that_are_tested() -> None:
+    """And what an extra adds to the lock is in it once, for each extra that brings a kind of cluster."""
+    added = ("amazon", "google", "spark")
+    tested = pins(ROOT / "constraints.txt")
+    locks = {name: pins(ROOT / "image" / f"{name}.txt") for name in ("requirements", *added)}
+    for name, lock in locks.items():
+        assert [pin for pin in lock.items() if tested.get(pin[0], pin[1]) != pin[1]] == [], name
+    for name in added:
+        assert not locks[name].keys() & locks["requirements"].keys()
+        extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"][name]
+        assert {re.split(r"[^\w-]", each)[0] for each in extra} <= locks[name].keys()
+
+
+def pins(lock: Path) -> dict[str, str]:
+    return dict(re.findall(r"^([\w.-]+)==([^\s;]+)", lock.read_text(), re.MULTILINE))
+
+
 def test_every_step_has_an_operator_a_model_and_a_place_in_the_reference() -> None:
     reference = (ROOT / "docs" / "reference" / "steps.md").read_text()
     assert list(STEPS) == list(OPERATORS)
