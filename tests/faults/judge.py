@@ -82,8 +82,18 @@ class Verdict:
     faults: list[str] = field(default_factory=list)
     """What is held against it, in words."""
 
+    @property
+    def unjudged(self) -> bool:
+        """Whether the harness did not get so far as to hit the run."""
+        return is_unjudged(self.faults)
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def is_unjudged(faults: list[str]) -> bool:
+    """Whether what is held against a run is that the harness did not get so far as to hit it."""
+    return any(said.startswith("harness") for said in faults)
 
 
 def ticks_of(lake: Path) -> dict[str, list[float]]:

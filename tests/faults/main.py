@@ -208,15 +208,19 @@ def verdict_of(there: Lab, case: Case, trial: Trial, faults: list[str]) -> Verdi
 def summary(verdicts: list[Verdict], hits: int) -> int:
     """Say what came of it; the exit code."""
     ours = [each for each in verdicts if not each.control]
-    bad = [each for each in ours if each.faults]
+    missed = [each for each in ours if each.unjudged]
+    bad = [each for each in ours if each.faults and not each.unjudged]
     controls = [each for each in verdicts if each.control]
     leaked = [each for each in controls if each.leak]
-    say(f"{len(ours)} runs of ours, {len(bad)} with faults; {len(leaked)} of {len(controls)} controls leaked")
-    for each in bad:
-        say(f"  {each.dag}: {'; '.join(each.faults)}")
+    say(
+        f"{len(ours)} runs of ours, {len(bad)} with faults, {len(missed)} not hit; {len(leaked)} of {len(controls)} controls leaked"
+    )
+    for what, found in (("held against it", bad), ("not hit", missed)):
+        for each in found:
+            say(f"  {each.dag}: {what}: {'; '.join(each.faults)}")
     if controls and not leaked:
         say("no control leaked: the harness proves nothing")
-    return int(bool(bad) or bool(hits) or bool(controls and not leaked))
+    return int(bool(bad) or bool(missed) or bool(hits) or bool(controls and not leaked))
 
 
 if __name__ == "__main__":

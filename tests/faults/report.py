@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from judge import is_unjudged
 
 NAMES = {"local": "LocalExecutor", "celery": "CeleryExecutor"}
 STEPS = {
@@ -59,9 +61,11 @@ def page(results: Sequence[dict[str, Any]], bound: float) -> str:
         HEAD.format(date=first["date"], versions=versions, bound=bound, short=_short(results), calls=_calls(results))
     ]
     for result in results:
-        ours = [run for run in result["runs"] if not run["control"] and not unjudged(run)]
+        ours = [run for run in result["runs"] if not run["control"] and not is_unjudged(run["faults"])]
         parts.append(f"## {NAMES[result['executor']]}\n\n" + _table(ours))
-    controls = [run for result in results for run in result["runs"] if run["control"] and not unjudged(run)]
+    controls = [
+        run for result in results for run in result["runs"] if run["control"] and not is_unjudged(run["faults"])
+    ]
     parts.append(
         "## Airflow's own operators under the same faults\n\nA DAG of `EmrCreateJobFlowOperator`, `EmrAddStepsOperator` "
         "and `EmrTerminateJobFlowOperator` as setup and teardown, on the same EMR. If none of these leaked, nothing above would "
@@ -84,18 +88,13 @@ def _calls(results: Sequence[dict[str, Any]]) -> str:
     return f"It took several calls ({counts}); what was called again counts as it was last.\n\n"
 
 
-def unjudged(run: Mapping[str, Any]) -> bool:
-    """Whether the harness did not get so far as to hit the run."""
-    return any(said.startswith("harness") for said in run["faults"])
-
-
 def _short(results: Sequence[dict[str, Any]]) -> str:
     lines = [
         "| | faults | runs | leaks | lies | stale effects | longest overlap of tries |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for result in results:
-        ours = [run for run in result["runs"] if not run["control"] and not unjudged(run)]
+        ours = [run for run in result["runs"] if not run["control"] and not is_unjudged(run["faults"])]
         kinds = {(run["fault"], run["step"]) for run in ours}
         counts = [
             sum(any(said.startswith(word) for said in run["faults"]) for run in ours)
@@ -105,7 +104,9 @@ def _short(results: Sequence[dict[str, Any]]) -> str:
         overlap = max((run["overlap"] for run in ours), default=0.0)
         row = [NAMES[result["executor"]], len(kinds), len(ours), *counts, f"{overlap} s"]
         lines.append("| " + " | ".join(str(cell) for cell in row) + " |")
-    controls = [run for result in results for run in result["runs"] if run["control"] and not unjudged(run)]
+    controls = [
+        run for result in results for run in result["runs"] if run["control"] and not is_unjudged(run["faults"])
+    ]
     leaked = [run for run in controls if run["leak"]]
     green = [run for run in leaked if run["colour"] == "success"]
     lines.append("")
@@ -113,7 +114,7 @@ def _short(results: Sequence[dict[str, Any]]) -> str:
         f"A fault is counted once for each step it meets. Of Airflow's own operators {len(leaked)} of {len(controls)} left their "
         f"cluster, {len(green)} of them in a green run."
     )
-    broken = [run for result in results for run in result["runs"] if unjudged(run)]
+    broken = [run for result in results for run in result["runs"] if is_unjudged(run["faults"])]
     if broken:
         listed = ", ".join(
             f"{run['fault']} ({STEPS[run['step']]}, {run['kind']}, {NAMES[run['executor']]})" for run in broken
