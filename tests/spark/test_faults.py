@@ -17,7 +17,7 @@ import pytest
 
 pytest.importorskip("pyspark", reason="make spark installs it")
 
-from spark_clusters import SLICE, job_of, processes_of, run_of, site_of, until
+from spark_clusters import SLICE, job_of, parent_of, processes_of, run_of, site_of, until
 
 from airflow_wall import state
 from airflow_wall.clusters.backends import open_fleet
@@ -163,32 +163,47 @@ def test_task_is_killed_and_nothing_works_on(cluster_of: Make, tmp_path: Path) -
     until(lambda: kinds(cluster.name) == [], 20)
 
 
-def test_whole_job_ends_with_its_executor(cluster_of: Make, tmp_path: Path) -> None:
-    """An executor does a whole job in a process of its own: kill the executor, and the job is over, and said to be."""
+def test_whole_job_ends_with_its_executor_and_with_its_task(cluster_of: Make, tmp_path: Path) -> None:
+    """An executor does a whole job in a process of its own: kill either side, and the job is over, and said to be."""
     (tmp_path / "trains.py").write_text(TRAINS)
     DeltaStore(tmp_path / "lake").replace_slice("bronze/x", _rows(), slice_id=SLICE.id, number=SLICE.number)
     cluster = cluster_of("wall-whole-1")
     cluster.ensure()
     step = {"entrypoint": "trains:train", "inputs": {"rows": "bronze/x"}, "model": "m"}
-    told: list[BaseException] = []
-    lines: list[str] = []
+    document = Job("retrain", step, run_of(tmp_path, "train")).to_json()
 
-    def work() -> None:
-        try:
-            cluster.run(Job("retrain", step, run_of(tmp_path, "train")).to_json(), {}, lines.append)
-        except BaseException as error:
-            told.append(error)
+    def killed(whom: Callable[[], int]) -> BaseException:
+        told: list[BaseException] = []
+        lines: list[str] = []
 
-    working = threading.Thread(target=work)
-    working.start()
-    until(lambda: "training" in lines, 300)
-    assert kinds(cluster.name).count("driver") == 2  # the task's, and the executor's
-    kill(cluster.name, "executor")
-    until(lambda: kinds(cluster.name).count("driver") <= 1, 10)
-    working.join(60)
-    assert [type(error) for error in told] == [Interrupted]
-    assert "Spark lost the work" in str(told[0])
-    until(lambda: kinds(cluster.name) == ["master", "watchdog", "worker"], 20)
+        def work() -> None:
+            try:
+                cluster.run(document, {}, lines.append)
+            except BaseException as error:
+                told.append(error)
+
+        working = threading.Thread(target=work)
+        working.start()
+        until(lambda: "training" in lines, 300)
+        assert kinds(cluster.name).count("driver") == 2  # the task's, and the executor's
+        os.kill(whom(), signal.SIGKILL)
+        working.join(60)
+        until(lambda: kinds(cluster.name) == ["master", "watchdog", "worker"], 20)
+        (error,) = told
+        return error
+
+    def executor() -> int:
+        return next(pid for pid, what in processes_of(cluster.name).items() if what == "executor")
+
+    def driver() -> int:
+        return next(pid for pid in processes_of(cluster.name) if parent_of(pid) == os.getpid())
+
+    error = killed(executor)
+    assert isinstance(error, Interrupted)
+    assert "Spark lost the work" in str(error)
+    error = killed(driver)
+    assert isinstance(error, Interrupted)
+    assert "the job's process on cluster `wall-whole-1` was killed by signal SIGKILL" in str(error)
 
 
 def test_start_that_is_overtaken_by_the_stop_makes_no_other(cluster_of: Make, tmp_path: Path) -> None:
