@@ -249,13 +249,18 @@ class SparkCluster:
             "PYSPARK_PYTHON": found["python"],
             "PYTHONPATH": _path() if found["python"] == sys.executable else "",
         }
-        if found.get("watchdog") and Identity.from_json(found["watchdog"]).machine == machine():
-            environment["SPARK_LOCAL_IP"] = found["host"]
-        elif "SPARK_LOCAL_IP" not in environment:  # of a machine's addresses, the driver's is one that executors reach
-            environment["SPARK_LOCAL_IP"] = check_reachable(found["master"])
         if self.config.get("engine", "spark") == "spark":
-            environment |= SparkRequest(found["master"], self._conf(found), staging).to_environment()
+            address = self._address(found)
+            # Left to itself, Spark listens on any address that the machine's name has, and tells executors the name.
+            conf = {"spark.driver.host": address, **self._conf(found)}
+            environment |= {"SPARK_LOCAL_IP": address, **SparkRequest(found["master"], conf, staging).to_environment()}
         return environment
+
+    def _address(self, found: Mapping[str, Any]) -> str:
+        """Of this machine's addresses, the one that executors reach the driver by."""
+        if found.get("watchdog") and Identity.from_json(found["watchdog"]).machine == machine():
+            return str(found["host"])
+        return os.environ.get("SPARK_LOCAL_IP") or check_reachable(found["master"])
 
     def _conf(self, found: Mapping[str, Any]) -> dict[str, str]:
         """Spark's configuration of a driver: its share of the cluster, and what the user says."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,11 @@ from typing import Any
 import pytest
 
 from airflow_wall.clusters import spark_setup
-from airflow_wall.clusters.spark import check_reachable
+from airflow_wall.clusters.base import Owner, Site
+from airflow_wall.clusters.spark import SparkCluster, check_reachable
 from airflow_wall.clusters.spark_setup import check_conf, check_memory, find_spark
 from airflow_wall.errors import ClusterError, Interrupted
+from airflow_wall.spark_request import VARIABLE
 
 
 def told(call: Any, *given: Any) -> str:
@@ -101,3 +105,21 @@ def test_master_that_does_not_answer() -> None:
         "`cluster.master: spark://127.0.0.1:9` cannot be reached: [Errno 111] Connection refused\n\n"
         "hint: mend the address, or start that master; leave `master` out to have one started for the run"
     )
+
+
+def test_driver_has_the_address_that_a_master_of_others_is_reached_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine with two networks has one name for both, and executors are in one of them."""
+    monkeypatch.delenv("SPARK_LOCAL_IP", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        master = f"spark://127.0.0.1:{listening.getsockname()[1]}"
+        site = Site(tmp_path, Owner("test", "orders", "manual"), lambda kind, config: pytest.fail(kind))
+        found = {"master": master, "python": sys.executable, "spark_home": "/spark"}
+        cluster = SparkCluster("wall-orders", {"type": "spark", "master": master}, site)
+        environment = cluster._environment(found, "/scratch", tmp_path)
+        assert environment["SPARK_LOCAL_IP"] == "127.0.0.1"
+        assert json.loads(environment[VARIABLE])["conf"] == {"spark.driver.host": "127.0.0.1"}
+        named = SparkCluster("wall-orders", {**cluster.config, "conf": {"spark.driver.host": "gateway"}}, site)
+        environment = named._environment(found, "/scratch", tmp_path)
+        assert json.loads(environment[VARIABLE])["conf"] == {"spark.driver.host": "gateway"}
