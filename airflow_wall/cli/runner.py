@@ -156,7 +156,7 @@ class Runner:
                 self._start_ready()
                 time.sleep(POLL)
         finally:
-            self.session.rollback()  # ^C may have come amid a statement, and until then the session answers nothing
+            self._look_anew()
             self._stop_processes()
             self._end_run()
 
@@ -243,12 +243,16 @@ class Runner:
 
     def _end_run(self) -> None:
         """After ^C nothing works on the run any more, and no one is to wait for it, nor a scheduler to take it over."""
-        self.session.rollback()  # what was read may be older than what the tasks have said since
-        self.session.expire_all()
+        self._look_anew()
         if self.run_row.state not in _ENDED:
             self._end_tasks(self.run_row)
             self.run_row.state = DagRunState.FAILED
             self.session.commit()
+
+    def _look_anew(self) -> None:
+        """Forget what was read, and a statement that ^C came amid: until that is done the session answers nothing."""
+        self.session.rollback()
+        self.session.expire_all()
 
     def _start_ready(self) -> None:
         self.session.expire_all()
@@ -321,8 +325,7 @@ class Runner:
 
     def _kill_groups(self) -> None:
         """Airflow's supervisor makes each task the leader of a process group; what is left of those ends here."""
-        self.session.rollback()
-        self.session.expire_all()
+        self._look_anew()
         for row in self.run_row.get_task_instances(session=self.session):
             if row.state == TaskInstanceState.RUNNING and row.pid:
                 with contextlib.suppress(ProcessLookupError):
