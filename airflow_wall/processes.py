@@ -81,9 +81,14 @@ class Identity:
         """It as JSON values."""
         return asdict(self)
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it was begun on this machine."""
+        return self.machine == machine()
+
     def kill(self) -> None:
         """End it at once. Nothing happens where it has ended, whoever has its number now, or is on another machine."""
-        if self.machine != machine():
+        if not self.is_here:
             return
         with contextlib.suppress(ProcessLookupError, FileNotFoundError):
             handle = os.pidfd_open(self.pid)  # from here on the number is not given to another

@@ -28,7 +28,7 @@ from airflow_wall.clusters.spark_setup import check_conf, check_memory, find_spa
 from airflow_wall.clusters.spark_watchdog import KEPT, START, guarding, is_guarded
 from airflow_wall.environments.process import run_job_process
 from airflow_wall.errors import ClusterError, Interrupted, WallError, error_of
-from airflow_wall.processes import Identity, machine
+from airflow_wall.processes import Identity
 from airflow_wall.spark_request import SparkRequest
 
 SILENT = timedelta(seconds=40)
@@ -208,7 +208,7 @@ class SparkCluster:
             return True
         if watchdog is None:  # not begun; or a master of others, which is not ours to judge
             return False
-        if Identity.from_json(watchdog).machine == machine():
+        if Identity.from_json(watchdog).is_here:
             return found["state"] == "running" and not is_guarded(self.document)
         return self.site.clock.now() - datetime.fromisoformat(found["seen"]) > SILENT
 
@@ -220,14 +220,13 @@ class SparkCluster:
             raise error_of(found["reason"])
         if found["state"] != "running" or self._is_over(found):
             raise not_running(self.name)
-        if found.get("watchdog") and found["host"] == "127.0.0.1":
-            at = Identity.from_json(found["watchdog"]).machine
-            if at != machine():
-                raise ClusterError(
-                    f"`cluster`: the Spark of `{self.name}` listens on another machine than this task runs on",
-                    hint="name an address that all workers reach (`host`), a Spark that is there already (`master`), "
-                    "or a `queue` of one machine for the tasks of this cluster",
-                )
+        watchdog = found.get("watchdog")
+        if watchdog and found["host"] == "127.0.0.1" and not Identity.from_json(watchdog).is_here:
+            raise ClusterError(
+                f"`cluster`: the Spark of `{self.name}` listens on another machine than this task runs on",
+                hint="name an address that all workers reach (`host`), a Spark that is there already (`master`), "
+                "or a `queue` of one machine for the tasks of this cluster",
+            )
         return found
 
     def _why_end(self) -> WallError | None:
@@ -258,7 +257,7 @@ class SparkCluster:
 
     def _address(self, found: Mapping[str, Any]) -> str:
         """Of this machine's addresses, the one that executors reach the driver by."""
-        if found.get("watchdog") and Identity.from_json(found["watchdog"]).machine == machine():
+        if found.get("watchdog") and Identity.from_json(found["watchdog"]).is_here:
             return str(found["host"])
         return os.environ.get("SPARK_LOCAL_IP") or check_reachable(found["master"])
 
