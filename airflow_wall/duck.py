@@ -10,6 +10,9 @@ from pathlib import Path
 
 import duckdb
 
+LIMITS = {"threads": "AIRFLOW_WALL_THREADS", "memory_limit": "AIRFLOW_WALL_MEMORY"}
+"""DuckDB's settings that a cluster bounds, and the variable that says how."""
+
 _LISTED = 20
 
 
@@ -21,8 +24,7 @@ def connect() -> duckdb.DuckDBPyConnection:
     the network. A cluster bounds its threads and memory by the variables AIRFLOW_WALL_THREADS and AIRFLOW_WALL_MEMORY.
     What does not fit goes to a folder of its own, which DuckDB makes when it needs it and removes at the end.
     """
-    limits = {"threads": "AIRFLOW_WALL_THREADS", "memory_limit": "AIRFLOW_WALL_MEMORY"}
-    bounds = {name: os.environ[variable] for name, variable in limits.items() if variable in os.environ}
+    bounds = {name: os.environ[variable] for name, variable in LIMITS.items() if variable in os.environ}
     # The one folder that a sealed database may still reach: by default it would be that of all queries of a worker.
     overflow = str(Path(tempfile.gettempdir()) / f"airflow-wall-{uuid.uuid4().hex}")
     database = duckdb.connect(

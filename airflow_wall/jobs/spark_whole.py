@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from airflow_wall.duck import LIMITS
 from airflow_wall.environments.base import NEEDS, Document, Log
 from airflow_wall.environments.process import run_job_command
 from airflow_wall.environments.tail import Tail
@@ -93,8 +94,7 @@ def whole_job(document: Document, folder: Path) -> WholeJob:
     :param folder: A new one, in the lake.
     """
     folder.mkdir(parents=True)
-    names = ("AIRFLOW_WALL_THREADS", "AIRFLOW_WALL_MEMORY")
-    return WholeJob(document, folder, {name: os.environ[name] for name in names if name in os.environ})
+    return WholeJob(document, folder, {name: os.environ[name] for name in LIMITS.values() if name in os.environ})
 
 
 def _check_packages() -> None:
