@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from process_tree import all_processes
+
 from airflow_wall.connections import ConnectionInfo
 from airflow_wall.errors import DataError
 from airflow_wall.publish.search import search
@@ -195,28 +197,6 @@ def ended(process: subprocess.Popen[str]) -> Ran:
     """Wait for a command and return what it printed."""
     text, _ = process.communicate(timeout=240)
     return Ran(process.returncode, text)
-
-
-def all_processes() -> list[int]:
-    """Ids of all processes of this machine."""
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
-
-
-def parent(pid: int) -> int:
-    """Id of the process that started this one."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
-
-
-def children(pid: int) -> list[int]:
-    """Ids of the processes that this one started."""
-    found = []
-    for each in all_processes():
-        try:
-            if parent(each) == pid:
-                found.append(each)
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return found
 
 
 def _working_directory(pid: int) -> Path | None:

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from project import DOMAINS, Project, children, ended, parent
+from process_tree import children, parent
+from project import DOMAINS, Project, ended
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 

@@ -47,11 +47,6 @@ def processes_of(name: str) -> dict[int, str]:
     return found
 
 
-def parent_of(pid: int) -> int:
-    """Id of the process that started this one."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
-
-
 def _what(command: str) -> str:
     kinds = {
         "deploy.master.Master": "master",

@@ -17,7 +17,8 @@ import pytest
 
 pytest.importorskip("pyspark", reason="make spark installs it")
 
-from spark_clusters import SLICE, job_of, parent_of, processes_of, run_of, site_of, until
+from process_tree import parent
+from spark_clusters import SLICE, job_of, processes_of, run_of, site_of, until
 
 from airflow_wall import state
 from airflow_wall.clusters.backends import open_fleet
@@ -196,7 +197,7 @@ def test_whole_job_ends_with_its_executor_and_with_its_task(cluster_of: Make, tm
         return next(pid for pid, what in processes_of(cluster.name).items() if what == "executor")
 
     def driver() -> int:
-        return next(pid for pid in processes_of(cluster.name) if parent_of(pid) == os.getpid())
+        return next(pid for pid in processes_of(cluster.name) if parent(pid) == os.getpid())
 
     error = killed(executor)
     assert isinstance(error, Interrupted)
