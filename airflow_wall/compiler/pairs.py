@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+import operator
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from airflow_wall.spec.clusters import KINDS
@@ -14,20 +16,25 @@ from airflow_wall.text.places import Places
 if TYPE_CHECKING:
     from airflow_wall.compiler.plan import TaskPlan
 
+_LISTED = 5  # of a hundred names a reader wants the first few
 
-def pair_faults(tasks: Mapping[str, TaskPlan], places: Places, *, complete: bool) -> list[Fault]:
+
+def pair_faults(
+    tasks: Mapping[str, TaskPlan], places: Places, *, complete: bool, unsure: Collection[str]
+) -> list[Fault]:
     """
     What is wrong with the pairs of a pipeline whose graph has no cycle.
 
     :param tasks: Its tasks, each after those before it.
     :param places: Where its values stand, for the faults.
     :param complete: Whether all its tasks are without fault; else a closer that seems missing may be one with a fault.
+    :param unsure: Tasks of which it is not known what they wait for, because that has a fault.
     """
     closers: dict[str, TaskPlan] = {}
     faults = list(_closed_twice(tasks, closers))
     if complete:
         faults += _left_open(tasks, closers)
-    faults += _out_of_order(tasks, closers)
+    faults += _out_of_order(tasks, closers, unsure)
     faults += _not_there(tasks)
     return [places.fault((*task.loc, *inner), message, hint) for task, inner, message, hint in faults]
 
@@ -53,26 +60,49 @@ def _left_open(tasks: Mapping[str, TaskPlan], closers: Mapping[str, TaskPlan]) -
             yield task, (), message, f"add a task with `uses: {closer}` after all that use it"
 
 
-def _out_of_order(tasks: Mapping[str, TaskPlan], closers: Mapping[str, TaskPlan]) -> _Found:
-    before = _ancestors(tasks)
-    bits = _bits(tasks)
+def _out_of_order(tasks: Mapping[str, TaskPlan], closers: Mapping[str, TaskPlan], unsure: Collection[str]) -> _Found:
+    """Users before what opens, or after what closes; of tasks behind one that is unsure nothing is known."""
+    bits, before = _bits(tasks), _ancestors(tasks)
+    hidden = sum(bits[task_id] for task_id in unsure)
+    known = {task_id for task_id in tasks if not (bits[task_id] | before[task_id]) & hidden}
+    unfinished: dict[str, list[str]] = {}
+    for task, field, opener in _users(tasks):
+        closer = closers.get(opener)
+        if task.task_id in known and closer is not None and bits[closer.task_id] & before[task.task_id]:
+            message = f"uses `{opener}`, which `{closer.task_id}` closes before it"
+            yield task, ("with", field), message, f"remove `{field}`, or have `{closer.task_id}` wait for it"
+            continue
+        if task.task_id in known and not bits[opener] & before[task.task_id]:
+            message = f"uses `{opener}`, which does not come before it"
+            yield task, ("with", field), message, f"add `needs: {opener}`"
+        if closer is not None and closer.task_id in known and not bits[task.task_id] & before[closer.task_id]:
+            unfinished.setdefault(opener, []).append(task.task_id)
+    for opener, closer in closers.items():
+        if opener in unfinished:
+            users = unfinished[opener]
+            waited_for = functools.reduce(operator.or_, (before[user] for user in users))
+            last = [user for user in users if not bits[user] & waited_for]  # who waits for these waits for all
+            message = f"closes `{opener}`, but does not wait for {_listed(last)}, which use{'s' * (len(last) == 1)} it"
+            group = ", or a group they are in" if len(last) > 1 and all(tasks[user].group for user in last) else ""
+            yield closer, ("needs",), message, f"add {_listed(last)} to its `needs`{group}"
+        elif closer.task_id in known and not bits[opener] & before[closer.task_id]:
+            yield closer, ("needs",), f"closes `{opener}`, which does not come before it", f"add `needs: {opener}`"
+
+
+def _users(tasks: Mapping[str, TaskPlan]) -> Iterator[tuple[TaskPlan, str, str]]:
+    """Each task that uses what another opens, the field that says so, and the other."""
     for task in tasks.values():
         if task.uses not in STEPS or task.closes:
             continue
         for field in STEPS[task.uses].task_fields:
             opener = str(task.arguments.get(field))
-            if opener not in tasks:
-                continue
-            if not bits[opener] & before[task.task_id]:
-                message = f"uses `{opener}`, which does not come before it"
-                yield task, ("with", field), message, f"add `needs: {opener}`"
-            closer = closers.get(opener)
-            if closer is not None and not bits[task.task_id] & before[closer.task_id]:
-                message = f"uses `{opener}`, but `{closer.task_id}` does not wait for it"
-                yield task, ("with", field), message, f"add `{task.task_id}` to the `needs` of `{closer.task_id}`"
-    for opener, closer in closers.items():
-        if not bits[opener] & before[closer.task_id]:
-            yield closer, ("needs",), f"closes `{opener}`, which does not come before it", f"add `needs: {opener}`"
+            if opener in tasks:
+                yield task, field, opener
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(f"`{name}`" for name in names[:_LISTED])
+    return shown if len(names) <= _LISTED else f"{shown} and {len(names) - _LISTED} more"
 
 
 def _not_there(tasks: Mapping[str, TaskPlan]) -> _Found:

@@ -276,13 +276,13 @@ _PLACEHOLDER = Task(id="x")
 
 
 def _stand_in(kind: type[Block], written: dict[str, Any]) -> Block | None:
-    """An item with faults still bears its name and its `needs`, so that the graph can be checked with it."""
+    """An item with faults still bears its name and its `needs`, if it has them, so that the graph can be checked."""
     name, needs = written.get("id"), written.get("needs") or []
     if not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name):
         return None
     listed = [needs] if isinstance(needs, str) else needs
     if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
-        listed = []
+        return None
     uses = written.get("uses")
     fields: dict[str, Any] = {"uses": uses if isinstance(uses, str) else None} if kind is Task else {"tasks": []}
     return kind.model_construct(id=name, needs=listed, **fields)
