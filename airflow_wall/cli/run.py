@@ -116,8 +116,9 @@ def _run(
     stub = home.write_bundle(file.absolute())
     console.print(f"{chosen.dag_id}: starting Airflow in {short(home.path)}")
     # Airflow reads its configuration when it is imported, so not before the environment is set.
+    from airflow_wall.cli.metadata import prepare_database
     from airflow_wall.cli.progress import Progress
-    from airflow_wall.cli.runner import Runner, prepare_database
+    from airflow_wall.cli.runner import Runner
 
     prepare_database()
     runner = Runner(home, stub, chosen, parallel=parallel, retry_wait=wait, preload=_in_worker(chosen))

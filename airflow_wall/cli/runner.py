@@ -8,80 +8,40 @@ task's log where the UI looks for it.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import importlib
-import json
-import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Collection, Generator, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterator
 from datetime import UTC, datetime, timedelta
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
-import httpx
-from airflow import settings as airflow_settings
 from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
 from airflow.executors.workloads import ExecuteTask
 from airflow.models.dagbag import DBDagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
-from airflow.models.trigger import Trigger
 from airflow.models.xcom import XComModel
 from airflow.sdk import timezone
-from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor, in_process_api_server, supervise_task
-from airflow.sdk.module_loading import import_string  # type: ignore[attr-defined]  # it re-exports it
-from airflow.utils.db import check_migrations, initdb
 from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
-from sqlalchemy import Engine, inspect, select
-from sqlalchemy.orm import Session
+from sqlalchemy import select
 
 from airflow_wall.cli.changes import Change, Outcome
+from airflow_wall.cli.children import Children, warm_up
 from airflow_wall.cli.home import BUNDLE, Home
+from airflow_wall.cli.last_words import SILENT, last_words
+from airflow_wall.cli.metadata import new_session
 from airflow_wall.cli.recipes import Recipes
 from airflow_wall.compiler.plan import Plan
 from airflow_wall.errors import WallError
-from airflow_wall.jobs.table import JOBS
-from airflow_wall.processes import die_with_parent
 
 POLL = 0.05
 """Seconds between two looks at the states of tasks."""
 
-GRACE = 5.0
-"""Seconds that a task has after ^C to end what it began elsewhere."""
-
-_MEMORY = "hint: often that means that memory ran out: give the machine more, or say `--parallel 1`"
-_SILENT = f"its process and the one that watched it were killed\n\n{_MEMORY}"
-
 _UNDER_WAY = frozenset((TaskInstanceState.QUEUED, TaskInstanceState.RUNNING))
 _ENDED = frozenset((DagRunState.SUCCESS, DagRunState.FAILED))
-_FORK = multiprocessing.get_context("fork")
-
-
-def prepare_database() -> None:
-    """Create the metadata database, or bring it up to date. An SQLite file that is there and current costs 0.1 s."""
-    if inspect(_engine()).has_table("dag_run"):
-        with contextlib.suppress(TimeoutError):
-            check_migrations(timeout=1)
-            return
-    initdb()
-
-
-def _engine() -> Engine:
-    assert airflow_settings.engine is not None, "importing Airflow makes it"
-    return airflow_settings.engine
-
-
-def _new_session() -> Session:
-    assert airflow_settings.Session is not None, "importing Airflow makes it"
-    session: Session = airflow_settings.Session()
-    return session
 
 
 class Runner:
@@ -114,17 +74,17 @@ class Runner:
         self.closes = {task.task_id: task.closes for task in plan.tasks if task.uses == "stop_sender" and task.closes}
         self.parallel = parallel
         self.retry_wait = retry_wait
-        self.processes: dict[UUID, BaseProcess] = {}
+        self.children = Children()
         self.seen: dict[str, tuple[str, int]] = {}
         self.begun: set[tuple[str, int]] = set()
         self.repeated: list[str] = []
-        self.session = _new_session()
+        self.session = new_session()
         self._sync()
         dag = DBDagBag().get_latest_version_of_dag(dag_id, session=self.session)
         if dag is None:
             raise WallError(f"DAG `{dag_id}` did not reach Airflow's database", hint=f"look into `{home.console}`")
         self.dag = dag
-        _warm_up(preload)
+        warm_up(preload)
 
     def _sync(self) -> None:
         manager = DagBundlesManager()
@@ -157,7 +117,7 @@ class Runner:
                 time.sleep(POLL)
         finally:
             self._look_anew()
-            self._stop_processes()
+            self.children.stop(is_over=self.run_row.state in _ENDED, kill_tasks=self._kill_tasks)
             self._end_run()
 
     def outcome(self) -> Outcome:
@@ -249,6 +209,14 @@ class Runner:
             self.run_row.state = DagRunState.FAILED
             self.session.commit()
 
+    def _kill_tasks(self) -> None:
+        """Airflow's supervisor makes each task the leader of a process group; what is left of those ends here."""
+        self._look_anew()
+        for row in self.run_row.get_task_instances(session=self.session):
+            if row.state == TaskInstanceState.RUNNING and row.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(row.pid, signal.SIGKILL)
+
     def _look_anew(self) -> None:
         """Forget what was read, and a statement that ^C came amid: until that is done the session answers nothing."""
         self.session.rollback()
@@ -272,64 +240,28 @@ class Runner:
             self.session.commit()
             self.recipes.note(self.run_id, row.task_id)
             self.begun.add((_name(row), row.try_number))
-            self._fork(row, _run_task, (ExecuteTask.make(row, dag_rel_path=self.stub.relative_to(self.home.bundle)),))
+            self.children.supervise(row.id, ExecuteTask.make(row, dag_rel_path=self.stub.relative_to(self.home.bundle)))
             busy += 1
         for row in rows:
-            if row.state == TaskInstanceState.DEFERRED and row.trigger_id is not None and not self._alive(row):
-                self._fork(row, _run_trigger, (row.trigger_id,))
+            if row.state == TaskInstanceState.DEFERRED and row.trigger_id is not None and not self.children.has(row.id):
+                self.children.wait_for_trigger(row.id, row.trigger_id)
         self._fail_lost(rows)
         self.session.commit()
 
     def _due_retries(self, rows: list[TaskInstance]) -> list[TaskInstance]:
         """Tasks whose retry the pipeline puts later than a person at a terminal waits."""
         now = datetime.now(UTC)
-        waiting = [row for row in rows if row.state == TaskInstanceState.UP_FOR_RETRY and not self._alive(row)]
+        waiting = [row for row in rows if row.state == TaskInstanceState.UP_FOR_RETRY and not self.children.has(row.id)]
         return [row for row in waiting if row.end_date is not None and row.end_date + self.retry_wait <= now]
 
     def _fail_lost(self, rows: list[TaskInstance]) -> None:
         """A supervisor that was killed reports nothing: tell Airflow, which then retries or fails the task."""
         for row in rows:
-            if row.state in _UNDER_WAY and not self._alive(row):
+            if row.state in _UNDER_WAY and not self.children.has(row.id):
                 self.session.refresh(row)
                 if row.state in _UNDER_WAY:
                     row.task = self.dag.get_task(row.task_id)
                     row.handle_failure("the process that supervised the task was killed", session=self.session)
-
-    # --- processes
-
-    def _fork(self, row: TaskInstance, target: Any, arguments: tuple[Any, ...]) -> None:
-        process = _FORK.Process(target=target, args=arguments, daemon=False)
-        process.start()
-        self.processes[row.id] = process
-
-    def _alive(self, row: TaskInstance) -> bool:
-        process = self.processes.get(row.id)
-        return process is not None and process.is_alive()
-
-    def _stop_processes(self) -> None:
-        """
-        Let supervisors report, then stop what is left: after a run there is nothing, after ^C there may be.
-
-        A supervisor hands SIGTERM on to its task, whose `on_kill` ends what the task began elsewhere.
-        """
-        _join(self.processes.values(), 3 if self.run_row.state in _ENDED else 0)
-        left = [process for process in self.processes.values() if process.is_alive()]
-        for process in left:
-            process.terminate()
-        _join(left, GRACE)
-        if left:
-            self._kill_groups()
-        for process in left:
-            process.kill()
-            process.join()
-
-    def _kill_groups(self) -> None:
-        """Airflow's supervisor makes each task the leader of a process group; what is left of those ends here."""
-        self._look_anew()
-        for row in self.run_row.get_task_instances(session=self.session):
-            if row.state == TaskInstanceState.RUNNING and row.pid:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(row.pid, signal.SIGKILL)
 
     # --- what is told
 
@@ -361,31 +293,12 @@ class Runner:
 
     def _last_words(self, row: TaskInstance) -> str | None:
         """What the task's log says of how its last try ended."""
-        path = self.home.logs / (ExecuteTask.make(row, dag_rel_path=self.stub).log_path or "")
-        found = None
-        with contextlib.suppress(OSError):
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                with contextlib.suppress(ValueError):
-                    found = _words(json.loads(line)) or found
+        found = last_words(self.home.logs / (ExecuteTask.make(row, dag_rel_path=self.stub).log_path or ""))
         if found and found.startswith(f"task `{row.task_id}`"):
             return found.replace(f"`{row.task_id}`", f"`{_name(row)}`", 1)
         if row.state == TaskInstanceState.SKIPPED:
             return found
-        return f"task `{_name(row)}` ({self.places[row.task_id]}): {found or _SILENT}"
-
-
-def _words(entry: dict[str, Any]) -> str | None:
-    details = entry.get("error_detail") or entry.get("exception")
-    if isinstance(details, list) and details and isinstance(details[0], dict) and details[0].get("exc_value"):
-        kind, value = details[0].get("exc_type"), str(details[0]["exc_value"])
-        return value if kind == "AirflowFailException" or value.startswith("task `") else f"{kind}: {value}"
-    event = str(entry.get("event", ""))
-    if event.startswith("Skipping"):
-        return str(entry.get("reason") or event)
-    if event.startswith("Process terminated by signal"):
-        name = entry.get("signal_name")
-        return f"its process was killed by signal {name}" + (f"\n\n{_MEMORY}" if name == "SIGKILL" else "")
-    return None
+        return f"task `{_name(row)}` ({self.places[row.task_id]}): {found or SILENT}"
 
 
 def _name(row: TaskInstance | XComModel) -> str:
@@ -395,64 +308,3 @@ def _name(row: TaskInstance | XComModel) -> str:
 
 def _seconds(row: TaskInstance) -> float | None:
     return (row.end_date - row.start_date).total_seconds() if row.start_date and row.end_date else None
-
-
-def _join(processes: Iterable[BaseProcess], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    for process in processes:
-        process.join(timeout=max(0, deadline - time.monotonic()))
-
-
-def _warm_up(kinds: Collection[str]) -> None:
-    """
-    Do once, before any fork, what each task's process would else do for itself.
-
-    The first answer of the Execution API costs seconds, in which it builds its routes; engines cost a second or two to
-    import. Nothing here starts a thread that a fork would lose.
-    """
-    for kind in kinds:
-        importlib.import_module(JOBS[kind])
-    app = in_process_api_server().app
-
-    async def ask() -> None:
-        # Its lifespan can be entered only once, and that is for the task's process: any answer will do here.
-        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://in-process.invalid") as client:
-            await client.get("/variables/airflow-wall-warm-up")
-
-    asyncio.run(ask())
-
-
-def _in_new_process() -> None:
-    # ^C reaches the whole group; the runner decides what ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with_parent()
-    _engine().dispose(close=False)
-
-
-def _run_task(workload: ExecuteTask) -> None:
-    """Supervise one task, in a process of its own."""
-    _in_new_process()
-    supervise_task(
-        ti=workload.ti,  # type: ignore[arg-type]  # what Airflow's own executors pass
-        bundle_info=workload.bundle_info,
-        dag_rel_path=workload.dag_rel_path,
-        token="",
-        log_path=workload.log_path,
-        client=InProcessTestSupervisor._api_client(),  # what `dag.test()` uses; there is no public name for it
-    )
-
-
-def _run_trigger(trigger_id: int) -> None:
-    """Wait for one trigger of a deferred task, in a process of its own, and hand its event to the task."""
-    _in_new_process()
-    session = _new_session()
-    row = session.get_one(Trigger, trigger_id)
-    trigger = import_string(row.classpath)(**row.kwargs)
-
-    async def first_event() -> Any:
-        return await anext(trigger.run())
-
-    event = asyncio.run(first_event())
-    Trigger.submit_event(trigger_id, event, session=session)
-    session.commit()
