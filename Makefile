@@ -36,8 +36,9 @@ run: $(VENV)/.installed-examples ## Run the example pipeline for DATE (by defaul
 	@$(BIN)/python examples/nycflights13/land.py --until $(DATE) lake/landing
 	@$(BIN)/airflow-wall run $(PIPELINE) --date $(DATE)
 
+# Two at once: most of it is one process that computes, and a whole Airflow beside it is what a small machine bears.
 test: $(VENV)/.installed-dev ## Run all tests.
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 unit: $(VENV)/.installed-dev ## Run the tests that need no server.
 	@$(BIN)/python -m pytest -m "not integration"

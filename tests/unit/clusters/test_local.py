@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from airflow_wall.clusters.backends import open_cluster, open_fleet
@@ -85,23 +83,27 @@ def test_stopped_cluster_takes_no_job(cluster: LocalCluster, tmp_path: Path) -> 
 
 
 def test_killed_job_can_be_tried_again(cluster: LocalCluster, tmp_path: Path) -> None:
-    def kill_first_child() -> None:
-        while not (found := [each for each in psutil.Process().children() if "airflow_wall.jobs" in command(each.pid)]):
-            time.sleep(0.01)
-        found[0].kill()
-
     (tmp_path / "lake" / "landing").mkdir(parents=True)
     (tmp_path / "lake" / "landing" / "a.csv").write_text("x\n1\n")
-    killer = threading.Thread(target=kill_first_child)
-    killer.start()
+    cluster.run(job(tmp_path), {}, lambda _: None)
+    (tmp_path / "killed.py").write_text(
+        "import os, pathlib, signal\n"
+        "def once(rows):\n"
+        "    begun = pathlib.Path(__file__).with_suffix('.begun')\n"
+        "    if not begun.exists():\n"
+        "        begun.touch()\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return rows\n"
+    )
+    arguments = {"entrypoint": "killed:once", "inputs": {"rows": "bronze/a"}, "target": "silver/a"}
+    killed = {**job(tmp_path), "kind": "transform", "arguments": arguments}
     with pytest.raises(Interrupted) as error:
-        cluster.run(job(tmp_path), {}, lambda _: None)
-    killer.join()
+        cluster.run(killed, {}, lambda _: None)
     assert str(error.value) == (
         "the job's process on cluster `wall-churn-1` was killed by signal SIGKILL\n\n"
         "hint: its last lines are in the task's log; SIGKILL often means that memory ran out: raise the worker's limit"
     )
-    assert cluster.run(job(tmp_path), {}, lambda _: None)["rows"] == 1
+    assert cluster.run(killed, {}, lambda _: None)["rows"] == 1
 
 
 def command(pid: int) -> str:
