@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from airflow_wall.spec.clusters import KINDS
 from airflow_wall.spec.environment import KEYS
 from airflow_wall.spec.steps.table import CLOSERS, STEPS
-from airflow_wall.text.faults import Fault, Loc
+from airflow_wall.text.faults import Fault, Loc, listed
 from airflow_wall.text.places import Places
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def _left_open(tasks: Mapping[str, TaskPlan], closers: Mapping[str, TaskPlan]) -
 
 def _out_of_order(tasks: Mapping[str, TaskPlan], closers: Mapping[str, TaskPlan], unsure: Collection[str]) -> _Found:
     """Users before what opens, or after what closes; of tasks behind one that is unsure nothing is known."""
-    bits, before = _bits(tasks), _ancestors(tasks)
+    bits = {task_id: 1 << place for place, task_id in enumerate(tasks)}
+    before = _ancestors(tasks, bits)
     hidden = sum(bits[task_id] for task_id in unsure)
     known = {task_id for task_id in tasks if not (bits[task_id] | before[task_id]) & hidden}
     unfinished: dict[str, list[str]] = {}
@@ -82,9 +83,10 @@ def _out_of_order(tasks: Mapping[str, TaskPlan], closers: Mapping[str, TaskPlan]
             users = unfinished[opener]
             waited_for = functools.reduce(operator.or_, (before[user] for user in users))
             last = [user for user in users if not bits[user] & waited_for]  # who waits for these waits for all
-            message = f"closes `{opener}`, but does not wait for {_listed(last)}, which use{'s' * (len(last) == 1)} it"
+            names = listed(last, _LISTED)
+            message = f"closes `{opener}`, but does not wait for {names}, which use{'s' * (len(last) == 1)} it"
             group = ", or a group they are in" if len(last) > 1 and all(tasks[user].group for user in last) else ""
-            yield closer, ("needs",), message, f"add {_listed(last)} to its `needs`{group}"
+            yield closer, ("needs",), message, f"add {names} to its `needs`{group}"
         elif closer.task_id in known and not bits[opener] & before[closer.task_id]:
             yield closer, ("needs",), f"closes `{opener}`, which does not come before it", f"add `needs: {opener}`"
 
@@ -98,11 +100,6 @@ def _users(tasks: Mapping[str, TaskPlan]) -> Iterator[tuple[TaskPlan, str, str]]
             opener = str(task.arguments.get(field))
             if opener in tasks:
                 yield task, field, opener
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(f"`{name}`" for name in names[:_LISTED])
-    return shown if len(names) <= _LISTED else f"{shown} and {len(names) - _LISTED} more"
 
 
 def _not_there(tasks: Mapping[str, TaskPlan]) -> _Found:
@@ -138,21 +135,16 @@ def setup_faults(tasks: Mapping[str, TaskPlan], places: Places, default: str) ->
     return faults
 
 
-def _ancestors(tasks: Mapping[str, TaskPlan]) -> dict[str, int]:
+def _ancestors(tasks: Mapping[str, TaskPlan], bits: Mapping[str, int]) -> dict[str, int]:
     """
-    Every task that comes before each task, as a number with one bit for each.
+    Every task that comes before each task, as a number made of their bits.
 
     Sets of names would take seconds for a thousand tasks that all wait for each other.
     """
     found: dict[str, int] = {}
-    bits = _bits(tasks)
     for task_id, task in tasks.items():
         before = 0
         for other in task.upstream:
             before |= bits[other] | found[other]
         found[task_id] = before
     return found
-
-
-def _bits(tasks: Mapping[str, TaskPlan]) -> dict[str, int]:
-    return {task_id: 1 << place for place, task_id in enumerate(tasks)}

@@ -84,7 +84,7 @@ class _Planner:
         self.ends: dict[str, list[str]] = {}
         self.members: dict[str, frozenset[str]] = {}
         self.linkless: set[int] = set()
-        self.lost: set[Node] = set()
+        self.unplaced: set[Node] = set()  # what names a task that is not there: nobody knows what comes before it
         for first, second in clashes:
             line = spec.document.place(_item(first).loc).line
             self._fault(second, ("id",), f"is `{second.path}`, which is taken on line {line}", "give it another id")
@@ -94,7 +94,7 @@ class _Planner:
         order = self._order(tasks)
         if order:
             tasks = {task_id: tasks[task_id] for task_id in order}
-            unsure = {task.path for task in self.root.tasks() if any(task.is_in(node) for node in self.lost)}
+            unsure = {task.path for node in self.unplaced for task in node.tasks()}
             self.faults += pair_faults(tasks, self.spec.places, complete=not self.faults, unsure=unsure)
             self.faults += setup_faults(tasks, self.spec.places, self._default_rule())
         self._time_out(tasks)
@@ -354,7 +354,7 @@ class _Planner:
         if found == [node] and scope.parent is not None:  # a task may wait for one of its own name outside its group
             found = find(name, scope.parent) or found
         if not found:
-            self.lost.add(node)
+            self.unplaced.add(node)
             self._fault(node, loc, f"names `{name}`, but there is no such task", self._meant(node, name, scope))
         return found
 

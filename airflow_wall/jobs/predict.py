@@ -18,9 +18,10 @@ from airflow_wall.jobs.engines import spark_engine
 from airflow_wall.jobs.rows import check_inputs, read_rows
 from airflow_wall.models.backends import open_registry
 from airflow_wall.models.base import Record, Registry
-from airflow_wall.models.features import check_fit, frame, listed
+from airflow_wall.models.features import check_fit, frame
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import TableStore
+from airflow_wall.text.faults import listed
 
 if TYPE_CHECKING:
     from airflow_wall.jobs.spark import Engine

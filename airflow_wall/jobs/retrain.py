@@ -26,11 +26,12 @@ from airflow_wall.models import formats
 from airflow_wall.models.backends import open_registry
 from airflow_wall.models.base import Candidate, Champion, Decision, Lineage, Model, Record, Registry, Trained
 from airflow_wall.models.evaluation import check_observed, measure, measure_all
-from airflow_wall.models.features import check_fit, described, frame, listed, target_of
+from airflow_wall.models.features import check_fit, described, frame, target_of
 from airflow_wall.models.holdout import Split, split
 from airflow_wall.models.promotion import Rule, decide, read_rule
 from airflow_wall.models.registry import is_older
 from airflow_wall.storage.backends import open_tables
+from airflow_wall.text.faults import listed
 
 log = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from airflow_wall.errors import ModelError
 from airflow_wall.models.base import Feature, Record
+from airflow_wall.text.faults import listed
 
 _SHOWN = 8
 
@@ -82,9 +83,3 @@ def target_of(rows: pa.Table, target: str, where: str) -> NDArray[np.float64]:
         )
     values = column.cast(pa.float64()) if family(column.type) == "number" else column.cast(pa.int8()).cast(pa.float64())
     return np.asarray(values.to_numpy(), dtype=np.float64)
-
-
-def listed(names: Sequence[str], limit: int = _SHOWN) -> str:
-    """Names between backticks, cut when there are many."""
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(f"`{name}`" for name in names[:limit]) + more

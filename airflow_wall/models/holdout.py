@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 
 from airflow_wall.errors import DataError, ModelError
 from airflow_wall.models.base import Window
-from airflow_wall.models.features import family, listed
+from airflow_wall.models.features import family
+from airflow_wall.text.faults import listed
 
 _KEYS = ("by", "fraction")
 

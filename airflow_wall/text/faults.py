@@ -109,6 +109,12 @@ def shown(value: Any, limit: int = 60) -> str:
     return _cut(" ".join(value[: 100 * limit].split()), limit)
 
 
+def listed(names: Sequence[str], limit: int = 8) -> str:
+    """Names between backticks, cut when there are many."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(f"`{name}`" for name in names[:limit]) + more
+
+
 def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
