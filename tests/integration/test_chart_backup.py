@@ -16,7 +16,7 @@ from airflow_wall.connections import ConnectionInfo
 sys.path.insert(0, str(Path(__file__).parents[1] / "chart"))
 from rendering import CASES, Rendered
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.integration
 
 
 def backup(url: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -22,7 +22,7 @@ from airflow_wall.connections import ConnectionInfo
 sys.path.insert(0, str(Path(__file__).parents[1] / "chart"))
 from rendering import CHART, ORDERS, Rendered
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.integration
 
 DATABASE = "scaling"
 ROLE = "airflow_keda"

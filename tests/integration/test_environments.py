@@ -22,7 +22,7 @@ from airflow_wall.errors import EnvironmentFault, Interrupted, UserCodeError
 from airflow_wall.jobs.document import Job, Run, Slice
 from airflow_wall.storage.backends import open_tables
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.integration
 
 OLD = "pydantic<2"
 """What Airflow cannot have beside it."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from airflow_server import AirflowServer, waiting
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.integration
 
 LOADER = "from airflow_wall import load_dags\n\nglobals().update(load_dags(__file__))  # airflow dag\n"
 SMTP = "airflow.providers.smtp.notifications.smtp.SmtpNotifier"

@@ -16,7 +16,7 @@ from article import ARTICLE
 
 from airflow_wall.storage.backends import open_tables
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.integration
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]

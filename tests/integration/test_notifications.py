@@ -13,7 +13,7 @@ import pytest
 from airflow_server import TRIGGERER, AirflowServer, waiting
 from fakes import Posts, http_server, mail_server
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.integration
 
 LOADER = "from airflow_wall import load_dags\n\nglobals().update(load_dags(__file__))  # airflow dag\n"
 BASH = "airflow.providers.standard.operators.bash.BashOperator"

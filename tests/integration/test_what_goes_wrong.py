@@ -18,7 +18,7 @@ import pytest
 from process_tree import children, parent
 from project import DOMAINS, Project, ended
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.integration
 
 FIRST, SECOND = "2013-01-07", "2013-01-08"
 FIRST_RUN, SECOND_RUN = (f"manual__{date}T00:00:00-05:00" for date in (FIRST, SECOND))
