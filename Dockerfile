@@ -22,7 +22,7 @@ RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
 COPY pyproject.toml README.md LICENSE /tmp/airflow-wall/
 COPY airflow_wall /tmp/airflow-wall/airflow_wall
 RUN /opt/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /tmp/wheels /tmp/airflow-wall
-# What an extra adds to the lock is a lock of its own. Of pyspark there is no wheel, so it is built here.
+# Each extra has a lock of its own. pyspark has no wheel, so it is built here.
 ARG EXTRAS
 COPY image/*.txt /tmp/image/
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \

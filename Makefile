@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit compat clouds spark faults check lint types contract chart chart-security crds drain e2e-compose e2e-kubernetes format docs lock benchmark clean
+.PHONY: help run test slow venvs durations full unit compat clouds spark spark-quick versions faults check lint types contract chart chart-security crds drain e2e-compose e2e-kubernetes format docs lock benchmark clean
 
 help: ## Show what there is to make.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,9 +36,20 @@ run: $(VENV)/.installed-examples ## Run the example pipeline for DATE (by defaul
 	@$(BIN)/python examples/nycflights13/land.py --until $(DATE) lake/landing
 	@$(BIN)/airflow-wall run $(PIPELINE) --date $(DATE)
 
-# Two at once: most of it is one process that computes, and a whole Airflow beside it is what a small machine bears.
-test: $(VENV)/.installed-dev ## Run all tests.
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+# Two processes, each with a file of tests at a time; tests/conftest.py puts the slowest files first.
+TESTS := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test: $(VENV)/.installed-dev ## Run the tests, without those of `make slow`.
+	@$(TESTS) -m "not slow and not full" $(PYTEST)
+
+slow: $(VENV)/.installed-dev ## Run the tests that kill, drain and wait; the gate runs them too.
+	@$(TESTS) -m slow $(PYTEST)
+
+venvs: $(VENV)/.installed-dev ## Run steps with packages of their own, in virtual environments that are built for them.
+	@$(TESTS) -m full $(PYTEST)
+
+durations: $(VENV)/.installed-dev ## Measure how long each test file takes, and record it for the order of the next runs.
+	@$(TESTS) --record-durations
 
 unit: $(VENV)/.installed-dev ## Run the tests that need no server.
 	@$(BIN)/python -m pytest -m "not integration"
@@ -47,13 +58,26 @@ compat: $(VENV)/.installed-dev ## Build documents in Airflow's own format beside
 	@PYTHON=$(PYTHON) tests/compat/run.sh
 
 clouds: ## Start, use, break and end clusters of EMR and Dataproc, over a real wire to emulators of both.
-	@PYTHON=$(PYTHON) tests/clouds/run.sh
+	@PYTHON=$(PYTHON) tests/clouds/run.sh $(or $(PYTEST),-m "not slow")
 
 spark: ## Start, use, break and end real clusters of Spark; its results are those of the embedded engine.
 	@PYTHON=$(PYTHON) tests/spark/run.sh $(PYTEST)
 
+spark-quick: ## The part of `make spark` that breaks no cluster; it is in the gate.
+	@$(MAKE) --no-print-directory spark PYTEST="-k 'test_equal or test_spark_pipelines or test_predict_scores or done_by_an_executor'"
+
+versions: ## Run the example and the tests without servers on the lowest and newest versions; ONLY=lowest, newest, prerelease, python3.13.
+	@ONLY="$(ONLY)" tests/versions/run.sh $(PYTEST)
+
 faults: ## Start a whole Airflow, by either executor, hit every part of it at every step; ONLY=names, EXECUTOR=local or celery.
 	@PYTHON=$(PYTHON) ONLY="$(ONLY)" EXECUTOR="$(EXECUTOR)" tests/faults/run.sh
+
+full: ## Run everything that is proven anywhere, for hours; ends at the first suite that fails.
+	$(MAKE) run
+	$(MAKE) check test slow venvs
+	$(MAKE) clouds spark compat versions
+	$(MAKE) clouds PYTEST="-m slow"
+	$(MAKE) drain fuzz chart-security faults e2e-compose
 
 check: lint types contract chart ## Lint, types, import contract, chart.
 
@@ -89,9 +113,10 @@ format: $(VENV)/.installed-dev ## Format the code.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.installed-dev ## Write what is generated: reference, schema, picture.
+docs: $(VENV)/.installed-dev ## Write the generated files: reference, chart, README links, schema, picture.
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/chart.py
+	$(BIN)/python docs/readme_links.py
 	$(BIN)/airflow-wall schema --output dags/airflow-wall.schema.json
 	$(BIN)/airflow-wall graph $(PIPELINE) --svg docs/images/platform_scores.svg
 
@@ -99,6 +124,7 @@ lock: $(VENV)/.installed-dev ## Resolve the tested dependencies anew.
 	$(BIN)/uv pip compile --quiet --universal --upgrade --no-header --no-annotate --all-extras --group dev --group clouds --group faults pyproject.toml -o constraints.txt
 	$(BIN)/uv pip compile $(HASHED) --extra all --group image -c constraints.txt pyproject.toml -o image/requirements.txt
 	for extra in amazon google spark; do $(BIN)/uv pip compile $(HASHED) --extra all --extra $$extra --group image -c constraints.txt pyproject.toml | $(BIN)/python image/added.py image/requirements.txt >image/$$extra.txt; done
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header --no-annotate --extra local --group test pyproject.toml tests/versions/lowest.in -o tests/versions/lowest.txt
 	printf 'cyclonedx-bom>=7\nhatchling>=1.27\nsetuptools>=80\n' | $(BIN)/uv pip compile $(HASHED) - -o image/tools.txt
 
 e2e-compose: $(VENV)/.installed-dev ## Run docker-compose.yaml for real, faults and an upgrade included; installs Docker on Debian.
@@ -106,7 +132,9 @@ e2e-compose: $(VENV)/.installed-dev ## Run docker-compose.yaml for real, faults 
 	@trap tests/e2e/stop.sh EXIT; . .e2e/environment; $(BIN)/python -m pytest tests/e2e $(PYTEST)
 
 benchmark: $(VENV)/.installed-dev ## Measure, as ratios within one run.
-	$(BIN)/python benchmarks/build.py
+	$(BIN)/python benchmarks/start.py
+	$(BIN)/python benchmarks/processor.py
+	$(BIN)/python benchmarks/task_start.py
 	$(BIN)/python benchmarks/autoscaling/simulate.py
 
 fuzz: $(VENV)/.installed-dev ## Look for texts that break the reader, for SECONDS (by default 600), guided by coverage.
@@ -115,5 +143,5 @@ fuzz: $(VENV)/.installed-dev ## Look for texts that break the reader, for SECOND
 	@$(BIN)/python tests/fuzz/fuzz_language.py .fuzz tests/fuzz/corpus -max_total_time=$(SECONDS) -dict=tests/fuzz/language.dict
 	@FUZZ=1 $(BIN)/python -m pytest -q tests/hostile/test_fuzz.py
 
-clean: ## Remove the virtual environment, Airflow's state and the lake.
-	rm -rf $(VENV) .airflow .fuzz lake
+clean: ## Remove the virtual environments, Airflow's state and the lake.
+	rm -rf $(VENV) .venvs .airflow .fuzz lake

@@ -1,8 +1,8 @@
 """
-What rows are, as one digest: whether the same are written again is told by it.
+A digest of rows, by which a write recognizes rows that are already in the table.
 
-It is made of what the rows say, never of how Arrow holds them: under a null there may stand anything, and a column may
-be one piece or many.
+It depends on the values of the rows, never on how Arrow stores them: the bytes under a null are arbitrary, and a column
+may be one chunk or many.
 """
 
 from __future__ import annotations
@@ -14,55 +14,56 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_AT_ONCE = 65_536
-"""Rows that are looked at together, so that a big table is not copied."""
+_BATCH_ROWS = 65_536
+"""Rows that are digested together, so that a big table is never copied as a whole."""
 
 
 def digest_of(rows: pa.Table, *more: str) -> str:
     """
-    Return the digest of rows in hexadecimal: of their columns' names and types, and of their values in their order.
+    Return a hexadecimal digest of the names and types of the columns and of the values in their order.
 
-    :param more: Texts that are digested too, e.g. where the rows are from.
+    :param more: Texts to add to the digest, e.g. the origin of the rows.
     """
-    found = hashlib.blake2b(digest_size=32)
+    digest = hashlib.blake2b(digest_size=32)
     for field in rows.schema:
-        found.update(f"{field.name}\0{field.type}\0".encode())
-    for start in range(0, rows.num_rows, _AT_ONCE):
-        for column in rows.slice(start, _AT_ONCE).columns:
-            whole: Any = column.combine_chunks()  # in several pieces where it is larger than Arrow's offsets reach
-            for piece in whole.chunks if isinstance(whole, pa.ChunkedArray) else [whole]:
-                for part in _parts(piece):
-                    found.update(part)
+        digest.update(f"{field.name}\0{field.type}\0".encode())
+    for start in range(0, rows.num_rows, _BATCH_ROWS):
+        for column in rows.slice(start, _BATCH_ROWS).columns:
+            combined: Any = column.combine_chunks()  # several chunks if one would exceed Arrow's offsets
+            for chunk in combined.chunks if isinstance(combined, pa.ChunkedArray) else [combined]:
+                for part in _value_bytes(chunk):
+                    digest.update(part)
     for text in more:
-        found.update(f"{text}\0".encode())
-    return found.hexdigest()
+        digest.update(f"{text}\0".encode())
+    return digest.hexdigest()
 
 
-def _parts(column: pa.Array[Any]) -> Iterator[bytes | pa.Buffer]:
-    """What a column says, as bytes: how many values, which are null, and the others."""
+def _value_bytes(column: pa.Array[Any]) -> Iterator[bytes | pa.Buffer]:
+    """Yield a column as bytes: the number of values, which of them are null, and the values that are not."""
     yield f"{len(column)} {column.null_count}\0".encode()
     kind = column.type
     if pa.types.is_null(kind):
         return
     if column.null_count:
-        yield from _parts(pc.is_valid(column))
+        yield from _value_bytes(pc.is_valid(column))
+    # Booleans become bytes: Arrow packs eight into one, and its unused bits are arbitrary.
     plain = pa.large_binary() if _is_text(kind) else pa.uint8() if pa.types.is_boolean(kind) else kind
-    there: Any = column.cast(plain).drop_null()  # of eight booleans in a byte, the last may be none
+    values: Any = column.cast(plain).drop_null()
     if pa.types.is_struct(kind):
-        for field in there.flatten():
-            yield from _parts(field)
+        for field in values.flatten():
+            yield from _value_bytes(field)
     elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        yield from _parts(pc.list_value_length(there))
-        yield from _parts(there.flatten())
+        yield from _value_bytes(pc.list_value_length(values))
+        yield from _value_bytes(values.flatten())
     elif _is_text(kind):
-        yield from _texts(there)
+        yield from _text_bytes(values)
     elif pa.types.is_primitive(plain) or pa.types.is_decimal(kind):
         width = plain.bit_width // 8
-        content = there.buffers()[1]
+        content = values.buffers()[1]
         if content is not None:
-            yield content.slice(there.offset * width, len(there) * width)
+            yield content.slice(values.offset * width, len(values) * width)
     else:
-        yield repr(there.to_pylist()).encode()
+        yield repr(values.to_pylist()).encode()
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -71,12 +72,12 @@ def _is_text(kind: pa.DataType) -> bool:
     return text or types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind)
 
 
-def _texts(column: pa.Array[Any]) -> Iterator[bytes | pa.Buffer]:
+def _text_bytes(column: pa.Array[Any]) -> Iterator[bytes | pa.Buffer]:
     _, ends, content = column.buffers()
     if ends is None or not len(column):
         return
     bounds = pa.Array.from_buffers(pa.int64(), len(column) + 1, [None, ends], offset=column.offset)
     first, last = bounds[0].as_py(), bounds[-1].as_py()
-    yield from _parts(pc.subtract(bounds, first))
+    yield from _value_bytes(pc.subtract(bounds, first))
     if content is not None:
         yield content.slice(first, last - first)

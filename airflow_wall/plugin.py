@@ -1,4 +1,4 @@
-"""What Airflow loads of this package as a plugin."""
+"""The Airflow plugin of this package, which limits concurrent requests to the API server."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from airflow_wall.deployment.admission import Admission
 
 def admission(size: int, overflow: int) -> list[dict[str, Any]]:
     """
-    The middleware for a pool of `size` and `overflow` connections; none where these have no limit.
+    Return the middleware for a pool of `size` and `overflow` connections, or [] if the pool has no limit.
 
-    A third is for tasks and a third for all others; the last third is for what the server asks for besides.
+    One third of the connections is for requests of tasks and one third for all other requests. The last third is for
+    the server itself.
     """
     if size <= 0 or overflow < 0:
         return []
@@ -23,7 +24,7 @@ def admission(size: int, overflow: int) -> list[dict[str, Any]]:
 
 
 class WallPlugin(AirflowPlugin):
-    """Lets no more requests into the API server at once than it has database connections for."""
+    """Limit the concurrent requests to the API server to its number of database connections."""
 
     name = "airflow_wall"
     fastapi_root_middlewares: list[Any] = (  # as Airflow declares it

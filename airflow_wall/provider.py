@@ -1,20 +1,15 @@
-"""What Airflow asks a provider package."""
+"""The description of this package that Airflow reads from every provider."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from airflow_wall import __version__
-
-OPERATORS = (
-    "check_integrity", "check_new_data", "get_credentials", "index", "ingest", "persist", "predict", "publish",
-    "reap_clusters", "retrain", "start_cluster", "start_sender", "stop_cluster", "stop_sender", "submit", "transform",
-)  # fmt: skip
-"""Modules of `airflow_wall.operators` with one public operator each."""
+from airflow_wall.registry import modules_of
 
 
 def get_provider_info() -> dict[str, Any]:
-    """The package as Airflow's provider schema describes it."""
+    """Return the package's metadata, in the form of Airflow's provider schema."""
     return {
         "package-name": "airflow-wall",
         "name": "Wall",
@@ -30,7 +25,9 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": "airflow-wall",
-                "python-modules": [f"airflow_wall.operators.{name}" for name in OPERATORS],
+                "python-modules": [
+                    f"airflow_wall.operators.{name}" for name in modules_of("airflow_wall.language.steps")
+                ],
             }
         ],
         "triggers": [{"integration-name": "airflow-wall", "python-modules": ["airflow_wall.triggers.cluster"]}],
@@ -39,54 +36,62 @@ def get_provider_info() -> dict[str, Any]:
             "wall": {
                 "description": "How pipelines in YAML are read.",
                 "options": {
-                    "environment": _option("Which of a file's `environments` is in force.", example="production"),
+                    "environment": _option("The entry of a file's `environments` to use.", example="production"),
                     "allowed_env": _option(
                         "Variables that `${{ env.NAME }}` may read, separated by commas.", example="REGION,TEAM"
                     ),
                     "policy": _option(
-                        "`open`: who writes pipelines may run code. `restricted`: pipelines may only use our steps, "
-                        "and what the settings `allowed_*` list.",
+                        "`open`: pipelines may run any code. `restricted`: pipelines may only use the steps of "
+                        "airflow-wall and the names in the settings `allowed_*`.",
                         default="open",
                     ),
                     "allowed_operators": _list("Operators", example="airflow.providers.http.operators.http.*"),
-                    "allowed_entrypoints": _list("The user's own Python", example="models.scores:train"),
+                    "allowed_entrypoints": _list("The user's own Python functions", example="models.scores:train"),
                     "allowed_classes": _list(
                         "Timetables, notifiers and callbacks",
                         example="airflow.providers.slack.notifications.slack_webhook.SlackWebhookNotifier",
                     ),
                     "allowed_templates": _list(
-                        "Names in templates, besides dates and params", example="dag_run.conf.*"
+                        "Names in templates (besides dates and params)", example="dag_run.conf.*"
                     ),
                     "allowed_connections": _list("Connections that data come from or go to", example="platform"),
-                    "allowed_storage": _list("Folders that `storage` may be or lie in", default="lake"),
-                    "allowed_requirements": _list("Packages that `requirements` may name", example="pandas,polars"),
-                    "allowed_pythons": _list(
-                        "Interpreters that `python` may name by their path", example="/opt/venvs/*"
+                    "allowed_storage": _list(
+                        "Directories that `storage` may name (and all directories below them)", default="lake"
                     ),
+                    "allowed_requirements": _list("Packages that `requirements` may name", example="pandas,polars"),
+                    "allowed_pythons": _list("Interpreters that `python` may name by path", example="/opt/venvs/*"),
                     "allowed_images": _list(
-                        "Container images that `image` may name", example="registry.example.org/ml/*"
+                        "Container images that `image` may name, and software versions of clusters",
+                        example="registry.example.org/ml/*,emr-7.*",
+                    ),
+                    "allowed_identities": _list(
+                        "Roles and service accounts that steps may use in a cloud",
+                        example="arn:aws:iam::123456789012:role/etl-*",
+                    ),
+                    "allowed_resources": _list(
+                        "Buckets, projects, networks and other resources of a cloud", example="s3://team-logs/*"
                     ),
                     "venv_cache": _option(
-                        "Folder of the venvs that steps with `requirements` run in, of each worker. By default "
-                        "`airflow-wall` in the cache folder of the worker's user.",
+                        "Directory on each worker for the venvs of steps with `requirements`. By default "
+                        "`airflow-wall` in the cache directory of the worker's user.",
                         example="/var/cache/airflow-wall",
                     ),
                     "image_options": _option(
-                        "Arguments of `docker run` for steps with an `image`, as a shell reads them.",
+                        "Arguments of `docker run` for steps with an `image`, split as a shell does.",
                         example="--network=lake --gpus=all",
                     ),
                     "deployment": _option(
-                        "Name of this Airflow among those that share an account of a cloud: clusters bear it, and are "
-                        "adopted and ended only by the Airflow of that name. By default the `environment`.",
+                        "Name of this Airflow among those that share a cloud account. Clusters are labelled with it, "
+                        "and only the Airflow of that name adopts and ends them. By default the `environment`.",
                         example="production",
                     ),
                     "reap": _option(
-                        "Where the DAG `wall_reaper` looks for clusters that nobody will stop any more: a JSON list of "
-                        "what `reap_clusters` takes. Without it there is no such DAG.",
+                        "Places where the DAG `wall_reaper` looks for orphaned clusters: a JSON list of arguments of "
+                        "`reap_clusters`. Without this setting the DAG does not exist.",
                         example='[{"type": "emr", "region": "eu-central-1", "conn_id": "aws_lake"}]',
                     ),
                     "project": _option(
-                        "Folder that a relative `storage` is under; by default the one that holds `dags`."
+                        "Directory that a relative `storage` is under; by default the one that holds `dags`."
                     ),
                 },
             }
@@ -94,8 +99,8 @@ def get_provider_info() -> dict[str, Any]:
     }
 
 
-def _list(what: str, *, default: str | None = None, example: str | None = None) -> dict[str, Any]:
-    text = f"{what} that policy `restricted` allows, separated by commas; `*` at the end means all that begin so."
+def _list(subject: str, *, default: str | None = None, example: str | None = None) -> dict[str, Any]:
+    text = f"{subject} that policy `restricted` allows, separated by commas; `*` at the end matches any suffix."
     return _option(text, default=default, example=example)
 
 

@@ -1,7 +1,7 @@
 """
-What the deployment decides, read once and frozen: section `[wall]` of airflow.cfg, or AIRFLOW__WALL__* variables.
+Settings of the deployment, read once and frozen: section `[wall]` of airflow.cfg, or AIRFLOW__WALL__* variables.
 
-The functions that read and plan a YAML file see nothing of the outside but its text and one `Settings`.
+The functions that read and plan a YAML file depend only on its text and one `Settings`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ from pathlib import Path
 from airflow_wall.errors import SettingsError
 
 SECTION = "wall"
+DEFAULT_STORAGE = "lake"
+"""Directory below `project` for pipelines without `storage`."""
+
 POLICIES = ("open", "restricted")
 LISTS = (
     "allowed_operators", "allowed_entrypoints", "allowed_classes", "allowed_templates", "allowed_connections",
-    "allowed_storage", "allowed_requirements", "allowed_pythons", "allowed_images",
+    "allowed_storage", "allowed_requirements", "allowed_pythons", "allowed_images", "allowed_identities",
+    "allowed_resources",
 )  # fmt: skip
-"""Settings that say what policy `restricted` allows, each a list separated by commas."""
+"""Settings with the values that policy `restricted` allows, each a list separated by commas."""
 
 NAMES = ("environment", "allowed_env", "policy", "project", *LISTS)
-"""All settings there are."""
+"""Names of all settings."""
 
 _PREFIX = f"AIRFLOW__{SECTION.upper()}__"
 
@@ -29,20 +33,24 @@ _PREFIX = f"AIRFLOW__{SECTION.upper()}__"
 @dataclass(frozen=True)
 class Settings:
     """
-    :param environment: Which of a file's `environments` is in force; None where the deployment names none.
+    The settings of one deployment.
+
+    :param environment: The entry of a file's `environments` to use, or None.
     :param env: The variables that `${{ env.NAME }}` may read, with their values at the time of reading.
-    :param policy: `open`: whoever writes a pipeline may run code. `restricted`: a pipeline may only use our steps, and
-        what the lists below name; of a dotted name that ends in `*`, all that begin so.
-    :param project: Folder that a relative `storage` is under; None means the folder that holds `dags/`.
-    :param allowed_operators: Operators, by their dotted path.
-    :param allowed_entrypoints: The user's own Python, `module:name`.
-    :param allowed_classes: Timetables, notifiers and callbacks, by their dotted path.
-    :param allowed_templates: Names that templates may use besides those of the run's own dates and parameters.
+    :param policy: `open`: a pipeline may run any code. `restricted`: a pipeline may only use our steps and the names in
+        the lists below. A name that ends in `*` stands for all names with that prefix.
+    :param project: Directory that a relative `storage` is under; None means the directory that holds `dags/`.
+    :param allowed_operators: Operators, by dotted path.
+    :param allowed_entrypoints: The user's own Python functions, as `module:name`.
+    :param allowed_classes: Timetables, notifiers and callbacks, by dotted path.
+    :param allowed_templates: Names that templates may use besides the run's own dates and parameters.
     :param allowed_connections: Connections that data may come from or go to.
-    :param allowed_storage: Folders that `storage` may be, or lie in.
+    :param allowed_storage: Directories that `storage` may name, and all directories below them.
     :param allowed_requirements: Packages that `requirements` may name.
-    :param allowed_pythons: Interpreters that `python` may name by their path.
-    :param allowed_images: Container images that `image` may name.
+    :param allowed_pythons: Interpreters that `python` may name by path.
+    :param allowed_images: Container images that `image` may name, and software versions of clusters.
+    :param allowed_identities: Roles and service accounts that steps may use in a cloud.
+    :param allowed_resources: Buckets, projects, networks and other resources of a cloud.
     """
 
     environment: str | None = None
@@ -54,15 +62,17 @@ class Settings:
     allowed_classes: tuple[str, ...] = ()
     allowed_templates: tuple[str, ...] = ()
     allowed_connections: tuple[str, ...] = ()
-    allowed_storage: tuple[str, ...] = ("lake",)
+    allowed_storage: tuple[str, ...] = (DEFAULT_STORAGE,)
     allowed_requirements: tuple[str, ...] = ()
     allowed_pythons: tuple[str, ...] = ()
     allowed_images: tuple[str, ...] = ()
+    allowed_identities: tuple[str, ...] = ()
+    allowed_resources: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], *, environment: str | None = None) -> Settings:
         """
-        Read the settings from AIRFLOW__WALL__* variables.
+        Return the settings from AIRFLOW__WALL__* variables.
 
         :param environ: Usually `os.environ`.
         :param environment: Overrides the setting of that name (the CLI's `--env`).
@@ -75,12 +85,17 @@ class Settings:
 
     @classmethod
     def from_values(cls, values: Mapping[str, str | None], environ: Mapping[str, str]) -> Settings:
-        """Read the settings from the values of section `[wall]`; `environ` is what `allowed_env` picks from."""
+        """
+        Return the settings from the values of section `[wall]`.
+
+        :param environ: The variables that `allowed_env` selects from.
+        :raises SettingsError: a setting has a value that is not allowed.
+        """
         policy = values.get("policy") or "open"
         if policy not in POLICIES:
             raise SettingsError(
                 f"setting `[{SECTION}] policy` must be `open` or `restricted`, got `{policy}`",
-                hint=f"mend airflow.cfg, or the variable {_PREFIX}POLICY",
+                hint=f"correct it in airflow.cfg, or in the variable {_PREFIX}POLICY",
             )
         project = values.get("project")
         return cls(
@@ -91,8 +106,13 @@ class Settings:
             **{name: _list(values[name]) for name in LISTS if values.get(name) is not None},
         )
 
+    @property
+    def connections_in_force(self) -> tuple[str, ...] | None:
+        """Patterns of the connections that steps may read when they run; None allows all."""
+        return self.allowed_connections if self.policy == "restricted" else None
+
     def project_of(self, path: Path) -> Path:
-        """The folder that a relative `storage` of the pipeline file `path` is under, absolute."""
+        """Return the absolute directory that a relative `storage` of the pipeline file `path` is under."""
         if self.project is not None:
             return self.project.absolute()
         folder = path.absolute().parent
@@ -102,11 +122,17 @@ class Settings:
         return folder
 
 
-def listed(name: str, patterns: Collection[str]) -> bool:
-    """Whether a name, dotted or `module:name`, is one of `patterns`; one that ends in `*` means all that begin so."""
-    plain = name.replace(":", ".")
-    known = [pattern.replace(":", ".") for pattern in patterns]
-    return any(plain == each or (each.endswith("*") and plain.startswith(each[:-1])) for each in known)
+def matches_any(name: str, patterns: Collection[str]) -> bool:
+    """
+    Return True if a name matches one of `patterns`. A pattern is a name, or a prefix followed by `*`.
+
+    A name with a part `..` leads out of its prefix, so it matches no `*`.
+    """
+    leads_up = ".." in name.split("/")
+    return any(
+        name == pattern or (pattern.endswith("*") and name.startswith(pattern[:-1]) and not leads_up)
+        for pattern in patterns
+    )
 
 
 def _list(text: str | None) -> tuple[str, ...]:

@@ -8,9 +8,11 @@ refuses to touch a newer document rather than lose what it does not know.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,9 +31,9 @@ Document = dict[str, Any]
 
 def read(path: Path) -> Document | None:
     """
-    Return the document at `path`, or None where there is none.
+    Return the document at `path`, or None if it does not exist.
 
-    :raises WallError: the document was written by a newer airflow-wall, or is not one of ours.
+    :raises WallError: the document was written by a newer airflow-wall, or is not a state document.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -43,7 +45,7 @@ def read(path: Path) -> Document | None:
     except (ValueError, TypeError, KeyError) as error:
         raise WallError(
             f"`{path}` is not a state document of airflow-wall: {error}",
-            hint="restore it from a backup, or move it away to begin anew",
+            hint="restore it from a backup, or move it away to start again without it",
         ) from error
     if not OLDEST_FORMAT <= version <= FORMAT:
         raise WallError(
@@ -54,12 +56,12 @@ def read(path: Path) -> Document | None:
 
 
 def write(path: Path, document: Mapping[str, Any]) -> None:
-    """Replace the document at `path` in one step: readers see the old one or the new one, never half of either."""
+    """Replace the document at `path` atomically: readers see the old one or the new one, never half of either."""
     write_bytes(path, json.dumps({**document, "format": FORMAT}, indent=1, sort_keys=True).encode())
 
 
 def create(path: Path, document: Mapping[str, Any]) -> bool:
-    """Write the document only if there is none yet. Return whether this call wrote it."""
+    """Write the document if there is none yet. Return True if this call wrote it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path, json.dumps({**document, "format": FORMAT}, indent=1, sort_keys=True).encode())
     try:
@@ -73,7 +75,7 @@ def create(path: Path, document: Mapping[str, Any]) -> bool:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file in one step, flushed to disk before its name changes hands."""
+    """Replace a file atomically. The content is flushed to disk before it gets its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path, content)
     try:
@@ -84,17 +86,51 @@ def write_bytes(path: Path, content: bytes) -> None:
     _sync_folder(path.parent)
 
 
+def open_without_link(path: Path | str, flags: int) -> int:
+    """
+    Open a file that is not a symbolic link and return its descriptor. Also serves as `open(opener=...)`.
+
+    :raises WallError: it is a link, which may point anywhere.
+    """
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise WallError(
+                f"`{path}` must be a file, got a symbolic link", hint="remove it, and find out who created it"
+            ) from None
+        raise
+
+
+def lies_below(path: Path, root: Path) -> bool:
+    """Return True if a path is below the directory `root` after every link in it is followed."""
+    real, real_root = path.resolve(), root.resolve()
+    return real != real_root and real.is_relative_to(real_root)
+
+
+def remove_folder(folder: Path, root: Path) -> bool:
+    """
+    Remove a directory and its content. Return False if it may not be removed.
+
+    A directory is left alone if it is a link, or if a link in its path leads out of `root`.
+    """
+    if folder.is_symlink() or not lies_below(folder, root):
+        return False
+    shutil.rmtree(folder, ignore_errors=True)
+    return True
+
+
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """
-    Hold the lock that belongs to the document at `path`, for a read-change-write.
+    Hold the lock of the document at `path` while you read, change and write it.
 
-    The lock is the kernel's, so it ends with its process, however that dies.
+    The kernel releases the lock when its process ends, even if that process is killed.
 
-    :raises Interrupted: `wait` is False and another process holds it.
+    :raises Interrupted: `wait` is False and another process holds the lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = open_without_link(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -51,6 +51,7 @@ def pipelines(count: int) -> Iterator[Path]:
             (folder / file).write_text((ROOT / "dags" / file).read_text())
         for number in range(count):
             named = text.replace("dag_id: platform_scores", f"dag_id: scores_{number}")
+            named = named.replace("storage: ./lake", f"storage: ./lake_{number}")  # two pipelines write no table
             (folder / f"scores_{number}.yaml").write_text(named)
         yield folder
 
@@ -65,8 +66,8 @@ def measured(side: str, folder: Path, count: int, collector: str) -> tuple[float
     return float(taken), int(peak) / 1024
 
 
-def compared(count: int, pairs: int, collector: str) -> float:
-    """Print a line for `count` pipelines; return the ratio."""
+def compared(count: int, pairs: int, collector: str) -> None:
+    """Print a line for `count` pipelines."""
     with pipelines(count) as folder:
         found = [
             (measured("yaml", folder, count, collector), measured("python", folder, count, collector))
@@ -81,7 +82,6 @@ def compared(count: int, pairs: int, collector: str) -> float:
         f"   Python {theirs / count * 1000:6.2f} ms/DAG {their_peak:4.0f} MiB   ratio {ratio:.2f}",
         flush=True,
     )
-    return ratio
 
 
 def main() -> None:
@@ -89,13 +89,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--collector", choices=["on", "off", "both"], default="both")
-    parser.add_argument("--at-most", type=float, help="fail if any ratio is higher")
     parser.add_argument("counts", type=int, nargs="*", default=[1, 10, 100, 1000])
     options = parser.parse_args()
     collectors = ["on", "off"] if options.collector == "both" else [options.collector]
-    ratios = [compared(count, options.pairs, each) for each in collectors for count in options.counts]
-    if options.at_most is not None and max(ratios) > options.at_most:
-        sys.exit(f"a ratio of {max(ratios):.2f} is above {options.at_most}")
+    for each in collectors:
+        for count in options.counts:
+            compared(count, options.pairs, each)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk import DAG, TaskGroup
 
-from airflow_wall.compiler.steps import OPERATORS
+from airflow_wall.dag.signatures import OPERATORS
 
 DOMAINS = ("domain_1", "domain_2", "domain_3")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -20,7 +20,8 @@ def build(folder: Path, count: int) -> dict[str, DAG]:
 
 def pipeline(dag_id: str, folder: Path) -> DAG:
     op = OPERATORS
-    place = {"storage": str(folder.parent / "lake"), "project": str(folder.parent), "code": str(folder)}
+    lake = folder.parent / dag_id.replace("scores", "lake")
+    place = {"storage": str(lake), "project": str(folder.parent), "code": str(folder)}
     with DAG(
         dag_id,
         description="Three domains in, one model retrained, scores published to the platform.",

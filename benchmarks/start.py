@@ -1,5 +1,5 @@
 """
-What it costs to begin: our import beyond Airflow's, and `airflow-wall validate`: `python benchmarks/start.py`.
+Measure the start: our import beyond Airflow's, and `airflow-wall validate`: `python benchmarks/start.py`.
 
 The budgets: 0.1 CPU s beyond `import airflow.sdk`; 0.3 s for one file, 2 s for a thousand, under 100 MiB. Medians; times
 of a machine that does nothing else, which the CPU seconds beside them help to judge.

@@ -1,5 +1,5 @@
 """
-What a task's start pays for the other pipelines of its folder: `python benchmarks/task_start.py`.
+Measure the cost of a folder's other pipelines for a task's start: `python benchmarks/task_start.py`.
 
 Each process parses the loader as Airflow's task runner does, for one task of one DAG: with one pipeline in the folder,
 and with a thousand. Interleaved pairs; reported are medians of the whole process, Airflow's own import included, and the

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Checks the services that run, and says what to mend: each tells its facts, the scheduler's container compares them.
+# Check the services that run, and print how to fix each problem: each service reports its facts, and the scheduler compares them.
 set -eu
 
 for container in $(docker compose ps --quiet); do

@@ -28,20 +28,21 @@ _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list:
 _HEAD = """\
 # airflow-wall
 
-{description} How to install it, and what it does about scaling, upgrades and
-security: [docs/deployment/kubernetes.md](../docs/deployment/kubernetes.md). Coming from Apache Airflow's own chart:
-[from-the-official-chart.md](../docs/deployment/from-the-official-chart.md).
+{description}
 
 ```console
 $ helm install airflow ./helm --namespace airflow --create-namespace
 ```
 
+* [Installation, scaling, upgrades and security](../docs/deployment/kubernetes.md)
+* [Moving from Apache Airflow's own chart](../docs/deployment/from-the-official-chart.md)
+
 ## Values
 
-Written from [values.yaml](values.yaml) by `make docs`. A key that is not here is an error. `ci/` has a values file for
-each way to run the chart.
+`make docs` writes this table from [values.yaml](values.yaml). An unknown key is an error. `ci/` has a values file for
+each supported combination.
 
-| key | default | what it is |
+| key | default | description |
 | --- | --- | --- |
 """
 
@@ -106,7 +107,7 @@ def _value(node: yaml.Node) -> Any:
 
 
 def _comment(lines: list[str], line: int) -> tuple[str, Schema]:
-    """What the comment above a line says: words, and schema."""
+    """Return the comment above a line: its words, and its schema."""
     block: list[str] = []
     while line and lines[line - 1].lstrip().startswith("#"):
         line -= 1

@@ -1,9 +1,9 @@
 """
 Write `docs/reference/` from the models that check the YAML, and from the examples that the tests run: `make docs`.
 
-What a key is comes from its field in `airflow_wall.spec` or `airflow_wall.checks`; its example is the first place below
-`docs/examples/` where it stands. The default of a key that is an argument of Airflow is that of the Airflow that runs
-this.
+The description of a key comes from its field in `airflow_wall.language` or `airflow_wall.checks`, its example from the
+first place below `docs/examples/` where it stands. The default of a key that is an argument of Airflow is that of the
+Airflow that runs this.
 """
 
 from __future__ import annotations
@@ -26,11 +26,14 @@ from pydantic.fields import FieldInfo
 
 from airflow_wall.checks.backends import CHECKS
 from airflow_wall.checks.base import Check
-from airflow_wall.spec import refused
-from airflow_wall.spec.markers import MARKERS
-from airflow_wall.spec.operator import OperatorArguments
-from airflow_wall.spec.pipeline import Group, Pipeline, Task
-from airflow_wall.spec.steps.table import STEPS
+from airflow_wall.language import refused
+from airflow_wall.language.base import SpecModel
+from airflow_wall.language.cluster_registry import CLUSTERS
+from airflow_wall.language.markers import MARKERS
+from airflow_wall.language.operator import OperatorArguments
+from airflow_wall.language.pipeline import Group, Pipeline, Task
+from airflow_wall.language.step_registry import STEPS
+from airflow_wall.publish.backends import TARGETS
 
 DOCS = Path(__file__).parent
 EXAMPLES = DOCS / "examples"
@@ -45,13 +48,14 @@ AIRFLOWS: Mapping[Block, type] = {Pipeline: DAG, Task: BaseOperator, Group: Task
 
 _LONG = 90
 _INTRODUCTION = (
-    "Written by `make docs` from the models that check the YAML; `airflow-wall schema` gives the same to editors. "
-    "The examples stand in [docs/examples](../examples), which the tests run."
+    "`make docs` writes this page from the models that check the YAML. `airflow-wall schema` gives the same keys to "
+    "editors. The examples are from [docs/examples](../examples), which the tests run. "
+    "The [glossary](../concepts/glossary.md) defines the terms."
 )
 _DEFAULTS = (
-    "A key with the default `none` does nothing where it is not written, or what its meaning says. Defaults of "
-    f"Airflow's own arguments are those of Airflow {'.'.join(airflow.__version__.split('.')[:2])} "
-    "with the configuration it comes with."
+    "A key with the default `none` has no effect if you leave it out, unless its description says otherwise. Defaults "
+    f"of Airflow's own arguments are from Airflow {'.'.join(airflow.__version__.split('.')[:2])} "
+    "with its default configuration."
 )
 
 
@@ -60,15 +64,15 @@ def pages() -> dict[Path, str]:
     examples = Examples()
     parts = {
         "pipeline.md": [
-            "# The language",
+            "# Keys of a pipeline",
             _INTRODUCTION,
             _DEFAULTS,
             *_blocks(examples),
             *_markers(examples),
             *_without_key(),
         ],
-        "steps.md": ["# The steps", _INTRODUCTION, *_steps(examples)],
-        "checks.md": ["# The checks", _INTRODUCTION, *_checks(examples)],
+        "steps.md": ["# Steps", _INTRODUCTION, *_steps(examples)],
+        "checks.md": ["# Checks", _INTRODUCTION, *_checks(examples)],
     }
     return {REFERENCE / name: "\n\n".join(each) + "\n" for name, each in parts.items()}
 
@@ -128,7 +132,7 @@ class Examples:
         # A list of tasks holds groups too; an item with `tasks` is one.
         if model in (Task, Group) and ("tasks" in _pairs(node)) != (model is Group):
             return
-        # Of several kinds, a block is of the one that its `type` says.
+        # The `type` of a block selects one of several kinds.
         kind = model.model_fields.get("type")
         known = typing.get_args(kind.annotation) if kind is not None else ()
         if known and "type" in _pairs(node) and _pairs(node)["type"][1].value not in known:
@@ -180,8 +184,8 @@ def _blocks(examples: Examples) -> Iterator[str]:
 
 def _markers(examples: Examples) -> Iterator[str]:
     yield "## Markers"
-    yield "Values are literal. A mapping with one of these keys, and no other, stands for something else."
-    rows = ["| marker | also written | what it means | example |", "| --- | --- | --- | --- |"]
+    yield "Values are literal. A mapping with exactly one of these keys is a marker for something else."
+    rows = ["| marker | also written | meaning | example |", "| --- | --- | --- | --- |"]
     spellings: dict[type, list[str]] = {}
     for key, marker in MARKERS.items():
         spellings.setdefault(marker, []).append(key)
@@ -194,21 +198,25 @@ def _markers(examples: Examples) -> Iterator[str]:
 
 def _steps(examples: Examples) -> Iterator[str]:
     yield (
-        "What each takes under `with`. Where text is expected, a marker may give it: `{$t: template}`, `{$x: task}`, "
-        "`{$f: file}`."
+        "The keys of each step under `with`. A marker may stand in the place of a text: `{$t: template}`, "
+        "`{$x: task}`, `{$f: file}`."
     )
     for name, step in STEPS.items():
         yield f"## {name}"
         yield (step.__doc__ or "").strip()
         yield from _tables(step, examples)
+    yield "## Targets"
+    yield "The values of `to`. `CONN` is the id of an Airflow connection."
+    rows = (f"| `{target.form}` | {inspect.getdoc(target)} |" for target in TARGETS.values())
+    yield "\n".join(["| `to` | target |", "| --- | --- |", *rows])
 
 
 def _checks(examples: Examples) -> Iterator[str]:
     yield (
-        "What `check_integrity` takes under `checks`, there or in a file with one list under `checks`. An entry is a "
-        "kind and its options: `- row_count: {min: 1}`."
+        "The checks of `check_integrity`. Write them under `checks`, or in a file with one list under `checks`. An "
+        "entry is a check and its options: `- row_count: {min: 1}`."
     )
-    yield "## Every check"
+    yield "## Keys of every check"
     yield table(Check, examples)
     for name, check in CHECKS.items():
         yield f"## {name}"
@@ -223,7 +231,7 @@ def _without_key() -> Iterator[str]:
         (refused.DAG, refused.OPERATOR, refused.GROUP),
         strict=True,
     ):
-        rows = [f"| argument of `{title}` | why, and what to write instead |", "| --- | --- |"]
+        rows = [f"| argument of `{title}` | reason and replacement |", "| --- | --- |"]
         yield "\n".join([*rows, *(f"| `{name}` | {_cell(line, len(line))} |" for name, line in lines.items())])
 
 
@@ -242,8 +250,14 @@ def _tables(block: Block, examples: Examples) -> Iterator[str]:
                     waiting.append(inner)
                 holders.setdefault(inner, {})[f"`{info.alias or name}`"] = None
     for inner, keys in holders.items():
-        yield f"{', '.join(keys)}: {' '.join((inspect.getdoc(inner) or '').split())}"
+        yield f"{', '.join(keys)}: {' '.join((inspect.getdoc(inner) or '').split())}{_types_in(inner)}"
         yield table(inner, examples)
+
+
+def _types_in(place: Block) -> str:
+    """The sentence with the kinds of clusters that a place has; empty for any other block."""
+    kinds = [name for name, cluster in CLUSTERS.items() if getattr(cluster, "place", None) is place]
+    return f" For `type: {'`, `type: '.join(kinds)}`." if kinds else ""
 
 
 def table(block: Block, examples: Examples, without: Iterable[str] = ()) -> str:
@@ -277,7 +291,7 @@ def default_of(block: Block, key: str, info: FieldInfo) -> str:
 
 
 def default_of_airflow(kind: type | None, key: str) -> Any:
-    """What Airflow takes where the argument is not given; None where that is nothing, or depends on other arguments."""
+    """Return Airflow's default of an argument; None if there is none, or if it depends on other arguments."""
     parameter = inspect.signature(kind.__init__).parameters.get(key) if kind is not None else None  # type: ignore[misc]
     if kind is None or parameter is None:
         return None
@@ -330,6 +344,8 @@ def words(schema: dict[str, Any]) -> str:
 
 def models_in(annotation: Any) -> list[Block]:
     """The blocks a field may hold."""
+    if isinstance(annotation, type) and issubclass(annotation, SpecModel):
+        return list(annotation.variants())
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return list(dict.fromkeys(found for inner in typing.get_args(annotation) for found in models_in(inner)))

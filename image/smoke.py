@@ -70,7 +70,7 @@ def start(home: Path) -> None:
                 running[name] = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT)
         checks: dict[str, Callable[[], bool]] = {
             "api-server": lambda: ask("/version") is not None,
-            "worker": lambda: " ready." in said(home, "worker"),
+            "worker": lambda: " ready." in log_of(home, "worker"),
             **{
                 name: lambda name=name: healthy(name.replace("-", "_"))
                 for name in ("scheduler", "dag-processor", "triggerer")
@@ -91,15 +91,15 @@ def wait(name: str, check: Callable[[], bool], process: subprocess.Popen[bytes],
     began = time.monotonic()
     while time.monotonic() < began + TIMEOUT:
         if process.poll() is not None:
-            sys.exit(f"{name} ended with {process.returncode}\n{said(home, name)}")
+            sys.exit(f"{name} ended with {process.returncode}\n{log_of(home, name)}")
         if check():
             print(f"started {name}")
             return
         time.sleep(0.5)
-    sys.exit(f"{name} was not healthy within {TIMEOUT:.0f} s\n{said(home, name)}")
+    sys.exit(f"{name} was not healthy within {TIMEOUT:.0f} s\n{log_of(home, name)}")
 
 
-def said(home: Path, name: str) -> str:
+def log_of(home: Path, name: str) -> str:
     return (home / f"{name}.out").read_text(errors="replace")
 
 

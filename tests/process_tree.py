@@ -13,15 +13,3 @@ def all_processes() -> list[int]:
 def parent(pid: int) -> int:
     """Id of the process that started this one."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
-
-
-def children(pid: int) -> list[int]:
-    """Ids of the processes that this one started."""
-    found = []
-    for each in all_processes():
-        try:
-            if parent(each) == pid:
-                found.append(each)
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return found

@@ -19,16 +19,16 @@ import pytest
 from typer.testing import CliRunner
 
 from airflow_wall.cli.main import app
-from airflow_wall.compiler.check import Checked, check_files
-from airflow_wall.compiler.plan import Plan, TaskPlan
-from airflow_wall.compiler.planner import plan_all
 from airflow_wall.errors import SpecError
 from airflow_wall.fronts.folder import build, load_dags
+from airflow_wall.language.base import SpecModel
+from airflow_wall.language.markers import Const, Import, Template, XComRef
 from airflow_wall.loader.discover import yaml_files
 from airflow_wall.loader.load import load_specs
+from airflow_wall.planner.check import Checked, check_files
+from airflow_wall.planner.plan import Plan, TaskPlan
+from airflow_wall.planner.planner import plan_all
 from airflow_wall.settings import Settings
-from airflow_wall.spec.base import SpecModel
-from airflow_wall.spec.markers import Const, Import, Template, XComRef
 
 CASES = Path(__file__).parent / "cases"
 NAMES = sorted(path.name for path in CASES.iterdir() if (path / "pipeline.yaml").is_file())
@@ -48,7 +48,7 @@ def settings_of(case: Path) -> Settings:
 
 
 def text_of(checked: list[Checked]) -> str:
-    """What `validate` says of the files."""
+    """Return the output of `validate` for the files."""
     assert not [each.defect for each in checked if each.defect]
     return "\n\n".join(fault.render() for each in checked for fault in each.faults)
 
@@ -128,10 +128,10 @@ def test_there_are_many_cases() -> None:
 MEASURE = """
 import json, os, resource, sys, time
 from pathlib import Path
-from airflow_wall.compiler.check import check_files
+from airflow_wall.planner.check import check_files
 from airflow_wall.loader.discover import yaml_files
 from airflow_wall.settings import Settings
-from airflow_wall.spec.base import SpecModel
+from airflow_wall.language.base import SpecModel
 
 def check():
     path = Path("settings.json")
@@ -168,7 +168,7 @@ CALLS = ("on_success", "on_failure", "notify", "deadline")
 
 
 def shown(plans: list[Plan]) -> str:
-    """What a plan says, without where it lies on this machine."""
+    """Return plans as text, without paths of this machine."""
     return "\n".join(
         json.dumps(
             {
@@ -198,7 +198,7 @@ def shown(plans: list[Plan]) -> str:
 
 
 def cleaning(task: TaskPlan) -> dict[str, Any]:
-    """What few tasks say, where they do."""
+    """Return the keys that only few tasks have, if they are set."""
     names = ("mapped", "setup", "teardown", "on_failure_fail_dagrun")
     return {name: getattr(task, name) for name in names if getattr(task, name) not in ({}, False, None)}
 

@@ -1,10 +1,12 @@
-"""What the house promises of itself, checked."""
+"""The package keeps its own conventions."""
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import inspect
+import json
 import pkgutil
 import re
 import subprocess
@@ -17,11 +19,12 @@ import pytest
 import airflow_wall
 from airflow_wall.clusters import dataproc_request, emr_request
 from airflow_wall.clusters.backends import CLUSTERS
-from airflow_wall.compiler.steps import OPERATORS
-from airflow_wall.jobs.table import JOBS
+from airflow_wall.dag.signatures import OPERATORS
+from airflow_wall.jobs.base import JOBS
+from airflow_wall.language.cluster_registry import CLUSTERS as CLUSTER_BLOCKS
+from airflow_wall.language.clusters import dataproc, emr
+from airflow_wall.language.step_registry import STEPS
 from airflow_wall.provider import get_provider_info
-from airflow_wall.spec import clusters as cluster_specs
-from airflow_wall.spec.steps.table import STEPS
 
 ROOT = Path(__file__).parents[1]
 OF_NEWER_AIRFLOW = {"airflow_wall.importer", "airflow_wall.fronts.importer"}
@@ -37,7 +40,7 @@ MODULES = sorted(
     for found in pkgutil.walk_packages(airflow_wall.__path__, "airflow_wall.")
     if (IMPORTERS or found.name not in OF_NEWER_AIRFLOW)
     and OF_EXTRAS.get(found.name, "standard") in PROVIDERS
-    and (importlib.util.find_spec("pyspark") is not None or found.name != "airflow_wall.jobs.spark")
+    and (importlib.util.find_spec("pyspark") is not None or found.name != "airflow_wall.engines.spark.engine")
 )
 
 
@@ -87,25 +90,25 @@ def test_operators_take_what_steps_give() -> None:
 
 
 def test_clusters_of_the_language_are_those_of_the_backends() -> None:
-    assert list(CLUSTERS) == list(cluster_specs.KINDS)
-    for name, model in cluster_specs.KINDS.items():
+    assert list(CLUSTERS) == list(CLUSTER_BLOCKS)
+    for name, model in CLUSTER_BLOCKS.items():
         assert model.model_fields["type"].annotation.__args__ == (name,)  # type: ignore[union-attr]
 
 
 def test_clusters_honour_what_the_language_lets_a_step_on_them_ask_for() -> None:
-    for name, model in cluster_specs.KINDS.items():
-        backend = importlib.import_module(CLUSTERS[name])
-        assert set(getattr(backend, model.__name__).environments) == set(model.environments), name
+    for name, model in CLUSTER_BLOCKS.items():
+        cluster = getattr(CLUSTERS[name], model.__name__.removesuffix("Config"))
+        assert set(cluster.environments) == set(model.environments), name
 
 
 def test_what_is_not_the_users_in_a_raw_request_is_the_same_in_the_language_and_the_backends() -> None:
-    assert set(cluster_specs.EMR_MANAGED) == set(emr_request.MANAGED)
-    assert set(cluster_specs.DATAPROC_MANAGED) <= set(dataproc_request.MANAGED)
+    assert set(emr.MANAGED) == set(emr_request.MANAGED)
+    assert set(dataproc.MANAGED) <= set(dataproc_request.MANAGED)
 
 
 @pytest.mark.parametrize("kind", JOBS)
 def test_every_job_is_a_function_of_its_module(kind: str) -> None:
-    assert callable(getattr(importlib.import_module(JOBS[kind]), kind))
+    assert JOBS[kind].__name__ == kind
 
 
 def test_provider_lists_every_operator_module() -> None:
@@ -148,3 +151,14 @@ def test_package_inits_import_nothing_heavy() -> None:
     for path in (ROOT / "airflow_wall").rglob("__init__.py"):
         if path.parent.name != "airflow_wall":
             assert "import" not in re.sub(r'""".*?"""', "", path.read_text(), flags=re.DOTALL), path
+
+
+SLOW_FILES = [
+    name for name, seconds in json.loads((ROOT / "tests" / "durations.json").read_text()).items() if seconds > 20
+]
+
+
+@pytest.mark.parametrize("name", SLOW_FILES)
+def test_slow_test_file_says_what_it_waits_for(name: str) -> None:
+    docstring = ast.get_docstring(ast.parse((ROOT / "tests" / name).read_text(encoding="utf-8"))) or ""
+    assert "\nWaits for: " in docstring, f"tests/{name} takes more than 20 s: say in its docstring what it waits for"

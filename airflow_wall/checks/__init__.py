@@ -1,1 +1,1 @@
-"""Checks: what data and predictions must be, in YAML, and the report of what they were."""
+"""Checks of data and predictions, declared in YAML, and the report of their results."""

@@ -1,4 +1,4 @@
-"""What a check is, and what it gives."""
+"""The base class of checks, and the classes of their results."""
 
 from __future__ import annotations
 
@@ -9,22 +9,26 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from airflow_wall.checks.data import Data
+from airflow_wall.text.kinds import FieldKind, Plain
 
-Severity = Literal["error", "warn"]
+Severity = Plain[Literal["error", "warn"]]
 
-Columns = Annotated[
-    list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value), Field(min_length=1)
+ColumnNames = Annotated[
+    list[str],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    Field(min_length=1),
+    FieldKind.PLAIN,
 ]
 """One column or a list of them."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CheckOutcome:
     """
-    What a check saw.
+    The outcome of one check.
 
-    :param observed: What was found, in words and numbers.
-    :param detail: What helps to find the cause, such as the first rows that broke it.
+    :param observed: The state of the data, in words and numbers.
+    :param detail: Help to find the cause, such as the first rows that failed.
     """
 
     passed: bool
@@ -35,7 +39,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Result:
-    """A check, and what it saw."""
+    """One check and its outcome, as shown in a report."""
 
     name: str
     kind: str
@@ -47,7 +51,7 @@ class Result:
 
     @property
     def status(self) -> Literal["pass", "warn", "fail"]:
-        """`warn` for a check of severity `warn` that did not pass."""
+        """The status: a check that failed has `warn` or `fail`, by its severity."""
         if self.passed:
             return "pass"
         return "fail" if self.severity == "error" else "warn"
@@ -61,7 +65,7 @@ class Report:
     :param rows: Rows of the slice.
     :param earlier_rows: Rows of the earlier slices that drift was measured against.
     :param now: The slice's time, ISO 8601.
-    :param about: What the report is about, for its head: table, slice, run, ...
+    :param about: Subject of the report, for its head: table, slice, run, ...
     """
 
     results: tuple[Result, ...]
@@ -71,50 +75,50 @@ class Report:
     about: Mapping[str, str] = field(default_factory=dict)
 
     def count(self, status: Literal["pass", "warn", "fail"]) -> int:
-        """How many results have this status."""
+        """Return the number of results with this status."""
         return sum(result.status == status for result in self.results)
 
     @property
     def failures(self) -> tuple[Result, ...]:
-        """The checks of severity `error` that did not pass."""
+        """The results of checks of severity `error` that failed."""
         return tuple(result for result in self.results if result.status == "fail")
 
 
 class Check(BaseModel):
-    """What every check has. A kind of check adds its options as fields and says what it sees in `run`."""
+    """The base class of all checks. A kind of check adds its options as fields and implements `run`."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     kind: ClassVar[str]
     needs_earlier: ClassVar[bool] = False
 
-    name: str | None = Field(None, description="Name in the report; by default the kind and what it is about.")
+    name: Plain[str] | None = Field(None, description="Name in the report; by default the kind and its subject.")
     severity: Severity = Field("error", description="`error` stops publication, `warn` only shows in the report.")
 
     def label(self) -> str:
-        """The name in the report."""
+        """Return the name in the report."""
         about = self.subject()
         return self.name or (f"{self.kind} of {about}" if about else self.kind)
 
     def subject(self) -> str:
-        """What it is about: the columns."""
+        """Return the subject of the check for its default name: usually its columns."""
         return ""
 
     def faults(self) -> Iterator[str]:
-        """What is wrong with the options together, each fault beginning with its key."""
+        """Yield the faults of options that contradict each other, each beginning with its key."""
         yield from ()
 
-    def run(self, data: Data) -> Outcome:
+    def run(self, data: Data) -> CheckOutcome:
         """
-        Look at the data.
+        Run the check on the data.
 
-        :raises Unanswerable: there is no such column, or the question cannot be asked of its type.
+        :raises Unanswerable: the column does not exist, or the check does not apply to its type.
         """
         raise NotImplementedError
 
 
 def bounds(low: Any, high: Any, unit: str = "") -> str:
-    """`at least 1`, `at most 5`, `1 to 5`; with the unit behind it."""
+    """Return bounds in words: `at least 1`, `at most 5` or `1 to 5`, followed by the unit."""
     tail = f" {unit}" if unit else ""
     if low is None:
         return f"at most {number(high)}{tail}"
@@ -124,14 +128,14 @@ def bounds(low: Any, high: Any, unit: str = "") -> str:
 
 
 def number(value: Any) -> str:
-    """A number as the report shows it: whole ones with separators, others with 6 digits."""
+    """Return a number as the report shows it: integers with separators, others with 6 digits."""
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer() and abs(value) < 1e15):
         return f"{int(value):,}"
     return f"{value:.6g}"
 
 
 def min_max_faults(check: Any, low: str = "min", high: str = "max") -> Iterator[str]:
-    """The faults of a pair of options of which at least one is written and which must not cross."""
+    """Yield the faults of a lower and an upper bound: at least one is required, and they must not cross."""
     least, most = getattr(check, low), getattr(check, high)
     if least is None and most is None:
         yield f"needs `{low}` or `{high}`"

@@ -1,15 +1,15 @@
-"""The rows that checks look at, as SQL views in an engine that reaches nothing else."""
+"""The rows under check, as SQL views in an engine that can access nothing else."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_wall.checks.durations import moment
+from airflow_wall.checks.durations import parse_time
+from airflow_wall.diagnostics.suggestions import did_you_mean, listed
 
-if TYPE_CHECKING:  # checks are also read where no data are looked at, and where none of these may be installed
+if TYPE_CHECKING:  # checks are also validated on machines without data, where these may not be installed
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -17,10 +17,10 @@ if TYPE_CHECKING:  # checks are also read where no data are looked at, and where
 
 class Unanswerable(Exception):
     """
-    A check cannot be answered by these data; it counts as not passed.
+    Raised when a check cannot be run on these data. The check counts as failed.
 
-    :param observed: What is in the way.
-    :param detail: What helps to mend it.
+    :param observed: The obstacle.
+    :param detail: Help to fix it.
     """
 
     def __init__(self, observed: str, detail: str = "") -> None:
@@ -31,79 +31,89 @@ class Unanswerable(Exception):
 
 class Data:
     """
-    One slice as the view `data`, and the slices before it as the view `earlier` (no rows where there are none).
+    One slice as the view `data`, and the slices before it as the view `earlier`, which may be empty.
 
     :param now: The slice's time, ISO 8601; ages are counted back from it.
     """
 
     def __init__(self, rows: pa.Table, earlier: pa.Table | None, now: str) -> None:
-        from airflow_wall import duck
+        from airflow_wall.engines.duckdb import connection as duck
 
         self.rows = rows
         self.earlier = rows.slice(0, 0) if earlier is None else earlier
-        self.now: datetime = moment(now)
+        self.now: datetime = parse_time(now)
         self._engine = duck.connect()
         self._engine.register("data", self.rows)
         self._engine.register("earlier", self.earlier)
-        duck.seal(self._engine)  # only now: a check's query sees the two views, and no file, network or setting
+        duck.seal(self._engine)  # from here on a query can read the two views, and no file, network or setting
 
     def close(self) -> None:
-        """Free the engine."""
+        """Close the engine and free its memory."""
         self._engine.close()
 
     def check_query(self, sql: str) -> None:
         """
-        Check that a text is one query.
+        Check that a text is exactly one query.
 
-        :raises duckdb.Error: it is no SQL.
-        :raises Unanswerable: it is something else.
+        :raises duckdb.Error: the text is not SQL.
+        :raises Unanswerable: it is another statement, or several.
         """
-        from airflow_wall import duck
+        from airflow_wall.engines.duckdb import connection as duck
 
-        other = duck.not_one_query(self._engine, sql)
-        if other is not None:
-            raise Unanswerable("the query failed", f"it must be one query, got {other}")
+        others = duck.describe_other_statements(self._engine, sql)
+        if others is not None:
+            raise Unanswerable("the query failed", f"it must be one query, got {others}")
 
     def one(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...]:
-        """The only row of a query of aggregates."""
+        """Return the only row of a query of aggregates."""
         row = self._engine.execute(sql, parameters).fetchone()
         assert row is not None, "an aggregate without GROUP BY gives one row"
         return row
 
+    def count_and_first(self, sql: str, limit: int) -> tuple[int, list[dict[str, str | None]]]:
+        """Return the number of rows of a query, and its first rows in the form of `first`. The query runs once."""
+        counted = (
+            f"WITH found AS MATERIALIZED (\n{sql}\n) "  # noqa: S608
+            f"SELECT (SELECT count(*) FROM found), COLUMNS(found.*)::VARCHAR FROM found LIMIT {limit:d}"
+        )
+        result = self._engine.execute(counted)
+        names = [column[0] for column in result.description[1:]]
+        rows = result.fetchall()
+        return (rows[0][0] if rows else 0), [dict(zip(names, row[1:], strict=True)) for row in rows]
+
     def first(self, sql: str, limit: int, parameters: Sequence[Any] = ()) -> list[dict[str, str | None]]:
-        """The first rows of a query, at most `limit`, as column -> value in words."""
-        # As text: DuckDB's Python values of some types need packages that may not be there (pytz for zoned times).
-        found = self._engine.execute(f"SELECT COLUMNS(*)::VARCHAR FROM (\n{sql}\n)", parameters)  # noqa: S608
-        names = [column[0] for column in found.description]
-        return [dict(zip(names, row, strict=True)) for row in found.fetchmany(limit)]
+        """Return at most `limit` rows of a query, each as column -> value as text."""
+        # DuckDB's Python values of some types need packages that may not be installed (pytz for zoned times).
+        result = self._engine.execute(f"SELECT COLUMNS(*)::VARCHAR FROM (\n{sql}\n)", parameters)  # noqa: S608
+        names = [column[0] for column in result.description]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchmany(limit)]
 
     def column(self, name: str) -> str:
         """
-        The column as SQL writes it.
+        Return the name of a column as a quoted SQL identifier.
 
-        :raises Unanswerable: there is no such column.
+        :raises Unanswerable: the column does not exist.
         """
         if name not in self.rows.schema.names:
-            near = difflib.get_close_matches(name, self.rows.schema.names, n=1)
-            known = ", ".join(f"`{known}`" for known in self.rows.schema.names)
-            hint = f"did you mean `{near[0]}`? " if near else ""
-            raise Unanswerable(f"no column `{name}`", f"{hint}the columns are {known}")
+            columns = self.rows.schema.names
+            hints = [did_you_mean(name, columns), f"the columns are {listed(columns)}"]
+            raise Unanswerable(f"no column `{name}`", " ".join(filter(None, hints)))
         return '"' + name.replace('"', '""') + '"'
 
     def type_of(self, name: str) -> str:
         """
-        The kind of a column: `integer`, `float`, `text`, `boolean`, `timestamp`, `date`, else Arrow's name of its type.
+        Return the kind of a column: `integer`, `float`, `text`, `boolean`, `timestamp`, `date`, else Arrow's type name.
 
-        :raises Unanswerable: there is no such column.
+        :raises Unanswerable: the column does not exist.
         """
         self.column(name)
         return kind_of(self.rows.schema.field(name).type)
 
     def numeric(self, name: str) -> str:
         """
-        A column of numbers as SQL writes it.
+        Return the name of a column of numbers as a quoted SQL identifier.
 
-        :raises Unanswerable: there is no such column, or it holds no numbers.
+        :raises Unanswerable: the column does not exist, or holds no numbers.
         """
         quoted = self.column(name)
         if (kind := self.type_of(name)) not in ("integer", "float"):
@@ -111,7 +121,7 @@ class Data:
         return quoted
 
     def numbers(self, name: str, *, earlier: bool = False) -> NDArray[np.float64]:
-        """The finite values of a column of numbers, shape (values,). Empty where `earlier` has no such column."""
+        """Return the finite values of a column of numbers, shape (values,). Empty if `earlier` lacks the column."""
         import numpy as np
         import pyarrow as pa
 
@@ -124,7 +134,7 @@ class Data:
 
 
 def kind_of(type_: pa.DataType) -> str:
-    """What the check language calls a type."""
+    """Return the name of a type in the language of checks."""
     name = str(type_)
     if name.startswith(("int", "uint")):
         return "integer"
@@ -138,5 +148,5 @@ def kind_of(type_: pa.DataType) -> str:
 
 
 def shown_rows(rows: Sequence[dict[str, str | None]]) -> str:
-    """Rows as `column=value, column=value; ...`."""
+    """Return rows as `column=value, column=value; ...`."""
     return "; ".join(", ".join(f"{name}={value}" for name, value in row.items()) for row in rows)

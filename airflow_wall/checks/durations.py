@@ -1,4 +1,4 @@
-"""Lengths of time as the YAML writes them, and times as the data hold them."""
+"""Parse durations of the YAML, and times of the data."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from airflow_wall.text.durations import parse_duration
 
 def duration(text: object) -> timedelta:
     """
-    The length of time that `5m`, `1d12h` or ISO 8601 `PT5M` means.
+    Return the duration that a text such as `5m`, `1d12h` or ISO 8601 `PT5M` means.
 
-    :raises ValueError: it is none; the error says "must be a duration, got ...".
+    :raises ValueError: the text is not a duration: "must be a duration, got ...".
     """
-    found = parse_duration(text) if isinstance(text, str) else None
-    if found is None:
+    length = parse_duration(text) if isinstance(text, str) else None
+    if length is None:
         raise ValueError(f"must be a duration, got `{text}`")
-    return found
+    return length
 
 
-def moment(text: str) -> datetime:
-    """The time that an ISO 8601 text means, in UTC; one without a zone is UTC already."""
-    found = datetime.fromisoformat(text)
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+def parse_time(text: str) -> datetime:
+    """Return the time of an ISO 8601 text in UTC. A text without a zone is taken as UTC."""
+    time = datetime.fromisoformat(text)
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def elapsed(start: str, end: str) -> timedelta:
-    """How long after `start` `end` lies; both ISO 8601."""
-    return moment(end) - moment(start)
+    """Return the time from `start` to `end`; both are ISO 8601."""
+    return parse_time(end) - parse_time(start)

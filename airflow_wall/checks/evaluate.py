@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from airflow_wall.checks.base import Check, Outcome, Report, Result
+from airflow_wall.checks.base import Check, CheckOutcome, Report, Result
 from airflow_wall.checks.data import Data, Unanswerable
-from airflow_wall.checks.row_count import RowCount
+from airflow_wall.checks.kinds.row_count import RowCount
 
 
 def evaluate(checks: Sequence[Check], data: pa.Table, *, earlier: pa.Table | None, now: str) -> Report:
     """
-    Run every check, whatever the others give.
+    Run every check and return the report. A check that fails does not stop the others.
 
-    Where no `row_count` is among them, one of at least 1 row is added: most checks say nothing about no rows.
+    A `row_count` of at least 1 row is added if the checks have none: most checks pass on an empty slice.
 
     :param data: Rows of the slice.
-    :param earlier: Rows of the earlier slices; None where there are none.
+    :param earlier: Rows of the earlier slices, or None.
     :param now: The slice's time, ISO 8601.
     """
     if not any(isinstance(check, RowCount) for check in checks):
@@ -33,7 +33,9 @@ def evaluate(checks: Sequence[Check], data: pa.Table, *, earlier: pa.Table | Non
 
 def _result(check: Check, data: Data) -> Result:
     try:
-        found = check.run(data)
+        outcome = check.run(data)
     except Unanswerable as error:
-        found = Outcome(False, error.observed, "a check that can be answered", error.detail)
-    return Result(check.label(), check.kind, check.severity, found.passed, found.observed, found.expected, found.detail)
+        outcome = CheckOutcome(False, error.observed, "a check that can be answered", error.detail)
+    return Result(
+        check.label(), check.kind, check.severity, outcome.passed, outcome.observed, outcome.expected, outcome.detail
+    )

@@ -1,4 +1,4 @@
-"""A report as JSON, as a table for the log and as one HTML page that needs nothing else."""
+"""Render a report as JSON, as a table for the log and as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _CELL = 48
 
 
 def summary(report: Report) -> str:
-    """`9 passed, 1 warned, 0 failed`."""
+    """Return the counts of a report, e.g. `9 passed, 1 warned, 0 failed`."""
     return ", ".join(f"{report.count(status)} {word}" for status, word in _WORDS.items())  # type: ignore[arg-type]  # keys of a literal dict
 
 
 def to_json(report: Report) -> dict[str, Any]:
-    """The report as JSON values."""
+    """Return the report as JSON values."""
     return {
         "about": dict(report.about),
         "now": report.now,
@@ -33,7 +33,7 @@ def to_json(report: Report) -> dict[str, Any]:
 
 
 def to_text(report: Report) -> str:
-    """The report as a table for a terminal or a log, readable without colour."""
+    """Return the report as a table for a terminal or a log, readable without colour."""
     rows = [("", "check", "observed", "expected")]
     rows += [(result.status, result.name, result.observed, result.expected) for result in report.results]
     cut = [tuple(_cut(cell) for cell in row) for row in rows]
@@ -43,7 +43,7 @@ def to_text(report: Report) -> str:
 
 
 def failures_text(results: Sequence[Result]) -> str:
-    """Checks that did not pass, one line each, whole: what was seen, what was expected, and where to look."""
+    """Return the failed checks in full, one line each: observed, expected, and details that help to find the cause."""
     lines = []
     for result in results:
         detail = f"\n      {result.detail}" if result.detail else ""
@@ -52,7 +52,7 @@ def failures_text(results: Sequence[Result]) -> str:
 
 
 def to_html(report: Report) -> str:
-    """The report as one page: no script, no link to anything outside."""
+    """Return the report as one HTML page without scripts and external links."""
     verdict = "fail" if report.failures else "warn" if report.count("warn") else "pass"
     about = "".join(f"<dt>{_text(key)}</dt><dd>{_text(value)}</dd>" for key, value in report.about.items())
     order = {"fail": 0, "warn": 1, "pass": 2}

@@ -1,4 +1,4 @@
-"""`airflow-wall doctor`: what is wrong with a running deployment."""
+"""`airflow-wall doctor`: check a running deployment."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from airflow_wall.cli.output import USER_FAULT, out
+from airflow_wall.diagnostics.printable import printable_line
 from airflow_wall.errors import DeploymentError
 
 
@@ -28,7 +29,7 @@ def doctor(
     grace: Annotated[float | None, typer.Option(help="With --facts: the seconds it is given to stop.")] = None,
 ) -> None:
     """
-    Check a running deployment and say what to mend.
+    Check a running deployment and explain how to fix it.
 
     Each component tells its facts (`--facts`, run in its container): versions, fingerprints of its secrets, its clock,
     its pipelines, what it reaches. All of them together are checked: `sh compose/doctor.sh` does both for compose.
@@ -38,8 +39,8 @@ def doctor(
 
     if facts:
         with _only_on_stderr():  # Airflow logs to standard output, which is for the facts
-            found_here = collect(name or socket.gethostname(), grace)
-        out().print(found_here.to_json())
+            own_facts = collect(name or socket.gethostname(), grace)
+        out().print(own_facts.to_json())
         return
     if not files:
         raise DeploymentError(
@@ -47,23 +48,29 @@ def doctor(
             hint="run `sh compose/doctor.sh`, or collect the output of `airflow-wall doctor --facts` of each component "
             "and give its files here",
         )
-    texts = (sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8") for file in files)
-    found = [Facts.from_json(line) for text in texts for line in text.splitlines() if line.strip()]
-    out().print(f"{len(found)} components: {', '.join(each.name for each in found)}")
-    wrong = 0
+    components = [Facts.from_json(line) for file in files for line in _text_of(file).splitlines() if line.strip()]
+    names = ", ".join(component.name for component in components)
+    out().print(printable_line(f"{len(components)} components: {names}"))
+    problems = 0
     for check, findings_of in CHECKS.items():
-        findings = list(findings_of(found))
-        wrong += len(findings)
+        findings = list(findings_of(components))
+        problems += len(findings)
         out().print(f"{'ok  ' if not findings else 'BAD '} {check}")
         for finding in findings:
-            out().print(f"     {', '.join(finding.about)}: {finding.message}\n     hint: {finding.mend}")
-    if wrong:
+            out().print(printable_line(f"     {', '.join(finding.about)}: {finding.message}"))
+            out().print(printable_line(f"     hint: {finding.fix}"))
+    if problems:
         raise typer.Exit(USER_FAULT)
+
+
+def _text_of(file: Path) -> str:
+    content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    return content.decode("utf-8", errors="replace")  # bytes that are not text are rejected later, as facts
 
 
 @contextmanager
 def _only_on_stderr() -> Iterator[None]:
-    """What anybody writes to standard output goes to standard error, also what has it open already."""
+    """Redirect standard output to standard error, also for code that has it open already."""
     sys.stdout.flush()
     stdout = os.dup(1)
     os.dup2(2, 1)

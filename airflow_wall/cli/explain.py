@@ -1,4 +1,4 @@
-"""`airflow-wall explain`: which environment is in force, and where each value comes from that it brings."""
+"""`airflow-wall explain`: show the active environment of each pipeline, and the sources of its values."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Annotated
 import typer
 
 from airflow_wall.cli.output import USER_FAULT, out
+from airflow_wall.diagnostics.printable import printable_line
+from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import SpecError
+from airflow_wall.language.document import Origin, Spec
 from airflow_wall.loader.discover import yaml_files
 from airflow_wall.loader.load import load_specs
+from airflow_wall.redaction import hide_logins
 from airflow_wall.settings import Settings
-from airflow_wall.spec.document import Origin, Spec
 
 
 def explain(
@@ -21,10 +24,10 @@ def explain(
     env: Annotated[str | None, typer.Option(help="Which of the files' environments is in force.")] = None,
 ) -> None:
     """
-    Say which environment is in force, and where values come from.
+    Show the active environment of each pipeline, and the sources of its values.
 
-    Lists the values of each pipeline that its environment lays over what the file says, and those of the files that it
-    includes. Values are shown as they are written: `${{ }}` stays as it is.
+    Lists the values that the environment overrides, and those of included files. Values are shown as they are written:
+    `${{ }}` is not evaluated.
     """
     settings = Settings.from_environment(os.environ, environment=env)
     files = dict.fromkeys(file for path in paths for file in yaml_files(path))
@@ -36,27 +39,29 @@ def explain(
             out().print(str(error), end="\n\n")
             broken = True
             continue
+        if not specs:
+            out().print(f"skipped: {printable_line(str(file))} is not a pipeline (no `dag_id` at its top)", end="\n\n")
         for spec in specs:
-            out().print(explained(spec), end="\n\n")
+            out().print(explanation(spec), end="\n\n")
             broken |= bool(spec.faults)
     if broken:
-        out().print("there are faults, which `airflow-wall validate` tells")
+        out().print("there are faults; `airflow-wall validate` shows them")
         raise typer.Exit(USER_FAULT)
 
 
-def explained(spec: Spec) -> str:
-    """What is to be said of one pipeline."""
+def explanation(spec: Spec) -> str:
+    """Return the explanation of one pipeline, one line per value."""
     lines = [f"{spec.head.dag_id} ({spec.path}): {_environment(spec)}"]
     width = max((len(origin.key) for origin in spec.origins), default=0)
-    lines += [f"  {origin.key:<{width}}  {origin.value}  ({_from(origin)})" for origin in spec.origins]
-    return "\n".join(lines)
+    lines += [f"  {origin.key:<{width}}  {hide_logins(origin.value)}  ({_from(origin)})" for origin in spec.origins]
+    return "\n".join(map(printable_line, lines))
 
 
 def _environment(spec: Spec) -> str:
     if spec.environment is not None:
         return f"environment `{spec.environment}`"
-    known = ", ".join(f"`{name}`" for name in spec.document.value.get("environments") or {})
-    return f"no environment is in force; it has {known}" if known else "it has no environments"
+    environments = listed(spec.document.value.get("environments") or {})
+    return f"no environment is in force; it has {environments}" if environments else "it has no environments"
 
 
 def _from(origin: Origin) -> str:

@@ -1,4 +1,4 @@
-"""Faults as people and machines read them: text, JSON, annotations of GitHub, Code Quality of GitLab."""
+"""Output formats of faults: text, JSON, annotations of GitHub, Code Quality of GitLab."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
-from airflow_wall.text.faults import Fault
+from airflow_wall.diagnostics.faults import Fault
+from airflow_wall.diagnostics.printable import printable_json, printable_line
 
+_MATCHED = 1_000
 _MUST = re.compile(r"must (?:be )?(?P<expected>.+), got `(?P<got>[^`]*)`.*", re.DOTALL)
 
 
-class Format(StrEnum):
-    """How `airflow-wall validate` tells what it found."""
+class ReportFormat(StrEnum):
+    """Output formats of `airflow-wall validate`."""
 
     TEXT = "text"
     JSON = "json"
@@ -26,26 +28,26 @@ class Format(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """A fault, and how bad it is."""
+    """A fault and its severity."""
 
     fault: Fault
     severity: Literal["error", "warning"] = "error"
 
 
 def as_text(finding: Finding) -> str:
-    """The finding with its line of source, as the terminal and Airflow's UI show it."""
+    """Return the finding with its source line, as the terminal and Airflow's UI show it."""
     return f"{finding.severity}{finding.fault.render().removeprefix('error')}"
 
 
 def as_json(findings: Iterable[Finding]) -> str:
-    """A JSON list with one object per finding; docs/guides/checking-pipelines.md describes it."""
-    return json.dumps([_object(finding) for finding in findings], indent=2, ensure_ascii=False)
+    """Return a JSON list with one object per finding; docs/guides/checking-pipelines.md describes it."""
+    return printable_json(json.dumps([_object(finding) for finding in findings], indent=2, ensure_ascii=False))
 
 
 def _object(finding: Finding) -> dict[str, Any]:
     fault = finding.fault
-    said = fault.message.removeprefix(f"`{fault.key}` ")
-    parts = _MUST.fullmatch(said)
+    message = fault.message.removeprefix(f"`{fault.key}` ")
+    parts = _MUST.fullmatch(message) if len(message) <= _MATCHED else None
     return {
         "path": str(fault.path),
         "line": fault.place.line,
@@ -61,7 +63,7 @@ def _object(finding: Finding) -> dict[str, Any]:
 
 
 def as_github(finding: Finding) -> str:
-    """The finding as a workflow command that GitHub Actions shows at the line of a pull request."""
+    """Return the finding as a workflow command, which GitHub Actions shows at the line of a pull request."""
     fault = finding.fault
     properties = {
         "file": str(fault.path),
@@ -77,7 +79,8 @@ def as_github(finding: Finding) -> str:
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return printable_line(escaped)
 
 
 def _property(text: str) -> str:
@@ -85,18 +88,18 @@ def _property(text: str) -> str:
 
 
 def as_gitlab(findings: Iterable[Finding]) -> str:
-    """The findings as a Code Quality report, which GitLab shows in merge requests."""
-    return json.dumps([_quality(finding) for finding in findings], indent=2, ensure_ascii=False)
+    """Return the findings as a Code Quality report, which GitLab shows in merge requests."""
+    return printable_json(json.dumps([_quality(finding) for finding in findings], indent=2, ensure_ascii=False))
 
 
 def _quality(finding: Finding) -> dict[str, Any]:
     fault = finding.fault
-    # The line is left out: a fault that only moved is the same fault.
+    # Without the line: a fault that only moved is the same fault.
     same = "\0".join((str(fault.path), fault.message))
     return {
         "description": fault.message if fault.hint is None else f"{fault.message} (hint: {fault.hint})",
         "check_name": "airflow-wall",
-        "fingerprint": hashlib.sha256(same.encode()).hexdigest(),
+        "fingerprint": hashlib.sha256(same.encode(errors="surrogateescape")).hexdigest(),
         "severity": "major" if finding.severity == "error" else "minor",
         "location": {"path": str(fault.path), "lines": {"begin": fault.place.line}},
     }

@@ -1,21 +1,22 @@
-"""`airflow-wall graph`: the DAG as a picture."""
+"""`airflow-wall graph`: draw the DAG as text or SVG."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from airflow_wall.cli.layers import Layout, lay_out
-from airflow_wall.cli.output import out
-from airflow_wall.compiler.plan import Plan
-from airflow_wall.compiler.planner import plan_all
+from airflow_wall.cli.output import no_pipeline, out, write_file
+from airflow_wall.diagnostics.printable import printable_line
+from airflow_wall.language.step_registry import STEPS
 from airflow_wall.loader.load import load_specs
+from airflow_wall.planner.plan import Plan
+from airflow_wall.planner.planner import plan_all
 from airflow_wall.settings import Settings
-from airflow_wall.spec.steps.table import STEPS
 
 _GAP_X, _GAP_Y, _HEIGHT, _CHARACTER = 28, 46, 34, 7.3
 _FILL = {"start": "#d9ead3", "stop": "#f4cccc", "other": "#eef4f8", "foreign": "#f3f3f3"}
@@ -29,21 +30,24 @@ def graph(
     """
     Draw a pipeline: tasks from top to bottom, each below what it needs.
 
-    Dashed lines are the ones Airflow adds between what is opened and what closes it.
+    Dashed lines are the edges that Airflow adds between a setup and its teardown.
     """
     settings = Settings.from_environment(os.environ, environment=env)
-    for made in plan_all(load_specs(file, settings), settings):
+    plans = plan_all(load_specs(file, settings), settings)
+    if not plans:
+        raise no_pipeline(file)
+    for planned in plans:
         if svg is None:
-            out().print(draw_text(made))
+            out().print(draw_text(planned))
         else:
-            svg.write_text(draw_svg(made), encoding="utf-8")
-            out().print(f"{made.dag_id}: {len(made.tasks)} tasks drawn into {svg}")
+            write_file(svg, draw_svg(planned))
+            out().print(f"{planned.dag_id}: {len(planned.tasks)} tasks drawn into {printable_line(str(svg))}")
 
 
-def draw_text(made: Plan) -> str:
-    """The graph as text: a row of boxes per layer, and below it which tasks its edges lead to."""
-    layout = lay_out(made)
-    lines = [f"{made.dag_id}: {len(made.tasks)} tasks, {len(layout.edges)} edges", ""]
+def draw_text(planned: Plan) -> str:
+    """Return the graph as text: a row of boxes per layer, with the targets of its edges below."""
+    layout = lay_out(planned)
+    lines = [f"{planned.dag_id}: {len(planned.tasks)} tasks, {len(layout.edges)} edges", ""]
     for number, layer in enumerate(layout.layers):
         lines += _boxes(layer)
         if number + 1 < len(layout.layers):
@@ -59,7 +63,7 @@ def _boxes(layer: list[str]) -> list[str]:
 
 
 def _arrows(layer: list[str], layout: Layout) -> list[str]:
-    """One arrow under each box, with names only where the edge does not simply lead to the next layer as a whole."""
+    """Return one arrow below each box, and the names of targets that the layout alone does not show."""
     layer_of = layout.layer_of
     below = layer_of[layer[0]] + 1
     rows = ["  ".join("▼".center(len(task_id) + 4) for task_id in layer)]
@@ -73,10 +77,10 @@ def _arrows(layer: list[str], layout: Layout) -> list[str]:
     return rows
 
 
-def draw_svg(made: Plan) -> str:
-    """The graph as an SVG picture, readable on its own."""
-    layout = lay_out(made)
-    widths = {task.task_id: len(task.task_id) * _CHARACTER + 24 for task in made.tasks}
+def draw_svg(planned: Plan) -> str:
+    """Return the graph as a standalone SVG image."""
+    layout = lay_out(planned)
+    widths = {task.task_id: len(task.task_id) * _CHARACTER + 24 for task in planned.tasks}
     rows = [sum(widths[task_id] for task_id in layer) + _GAP_X * (len(layer) - 1) for layer in layout.layers]
     width = max(rows) + 6 * _GAP_X
     height = len(layout.layers) * (_HEIGHT + _GAP_Y) + _GAP_Y
@@ -86,18 +90,18 @@ def draw_svg(made: Plan) -> str:
         for task_id in layer:
             places[task_id] = (x, y)
             x += widths[task_id] + _GAP_X
-    added = {(task.closes, task.task_id) for task in made.tasks if task.closes and task.closes not in task.upstream}
+    added = {(task.closes, task.task_id) for task in planned.tasks if task.closes and task.closes not in task.upstream}
     rights = [(width + row) / 2 for row in rows]
     layer_of = layout.layer_of
     parts = []
     for edge in layout.edges:
         passed = rights[layer_of[edge[0]] : layer_of[edge[1]] + 1]
         parts.append(_edge(places, widths, edge, around=max(passed) + _GAP_X if edge in added else None))
-    parts += [_box(task.task_id, task.uses, places, widths) for task in made.tasks]
+    parts += [_box(task.task_id, task.uses, places, widths) for task in planned.tasks]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="ui-monospace, Consolas, monospace" font-size="12">\n'
-        f"<title>{escape(made.dag_id)}</title>\n"
+        f"<title>{escape(planned.dag_id)}</title>\n"
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0 L8 4 L0 8 z" fill="#667"/></marker></defs>\n'
         '<rect width="100%" height="100%" fill="white"/>\n' + "\n".join(parts) + "\n</svg>\n"
@@ -107,7 +111,7 @@ def draw_svg(made: Plan) -> str:
 def _edge(
     places: dict[str, tuple[float, float]], widths: dict[str, float], edge: tuple[str, str], *, around: float | None
 ) -> str:
-    """One edge; with `around` it is dashed and passes to the right of that x, around what lies between."""
+    """Return the SVG of one edge; with `around` it is dashed and passes to the right of that x, around other boxes."""
     first, second = edge
     (x1, y1), (x2, y2) = places[first], places[second]
     if around is not None:
@@ -129,3 +133,51 @@ def _box(task_id: str, uses: str, places: dict[str, tuple[float, float]], widths
     shape = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{_HEIGHT}" rx="6" fill="{fill}" stroke="#667"'
     label = f'x="{x + width / 2:.1f}" y="{y + _HEIGHT / 2 + 4:.1f}" text-anchor="middle"'
     return f"<g><title>{escape(uses)}</title><rect {shape}/><text {label}>{escape(task_id)}</text></g>"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """
+    The layout of a graph.
+
+    :param layers: Task ids, one list per layer.
+    :param edges: (from, to), including the edges that Airflow adds from a setup to its teardown.
+    """
+
+    layers: list[list[str]]
+    edges: list[tuple[str, str]]
+
+    @property
+    def layer_of(self) -> dict[str, int]:
+        """Task id to the index of its layer, from 0."""
+        return {task_id: number for number, layer in enumerate(self.layers) for task_id in layer}
+
+
+def lay_out(plan: Plan) -> Layout:
+    """Return the layout of a plan. The same plan always gives the same layout."""
+    edges = [(other, task.task_id) for task in plan.tasks for other in task.upstream]
+    edges += [(task.closes, task.task_id) for task in plan.tasks if task.closes and task.closes not in task.upstream]
+    depth: dict[str, int] = {}
+    for task in plan.tasks:  # in topological order
+        depth[task.task_id] = 1 + max(
+            (depth[first] for first, second in edges if second == task.task_id and first in depth), default=-1
+        )
+    layers: list[list[str]] = [[] for _ in range(max(depth.values()) + 1)]
+    for task_id in sorted(depth):
+        layers[depth[task_id]].append(task_id)
+    _untangle(layers, edges)
+    return Layout(layers, edges)
+
+
+def _untangle(layers: list[list[str]], edges: list[tuple[str, str]]) -> None:
+    """Order each layer by the positions of its upstream tasks (the barycentre heuristic)."""
+    for number in range(1, len(layers)):
+        place = {
+            task_id: index / max(1, len(layer) - 1) for layer in layers[:number] for index, task_id in enumerate(layer)
+        }
+
+        def centre(task_id: str, place: dict[str, float] = place) -> float:
+            before = [place[first] for first, second in edges if second == task_id and first in place]
+            return sum(before) / len(before) if before else 0.5
+
+        layers[number].sort(key=lambda task_id: (centre(task_id), task_id))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from airflow_wall import __version__
+from airflow_wall.cli.contract import contract
 from airflow_wall.cli.doctor import doctor
 from airflow_wall.cli.explain import explain
 from airflow_wall.cli.graph import graph
 from airflow_wall.cli.output import out, report
+from airflow_wall.cli.own import own
 from airflow_wall.cli.query import query
 from airflow_wall.cli.run import run
 from airflow_wall.cli.schema import schema
@@ -24,27 +29,33 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (validate, explain, run, graph, query, schema, doctor):
+for command in (validate, explain, run, graph, query, contract, own, schema, doctor):
     app.command()(command)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(is_set: bool) -> None:
+    if is_set:
         out().print(f"airflow-wall {__version__}")
         raise typer.Exit
 
 
 @app.callback()
 def root(
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001  its callback acts on it
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """From a YAML file to a production pipeline on Apache Airflow."""
+    if home := os.environ.get("AIRFLOW_HOME"):
+        # Airflow uses it unchanged, and rejects a database at a relative path.
+        os.environ["AIRFLOW_HOME"] = str(Path(home).expanduser().absolute())
 
 
 def main() -> None:
-    """Run the command line: exit code 0, 1 for faults of the user, 2 for a wrong call, 3 for ours, 130 for ^C."""
+    """Run the command line. Exit codes: 0, 1 for the user's faults, 2 for usage, 3 for our faults, 130 for ^C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may not support all characters of a name
     try:
         app()
     except Exception as error:

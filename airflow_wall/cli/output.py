@@ -1,23 +1,46 @@
-"""How commands talk to the terminal, and which exit code an error is."""
+"""Terminal output of commands, and the exit codes of errors."""
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import traceback
 from pathlib import Path
+from typing import Any, TextIO
 
 from rich.console import Console
 
+import airflow_wall
+from airflow_wall.diagnostics.printable import printable, printable_line
 from airflow_wall.errors import WallError
+from airflow_wall.redaction import hide_logins
 
 USER_FAULT = 1
 OUR_FAULT = 3
 INTERRUPTED = 130
 
 
+class PlainConsole(Console):
+    """
+    A console that prints texts as they are, with unsafe characters escaped.
+
+    Markup is never interpreted, because file paths contain brackets and colons. Only our own renderables have colours.
+
+    :param file: The stream to write to; None for standard output.
+    """
+
+    def __init__(self, file: TextIO | None = None) -> None:
+        super().__init__(file=file, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print; see `rich.console.Console.print`."""
+        super().print(*(printable(item) if isinstance(item, str) else item for item in objects), **options)
+
+
 def out() -> Console:
-    """Standard output. Markup in texts is never interpreted: file paths hold brackets and colons."""
-    return Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+    """Return a console of standard output."""
+    return PlainConsole()
 
 
 def say(text: str) -> None:
@@ -26,27 +49,67 @@ def say(text: str) -> None:
 
 
 def _err() -> Console:
-    return Console(file=sys.stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    return PlainConsole(sys.stderr)
 
 
 def report(error: BaseException, console: Console | None = None) -> int:
-    """Say an error on standard error and return the exit code it means."""
+    """Print an error to standard error and return its exit code."""
     console = console or _err()
     if isinstance(error, KeyboardInterrupt):
         console.print("interrupted")
         return INTERRUPTED
+    if isinstance(error, OSError) and not isinstance(error, WallError):
+        error = _fault_of_file(error) or error
     if isinstance(error, WallError):
         text = str(error)
         console.print(text if text.startswith("error: ") else f"error: {text}")
         return USER_FAULT
-    console.print("".join(traceback.format_exception(error)).rstrip())
+    console.print(hide_logins("".join(traceback.format_exception(error)).rstrip()))
     console.print("\nerror: this is a fault of airflow-wall; please report it with the lines above")
     return OUR_FAULT
 
 
-def short(path: Path) -> str:
-    """The path as one would type it here: below the working directory it is relative."""
+def _fault_of_file(error: OSError) -> WallError | None:
+    """Return the fault of a user's file that the system could not access; None for any other error."""
+    if error.errno == errno.ENOSPC:
+        return WallError(file_error(error), hint="free some space")
+    if error.filename is None or not isinstance(error.filename, str | bytes):
+        return None
+    path = Path(os.fsdecode(error.filename))
+    if path.absolute().is_relative_to(Path(airflow_wall.__file__).parent):
+        return None
+    return WallError(file_error(error), hint="correct the path, or the permissions of the file and its folder")
+
+
+def file_error(error: OSError) -> str:
+    """Return the system's error for a file, in one sentence."""
+    reason = (error.strerror or type(error).__name__).lower()
+    return f"`{printable_line(os.fsdecode(error.filename))}`: {reason}" if error.filename is not None else reason
+
+
+def write_file(path: Path, text: str) -> None:
+    """
+    Write a file that the user named.
+
+    :raises WallError: it cannot be written.
+    """
     try:
-        return str(path.relative_to(Path.cwd()))
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        hint = "create the directory first" if not path.parent.is_dir() else "name a file that can be written"
+        raise WallError(
+            f"`{short(path)}` cannot be written: {(error.strerror or str(error)).lower()}", hint=hint
+        ) from error
+
+
+def no_pipeline(file: Path) -> WallError:
+    """Return the error for a file without a pipeline."""
+    return WallError(f"`{printable_line(str(file))}` holds no pipeline", hint="a pipeline has `dag_id` at its top")
+
+
+def short(path: Path) -> str:
+    """Return the path on one line, relative if it is below the working directory."""
+    try:
+        return printable_line(str(path.relative_to(Path.cwd())))
     except ValueError:
-        return str(path)
+        return printable_line(str(path))

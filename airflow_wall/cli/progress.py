@@ -1,4 +1,4 @@
-"""Show a run as it goes: a live table on a terminal, a line per change anywhere else."""
+"""Show the progress of a run: a live table on a terminal, otherwise a line per change."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from airflow_wall.cli.changes import Change
+from airflow_wall.cli.outcome import Change
+from airflow_wall.diagnostics.printable import printable_line
 
 REDRAW = 0.125
-"""Seconds between two drawings of the live table."""
+"""Seconds between two updates of the live table."""
 
 _SIGNS = {
     "queued": ("▶", "dim cyan"),
@@ -34,13 +35,13 @@ _TASK = 36
 
 class Progress:
     """
-    The states of a run's tasks, on a console.
+    Shows the states of a run's tasks on a console.
 
-    The live table is drawn by whoever calls `show`, never by a thread: a fork would take over the thread's locks, held
+    The live table is drawn by the caller of `show`, never by a thread: a fork would inherit the thread's locks, held
     for ever, and the first task to print would hang.
 
-    :param console: Where to.
-    :param tasks: Ids of the tasks, in the order they are shown.
+    :param console: The console to draw on.
+    :param tasks: Ids of the tasks, in display order.
     """
 
     def __init__(self, console: Console, tasks: Sequence[str]) -> None:
@@ -63,19 +64,19 @@ class Progress:
             self.live.stop()
 
     def show(self, changes: Sequence[Change]) -> None:
-        """Take in what has changed since the last call, if anything, and draw."""
+        """Apply the changes since the last call, which may be none, and draw."""
         for change in changes:
             self.changes[change.task_id] = change
             if change.state == "running":
                 self.started[change.task_id] = time.monotonic()
-            if self.live is None and _is_told(change):
+            if self.live is None and _is_shown(change):
                 self.console.print(_line(change))
         if self.live is not None and (changes or time.monotonic() >= self.drawn + REDRAW):
             self.drawn = time.monotonic()
             self.live.update(self._table(self._visible(self.console.height - 2)), refresh=True)
 
     def _visible(self, room: int) -> list[str]:
-        """The tasks that a screen of `room` lines has room for: of those that are over, the last."""
+        """Return the tasks that fit into `room` lines: the earliest finished tasks are left out first."""
         tasks = list(self.changes)
         over = [task_id for task_id in tasks if self._state(task_id) in _OVER]
         hidden = set(over[: max(0, len(tasks) - room)])
@@ -100,7 +101,7 @@ class Progress:
                 seconds = time.monotonic() - self.started[task_id]
             table.add_row(
                 Text(sign, style),
-                Text(task_id, "" if change else "dim"),
+                Text(printable_line(task_id), "" if change else "dim"),
                 Text(_word(state), style),
                 Text(f"{seconds:.1f} s" if seconds is not None else "", "dim"),
                 Text(_remark(change) if change else "", "dim"),
@@ -109,14 +110,14 @@ class Progress:
 
 
 def _live(console: Console) -> Live:
-    # What Airflow prints goes to a file by its descriptor; rich would bring it back to the terminal.
+    # Airflow's output is redirected to a file by its descriptor; rich would send it to the terminal again.
     return Live(
         console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False, vertical_overflow="crop"
     )
 
 
-def _is_told(change: Change) -> bool:
-    """A task that was passed over because of another is no news of its own."""
+def _is_shown(change: Change) -> bool:
+    """Return True if a change gets a line. A task that is skipped because of another gets none."""
     passed_over = change.state == "skipped" and change.seconds is None
     return change.state in _LINES and not change.earlier and not passed_over
 

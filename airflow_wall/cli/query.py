@@ -1,8 +1,10 @@
-"""`airflow-wall query`: what clients see of a published result."""
+"""`airflow-wall query`: show a published result as clients see it."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +12,11 @@ import typer
 
 from airflow_wall.cli.home import CONNECTIONS_FILE, find_home
 from airflow_wall.cli.output import out
-from airflow_wall.errors import WallError
+from airflow_wall.diagnostics.printable import printable_line
+from airflow_wall.errors import ConnectionFault, WallError
+from airflow_wall.publish.backends import parse_target
+from airflow_wall.publish.targets.base import DatabaseTarget
+from airflow_wall.publish.targets.search import SearchTarget
 from airflow_wall.settings import Settings
 
 
@@ -23,54 +29,73 @@ def query(
     project: Annotated[Path, typer.Option(help="The project's folder.", exists=True, file_okay=False)] = Path(),
     connections: Annotated[
         Path | None,
-        typer.Option(help=f"File of Airflow connections; by default {CONNECTIONS_FILE} in the project's folder."),
+        typer.Option(
+            help=f"File of Airflow connections; by default {CONNECTIONS_FILE} in the project's folder.",
+            exists=True,
+            dir_okay=False,
+        ),
     ] = None,
 ) -> None:
     """Show published rows as clients see them: those of the last committed release."""
-    scheme, _, rest = address.partition("://")
-    conn_id, _, name = rest.partition("/")
-    if scheme not in ("sql", "search") or not conn_id or not name:
+    target = _target(address)
+    if isinstance(target, SearchTarget) and not text:
         raise WallError(
-            f"`{address}` is not an address that can be queried",
-            hint="write `sql://CONNECTION/TABLE` or `search://CONNECTION/INDEX`",
+            "a search needs words to find, got none", hint=f"write e.g. `airflow-wall query {address} domain_1`"
         )
-    if scheme == "search" and not text:
-        raise WallError("an index is asked for words", hint=f"write e.g. `airflow-wall query {address} domain_1`")
     project = project.absolute()
-    found = connections or project / CONNECTIONS_FILE
-    wanted = find_home(project, os.environ).environment(Settings(), found.absolute())
-    os.environ.update({key: value for key, value in wanted.items() if key not in os.environ})
-    rows = _rows(scheme, conn_id, name, text or "", limit, project)
+    connections_file = connections or project / CONNECTIONS_FILE
+    variables = find_home(project, os.environ).environment(Settings(), connections_file.absolute())
+    os.environ.update({key: value for key, value in variables.items() if key not in os.environ})
+    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")  # Airflow 3.2 logs what it sets up
+    rows = _rows(target, text or "", limit, project)
     if not rows:
         out().print("no rows")
         return
-    texts = [[_text(value) for value in row.values()] for row in rows]
-    widths = [max(len(text) for text in column) for column in zip(list(rows[0]), *texts, strict=True)]
-    for line in [list(rows[0]), *texts]:
+    lines = [list(map(printable_line, rows[0])), *([_text(value) for value in row.values()] for row in rows)]
+    widths = [max(len(text) for text in column) for column in zip(*lines, strict=True)]
+    for line in lines:
         out().print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
 
 
+def _target(address: str) -> DatabaseTarget:
+    with contextlib.suppress(WallError):
+        target = parse_target(address)
+        if isinstance(target, DatabaseTarget):
+            return target
+    raise WallError(
+        f"`{address}` is not an address that can be queried",
+        hint="write `sql://CONNECTION/TABLE` or `search://CONNECTION/INDEX`",
+    )
+
+
 def _text(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else printable_line(str(value))
 
 
-def _rows(scheme: str, conn_id: str, name: str, text: str, limit: int, project: Path) -> list[dict[str, Any]]:
+def _rows(target: DatabaseTarget, text: str, limit: int, project: Path) -> list[dict[str, Any]]:
     import sqlalchemy
 
-    from airflow_wall.databases import sql_engine
-    from airflow_wall.operators.base import connection
-    from airflow_wall.publish.search import search
+    with contextlib.redirect_stdout(sys.stderr):  # Airflow 3.2 prints what it sets up, and rows may go to a pipe
+        from airflow_wall.connections.databases import sql_engine
+        from airflow_wall.operators.base import connection
+        from airflow_wall.publish.search import search
 
-    found = connection(conn_id)
-    if scheme == "search":
-        return search(found, name, text, limit=limit, project=project)
-    engine = sql_engine(found, project=project)
-    if not sqlalchemy.inspect(engine).has_table(name):
-        raise WallError(
-            f"connection `{conn_id}` has no table `{name}`", hint="a pipeline makes it when it first publishes"
-        )
-    with engine.connect() as database:
-        rows = database.execute(
-            sqlalchemy.select(sqlalchemy.text("*")).select_from(sqlalchemy.table(name)).limit(limit)
-        )
-        return [dict(row) for row in rows.mappings()]
+        info = connection(target.conn_id)
+    name = target.name
+    if isinstance(target, SearchTarget):
+        return search(info, name, text, limit=limit, project=project)
+    engine = sql_engine(info, project=project)
+    try:
+        if not sqlalchemy.inspect(engine).has_table(name):
+            raise WallError(
+                f"connection `{target.conn_id}` has no table `{name}`",
+                hint="correct the name, or run the pipeline: it creates the table when it first publishes",
+            )
+        with engine.connect() as database:
+            rows = database.execute(
+                sqlalchemy.select(sqlalchemy.text("*")).select_from(sqlalchemy.table(name)).limit(limit)
+            )
+            return [dict(row) for row in rows.mappings()]
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        reason = info.hide(str(getattr(error, "orig", None) or error).strip())
+        raise ConnectionFault(f"connection `{target.conn_id}`: `{name}` cannot be read: {reason}") from None

@@ -1,8 +1,9 @@
 """
-What each task of a run was made from, so that a run that is gone on with repeats what has changed since.
+Record the inputs of each task of a run, so that a resumed run repeats the tasks whose inputs have changed.
 
-Without it a user who mends a training function after `check_integrity` refused its scores would see the same scores
-refused again: the task that made them had succeeded. Contents are compared, not times, as a checkout changes times.
+Without this, a user who fixes a training function after `check_integrity` rejected its scores would see the same scores
+rejected again, because the task that computed them had succeeded. Contents are compared, not modification times,
+because a checkout changes those.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from airflow_wall import state
-from airflow_wall.compiler.plan import Plan, TaskPlan
 from airflow_wall.errors import DataError
-from airflow_wall.jobs.document import safe_name
-from airflow_wall.jobs.sources import FileSource, file_source
+from airflow_wall.job import safe_name
+from airflow_wall.planner.plan import Plan, TaskPlan
+from airflow_wall.sources.backends import parse_source
 
 
 class Recipes:
     """
-    The recipes of a pipeline's runs: one document per run.
+    The recipes of a pipeline's runs, i.e. the inputs of their tasks: one document per run.
 
-    :param plan: The pipeline as it is now.
-    :param folder: Where the documents lie.
+    :param plan: The current pipeline.
+    :param folder: Directory of the documents.
     """
 
     def __init__(self, plan: Plan, folder: Path) -> None:
@@ -35,29 +36,33 @@ class Recipes:
         self._code = _digest_of_code(plan.code)
 
     def note(self, run_id: str, task_id: str) -> None:
-        """Write down what a try that begins now is made from."""
-        known = self._read(run_id)
+        """Store the inputs of a try that starts now."""
+        recipes = self._read(run_id)
         task = self._tasks[task_id]
         files = _files(task, self._plan.storage)
-        state.write(self._path(run_id), {**known, task_id: {"digest": self._digest(task), "files": files}})
+        state.write(self._path(run_id), {**recipes, task_id: {"digest": self._digest(task), "files": files}})
 
     def outdated(self, run_id: str, finished: Iterable[str]) -> list[str]:
-        """Return those of the finished tasks that would be made from something else now, sorted."""
-        known = self._read(run_id)
+        """Return the finished tasks whose inputs have changed, sorted."""
+        recipes = self._read(run_id)
         return sorted(
             task_id
             for task_id in finished
-            if task_id in known and task_id in self._tasks and self._has_changed(self._tasks[task_id], known[task_id])
+            if task_id in recipes
+            and task_id in self._tasks
+            and self._has_changed(self._tasks[task_id], recipes[task_id])
         )
 
-    def _has_changed(self, task: TaskPlan, noted: dict[str, Any]) -> bool:
-        there = _files(task, self._plan.storage)
+    def _has_changed(self, task: TaskPlan, recipe: dict[str, Any]) -> bool:
+        current_files = _files(task, self._plan.storage)
         # A file that has landed since belongs to a later run.
-        return noted["digest"] != self._digest(task) or any(there.get(uri) != at for uri, at in noted["files"].items())
+        return recipe["digest"] != self._digest(task) or any(
+            current_files.get(uri) != version for uri, version in recipe["files"].items()
+        )
 
     def _digest(self, task: TaskPlan) -> str:
         code = self._code if task.arguments.get("entrypoint") else None
-        made_from = [task.uses, dict(task.arguments), code]  # SQL and checks are texts in the arguments by now
+        made_from = [task.uses, dict(task.arguments), code]  # SQL and checks are already texts in the arguments
         return _sha256(json.dumps(made_from, sort_keys=True, default=repr).encode())
 
     def _read(self, run_id: str) -> dict[str, Any]:
@@ -68,23 +73,19 @@ class Recipes:
 
 
 def _files(task: TaskPlan, storage: Path) -> dict[str, str]:
-    """Name and version of each file that an ingest reads."""
-    source = _file_source(task, storage)
-    return {} if source is None else {version.uri: version.version for version in source.versions()}
-
-
-def _file_source(task: TaskPlan, storage: Path) -> FileSource | None:
+    """Return the uri and version of each file that an ingest reads."""
     source = task.arguments.get("source")
     if task.uses != "ingest" or not isinstance(source, str):
-        return None
+        return {}
     try:
-        return file_source(source, storage)
-    except DataError:  # a table of a database; what is wrong with another source the task itself will say
-        return None
+        versions = parse_source(source).local_versions(storage)
+    except DataError:  # the task itself reports it
+        return {}
+    return {version.uri: version.version for version in versions}
 
 
 def _digest_of_code(folder: Path) -> str:
-    """One digest of all Python files in the pipeline's folder: a function may import any of them."""
+    """Return one digest of all Python files in the pipeline's directory: a function may import any of them."""
     names = sorted(path for path in folder.rglob("*.py") if not path.relative_to(folder).parts[0].startswith("."))
     return _sha256(b"".join(f"{path}\0{_sha256(path.read_bytes())}\n".encode() for path in names))
 

@@ -1,42 +1,61 @@
-"""`airflow-wall run`: one pipeline, one date, on this machine."""
+"""`airflow-wall run`: run a pipeline on this machine, for one date or several."""
 
 from __future__ import annotations
 
-import contextlib
+import gc
 import os
 import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 from rich.console import Console
 
-from airflow_wall.cli.changes import Change
-from airflow_wall.cli.home import CONNECTIONS_FILE, Home, find_home, quiet_terminal
-from airflow_wall.cli.messages import show_messages
-from airflow_wall.cli.output import INTERRUPTED, USER_FAULT, short
-from airflow_wall.cli.summary import show_summary
-from airflow_wall.compiler.plan import Plan
-from airflow_wall.compiler.planner import plan_all
+from airflow_wall.cli.dates import DateRange, parse_date, parse_range
+from airflow_wall.cli.home import CONNECTIONS_FILE, Home, check_connections, find_home, quiet_terminal
+from airflow_wall.cli.output import INTERRUPTED, PlainConsole, no_pipeline, out, short
+from airflow_wall.diagnostics.printable import printable_line
+from airflow_wall.diagnostics.suggestions import listed, suggestion
 from airflow_wall.errors import WallError
-from airflow_wall.jobs.table import JOBS
 from airflow_wall.loader.load import load_specs
+from airflow_wall.planner.plan import Plan
+from airflow_wall.planner.planner import plan_all
 from airflow_wall.settings import Settings
 from airflow_wall.text.durations import parse_duration
-from airflow_wall.text.faults import suggestion
+
+if TYPE_CHECKING:
+    from airflow_wall.cli.stale import StaleSlice
+
+When: TypeAlias = "datetime | DateRange | list[StaleSlice] | None"
+"""The dates to run: one, those of a range, those of stale slices, or now."""
 
 
 def run(
     file: Annotated[Path, typer.Argument(help="The pipeline, a YAML file.", exists=True, dir_okay=False)],
     date: Annotated[str | None, typer.Option(help="Logical date of the run, e.g. 2013-07-01; by default now.")] = None,
+    first: Annotated[
+        str | None,
+        typer.Option("--from", metavar="DATE", help="Run each date of the schedule from this one on, in order."),
+    ] = None,
+    last: Annotated[
+        str | None,
+        typer.Option("--to", metavar="DATE", help="With --from: the last date, included; by default the last due one."),
+    ] = None,
+    stale: Annotated[
+        bool,
+        typer.Option("--stale", help="Run exactly the dates whose tables were computed from rows that have changed."),
+    ] = False,
     env: Annotated[str | None, typer.Option(help="Which of the file's environments is in force.")] = None,
     dag_id: Annotated[str | None, typer.Option(help="Which pipeline, where the file has several.")] = None,
     connections: Annotated[
         Path | None,
         typer.Option(
-            help=f"File of Airflow connections; by default {CONNECTIONS_FILE} in the project's folder, if it is there."
+            help=f"File of Airflow connections; by default {CONNECTIONS_FILE} in the project's folder, if it is there.",
+            exists=True,
+            dir_okay=False,
         ),
     ] = None,
     parallel: Annotated[int, typer.Option(min=1, help="How many tasks run at once.")] = os.cpu_count() or 2,
@@ -47,103 +66,122 @@ def run(
     """
     Run a pipeline on this machine, through a real Airflow.
 
-    State is kept in .airflow in the project's folder (or AIRFLOW_HOME): runs, task states and logs can be read there
-    afterwards, also by `airflow standalone`. A run that failed goes on where it stopped; a date that succeeded
-    before is looked at again for data that came since.
+    Runs, task states and logs are kept in .airflow in the project's folder (or AIRFLOW_HOME), where you can read them
+    afterwards, also with `airflow standalone`. A failed run continues where it stopped. With --date, a date that
+    succeeded before is checked again for new data. With --from and --to, dates that succeeded before are skipped, and
+    the first date that fails ends the command.
     """
     settings = Settings.from_environment(os.environ, environment=env)
-    chosen = _chosen(plan_all(load_specs(file, settings), settings), file, dag_id)
+    selected = _select_plan(plan_all(load_specs(file, settings), settings), file, dag_id)
+    if selected.storage.exists() and not selected.storage.is_dir():
+        raise WallError(
+            f"the lake `{short(selected.storage)}` is not a directory", hint="correct `storage`, or move the file away"
+        )
     wait = parse_duration(retry_wait)
     if wait is None:
         raise typer.BadParameter("write a duration, e.g. 5s or 1m", param_hint="--retry-wait")
-    logical_date = _date(date, chosen.timezone)
-    home = find_home(chosen.project, os.environ)
-    found = connections or chosen.project / CONNECTIONS_FILE
-    wanted = home.environment(settings, found.absolute())
-    os.environ.update({name: value for name, value in wanted.items() if name not in os.environ})
+    when: When = parse_range(first, last, selected.timezone, date=date) or parse_date(date, selected.timezone)
+    if stale:
+        if when is not None:
+            raise typer.BadParameter("it finds the dates itself: use it alone", param_hint="--stale")
+        from airflow_wall.cli.stale import stale_slices
+
+        when = stale_slices(selected)
+        if not when:
+            out().print(f"{selected.dag_id}: no table is stale")
+            return
+    home = find_home(selected.project, os.environ)
+    connections_file = connections or selected.project / CONNECTIONS_FILE
+    check_connections(connections_file)
+    variables = home.environment(settings, connections_file.absolute())
+    os.environ.update({name: value for name, value in variables.items() if name not in os.environ})
+    options = {"--env": env, "--dag-id": dag_id, "--connections": connections}
+    command = ["airflow-wall", "run", str(file)]
+    command += [text for name, value in options.items() if value is not None for text in (name, str(value))]
+    from airflow_wall.cli.job_server import (
+        job_server,
+    )  # imports clusters and jobs
+
     with quiet_terminal(home.console) as terminal:
-        console = Console(file=terminal, markup=False, highlight=False, soft_wrap=True)
+        console = PlainConsole(terminal)
         try:
-            code = _run(home, file, chosen, logical_date, console, parallel, wait)
+            with job_server(selected):
+                code = _run(home, file, selected, when, console, _Options(parallel, wait, command))
         except KeyboardInterrupt:
-            console.print("\ninterrupted; run the same command again: it goes on where it stopped")
+            console.print("\ninterrupted; run the same command again: it continues where it stopped")
             code = INTERRUPTED
         except WallError:
             raise
         except Exception as error:
-            traceback.print_exc()  # into the file
+            traceback.print_exc()  # into the console log
             raise WallError(
-                f"Airflow failed: {type(error).__name__}: {error}", hint=f"look into `{short(home.console)}`"
+                f"Airflow failed: {type(error).__name__}: {error}", hint=f"see the log `{short(home.console)}`"
             ) from error
     if code:
         raise typer.Exit(code)
 
 
-def _chosen(plans: list[Plan], file: Path, dag_id: str | None) -> Plan:
+@dataclass(frozen=True)
+class _Options:
+    """
+    Options of the command.
+
+    :param command: The command line without the dates.
+    """
+
+    parallel: int
+    retry_wait: timedelta
+    command: Sequence[str]
+
+
+def _select_plan(plans: list[Plan], file: Path, dag_id: str | None) -> Plan:
     if not plans:
-        raise WallError(f"`{file}` holds no pipeline", hint="a pipeline has `dag_id` at its top")
+        raise no_pipeline(file)
     if dag_id is None and len(plans) == 1:
         return plans[0]
-    ids = [each.dag_id for each in plans]
+    ids = [plan.dag_id for plan in plans]
     if dag_id is None:
         raise WallError(
-            f"`{file}` holds {len(plans)} pipelines: {', '.join(f'`{each}`' for each in ids)}",
+            f"`{printable_line(str(file))}` holds {len(plans)} pipelines: {listed(ids)}",
             hint=f"choose one: `--dag-id {ids[0]}`",
         )
     if dag_id not in ids:
         raise WallError(
-            f"`{file}` holds no pipeline `{dag_id}`", hint=suggestion(dag_id, ids, what="pipelines of the file")
+            f"`{printable_line(str(file))}` holds no pipeline `{dag_id}`",
+            hint=suggestion(dag_id, ids, what="pipelines of the file"),
         )
     return plans[ids.index(dag_id)]
 
 
-def _date(text: str | None, zone: str) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise WallError(
-            f"`--date` must be a date, got `{text}`", hint="write e.g. `--date 2013-07-01` or `--date 2013-07-01T03:00`"
-        ) from None
-    return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone))
-
-
 def _run(
-    home: Home, file: Path, chosen: Plan, date: datetime | None, console: Console, parallel: int, wait: timedelta
+    home: Home,
+    file: Path,
+    selected: Plan,
+    when: When,
+    console: Console,
+    options: _Options,
 ) -> int:
     """Run the pipeline; return the exit code."""
     stub = home.write_bundle(file.absolute())
-    console.print(f"{chosen.dag_id}: starting Airflow in {short(home.path)}")
-    # Airflow reads its configuration when it is imported, so not before the environment is set.
-    from airflow_wall.cli.metadata import prepare_database
-    from airflow_wall.cli.progress import Progress
-    from airflow_wall.cli.runner import Runner
+    console.print(f"{selected.dag_id}: starting Airflow in {short(home.path)}")
+    # Importing Airflow creates a million objects that live to the end. Collecting garbage meanwhile takes a tenth of
+    # the run. `prepare` ends with `gc.freeze`, as the documentation of `gc` advises for processes that fork.
+    gc.disable()
+    # Imported late: Airflow reads its configuration on import, so the environment must be set before.
+    from airflow_wall.cli.drive import Driver
+    from airflow_wall.cli.prepare import prepare
 
-    prepare_database()
-    runner = Runner(home, stub, chosen, parallel=parallel, retry_wait=wait, preload=_in_worker(chosen))
-    said: list[Change] = []
-    tasks = [task.task_id for task in chosen.tasks]
-    with Progress(console, tasks) as progress, contextlib.closing(runner.run(date)) as looks:
-        for changes in looks:
-            progress.show(changes)
-            said += [change for change in changes if change.message]
-    outcome = runner.outcome()
-    resumed = " (gone on with)" if outcome.resumed else ""
-    console.print(f"\nrun {outcome.run_id}{resumed}: {'success' if outcome.success else 'failed'}\n")
-    show_summary(console, chosen, outcome.results)
-    show_messages(console, said, outcome)
-    if not outcome.success:
-        passed_over = sum(state == "upstream_failed" for state in outcome.states.values())
-        logs = home.logs / f"dag_id={chosen.dag_id}" / f"run_id={outcome.run_id}"
-        console.print(f"\nlogs: {short(logs)}")
-        if passed_over:
-            console.print(f"{passed_over} tasks after it were not run")
-        console.print("mend it and run the same command again: it goes on where it stopped")
-    return 0 if outcome.success else USER_FAULT
+    prepared = prepare(home, stub, selected, preload=_jobs_in_tasks(selected))
+    gc.enable()
+    driver = Driver(prepared, console, options.parallel, options.retry_wait, options.command)
+    if isinstance(when, list):
+        return driver.run_stale(when)
+    return driver.run_range(when) if isinstance(when, DateRange) else driver.run_date(when)
 
 
-def _in_worker(chosen: Plan) -> set[str]:
-    """Kinds of jobs that the plan does in the tasks' own processes, not on a cluster."""
-    kinds = {task.uses for task in chosen.tasks if "cluster" not in task.arguments}
+def _jobs_in_tasks(selected: Plan) -> set[str]:
+    """Return the kinds of jobs that run in the tasks' own processes, not on a cluster."""
+    from airflow_wall.jobs.base import JOBS
+
+    kinds = {task.uses for task in selected.tasks if "cluster" not in task.arguments}
     return {kind for kind in kinds if kind in JOBS} | ({"stage"} if kinds & {"persist", "index", "submit"} else set())

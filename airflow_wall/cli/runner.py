@@ -1,9 +1,9 @@
 """
 Run one DAG on this machine, without scheduler, API server or containers.
 
-A DagRun and its task instances are made in the metadata database. Airflow's own rules say what may run next; each task
-is a process of its own under Airflow's supervisor, which speaks to an Execution API in the same process and writes the
-task's log where the UI looks for it.
+A DagRun and its task instances are created in the metadata database. Airflow's own rules decide which tasks may run.
+Each task runs in its own process under Airflow's supervisor, which calls an Execution API in its own process and writes
+the task's log where the UI finds it.
 """
 
 from __future__ import annotations
@@ -14,31 +14,35 @@ import signal
 import time
 from collections.abc import Collection, Generator, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import Any
+from uuid import UUID
 
-from airflow.dag_processing.bundles.manager import DagBundlesManager
-from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
 from airflow.executors.workloads import ExecuteTask
-from airflow.models.dagbag import DBDagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.sdk import timezone
+from airflow.timetables.base import DataInterval
 from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import select
 
-from airflow_wall.cli.changes import Change, Outcome
-from airflow_wall.cli.children import Children, warm_up
-from airflow_wall.cli.home import BUNDLE, Home
-from airflow_wall.cli.last_words import SILENT, last_words
-from airflow_wall.cli.metadata import new_session
+from airflow_wall.cli.children import Children
+from airflow_wall.cli.metadata import engine, refuse_neighbour
+from airflow_wall.cli.outcome import SILENT, Change, RunOutcome, failure_reason
+from airflow_wall.cli.output import short
+from airflow_wall.cli.prepare import Prepared
 from airflow_wall.cli.recipes import Recipes
-from airflow_wall.compiler.plan import Plan
+from airflow_wall.cli.stale import StaleSlice, tasks_to_repeat
+from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import WallError
+from airflow_wall.operators.base import slice_of
 
-POLL = 0.05
-"""Seconds between two looks at the states of tasks."""
+POLL = 0.03
+"""Seconds between two polls of the tasks' states."""
+
+RECHECK = 1.0
+"""Seconds after which Airflow's rules are applied even without a change: retries and timeouts depend on time."""
 
 _UNDER_WAY = frozenset((TaskInstanceState.QUEUED, TaskInstanceState.RUNNING))
 _ENDED = frozenset((DagRunState.SUCCESS, DagRunState.FAILED))
@@ -46,30 +50,22 @@ _ENDED = frozenset((DagRunState.SUCCESS, DagRunState.FAILED))
 
 class Runner:
     """
-    Runs one DAG once.
+    Runs one logical date of a DAG.
 
-    :param home: Where state is kept; the process's environment must be set for it.
-    :param stub: The file in the bundle that loads the DAG.
-    :param plan: The pipeline.
-    :param parallel: How many tasks run at once.
-    :param retry_wait: The longest wait before a retry, whatever the pipeline says.
-    :param preload: Kinds of jobs that will run in tasks' own processes.
+    :param prepared: The pipeline, ready to run.
+    :param parallel: Maximum number of tasks that run at once.
+    :param retry_wait: Maximum wait before a retry, even if the pipeline sets a longer one.
     """
 
-    def __init__(
-        self,
-        home: Home,
-        stub: Path,
-        plan: Plan,
-        *,
-        parallel: int,
-        retry_wait: timedelta,
-        preload: Collection[str] = (),
-    ) -> None:
-        self.home = home
-        self.stub = stub
-        self.dag_id = dag_id = plan.dag_id
-        self.recipes = Recipes(plan, home.recipes)
+    def __init__(self, prepared: Prepared, *, parallel: int, retry_wait: timedelta) -> None:
+        plan = prepared.plan
+        self.home = prepared.home
+        self.stub = prepared.stub
+        self.dag = prepared.dag
+        self.session = prepared.session
+        self.plan = plan
+        self.dag_id = plan.dag_id
+        self.recipes = Recipes(plan, self.home.recipes)
         self.places = {task.task_id: f"{plan.path.absolute()}:{task.place.line}" for task in plan.tasks}
         self.closes = {task.task_id: task.closes for task in plan.tasks if task.uses == "stop_sender" and task.closes}
         self.parallel = parallel
@@ -78,67 +74,73 @@ class Runner:
         self.seen: dict[str, tuple[str, int]] = {}
         self.begun: set[tuple[str, int]] = set()
         self.repeated: list[str] = []
-        self.session = new_session()
-        self._sync()
-        dag = DBDagBag().get_latest_version_of_dag(dag_id, session=self.session)
-        if dag is None:
-            raise WallError(f"DAG `{dag_id}` did not reach Airflow's database", hint=f"look into `{home.console}`")
-        self.dag = dag
-        warm_up(preload)
-
-    def _sync(self) -> None:
-        manager = DagBundlesManager()
-        manager.sync_bundles_to_db(session=self.session)
-        self.session.commit()
-        bundle = manager.get_bundle(BUNDLE)
-        bag = BundleDagBag(dag_folder=self.stub, bundle_path=bundle.path, bundle_name=BUNDLE)
-        if bag.import_errors:
-            raise WallError("\n".join(bag.import_errors.values()))
-        sync_bag_to_db(bag, BUNDLE, bundle.version)
 
     # --- the run
 
-    def run(self, date: datetime | None) -> Generator[list[Change], None, None]:
+    def run(
+        self, date: datetime | None, interval: DataInterval | None = None, stale: StaleSlice | None = None
+    ) -> Generator[list[Change], None, None]:
         """
-        Make or go on with the run of `date`, and yield what has changed at each look, be it nothing.
+        Create or resume the run of `date`, and yield the changes at each poll, which may be none.
 
-        :param date: Logical date; None: now. If its run succeeded before, a run without logical date looks for data
-            that came since; if it did not, it goes on where it stopped.
+        :param date: Logical date; None for now. If its run succeeded before, a run without logical date checks for new
+            data. If it did not succeed, it continues where it stopped.
+        :param interval: Data interval of a new run; by default that of a manual run.
+        :param stale: Instead of a date, the slice whose run repeats the tasks that compute its stale tables.
+        :raises WallError: no run computes that slice.
         """
-        self.run_row = self._dag_run(date or datetime.now(UTC))
+        self.run_row = self._dag_run(date or datetime.now(UTC), interval) if stale is None else self._run_again(stale)
         self.run_id = self.run_row.run_id
         try:
             yield self._finished_earlier()
+            before, due = None, 0.0
             while True:
-                yield list(self._changes())
-                if self.run_row.state in _ENDED:
-                    return
-                self._start_ready()
+                now = self._snapshot()
+                if now == before and time.monotonic() < due:
+                    yield []
+                else:
+                    self._refresh()
+                    yield list(self._changes())
+                    if self.run_row.state in _ENDED:
+                        return
+                    refuse_neighbour(self.session, self.home.path, self.dag_id)
+                    self._start_ready()
+                    # No task's state shows that the run has ended, so the next refresh is due at once.
+                    due = 0.0 if self.run_row.state in _ENDED else time.monotonic() + RECHECK
+                    before = now
                 time.sleep(POLL)
         finally:
-            self._look_anew()
-            self.children.stop(is_over=self.run_row.state in _ENDED, kill_tasks=self._kill_tasks)
+            self._refresh()
+            self.children.stop(is_over=self.run_row.state in _ENDED, signal_tasks=self._signal_tasks)
             self._end_run()
 
-    def outcome(self) -> Outcome:
-        """How the run ended."""
+    def _snapshot(self) -> tuple[Any, ...]:
+        """Return the input of Airflow's rules, from one small query: states of tasks, and tasks with a live process."""
+        query = select(TaskInstance.id, TaskInstance.state, TaskInstance.try_number, TaskInstance.trigger_id).where(
+            TaskInstance.dag_id == self.dag_id, TaskInstance.run_id == self.run_id
+        )
+        with engine().connect() as connection:
+            return frozenset(map(tuple, connection.execute(query))), self.children.alive()
+
+    def outcome(self) -> RunOutcome:
+        """Return the outcome of the run."""
         rows = self.run_row.get_task_instances(session=self.session)
-        found = self.session.scalars(
+        xcoms = self.session.scalars(
             select(XComModel).where(
                 XComModel.dag_id == self.dag_id, XComModel.run_id == self.run_id, XComModel.key == "return_value"
             )
         )
-        results = {_name(row): XComModel.deserialize_value(row) for row in found}
+        results = {_name(row): XComModel.deserialize_value(row) for row in xcoms}
         states = {_name(row): str(row.state) for row in rows}
         success = self.run_row.state == DagRunState.SUCCESS
-        return Outcome(self.run_id, success, self.resumed, self.repeated, states, results)
+        return RunOutcome(self.run_id, success, self.resumed, self.repeated, states, results)
 
-    def _dag_run(self, date: datetime) -> DagRun:
+    def _dag_run(self, date: datetime, interval: DataInterval | None) -> DagRun:
         self.resumed = False
-        found = self.session.scalar(select(DagRun).where(DagRun.dag_id == self.dag_id, DagRun.logical_date == date))
-        if found is not None and found.state != DagRunState.SUCCESS:
-            return self._resume(found)
-        again = found is not None
+        existing = self.session.scalar(select(DagRun).where(DagRun.dag_id == self.dag_id, DagRun.logical_date == date))
+        if existing is not None and existing.state != DagRunState.SUCCESS:
+            return self._resume(existing)
+        is_repeated = existing is not None
         unfinished = self.session.scalar(
             select(DagRun)
             .where(
@@ -149,16 +151,41 @@ class Runner:
             )
             .order_by(DagRun.id.desc())
         )
-        if again and unfinished is not None:
+        if is_repeated and unfinished is not None:
             return self._resume(unfinished)
-        logical_date = None if again else date
-        due = timezone.coerce_datetime(date)
-        interval = None if again else self.dag.timetable.infer_manual_data_interval(run_after=due)
-        suffix = f"__{datetime.now(UTC):%Y%m%dT%H%M%S%f}" if again else ""
+        return self._create(date, interval, is_repeated=is_repeated)
+
+    def _run_again(self, stale: StaleSlice) -> DagRun:
+        """Clear the tasks that compute stale tables of a slice, and the tasks after them, in the run of that slice."""
+        self.resumed = False
+        runs = self.session.scalars(select(DagRun).where(DagRun.dag_id == self.dag_id)).all()
+        run = next((run for run in runs if slice_of(run).id == stale.slice_id), None)
+        if run is None:
+            if stale.date is None:
+                raise WallError(
+                    f"no run in {short(self.home.path)} computed slice `{stale.slice_id}` of {listed(stale.tables)}",
+                    hint="clear its tasks in the Airflow that computed it",
+                )
+            run = self._create(stale.date, None, is_repeated=False)
+            for row in run.get_task_instances(session=self.session):
+                row.state = TaskInstanceState.SUCCESS  # another Airflow has run them
+        elif run.state != DagRunState.SUCCESS:
+            self._resume(run)
+        tasks = tasks_to_repeat(self.plan, stale.tasks, is_newest=stale.is_newest)
+        self._clear(run, tasks, include_downstream=False)
+        run.state = DagRunState.RUNNING
+        self.session.commit()
+        return run
+
+    def _create(self, date: datetime, interval: DataInterval | None, *, is_repeated: bool) -> DagRun:
+        """Create the run of a logical date, or another one for a date that has succeeded, without logical date."""
+        if interval is None:
+            interval = self.dag.timetable.infer_manual_data_interval(run_after=timezone.coerce_datetime(date))
+        suffix = f"__{datetime.now(UTC):%Y%m%dT%H%M%S%f}" if is_repeated else ""
         run: DagRun = self.dag.create_dagrun(
             run_id=f"manual__{date.isoformat()}{suffix}",
-            logical_date=logical_date,
-            data_interval=interval,
+            logical_date=None if is_repeated else date,
+            data_interval=None if is_repeated else interval,
             run_after=date,
             run_type=DagRunType.MANUAL,
             triggered_by=DagRunTriggeredByType.CLI,
@@ -169,15 +196,23 @@ class Runner:
         self.session.commit()
         return run
 
+    def _clear(self, run: DagRun, tasks: Collection[str], *, include_downstream: bool) -> None:
+        subset = self.dag.partial_subset(
+            task_ids=list(tasks), include_downstream=include_downstream, include_upstream=False
+        )
+        subset.clear(
+            run_id=run.run_id, dag_run_state=DagRunState.RUNNING, run_on_latest_version=True, session=self.session
+        )
+
     def _resume(self, run: DagRun) -> DagRun:
         """
-        Clear what did not succeed, with what opens and closes around it, as clearing in the UI does.
+        Clear the tasks that did not succeed, with their setups and teardowns, as clearing in the UI does.
 
-        Further what succeeded and is no longer what it was: tasks made from something that has changed since, and what
-        was staged in a release that was taken back.
+        Also clear successful tasks that are out of date: tasks whose inputs have changed since, and the setup of a
+        release that was rolled back.
         """
         self.resumed = True
-        self._end_tasks(run)  # their processes died with an earlier `airflow-wall run`
+        self._end_tasks(run)  # their processes died with the earlier `airflow-wall run`
         rows = run.get_task_instances(session=self.session)
         finished = [row.task_id for row in rows if row.state == TaskInstanceState.SUCCESS]
         unfinished = [
@@ -187,10 +222,7 @@ class Runner:
         taken_back = [opener for closer, opener in self.closes.items() if closer in failed]
         self.repeated = self.recipes.outdated(run.run_id, finished)
         if again := [*unfinished, *taken_back, *self.repeated]:
-            subset = self.dag.partial_subset(task_ids=again, include_downstream=True, include_upstream=False)
-            subset.clear(
-                run_id=run.run_id, dag_run_state=DagRunState.RUNNING, run_on_latest_version=True, session=self.session
-            )
+            self._clear(run, again, include_downstream=True)
         run.state = DagRunState.RUNNING
         self.session.commit()
         return run
@@ -202,33 +234,36 @@ class Runner:
         self.session.commit()
 
     def _end_run(self) -> None:
-        """After ^C nothing works on the run any more, and no one is to wait for it, nor a scheduler to take it over."""
-        self._look_anew()
+        """Fail the run if it was interrupted, so that nobody waits for it and no scheduler takes it over."""
+        self._refresh()
         if self.run_row.state not in _ENDED:
             self._end_tasks(self.run_row)
             self.run_row.state = DagRunState.FAILED
             self.session.commit()
 
-    def _kill_tasks(self) -> None:
-        """Airflow's supervisor makes each task the leader of a process group; what is left of those ends here."""
-        self._look_anew()
+    def _signal_tasks(self, number: signal.Signals) -> set[UUID]:
+        """Send a signal to the running tasks, and return their ids. SIGKILL also ends their child processes."""
+        self._refresh()
+        signalled = set()
         for row in self.run_row.get_task_instances(session=self.session):
             if row.state == TaskInstanceState.RUNNING and row.pid:
+                signalled.add(row.id)
                 with contextlib.suppress(ProcessLookupError):
-                    os.killpg(row.pid, signal.SIGKILL)
+                    # Airflow's supervisor makes each task the leader of a process group.
+                    (os.killpg if number == signal.SIGKILL else os.kill)(row.pid, number)
+        return signalled
 
-    def _look_anew(self) -> None:
-        """Forget what was read, and a statement that ^C came amid: until that is done the session answers nothing."""
+    def _refresh(self) -> None:
+        """Discard cached rows, and roll back a statement that ^C interrupted: the session is unusable until then."""
         self.session.rollback()
         self.session.expire_all()
 
     def _start_ready(self) -> None:
-        self.session.expire_all()
         self.run_row.dag = self.dag
         ready, _ = self.run_row.update_state(session=self.session, execute_callbacks=False)
         rows = self.run_row.get_task_instances(session=self.session)
         busy = sum(row.state in _UNDER_WAY for row in rows)
-        # What a trigger has handed its event to: Airflow has scheduled it already, and it is the same try.
+        # Tasks whose trigger has fired: Airflow has already scheduled them, and they continue the same try.
         resumed = [row for row in rows if row.state == TaskInstanceState.SCHEDULED and row.next_method]
         for row in [*ready, *self._due_retries(rows), *resumed]:
             if busy >= self.parallel:
@@ -249,13 +284,13 @@ class Runner:
         self.session.commit()
 
     def _due_retries(self, rows: list[TaskInstance]) -> list[TaskInstance]:
-        """Tasks whose retry the pipeline puts later than a person at a terminal waits."""
+        """Return the tasks that have waited for a retry for `retry_wait`, even if the pipeline sets a longer delay."""
         now = datetime.now(UTC)
         waiting = [row for row in rows if row.state == TaskInstanceState.UP_FOR_RETRY and not self.children.has(row.id)]
         return [row for row in waiting if row.end_date is not None and row.end_date + self.retry_wait <= now]
 
     def _fail_lost(self, rows: list[TaskInstance]) -> None:
-        """A supervisor that was killed reports nothing: tell Airflow, which then retries or fails the task."""
+        """Report tasks whose supervisor was killed to Airflow, which then retries or fails them."""
         for row in rows:
             if row.state in _UNDER_WAY and not self.children.has(row.id):
                 self.session.refresh(row)
@@ -263,15 +298,15 @@ class Runner:
                     row.task = self.dag.get_task(row.task_id)
                     row.handle_failure("the process that supervised the task was killed", session=self.session)
 
-    # --- what is told
+    # --- changes and messages
 
     def _finished_earlier(self) -> list[Change]:
-        found = []
+        changes = []
         for row in self.run_row.get_task_instances(session=self.session):
             if row.state == TaskInstanceState.SUCCESS:
                 self.seen[_name(row)] = (str(row.state), row.try_number)
-                found.append(Change(_name(row), str(row.state), row.try_number, _seconds(row), earlier=True))
-        return found
+                changes.append(Change(_name(row), str(row.state), row.try_number, _seconds(row), earlier=True))
+        return changes
 
     def _changes(self) -> Iterator[Change]:
         for row in self.run_row.get_task_instances(session=self.session):
@@ -282,27 +317,33 @@ class Runner:
             if state == "none":
                 continue
             begun = (_name(row), row.try_number) in self.begun
-            told = begun and state in ("failed", "up_for_retry", "skipped")
+            has_reason = begun and state in ("failed", "up_for_retry", "skipped")
             yield Change(
                 _name(row),
                 state,
                 row.try_number,
                 _seconds(row) if begun and state not in ("queued", "running", "scheduled") else None,
-                self._last_words(row) if told else None,
+                self._message(row) if has_reason else None,
             )
 
-    def _last_words(self, row: TaskInstance) -> str | None:
-        """What the task's log says of how its last try ended."""
-        found = last_words(self.home.logs / (ExecuteTask.make(row, dag_rel_path=self.stub).log_path or ""))
-        if found and found.startswith(f"task `{row.task_id}`"):
-            return found.replace(f"`{row.task_id}`", f"`{_name(row)}`", 1)
+    def _message(self, row: TaskInstance) -> str | None:
+        """Return the reason why the task failed or was skipped, from its log."""
+        reason = failure_reason(self.home.logs / (ExecuteTask.make(row, dag_rel_path=self.stub).log_path or ""))
+        if reason and reason.startswith(f"task `{row.task_id}`"):
+            return reason.replace(f"`{row.task_id}`", f"`{_name(row)}`", 1)
         if row.state == TaskInstanceState.SKIPPED:
-            return found
-        return f"task `{_name(row)}` ({self.places[row.task_id]}): {found or SILENT}"
+            return reason
+        return f"task `{_name(row)}` ({self.places[row.task_id]}): {reason or SILENT}"
+
+
+def has_succeeded(prepared: Prepared, date: datetime) -> bool:
+    """Return whether the run of a logical date ended in success before."""
+    query = select(DagRun.state).where(DagRun.dag_id == prepared.plan.dag_id, DagRun.logical_date == date)
+    return bool(prepared.session.scalar(query) == DagRunState.SUCCESS)
 
 
 def _name(row: TaskInstance | XComModel) -> str:
-    """The id of a task; of a mapped one with its index."""
+    """Return the id of a task, with the index of a mapped one."""
     return row.task_id if row.map_index < 0 else f"{row.task_id}[{row.map_index}]"
 
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from airflow_wall.cli.output import out
-from airflow_wall.spec.pipeline import Pipeline
-from airflow_wall.spec.steps.table import STEPS
+from airflow_wall.cli.output import out, write_file
+from airflow_wall.language.pipeline import Pipeline
+from airflow_wall.language.step_registry import STEPS
 
 _EXPRESSION = {"type": "string", "pattern": r"\$\{\{.*\}\}"}
 
@@ -29,40 +29,40 @@ def schema(
     if output is None:
         out().print(text)
     else:
-        output.write_text(text + "\n", encoding="utf-8")
+        write_file(output, f"{text}\n")
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON schema, made from the models: each step's `with` is checked by its own block."""
-    made = Pipeline.model_json_schema()
+    """Return the JSON schema of the models. Each step's `with` has its own definition."""
+    schema = Pipeline.model_json_schema()
     steps = []
     for name, step in STEPS.items():
         inner = step.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
         for key, definition in inner.pop("$defs", {}).items():
-            made["$defs"][f"{name}.{key}"] = definition
-        made["$defs"][f"with.{name}"] = inner
+            schema["$defs"][f"{name}.{key}"] = definition
+        schema["$defs"][f"with.{name}"] = inner
         steps.append(
             {
                 "if": {"required": ["uses"], "properties": {"uses": {"const": name}}},
                 "then": {"properties": {"with": {"$ref": f"#/$defs/with.{name}"}}},
             }
         )
-    made["$defs"]["Task"]["allOf"] = steps
-    made["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    made["title"] = "airflow-wall pipeline"
-    return {key: _with_expressions(value) for key, value in made.items()}
+    schema["$defs"]["Task"]["allOf"] = steps
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "airflow-wall pipeline"
+    return {key: _with_expressions(value) for key, value in schema.items()}
 
 
 def _with_expressions(node: Any) -> Any:
-    """Any number, truth value, list or mapping may also be given by one `${{ }}`."""
+    """Return the schema, with a `${{ }}` expression allowed in place of any number, boolean, list or mapping."""
     if isinstance(node, list):
-        return [_with_expressions(each) for each in node]
+        return [_with_expressions(item) for item in node]
     if not isinstance(node, dict):
         return node
-    made = {key: _with_expressions(value) for key, value in node.items()}
-    if isinstance(made.get("properties"), dict):
-        made["properties"] = {name: _or_expression(value) for name, value in made["properties"].items()}
-    return made
+    result = {key: _with_expressions(value) for key, value in node.items()}
+    if isinstance(result.get("properties"), dict):
+        result["properties"] = {name: _or_expression(value) for name, value in result["properties"].items()}
+    return result
 
 
 def _or_expression(node: Any) -> Any:

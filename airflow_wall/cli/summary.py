@@ -1,4 +1,4 @@
-"""What a run has done, in a short table: from what its tasks returned."""
+"""Print a short summary of a run, from the return values of its tasks."""
 
 from __future__ import annotations
 
@@ -9,17 +9,32 @@ from typing import Any
 from rich.console import Console
 
 from airflow_wall.cli.output import short
-from airflow_wall.compiler.plan import Plan
+from airflow_wall.cli.stale import still_stale
+from airflow_wall.diagnostics.suggestions import listed
+from airflow_wall.planner.plan import Plan
+from airflow_wall.publish.backends import parse_target
+from airflow_wall.publish.targets.sql import SqlTarget
+from airflow_wall.storage.lineage import describe_stale
 
 Results = Mapping[str, Any]
 
+_LISTED = 5
 
-def show_summary(console: Console, plan: Plan, results: Results) -> None:
-    """Print what the steps of a plan returned; nothing for steps that did not run."""
+
+def show_summary(console: Console, plan: Plan, results: Results, command: str) -> None:
+    """
+    Print the results of the steps of a plan; nothing for steps that did not run.
+
+    :param command: The command line of the run without its dates.
+    """
     rows = [
         row
         for row in (
             _rows_in(plan, results),
+            *_warnings(plan, results),
+            *_other_dates(plan, results),
+            *_corrected(plan, results),
+            *_stale(plan, results, command),
             _scored(plan, results),
             *_models(plan, results),
             *_checks(plan, results),
@@ -29,63 +44,116 @@ def show_summary(console: Console, plan: Plan, results: Results) -> None:
     ]
     if not rows:
         return
-    for name, text in rows:  # no table: paths must stay whole, to be copied
+    for name, text in rows:  # not a table: paths must stay whole, so that they can be copied
         console.print(f"{name:<13}{text}")
     for command in _queries(plan, results)[:1]:
         console.print(f"{'look at it':<13}{command}")
 
 
-def _of(plan: Plan, results: Results, *uses: str) -> list[dict[str, Any]]:
-    found = (results.get(task.task_id) for task in plan.tasks if task.uses in uses)
-    return [result for result in found if isinstance(result, dict)]
+def totals(plan: Plan, results: Results) -> str:
+    """Return the results of a run in a few words, e.g. `1,234 rows in, 87 rows scored, release r1`."""
+    read, scored = _results_of(plan, results, "ingest"), _results_of(plan, results, "predict")
+    releases = [result["release"] for result in _results_of(plan, results, "stop_sender", "publish")]
+    parts = [f"{sum(result['rows'] for result in read):,} rows in"] if read else []
+    parts += [f"{sum(result['rows'] for result in scored):,} rows scored"] if scored else []
+    parts += [f"release {release}" for release in releases]
+    return ", ".join(parts) or "nothing new"
+
+
+def _results_of(plan: Plan, results: Results, *uses: str) -> list[dict[str, Any]]:
+    results_of_tasks = (results.get(task.task_id) for task in plan.tasks if task.uses in uses)
+    return [result for result in results_of_tasks if isinstance(result, dict)]
 
 
 def _rows_in(plan: Plan, results: Results) -> tuple[str, str] | None:
-    done = _of(plan, results, "ingest")
+    done = _results_of(plan, results, "ingest")
     if not done:
         return None
-    files = sum(each.get("files", 0) for each in done)
-    return "rows in", f"{sum(each['rows'] for each in done):,} from {files:,} files into {len(done)} tables"
+    files = sum(result.get("files", 0) for result in done)
+    rejected = sum(result.get("rejected", 0) for result in done)
+    text = f"{sum(result['rows'] for result in done):,} from {files:,} files into {len(done)} tables"
+    return "rows in", f"{text}, {rejected:,} bad rows in quarantine" if rejected else text
+
+
+def _warnings(plan: Plan, results: Results) -> list[tuple[str, str]]:
+    done = _results_of(plan, results, "ingest")
+    return [("", f"{result['table']}: {text}") for result in done for text in result.get("warnings", ())]
+
+
+def _other_dates(plan: Plan, results: Results) -> list[tuple[str, str]]:
+    """Return the files that `by: date` left to the runs of their dates."""
+    days: dict[str, int] = {}
+    for result in _results_of(plan, results, "ingest"):
+        for day, count in result.get("other_dates", {}).items():
+            days[day] = days.get(day, 0) + count
+    shown = [f"{count} of {day}" for day, count in sorted(days.items())[:_LISTED]]
+    return [("not read", f"files of other dates: {', '.join(shown)}{', ...' * (len(days) > _LISTED)}")] if days else []
+
+
+def _corrected(plan: Plan, results: Results) -> list[tuple[str, str]]:
+    return [
+        ("corrected", f"{result['table']}: slice {slice_id} from {listed(uris)}")
+        for result in _results_of(plan, results, "ingest")
+        for slice_id, uris in result.get("corrected", {}).items()
+        if uris
+    ]
+
+
+def _stale(plan: Plan, results: Results, command: str) -> list[tuple[str, str]]:
+    named: dict[str, list[str]] = {}
+    for result in _results_of(plan, results, "ingest"):
+        for table, slices in result.get("stale", {}).items():
+            named.setdefault(table, []).extend(slices)
+    stale = still_stale(plan, named)
+    own = [part for part in stale if part.pipeline == plan.dag_id]
+    rows = [("stale", text) for text in describe_stale(own)]
+    rows += [("", f"run these dates again: {command} --stale")] if own else []
+    for pipeline in sorted({part.pipeline for part in stale} - {plan.dag_id}):
+        rows += [
+            ("stale", f"{text} (of `{pipeline}`)")
+            for text in describe_stale(part for part in stale if part.pipeline == pipeline)
+        ]
+    return rows
 
 
 def _scored(plan: Plan, results: Results) -> tuple[str, str] | None:
-    done = _of(plan, results, "predict")
-    return ("rows scored", f"{sum(each['rows'] for each in done):,}") if done else None
+    done = _results_of(plan, results, "predict")
+    return ("rows scored", f"{sum(result['rows'] for result in done):,}") if done else None
 
 
 def _models(plan: Plan, results: Results) -> list[tuple[str, str]]:
     rows = []
-    for each in _of(plan, results, "retrain"):
-        text = f"{each['model']} version {each['version']}: {each['metric']} {_number(each['value'])}"
-        if each.get("champion_version") is not None:
-            text += f", champion before: version {each['champion_version']} with {_number(each['champion_value'])}"
-        rows.append(("model", f"{text} -> {'promoted' if each['promoted'] else 'not promoted'}"))
-        rows.append(("", each["reason"]))
+    for result in _results_of(plan, results, "retrain"):
+        text = f"{result['model']} version {result['version']}: {result['metric']} {_number(result['value'])}"
+        if result.get("champion_version") is not None:
+            text += f", champion before: version {result['champion_version']} with {_number(result['champion_value'])}"
+        rows.append(("model", f"{text} -> {'promoted' if result['promoted'] else 'not promoted'}"))
+        rows.append(("", result["reason"]))
     return rows
 
 
 def _checks(plan: Plan, results: Results) -> list[tuple[str, str]]:
     return [
         row
-        for each in _of(plan, results, "check_integrity")
+        for result in _results_of(plan, results, "check_integrity")
         for row in (
-            ("checks", f"{each['passed']} passed, {each['warned']} warned, {each['failed']} failed"),
-            ("", f"report: {short(Path(each['report']))}"),
+            ("checks", f"{result['passed']} passed, {result['warned']} warned, {result['failed']} failed"),
+            ("", f"report: {short(Path(result['report']))}"),
         )
     ]
 
 
 def _published(plan: Plan, results: Results) -> list[tuple[str, str]]:
     rows = []
-    for each in _of(plan, results, "stop_sender", "publish"):
-        rows.append(("published", f"release {each['release']}"))
-        rows += [("", f"{count:,} rows in {target}") for target, count in each["targets"].items()]
+    for result in _results_of(plan, results, "stop_sender", "publish"):
+        rows.append(("published", f"release {result['release']}"))
+        rows += [("", f"{count:,} rows in {target}") for target, count in result["targets"].items()]
     return rows
 
 
 def _queries(plan: Plan, results: Results) -> list[str]:
-    targets = [target for each in _of(plan, results, "stop_sender", "publish") for target in each["targets"]]
-    return [f"airflow-wall query {target} --limit 5" for target in targets if target.startswith("sql://")]
+    texts = [to for result in _results_of(plan, results, "stop_sender", "publish") for to in result["targets"]]
+    return [f"airflow-wall query {to} --limit 5" for to in texts if isinstance(parse_target(to), SqlTarget)]
 
 
 def _number(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""`airflow-wall validate`: every fault of every pipeline, without Airflow."""
+"""`airflow-wall validate`: check pipelines and show all their faults, without Airflow."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from typing import Annotated
 
 import typer
 
-from airflow_wall.cli.formats import Finding, Format, as_github, as_gitlab, as_json, as_text
+from airflow_wall.cli.formats import Finding, ReportFormat, as_github, as_gitlab, as_json, as_text
 from airflow_wall.cli.output import OUR_FAULT, USER_FAULT, out, say
-from airflow_wall.compiler.check import Checked, Further, check_files
-from airflow_wall.compiler.plan import Plan
+from airflow_wall.diagnostics.printable import printable_line
 from airflow_wall.loader.discover import yaml_files
+from airflow_wall.planner.check import Checked, Further, check_files
 from airflow_wall.settings import Settings
-from airflow_wall.text.faults import Fault
 
 
 def validate(
@@ -27,68 +26,66 @@ def validate(
     operators: Annotated[
         bool, typer.Option("--operators", help="Check arguments of other operators too: imports Airflow and them.")
     ] = False,
-    format: Annotated[Format, typer.Option("--format", help="How to tell what was found.")] = Format.TEXT,
+    format: Annotated[ReportFormat, typer.Option("--format", help="Output format.")] = ReportFormat.TEXT,
 ) -> None:
     """
     Check pipelines: text, keys, values, names, files, and the graph.
 
-    Answers in tenths of a second, needs no Airflow and runs none of your code (with --operators it imports the
-    operators that are named). Exit code 0: all good; 1: faults; 3: a fault of airflow-wall.
+    Takes tenths of a second, needs no Airflow and runs none of your code (with --operators it imports the operators
+    that the pipelines name). Exit code 0: all good; 1: faults; 3: a fault of airflow-wall.
     """
     settings = Settings.from_environment(os.environ, environment=env)
     files = list(dict.fromkeys(file for path in paths for file in yaml_files(path)))
     checked = check_files(files, settings, _of_operators() if operators else None)
-    findings = {each.path: list(_findings(each, strict=strict)) for each in checked}
-    if format is Format.TEXT:
+    findings = {result.path: list(_findings(result, strict=strict)) for result in checked}
+    if format is ReportFormat.TEXT:
         _show(checked, findings)
     else:
-        _print(format, [finding for each in checked for finding in findings[each.path]])
-    defects = [each.defect for each in checked if each.defect is not None]
+        _print(format, [finding for result in checked for finding in findings[result.path]])
+    defects = [result.defect for result in checked if result.defect is not None]
     for defect in defects:
-        say(f"{defect}\n\nplease report it, with the lines above")
+        say(f"{defect}\n\nplease report it with the lines above")
     if defects:
         raise typer.Exit(OUR_FAULT)
-    if any(_faulty(found) for found in findings.values()):
+    if any(_faulty(file_findings) for file_findings in findings.values()):
         raise typer.Exit(USER_FAULT)
 
 
 def _of_operators() -> Further:
-    # Airflow's log goes to where standard output is when it is imported, and operators may print when they are.
+    # Airflow logs to the standard output at the time of its import.
     with contextlib.redirect_stdout(sys.stderr):
-        from airflow_wall.compiler.signatures import operators_of
+        from airflow_wall.dag.signatures import operators_of
 
-    def further(plan: Plan) -> list[Fault]:
-        with contextlib.redirect_stdout(sys.stderr):
-            return operators_of(plan)[1]
-
-    return further
+    return lambda plan: operators_of(plan)[1]
 
 
 def _findings(checked: Checked, *, strict: bool) -> Iterable[Finding]:
     yield from (Finding(fault) for fault in checked.faults)
-    # Beside faults, what is only doubtful can wait; where it counts as a fault, it cannot.
+    # Warnings are hidden beside errors, unless they count as errors.
     if strict or not checked.faults:
         yield from (Finding(fault, "error" if strict else "warning") for fault in checked.warnings)
 
 
 def _show(checked: list[Checked], findings: dict[Path, list[Finding]]) -> None:
-    for each in checked:
-        if each.skipped:
-            out().print(f"skipped: {each.path} is no pipeline (no `dag_id` at its top)", end="\n\n")
-        for finding in findings[each.path]:
+    for result in checked:
+        if result.skipped:
+            out().print(
+                f"skipped: {printable_line(str(result.path))} is not a pipeline (no `dag_id` at its top)", end="\n\n"
+            )
+        for finding in findings[result.path]:
             out().print(as_text(finding), end="\n\n")
-    count = sum(len(each.pipelines) for each in checked)
-    faulty = sum(_faulty(findings[each.path]) or each.defect is not None for each in checked)
+    count = sum(len(result.pipelines) for result in checked)
+    faulty = sum(_faulty(findings[result.path]) or result.defect is not None for result in checked)
     verdict = f"{_counted(faulty, 'file')} with faults" if faulty else "all good"
     out().print(f"{_counted(count, 'pipeline')} in {_counted(len(checked), 'file')}: {verdict}")
 
 
-def _print(format: Format, findings: list[Finding]) -> None:
-    if format is Format.GITHUB:
+def _print(format: ReportFormat, findings: list[Finding]) -> None:
+    if format is ReportFormat.GITHUB:
         for finding in findings:
             typer.echo(as_github(finding))
     else:
-        typer.echo(as_json(findings) if format is Format.JSON else as_gitlab(findings))
+        typer.echo(as_json(findings) if format is ReportFormat.JSON else as_gitlab(findings))
 
 
 def _faulty(findings: list[Finding]) -> bool:

@@ -1,1 +1,1 @@
-"""Where jobs run: one module per kind of cluster, and the table of them."""
+"""The clusters that jobs run on: one module per kind, and a table of all kinds."""

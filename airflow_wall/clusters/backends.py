@@ -1,40 +1,36 @@
-"""Every kind of cluster by the `type` that the YAML names, and those that other packages bring."""
+"""The registry of kinds of clusters. To add a kind, add a module to `airflow_wall.clusters.kinds`."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 from typing import Any
 
-from airflow_wall.clusters.base import Backend, Cluster, Fleet, Site
+from airflow_wall.clusters.base import Backend, Cluster, ClusterSite, Fleet
+from airflow_wall.diagnostics.suggestions import did_you_mean, listed
 from airflow_wall.errors import ClusterError
+from airflow_wall.registry import LazyRegistry, modules_of
 
-CLUSTERS = {
-    "local": "airflow_wall.clusters.local",
-    "spark": "airflow_wall.clusters.spark",
-    "emr": "airflow_wall.clusters.emr",
-    "dataproc": "airflow_wall.clusters.dataproc",
-}
-"""Module of each kind; imported when it is used."""
+_PACKAGE = "airflow_wall.clusters.kinds"
 
-GROUP = "airflow_wall.clusters"
-"""Entry points by which other packages bring kinds: the name is the `type`, the object a `Backend`."""
+CLUSTERS: LazyRegistry[Backend] = LazyRegistry(
+    {name: f"{_PACKAGE}.{name}" for name in modules_of(_PACKAGE)}, "airflow_wall.clusters"
+)
+"""`type` of the YAML -> its module: the kinds of this package, and those of other packages."""
 
 
-def open_cluster(name: str, config: Mapping[str, Any], site: Site) -> Cluster:
+def open_cluster(name: str, config: Mapping[str, Any], site: ClusterSite) -> Cluster:
     """
-    The cluster of that name.
+    Return the cluster with that name.
 
-    :param config: Its `type`, and what that type takes.
+    :param config: Its `type`, and the keys of that type.
     :raises ClusterError: the type is not known.
     """
     return _backend(config).open_cluster(name, config, site)
 
 
-def open_fleet(config: Mapping[str, Any], site: Site) -> Fleet:
+def open_fleet(config: Mapping[str, Any], site: ClusterSite) -> Fleet:
     """
-    All clusters of that kind, in the place that the configuration names.
+    Return all clusters of that kind in the region or lake that the configuration names.
 
     :raises ClusterError: the type is not known.
     """
@@ -43,13 +39,9 @@ def open_fleet(config: Mapping[str, Any], site: Site) -> Fleet:
 
 def _backend(config: Mapping[str, Any]) -> Backend:
     kind = config.get("type")
-    if kind in CLUSTERS:
-        return importlib.import_module(CLUSTERS[kind])
-    brought = {point.name: point for point in entry_points(group=GROUP)}
-    if kind in brought:
-        found: Backend = brought[kind].load()
-        return found
-    known = ", ".join(f"`{name}`" for name in (*CLUSTERS, *brought))
-    raise ClusterError(
-        f"`cluster.type` must be one of {known}, got `{kind}`", hint="write e.g. `cluster: {type: local}`"
-    )
+    if kind not in CLUSTERS:
+        raise ClusterError(
+            f"`cluster.type` must be one of {listed(CLUSTERS)}, got `{kind}`",
+            hint=did_you_mean(str(kind), CLUSTERS) or "write e.g. `cluster: {type: local}`",
+        )
+    return CLUSTERS[str(kind)]

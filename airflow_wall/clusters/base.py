@@ -1,4 +1,4 @@
-"""What a kind of cluster can do, and what all of ours have in common."""
+"""The interface of a kind of cluster, and the types that all kinds share."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ Document = Mapping[str, Any]
 Log = Callable[[str], None]
 
 
-class State(StrEnum):
-    """How a cluster is, whatever its cloud calls it. Each backend has one table from its own words to these."""
+class ClusterState(StrEnum):
+    """The state of a cluster. Each backend has one table that maps the states of its cloud to these."""
 
     STARTING = "starting"
     RUNNING = "running"
     STOPPING = "stopping"
-    """It is on its way out, and nothing can keep it."""
+    """The cluster ends, and nothing can stop that."""
     BROKEN = "broken"
-    """It is there, may cost, and takes no job."""
+    """The cluster exists and may cost money, but accepts no jobs."""
 
 
 class JobState(StrEnum):
-    """How a job on a cluster is, whatever its cloud calls it."""
+    """The state of a job on a cluster. Each backend maps the states of its cloud to these."""
 
     RUNNING = "running"
-    """It waits for its turn, or is at work, or is being cancelled."""
+    """The job is queued, runs, or is being cancelled."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -45,9 +45,9 @@ class JobState(StrEnum):
 @dataclass(frozen=True)
 class Owner:
     """
-    Whose cluster it is.
+    The run that a cluster belongs to.
 
-    :param deployment: Name of the Airflow, among those that share an account of the cloud.
+    :param deployment: Name of the Airflow deployment; unique among those that share a cloud account.
     :param pipeline: The DAG's id.
     :param run_id: Airflow's run id.
     """
@@ -58,10 +58,10 @@ class Owner:
 
 
 class Event(StrEnum):
-    """What a call of a cluster may have to wait long for."""
+    """An event that a call of a cluster may have to wait for for a long time."""
 
     STARTED = "started"
-    """The cluster takes jobs."""
+    """The cluster accepts jobs."""
     GONE = "gone"
     DONE = "done"
     """A job has ended."""
@@ -70,12 +70,12 @@ class Event(StrEnum):
 @dataclass(frozen=True)
 class Awaited:
     """
-    What a call waits for, said so that another process can wait for it.
+    The event that a call waits for, described so that another process can wait instead.
 
-    :param cluster_id: What the cloud knows the cluster by.
-    :param job_id: The job, of `Event.DONE`.
-    :param note: JSON values that the same call finds in `Clock.note` when it is made again after the wait.
-    :param most: After how long to make the call again though nothing has come.
+    :param cluster_id: The cluster's id in the cloud.
+    :param job_id: The job, for `Event.DONE`.
+    :param note: JSON values that the same call reads from `Clock.note` when it is repeated after the wait.
+    :param most: Longest wait; after it the call is repeated even if the event has not happened.
     """
 
     event: Event
@@ -87,9 +87,9 @@ class Awaited:
 
 class HandedOver(BaseException):
     """
-    A call ends here: something else waits for what it needs, and then the same call is made again.
+    Raised to end a call while another process waits for the event it needs. The call is then repeated.
 
-    Not an `Exception`: it is no fault, and nothing that handles faults may take it for one.
+    Not an `Exception`: it is not an error, and code that handles errors must not catch it.
     """
 
     def __init__(self, awaited: Awaited) -> None:
@@ -99,36 +99,36 @@ class HandedOver(BaseException):
 
 class Clock:
     """
-    The time, and waiting for it. Tests have one that does not wait.
+    The current time, and waiting. Tests use one that does not wait.
 
-    `note` is what a call left for itself before it was handed over; empty when it is made for the first time.
+    `note` holds the values that a call saved before it was handed over; it is empty at the first call.
     """
 
     note: Document = MappingProxyType({})
 
     def now(self) -> datetime:
-        """What time it is, in UTC."""
+        """Return the current time in UTC."""
         return datetime.now(UTC)
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for a number of seconds."""
         time.sleep(seconds)
 
     def wait(self, seconds: float, awaited: Awaited) -> None:  # noqa: ARG002
         """
-        Wait before the next look at something that takes minutes or hours.
+        Wait before the next check of something that takes minutes or hours.
 
-        :raises HandedOver: something else waits.
+        :raises HandedOver: another process waits instead.
         """
         self.sleep(seconds)
 
 
 class HandingOver(Clock):
     """
-    A clock of who has nothing to wait in.
+    A clock for a process that must not wait long: `wait` raises `HandedOver`.
 
-    :param clock: The time.
-    :param note: What the call left for itself, if it was handed over before.
+    :param clock: The clock that this one wraps.
+    :param note: The values that the call saved, if it was handed over before.
     """
 
     def __init__(self, clock: Clock, note: Document) -> None:
@@ -136,26 +136,26 @@ class HandingOver(Clock):
         self.note = note
 
     def now(self) -> datetime:
-        """What time it is, in UTC."""
+        """Return the current time in UTC."""
         return self.clock.now()
 
     def sleep(self, seconds: float) -> None:
-        """Wait: it is for a moment only."""
+        """Wait for a number of seconds. Short waits are not handed over."""
         self.clock.sleep(seconds)
 
     def wait(self, seconds: float, awaited: Awaited) -> None:  # noqa: ARG002
-        """Hand it over."""
+        """Hand the wait over to another process."""
         raise HandedOver(awaited)
 
 
 @dataclass(frozen=True)
-class Site:
+class ClusterSite:
     """
-    Where clusters are used from.
+    The deployment and lake from which clusters are used.
 
-    :param state: Folder of our own state in the lake.
-    :param owner: Whose clusters they are.
-    :param client: Opens the client of a kind of cluster, given its configuration.
+    :param state: Directory in the lake that holds the state of airflow-wall.
+    :param owner: The run that the clusters belong to.
+    :param client: Opens the client of a kind of cluster from its configuration.
     """
 
     state: Path
@@ -165,20 +165,20 @@ class Site:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundCluster:
     """
-    One cluster of ours, as its cloud lists it.
+    A cluster that airflow-wall started, as its cloud lists it.
 
-    :param name: The name that was computed from its run.
-    :param id: What the cloud knows it by.
-    :param owner: Whose it is; None where the cloud's answer does not say.
-    :param lease: Until when it may live, whatever its run does.
-    :param nodes: How many machines it has.
+    :param name: The name, computed from its run.
+    :param id: The cluster's id in the cloud.
+    :param owner: The run it belongs to; None if the cloud's answer does not name it.
+    :param lease: End of its lease: it may not live longer, even if its run goes on.
+    :param nodes: Number of machines.
     """
 
     name: str
     id: str
-    state: State
+    state: ClusterState
     owner: Owner | None
     created: datetime
     lease: datetime
@@ -188,10 +188,10 @@ class Found:
 @dataclass(frozen=True)
 class Deleted:
     """
-    What stopping by name came to.
+    The result of stopping the clusters with one name.
 
-    :param ended: Ids of the clusters that were there and are ending.
-    :param node_hours: Machines times hours that they were there; None where a cluster costs nothing.
+    :param ended: Ids of the clusters that existed and now end.
+    :param node_hours: Machines times the hours they existed; None if a cluster costs nothing.
     """
 
     ended: tuple[str, ...] = ()
@@ -200,96 +200,101 @@ class Deleted:
 
 class Cluster(Protocol):
     """
-    One cluster, known by a name that is computed from the run: who stops it needs no message from who started it.
+    One cluster, identified by a name computed from the run, so a task can stop it without a message from its starter.
 
-    Every call may be repeated, by several processes at once, and may be killed between the cloud's deed and its answer.
+    Every call may be repeated, even by several processes at once. A call may be killed after the cloud has acted and
+    before its answer arrives.
     """
 
     name: str
 
     environments: Collection[str]
-    """Keys of a job's `environment` that it honours; a job with another one is not given to it."""
+    """Keys of a job's `environment` that this cluster supports; it gets no job with another key."""
 
     def ensure(self) -> dict[str, Any]:
         """
-        Have the cluster: adopt the one of this name, or create it, and wait until it accepts jobs.
+        Adopt the cluster with this name, or create it, and wait until it accepts jobs.
 
-        :return: What the UI shows of it, JSON values.
-        :raises ClusterError: the cloud refuses it, and says why.
-        :raises Interrupted: it could not be had now; later it may.
+        :return: JSON values that the UI shows.
+        :raises ClusterError: the cloud refuses; the message holds its reason.
+        :raises Interrupted: the cluster cannot be created now; a retry may succeed.
         """
 
-    def state(self) -> State | None:
-        """How it is; None where there is none of this name."""
+    def state(self) -> ClusterState | None:
+        """Return the cluster's state; None if no cluster has this name."""
 
     def run(self, job: Document, connections: Mapping[str, Document], log: Log) -> dict[str, Any]:
         """
-        Run a job document to its end and return its result. A job of this task that still runs is not begun twice.
+        Run a job document to its end and return its result. A job of this task that still runs is not started again.
 
         :param connections: The connections the job may read, by id.
-        :param log: Is given each log line of the job.
+        :param log: Called with each log line of the job.
         :raises ClusterError: the cluster is not running.
         :raises Interrupted: the job's process died.
         """
 
     def delete(self) -> Deleted:
         """
-        End everything of this name.
+        End every cluster with this name.
 
-        :raises Interrupted: not everything is known to end; call it again.
+        :raises Interrupted: some may not have ended; call it again.
         """
 
 
 @runtime_checkable
 class Shown(Protocol):
-    """A cluster that has pages for people to look at."""
+    """A cluster that has web pages."""
 
     def links(self, job_id: str | None = None) -> Mapping[str, str]:
-        """Its pages, `console` and `logs`, as far as they are known; of the cluster or of a job."""
+        """Return the known addresses of the pages `console` and `logs` of the cluster or of a job."""
 
 
 @runtime_checkable
 class RemoteCluster(Cluster, Shown, Protocol):
-    """A cluster that works on without this process, so that another can wait for it (`Clock.wait`)."""
+    """A cluster that works on without this process, so another process can wait for it (`Clock.wait`)."""
 
     def pending(self, awaited: Awaited) -> bool:
         """
-        Whether what a call waits for has not come yet. It reads the cloud by the same tables as the call itself.
+        Return True if the awaited event has not happened yet. It uses the same state tables as the call itself.
 
         :raises Interrupted: the cloud does not answer now.
-        :raises WallError: something is wrong that the call meets too, when it is made again.
+        :raises WallError: an error that the call also raises when it is repeated.
         """
 
     def cancel(self, job_id: str) -> None:
         """
-        End a job. Nothing happens where it has ended.
+        Cancel a job. Do nothing if it has ended.
 
         :raises Interrupted: the cloud does not answer now.
         """
 
 
 class Fleet(Protocol):
-    """All clusters of ours of one kind, in one place of its cloud."""
+    """All clusters of one kind that airflow-wall started, in one region or lake."""
 
-    def list(self) -> Sequence[Found]:
-        """Those that are there, of every deployment, whatever their state; not those that are gone."""
+    def list(self) -> Sequence[FoundCluster]:
+        """Return the clusters that exist, of every deployment and in any state."""
 
-    def end(self, found: Found) -> None:
-        """Have one end. Nothing happens where it is gone already."""
+    def end(self, cluster: FoundCluster) -> None:
+        """End a cluster. Do nothing if it no longer exists."""
 
 
 class Backend(Protocol):
-    """A kind of cluster: a module, or any object, with these two functions."""
+    """
+    A kind of cluster: a module, or any object, with these two functions.
 
-    def open_cluster(self, name: str, config: Mapping[str, Any], site: Site) -> Cluster:
-        """Return the cluster of that name, whether it is there or not; nothing is asked of the cloud yet."""
+    One of this package that calls `ClusterSite.client` names in `EXTRA` the extra that the client needs.
+    """
 
-    def open_fleet(self, config: Mapping[str, Any], site: Site) -> Fleet:
-        """Return all of that kind that are where the configuration says."""
+    def open_cluster(self, name: str, config: Mapping[str, Any], site: ClusterSite) -> Cluster:
+        """Return the cluster with that name, even if it does not exist; the cloud is not called yet."""
+
+    def open_fleet(self, config: Mapping[str, Any], site: ClusterSite) -> Fleet:
+        """Return all clusters of that kind in the region or lake that the configuration names."""
 
 
 def cluster_name(owner: Owner, task_id: str) -> str:
-    """The name of the cluster that a task of a run starts: letters, digits and `-`, at most 51, as clouds ask."""
+    """Return the name of the cluster that a task starts: at most 51 letters, digits and `-`, as clouds require."""
     digest = hashlib.sha256("\n".join((owner.deployment, owner.pipeline, owner.run_id, task_id)).encode()).hexdigest()
     readable = re.sub(r"[^a-z0-9]+", "-", owner.pipeline.lower()).strip("-")[:32].strip("-") or "run"
     return f"wall-{readable}-{digest[:12]}"
@@ -297,34 +302,40 @@ def cluster_name(owner: Owner, task_id: str) -> str:
 
 def check_environment(cluster: Cluster, kind: str, job: Document) -> None:
     """
-    See that a cluster can run a job in what the job asks for.
+    Check that a cluster supports the environment that a job asks for.
 
     :param kind: The cluster's `type`.
-    :raises ClusterError: it cannot; says by which key.
+    :raises ClusterError: it does not; the message names the key.
     """
-    known = getattr(cluster, "environments", ())  # clusters of other packages may be older than the keys
+    supported = getattr(cluster, "environments", ())  # a cluster of another package may predate the attribute
     for key in ENVIRONMENTS:
-        if job["environment"].get(key) and key not in known:
+        if job["environment"].get(key) and key not in supported:
             raise ClusterError(
-                f"`{key}`: a job on a cluster of type `{kind}` runs in what is installed there",
-                hint=f"remove `{key}` from this step and install what it needs on the cluster, as "
-                "docs/guides/clusters.md shows; or remove `cluster`",
+                f"`{key}`: not supported on a cluster of type `{kind}`, whose jobs run in the Python installed there",
+                hint=f"remove `{key}` from this step and install its packages on the cluster, as "
+                "docs/guides/clusters.md shows; or remove `cluster` from this step",
             )
 
 
 def not_running(name: str) -> ClusterError:
-    """The error of a job for a cluster that is not there."""
+    """Return the error for a job whose cluster does not run."""
     return ClusterError(
         f"cluster `{name}` is not running", hint="clear the `start_cluster` task of this run, with the tasks after it"
     )
 
 
 def duration_of(config: Mapping[str, Any], key: str, default: timedelta) -> timedelta:
-    """A length of time of a configuration, be it one already or text such as `30m`."""
+    """Return the duration under a key of a configuration, given as a `timedelta` or as text such as `30m`."""
     value = config.get(key)
     if value is None:
         return default
-    found = value if isinstance(value, timedelta) else parse_duration(str(value))
-    if found is None:
-        raise ValueError(f"`{key}` is no duration: `{value}`")
-    return found
+    duration = value if isinstance(value, timedelta) else parse_duration(str(value))
+    if duration is None:
+        raise ValueError(f"`{key}` must be a duration such as `30m`, got `{value}`")
+    return duration
+
+
+# Former names. Installed packages with their own kinds of cluster may import these.
+Found = FoundCluster
+Site = ClusterSite
+State = ClusterState

@@ -1,4 +1,4 @@
-"""What clouds answer when they do not do what they are asked, and how that is told."""
+"""The errors of clouds, and their translation to errors of airflow-wall."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
-from airflow_wall.clusters.base import Site
+from airflow_wall.clusters.base import ClusterSite
 from airflow_wall.errors import ClusterError, ConnectionFault, Interrupted
 
 IDLE = timedelta(minutes=30)
-"""After how long without a job a cloud ends a cluster, where the configuration does not say."""
+"""Default of `idle_ttl`: a cloud ends a cluster after this time without a job."""
 
 LONGEST = timedelta(hours=24)
-"""How long a cluster may live, where the configuration does not say."""
+"""Default of `max_ttl`: the longest time that a cluster may live."""
 
 
-class Fault(StrEnum):
-    """What kind of refusal an answer is."""
+class CloudFault(StrEnum):
+    """The kind of error that a cloud answers."""
 
     EXISTS = "exists"
     MISSING = "missing"
     BUSY = "busy"
-    """The thing is in a state in which this cannot be done with it."""
+    """The state of the resource does not allow the operation."""
     DENIED = "denied"
     REFUSED = "refused"
-    """The request itself is wrong, and will be wrong again."""
+    """The request itself is wrong; repeating it fails again."""
     QUOTA = "quota"
     LATER = "later"
-    """Throttled, out of order, or no answer at all: nobody knows whether it was done."""
+    """Throttled, unavailable, or no answer at all: the operation may have been done."""
 
 
 class CloudError(Exception):
     """
-    A cloud did not do what it was asked, or did not answer.
+    Raised when a cloud refuses an operation or does not answer.
 
-    :param reason: The cloud's own words.
+    :param reason: The cloud's message.
     """
 
-    def __init__(self, fault: Fault, reason: str) -> None:
+    def __init__(self, fault: CloudFault, reason: str) -> None:
         super().__init__(fault, reason)
         self.fault = fault
         self.reason = reason
@@ -49,22 +49,22 @@ class CloudError(Exception):
 
 class Call(Protocol):
     """
-    One call of a cloud's API: the name of the operation and its arguments, plain values in and out.
+    A function that calls an operation of a cloud's API by its name, with plain values in and out.
 
-    Every call is a place where this process, the wire or the cloud may die: there is no other way to the cloud.
+    All access to a cloud goes through it. At every call this process, the network or the cloud may fail.
     """
 
     def __call__(self, operation: str, /, **request: Any) -> dict[str, Any]:
         """
-        Return the answer.
+        Call the operation and return its answer.
 
-        :raises CloudError: there is none, or it is a refusal.
+        :raises CloudError: the cloud refuses or does not answer.
         """
 
 
 @contextlib.contextmanager
-def passed_over(*faults: Fault) -> Iterator[None]:
-    """Go on where a cloud refuses for one of these reasons: what is asked for is so already."""
+def ignore_faults(*faults: CloudFault) -> Iterator[None]:
+    """Ignore cloud errors of these kinds, because the wanted state is already reached."""
     try:
         yield
     except CloudError as error:
@@ -73,47 +73,47 @@ def passed_over(*faults: Fault) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def told(name: str, config: Mapping[str, Any], what: str) -> Iterator[None]:
+def error_context(name: str, config: Mapping[str, Any], what: str) -> Iterator[None]:
     """
-    Tell what a cloud answers by the key of the YAML it is about.
+    Translate cloud errors to errors that name the key of the YAML.
 
     :param name: The cluster's name.
-    :param what: What was asked, e.g. `start a cluster`.
+    :param what: The operation in words, e.g. `start cluster`.
     """
     try:
         yield
     except CloudError as error:
-        raise in_words(error, name, config, what) from error
+        raise to_wall_error(error, name, config, what) from error
 
 
-def in_words(
+def to_wall_error(
     error: CloudError, name: str, config: Mapping[str, Any], what: str
 ) -> ClusterError | ConnectionFault | Interrupted:
-    """What a cloud answers, as an error of ours."""
-    said = f"{config['type']}: {error.reason}"
-    if error.fault is Fault.DENIED:
+    """Return the error of airflow-wall for an error of a cloud."""
+    reason = f"{config['type']}: {error.reason}"
+    if error.fault is CloudFault.DENIED:
         conn_id = config.get("conn_id")
         by = f"connection `{conn_id}` (`cluster.conn_id`)" if conn_id else "the default connection (`cluster.conn_id`)"
-        hint = "grant its role that, or name another connection; then clear this task"
-        return ConnectionFault(f"{by} may not {what} `{name}`: {said}", hint=hint)
-    if error.fault in (Fault.LATER, Fault.BUSY):
-        key = blamed(config, error.reason)  # an unknown region is an address that nobody has
-        return Interrupted(f"{'' if key == '`cluster`' else f'{key}: '}could not {what} `{name}`: {said}")
-    if error.fault is Fault.QUOTA:
-        hint = "it is tried again, as other clusters end; else ask for less by `cluster.workers`, or raise the quota"
-        return Interrupted(f"{blamed(config, error.reason)}: could not {what} `{name}`: {said}", hint=hint)
+        hint = "grant the role of the connection this right, or name another connection; then clear this task"
+        return ConnectionFault(f"{by} may not {what} `{name}`: {reason}", hint=hint)
+    if error.fault in (CloudFault.LATER, CloudFault.BUSY):
+        key = faulty_key(config, error.reason)  # an unknown region looks like an unreachable address
+        return Interrupted(f"{'' if key == '`cluster`' else f'{key}: '}could not {what} `{name}`: {reason}")
+    if error.fault is CloudFault.QUOTA:
+        hint = "the task is retried, as other clusters may end; or lower `cluster.workers`, or raise the quota"
+        return Interrupted(f"{faulty_key(config, error.reason)}: could not {what} `{name}`: {reason}", hint=hint)
     return ClusterError(
-        f"{blamed(config, error.reason)}: could not {what} `{name}`: {said}",
-        hint="mend the key, or what it names in the cloud, and clear this task",
+        f"{faulty_key(config, error.reason)}: could not {what} `{name}`: {reason}",
+        hint="correct this key, or the resource that it names in the cloud, and clear this task",
     )
 
 
-def blamed(config: Mapping[str, Any], reason: str) -> str:
-    """The key of the configuration whose value the cloud's reason quotes, and the value; else `cluster`."""
-    found = [(len(text), key, text) for key, text in _leaves(config, "cluster") if len(text) > 2 and text in reason]
-    if not found:
+def faulty_key(config: Mapping[str, Any], reason: str) -> str:
+    """Return the key and value of the configuration whose value the cloud's message quotes; else `cluster`."""
+    matches = [(len(text), key, text) for key, text in _leaves(config, "cluster") if len(text) > 2 and text in reason]
+    if not matches:
         return "`cluster`"
-    _, key, text = max(found)
+    _, key, text = max(matches)
     return f"`{key}: {text}`"
 
 
@@ -123,31 +123,31 @@ def _leaves(value: Any, key: str) -> Iterator[tuple[str, str]]:
             if name != "type" or not isinstance(inner, str) or key != "cluster":
                 yield from _leaves(inner, f"{key}.{name}")
     elif isinstance(value, list | tuple):
-        for place, inner in enumerate(value):
-            yield from _leaves(inner, f"{key}[{place}]")
+        for index, inner in enumerate(value):
+            yield from _leaves(inner, f"{key}[{index}]")
     elif value is not None and not isinstance(value, bool):
         yield key, str(value)
 
 
-def checked_deployment(site: Site) -> None:
+def check_deployment(site: ClusterSite) -> None:
     """
-    See to it that clusters say which Airflow they are of.
+    Check that `[wall] deployment` is set, so that clusters are labelled with their Airflow deployment.
 
-    :raises ClusterError: they would not: another Airflow with the same account could adopt them, or end them.
+    :raises ClusterError: it is not set: another Airflow with the same account could adopt or end the clusters.
     """
     if not site.owner.deployment:
         raise ClusterError(
-            "clusters of a cloud bear the name of the Airflow they belong to, and this one has none",
+            "`[wall] deployment` is not set: a cluster in a cloud is labelled with the name of its Airflow deployment",
             hint="set `[wall] deployment` (AIRFLOW__WALL__DEPLOYMENT) on every component, e.g. to `production`",
         )
 
 
 def spot_of(workers: Mapping[str, Any], least: int) -> tuple[int, int]:
     """
-    How many workers stay, and how many the cloud may take back.
+    Return the number of on-demand workers and of spot workers, which the cloud may take back.
 
     :param workers: With `count`, by default 2, and `spot`: a share such as `50%`, or a number from 0 to 1.
-    :param least: How many stay whatever `spot` says, as far as there are so many.
+    :param least: Lowest number of on-demand workers, unless `count` is smaller.
     """
     count = workers.get("count", 2)
     share = str(workers.get("spot") or 0)
@@ -156,12 +156,12 @@ def spot_of(workers: Mapping[str, Any], least: int) -> tuple[int, int]:
     return count - spot, spot
 
 
-def merged(request: Mapping[str, Any], extra: Mapping[str, Any], ours: tuple[str, ...]) -> dict[str, Any]:
+def merge_request(request: Mapping[str, Any], extra: Mapping[str, Any], ours: tuple[str, ...]) -> dict[str, Any]:
     """
-    Lay a raw request over what was made of the typed keys.
+    Merge a raw request into the request that was built from the typed keys.
 
-    :param ours: Dotted paths that it may not touch: what a cluster is found by, and what ends it.
-    :raises ClusterError: it touches one.
+    :param ours: Dotted paths that it must not set, because clusters are found and ended by them.
+    :raises ClusterError: it sets one.
     """
     for path in ours:
         at: Any = extra
@@ -169,15 +169,15 @@ def merged(request: Mapping[str, Any], extra: Mapping[str, Any], ours: tuple[str
             at = at.get(part) if isinstance(at, Mapping) else None
         if at is not None:
             raise ClusterError(
-                f"`cluster.extra.{path}` is decided by airflow-wall: by it clusters are found and ended",
-                hint="remove it; the times to live are `idle_ttl` and `max_ttl`, tags are `labels`",
+                f"`cluster.extra.{path}` is decided by airflow-wall, which finds and ends clusters by it",
+                hint="remove it; set lifetimes with `idle_ttl` and `max_ttl`, and tags with `labels`",
             )
     return _merged(request, extra)
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    made = dict(below)
+    merged_request = dict(below)
     for key, value in above.items():
-        both = isinstance(value, Mapping) and isinstance(made.get(key), Mapping)
-        made[key] = _merged(made[key], value) if both else value
-    return made
+        both = isinstance(value, Mapping) and isinstance(merged_request.get(key), Mapping)
+        merged_request[key] = _merged(merged_request[key], value) if both else value
+    return merged_request

@@ -1,4 +1,4 @@
-"""What a cluster has cost so far, in hours of one machine, and what it may cost."""
+"""The cost of a cluster in node-hours, and its limit."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _EVERY = timedelta(minutes=1)
 
 
 def node_hours(spans: Iterable[tuple[datetime, datetime | None]], now: datetime) -> float:
-    """Hours of all machines together; a span without end goes on."""
+    """Return the sum of the hours of all machines; a span without end goes on until now."""
     return sum((((end or now) - start) / timedelta(hours=1) for start, end in spans), 0.0)
 
 
 class Budget:
     """
-    What a cluster may cost.
+    The limit on the cost of a cluster.
 
-    :param config: With `max_node_hours`, or without a bound.
-    :param spent: Asks the cloud what it has cost so far.
+    :param config: The configuration; without `max_node_hours` the cost is not limited.
+    :param spent: Asks the cloud for the node-hours used so far.
     """
 
     def __init__(self, name: str, config: Mapping[str, Any], clock: Clock, spent: Callable[[], float]) -> None:
@@ -34,9 +34,9 @@ class Budget:
 
     def check(self) -> None:
         """
-        See to it, at most once a minute, that the bound is kept.
+        Check the cost against the limit, at most once a minute.
 
-        :raises ClusterError: it is exceeded.
+        :raises ClusterError: the limit is exceeded.
         """
         now = self.clock.now()
         if self.most is None or (self.asked is not None and now < self.asked + _EVERY):
@@ -45,7 +45,7 @@ class Budget:
         spent = self.spent()
         if spent > self.most:
             raise ClusterError(
-                f"cluster `{self.name}` has cost {spent:.2f} node-hours, more than "
+                f"cluster `{self.name}` has used {spent:.2f} node-hours, more than "
                 f"`cluster.max_node_hours: {self.most:g}`",
-                hint="look why it takes so long; else raise the bound, and clear this task",
+                hint="find out why the run takes so long, or raise `cluster.max_node_hours`; then clear this task",
             )

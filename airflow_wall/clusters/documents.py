@@ -1,26 +1,64 @@
-"""Clusters that no cloud lists: each is a document in the lake, which says whose it is and until when it may live."""
+"""
+Clusters that no cloud lists. Each is a document in the lake with its owner and the end of its lease.
+
+Other people can write to a lake. So a document is parsed before it is used, and it affects only the cluster of its own
+name. Names, directories and programs are computed, never read from it.
+"""
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from airflow_wall import state
-from airflow_wall.clusters.base import Cluster, Found, Owner, Site, duration_of
+from airflow_wall.clusters.base import Cluster, ClusterSite, FoundCluster, Owner, duration_of
 from airflow_wall.clusters.cloud import LONGEST
+from airflow_wall.errors import ClusterError, WallError
+from airflow_wall.processes.lifetime import Identity
+
+log = logging.getLogger(__name__)
+
+Kind = TypeVar("Kind", bound="ClusterDocument")
 
 
-def path_of(name: str, site: Site) -> Path:
-    """Where the document of a cluster is."""
+class ClusterDocument(BaseModel):
+    """The fields that the document of every cluster has."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    type: str
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,99}$")]
+    id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+    owner: Owner
+    started: AwareDatetime
+    lease: AwareDatetime
+
+
+class SparkDocument(ClusterDocument):
+    """The fields that the document of a Spark cluster has."""
+
+    type: Literal["spark"]
+    state: Literal["starting", "running", "broken"]
+    watchdog: Identity | None = None
+    seen: AwareDatetime | None = None
+    master: str | None = None
+    ui: str | None = None
+    reason: dict[str, str | None] | None = None
+
+
+def path_of(name: str, site: ClusterSite) -> Path:
+    """Return the path of a cluster's document."""
     return site.state / "clusters" / f"{name}.json"
 
 
-def begun(name: str, config: Mapping[str, Any], site: Site) -> dict[str, Any]:
-    """What the document of a new cluster says first, whatever its kind."""
+def new_document(name: str, config: Mapping[str, Any], site: ClusterSite) -> dict[str, Any]:
+    """Return the first document of a new cluster, with the fields that all kinds share."""
     now = site.clock.now()
     return {
         "type": config["type"],
@@ -32,43 +70,90 @@ def begun(name: str, config: Mapping[str, Any], site: Site) -> dict[str, Any]:
     }
 
 
+def parse_document(kind: type[Kind], document: Mapping[str, Any] | None, path: Path) -> Kind | None:
+    """
+    Return the parsed document of the cluster whose document is at `path`; None if there is none.
+
+    :raises ClusterError: the document is not valid, or belongs to another cluster.
+    """
+    if document is None:
+        return None
+    try:
+        cluster = kind.model_validate(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "document"
+        raise _invalid_document(path, f"`{where}`: {first['msg']}") from None
+    if cluster.name != path.stem:
+        raise _invalid_document(path, f"its `name` is `{cluster.name}`")
+    return cluster
+
+
+def _invalid_document(path: Path, why: str) -> ClusterError:
+    hint = "remove this file, and find out who wrote it; its cluster, if there is one, ends with its lease"
+    return ClusterError(f"`{path}` is not a valid document of cluster `{path.stem}`: {why}", hint=hint)
+
+
 class DocumentFleet:
     """
-    All clusters of one kind, as their documents in one lake say.
+    All clusters of one kind that have a document in one lake.
 
-    :param kind: The `type`.
-    :param open_cluster: Gives the cluster of a name.
+    :param kind: The `type` of the clusters.
+    :param open_cluster: Returns the cluster with a name.
     """
 
-    def __init__(self, kind: str, site: Site, open_cluster: Callable[[str, Mapping[str, Any], Site], Cluster]) -> None:
+    def __init__(
+        self, kind: str, site: ClusterSite, open_cluster: Callable[[str, Mapping[str, Any], ClusterSite], Cluster]
+    ) -> None:
         self.kind = kind
         self.site = site
         self.open_cluster = open_cluster
 
-    def list(self) -> Sequence[Found]:
-        """Those that have a document."""
-        paths = sorted((self.site.state / "clusters").glob("*.json"))
-        return [found for path in paths if (found := self._found(path)) is not None]
+    def list(self) -> Sequence[FoundCluster]:
+        """Return the clusters that have a document. An invalid file is skipped with a warning."""
+        folder = self.site.state / "clusters"
+        if not state.lies_below(folder, self.site.state.parent):
+            log.warning("`%s` is skipped: it is or contains a link that leads out of the lake", folder)
+            return []
+        clusters = (self._cluster(path) for path in sorted(folder.glob("*.json")))
+        return [cluster for cluster in clusters if cluster is not None]
 
-    def end(self, found: Found) -> None:
-        """Stop it, unless the document is of another one by now."""
-        document = state.read(path_of(found.name, self.site))
-        if document is not None and document.get("id") == found.id:
-            self.open_cluster(found.name, {"type": self.kind}, self.site).delete()
+    def end(self, cluster: FoundCluster) -> None:
+        """Stop a cluster, unless its document now describes another one."""
+        document = self._read(path_of(cluster.name, self.site))
+        if document is not None and document.id == cluster.id:
+            self.open_cluster(cluster.name, {"type": self.kind}, self.site).delete()
 
-    def _found(self, path: Path) -> Found | None:
-        document = state.read(path)
-        if document is None or document.get("type") != self.kind or "lease" not in document:
-            return None  # gone meanwhile, or what another kind keeps here
-        how = self.open_cluster(document["name"], document, self.site).state()
+    def _read(self, path: Path) -> ClusterDocument | None:
+        if path.is_symlink():
+            log.warning("`%s` is skipped: it is a link", path)
+            return None
+        try:
+            document = state.read(path)
+            if document is None or document.get("type") != self.kind or "lease" not in document:
+                return None  # removed meanwhile, or a document of another kind
+            return parse_document(ClusterDocument, document, path)
+        except (WallError, OSError) as error:
+            log.warning("%s", error)
+            return None
+
+    def _cluster(self, path: Path) -> FoundCluster | None:
+        document = self._read(path)
+        if document is None:
+            return None
+        try:
+            how = self.open_cluster(document.name, {"type": self.kind}, self.site).state()
+        except WallError as error:
+            log.warning("%s", error)
+            return None
         if how is None:
             return None
-        return Found(
-            name=document["name"],
-            id=document["id"],
+        return FoundCluster(
+            name=document.name,
+            id=document.id,
             state=how,
-            owner=Owner(**document["owner"]),
-            created=datetime.fromisoformat(document["started"]),
-            lease=datetime.fromisoformat(document["lease"]),
+            owner=document.owner,
+            created=document.started,
+            lease=document.lease,
             nodes=1,
         )

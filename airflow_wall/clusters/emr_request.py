@@ -1,4 +1,4 @@
-"""What EMR is asked for, made of the typed keys; and the tags by which a cluster of ours is known."""
+"""The request to EMR, built from the typed keys, and the tags that identify our clusters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_wall.clusters.base import Owner, duration_of
-from airflow_wall.clusters.cloud import IDLE, LONGEST, merged, spot_of
+from airflow_wall.clusters.cloud import IDLE, LONGEST, merge_request, spot_of
 
 PREFIX = "airflow-wall-"
 MANAGED = (
@@ -18,13 +18,13 @@ MANAGED = (
     "Instances.KeepJobFlowAliveWhenNoSteps",
     "Instances.TerminationProtected",
 )
-"""Keys of `RunJobFlow` that `extra` may not touch."""
+"""Keys of `RunJobFlow` that `extra` must not set."""
 
 _LONGEST_VALUE = 256
 
 
 def request_of(name: str, config: Mapping[str, Any], owner: Owner) -> dict[str, Any]:
-    """The arguments of `RunJobFlow`."""
+    """Return the arguments of `RunJobFlow`."""
     network = config.get("network") or {}
     instances: dict[str, Any] = {
         "KeepJobFlowAliveWhenNoSteps": True,
@@ -56,16 +56,16 @@ def request_of(name: str, config: Mapping[str, Any], owner: Owner) -> dict[str, 
         }
         request["ManagedScalingPolicy"] = {"ComputeLimits": limits}
     extra = config.get("extra") or {}
-    made = merged(request, extra, MANAGED)
-    if "InstanceFleets" in made["Instances"]:  # EMR takes one or the other
-        made["Instances"].pop("InstanceGroups")
-    return made
+    result = merge_request(request, extra, MANAGED)
+    if "InstanceFleets" in result["Instances"]:  # EMR accepts only one of the two
+        result["Instances"].pop("InstanceGroups")
+    return result
 
 
 def _groups(config: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     workers = config.get("workers") or {}
     worker = workers.get("machine") or "m5.xlarge"
-    staying, spot = spot_of(workers, 1)  # the first worker holds what must not vanish
+    staying, spot = spot_of(workers, 1)  # the first worker holds data that must not vanish
     yield _group("MASTER", (config.get("master") or {}).get("machine") or "m5.xlarge", 1)
     if staying:
         yield _group("CORE", worker, staying)
@@ -84,7 +84,7 @@ def _group(role: str, machine: str, count: int) -> dict[str, Any]:
 
 
 def tags_of(name: str, config: Mapping[str, Any], owner: Owner) -> list[dict[str, str]]:
-    """Our tags, and those of the configuration."""
+    """Return the tags of airflow-wall and of the configuration."""
     longest = int(duration_of(config, "max_ttl", LONGEST).total_seconds())
     ours = {
         "name": name,
@@ -98,28 +98,28 @@ def tags_of(name: str, config: Mapping[str, Any], owner: Owner) -> list[dict[str
 
 
 def written_tag(text: str) -> str:
-    """Text as a tag may hold it: what tags do not take is written `=XX`, as in mail."""
-    found = re.sub(r"[^A-Za-z0-9_.:/+@ -]", lambda match: "".join(f"={byte:02X}" for byte in match[0].encode()), text)
-    return found if len(found) <= _LONGEST_VALUE else ""
+    """Return text encoded for a tag: characters that tags do not allow become `=XX`, as in mail."""
+    encoded = re.sub(r"[^A-Za-z0-9_.:/+@ -]", lambda match: "".join(f"={byte:02X}" for byte in match[0].encode()), text)
+    return encoded if len(encoded) <= _LONGEST_VALUE else ""
 
 
 def read_tag(text: str) -> str:
-    """What `written_tag` was given."""
+    """Return the text that `written_tag` encoded."""
     return re.sub(
         r"(?:=[0-9A-F]{2})+", lambda match: bytes.fromhex(match[0].replace("=", "")).decode(errors="replace"), text
     )
 
 
 def owner_of(tags: Iterable[Mapping[str, str]]) -> Owner | None:
-    """Whose cluster it is that has these tags; None where they do not say which Airflow's."""
-    found = {tag["Key"].removeprefix(PREFIX): read_tag(tag["Value"]) for tag in tags if tag["Key"].startswith(PREFIX)}
-    if not found.get("deployment"):
+    """Return the owner of the cluster with these tags; None if they do not name a deployment."""
+    values = {tag["Key"].removeprefix(PREFIX): read_tag(tag["Value"]) for tag in tags if tag["Key"].startswith(PREFIX)}
+    if not values.get("deployment"):
         return None
-    return Owner(found["deployment"], found.get("dag", ""), found.get("run", ""))
+    return Owner(values["deployment"], values.get("dag", ""), values.get("run", ""))
 
 
 def lease_of(tags: Iterable[Mapping[str, str]]) -> timedelta:
-    """How long a cluster with these tags may live."""
+    """Return the longest lifetime of a cluster with these tags."""
     for tag in tags:
         if tag["Key"] == f"{PREFIX}lease" and tag["Value"].isdigit():
             return timedelta(seconds=int(tag["Value"]))

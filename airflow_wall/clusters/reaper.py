@@ -1,34 +1,34 @@
-"""Which clusters nobody will stop any more."""
+"""The rules by which the reaper ends clusters that no task will stop."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
 
-from airflow_wall.clusters.base import Found, State
+from airflow_wall.clusters.base import ClusterState, FoundCluster
 
 
 class RunState(StrEnum):
-    """What is known of a run."""
+    """The state of a run, or the lack of an answer from Airflow."""
 
     UNDER_WAY = "under way"
     OVER = "over"
     MISSING = "missing"
-    """Airflow was asked, answered, and has no such run: it was deleted."""
+    """State of a run that Airflow no longer has, because it was deleted."""
     UNKNOWN = "unknown"
-    """Airflow could not be asked. This is no answer."""
+    """Airflow did not answer."""
 
 
-def why_end(found: Found, run: RunState, now: datetime) -> str | None:
+def why_end(cluster: FoundCluster, run: RunState, now: datetime) -> str | None:
     """
-    Why a cluster is to be ended, in words; None where it is to be left.
+    Return the reason to end a cluster, in words; None if it is not to be ended.
 
-    :param run: What is known of its run. Of a cluster that does not say whose it is: unknown.
+    :param run: State of the cluster's run; unknown for a cluster without an owner.
     """
-    if found.state is State.STOPPING:
+    if cluster.state is ClusterState.STOPPING:
         return None
-    if now >= found.lease:
-        return f"its lease ended at {found.lease:%Y-%m-%d %H:%M} UTC"
+    if now >= cluster.lease:
+        return f"its lease ended at {cluster.lease:%Y-%m-%d %H:%M} UTC"
     if run is RunState.OVER:
         return "its run is over"
     if run is RunState.MISSING:

@@ -1,16 +1,16 @@
 """
-Jobs on a cluster of a cloud: submitted once, found again by the next try, their answer read from the lake.
+Jobs on a cluster in a cloud: submitted once, resumed by the next try, with the answer read from the lake.
 
-A job is a folder in the lake: `request.json`, then `log` and `answer.json` that it writes itself. Which job a task is
-at stands in one document, written before the job is submitted, so a try that was killed at any point is followed by
-one that finds the same job. The job claims its folder when it begins: of two copies, one works.
+A job is a directory in the lake with `request.json`; the job itself writes `log` and `answer.json` there. One document
+names the current job of a task. It is written before the job is submitted, so if a try is killed at any point, the next
+one finds the same job. A job claims its directory when it starts, so of two copies only one runs.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,36 +19,37 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from airflow_wall import state
-from airflow_wall.clusters.base import Awaited, Clock, Document, Event, HandedOver, JobState, Log
-from airflow_wall.clusters.cloud import CloudError, Fault
-from airflow_wall.clusters.pin import replaced
+from airflow_wall.clusters.base import Awaited, Clock, ClusterSite, Document, Event, HandedOver, JobState, Log
+from airflow_wall.clusters.cloud import CloudError, CloudFault
+from airflow_wall.clusters.cluster_claim import replace_document
+from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.environments.answers import result_of
-from airflow_wall.environments.parcel import parcel
 from airflow_wall.environments.tail import Tail
+from airflow_wall.environments.zipapp import parcel
 from airflow_wall.errors import ClusterError, Interrupted
 
 POLL = 5.0
-"""Seconds between two looks at a job."""
+"""Seconds between two checks of a job."""
 
 LATE = timedelta(seconds=60)
-"""How long an answer may take to be seen in the lake once its job has ended."""
+"""Longest time until the answer of an ended job appears in the lake."""
 
 PATIENCE = timedelta(minutes=5)
-"""How long the cloud may give no answer about a job before the try gives up. The job goes on."""
+"""Longest time without an answer of the cloud before the try fails. The job goes on."""
 
 _MOUNT = (
-    "`storage` must be a folder that the worker and the cluster both mount at the same path, and the Python of "
-    "`cluster.python` must have what jobs need: see docs/guides/clusters.md"
+    "`storage` must be a directory that the worker and the cluster both mount at the same path, and `cluster.python` "
+    "must have the packages that jobs need; see docs/guides/clusters.md"
 )
 
 
 @dataclass(frozen=True)
 class JobView:
     """
-    What a cloud says of a job.
+    The state of a job in its cloud.
 
-    :param state: None where it knows no such job.
-    :param reason: Why it failed, in the cloud's words.
+    :param state: None if the cloud has no such job.
+    :param reason: The cloud's message about its failure.
     """
 
     state: JobState | None
@@ -56,27 +57,27 @@ class JobView:
 
 
 class RemoteJobs(Protocol):
-    """The jobs of one cluster, by ids that we choose."""
+    """The jobs of one cluster, by ids that airflow-wall chooses."""
 
     def submit(self, job_id: str, folder: Path) -> None:
-        """Have the job begin whose folder that is. Nothing happens where the cloud has one of that id."""
+        """Submit the job in that directory. Do nothing if the cloud already has a job with that id."""
 
     def look(self, job_id: str) -> JobView:
-        """How the job is."""
+        """Return the state of the job."""
 
     def cancel(self, job_id: str) -> None:
-        """End the job. Nothing happens where it has ended, or there is none."""
+        """Cancel the job. Do nothing if it has ended or does not exist."""
 
 
 class Remote:
     """
     Runs job documents on one cluster.
 
-    :param jobs: Its jobs.
-    :param cluster: Its name.
-    :param cluster_id: What the cloud knows it by.
-    :param folder: Where the folders of its jobs are, in the lake.
-    :param guard: Is called at every look, and raises where the cluster may not be used any more.
+    :param jobs: The jobs of the cluster.
+    :param cluster: The cluster's name.
+    :param cluster_id: The cluster's id in the cloud.
+    :param folder: Directory in the lake that holds the directories of its jobs.
+    :param guard: Called at every check; raises if the cluster may no longer be used.
     """
 
     def __init__(
@@ -97,25 +98,25 @@ class Remote:
 
     def run(self, job: Document, log: Log) -> dict[str, Any]:
         """
-        Run a job document to its end, or go on with the one that an earlier try of the task submitted.
+        Run a job document to its end, or resume the job that an earlier try of the task submitted.
 
-        :raises ClusterError: it cannot be run on a cluster of a cloud, or the cluster may not be used any more.
-        :raises Interrupted: the job was lost, or its cloud does not answer.
+        :raises ClusterError: the job cannot run on a cluster in a cloud, or the cluster may no longer be used.
+        :raises Interrupted: the job was lost, or the cloud does not answer.
         """
         if job["connections"]:
-            listed = ", ".join(f"`{conn_id}`" for conn_id in job["connections"])
+            names = listed(job["connections"])
             raise ClusterError(
-                f"`cluster`: this step reads the connection {listed}, whose secret is not sent to a cluster of a cloud",
-                hint="remove `cluster` from this step: it then runs in the worker",
+                f"`cluster`: this step reads the connection {names}, and secrets are not sent to a cluster in a cloud",
+                hint="remove `cluster` from this step, so that it runs in the worker",
             )
         if not self.clock.note:
-            self.guard()  # later `_answer` does, and ends the job
+            self.guard()  # after a wait `_answer` calls it, and cancels the job
         task = _folder_of(self.folder, job["run"]["task_id"])
         job_id = self._current(task, job, log)
         try:
             answer = self._answer(job_id, task / job_id, log)
         except (CloudError, Interrupted) as error:
-            if isinstance(error, CloudError) and error.fault is Fault.LATER:
+            if isinstance(error, CloudError) and error.fault is CloudFault.LATER:
                 raise Interrupted(f"job `{job_id}`: the cloud does not answer: {error.reason}") from error
             raise
         state.write(task / "current.json", {"id": job_id, "collected": True})
@@ -124,35 +125,36 @@ class Remote:
     # --- which job
 
     def _current(self, task: Path, job: Document, log: Log) -> str:
-        """The id of the job that this task is at; it is submitted."""
-        asked = _asked(job)
+        """Return the id of the task's current job, after submitting it if necessary."""
+        digest = _request_digest(job)
         path = task / "current.json"
         while True:
-            found = state.read(path)
-            if found is not None and not found.get("collected") and self._goes_on(task, found, asked, log):
-                return str(found["id"])
+            written = state.read(path)
+            current = _valid_document(task, written)
+            if current is not None and not current.get("collected") and self._resumes(task, current, digest, log):
+                return str(current["id"])
             job_id = f"{self.cluster}-{task.name}-{uuid.uuid4().hex[:8]}"
             state.write(task / job_id / "request.json", {"job": dict(job)})
-            if replaced(path, found, {"id": job_id, "asked": asked}):
+            if replace_document(path, written, {"id": job_id, "asked": digest}):
                 self.jobs.submit(job_id, task / job_id)
                 log(f"job {job_id} is submitted to cluster {self.cluster}")
                 return job_id
 
-    def _goes_on(self, task: Path, found: Mapping[str, Any], asked: str, log: Log) -> bool:
-        """Whether the job of an earlier try is this one. It runs, has run, or is submitted now."""
-        job_id = str(found["id"])
+    def _resumes(self, task: Path, current: Mapping[str, Any], digest: str, log: Log) -> bool:
+        """Return True if the job of an earlier try is the one to run: it runs, has run, or is submitted now."""
+        job_id = str(current["id"])
         view = self.jobs.look(job_id)
-        if found.get("asked") != asked:  # the task was cleared, and says something else now
+        if current.get("asked") != digest:  # the task was edited and cleared
             if view.state is JobState.RUNNING:
                 self._end(job_id)
             return False
-        if view.state is None and not _is_answered(task / job_id):  # written down, and perhaps not submitted
+        if view.state is None and not _is_answered(task / job_id):  # recorded, but perhaps not submitted
             self.jobs.submit(job_id, task / job_id)
             return True
-        goes_on = view.state in (JobState.RUNNING, JobState.SUCCEEDED) or _is_answered(task / job_id)
-        if goes_on and not self.clock.note:
-            log(f"going on with job {job_id}, which an earlier try submitted")
-        return goes_on
+        resumes = view.state in (JobState.RUNNING, JobState.SUCCEEDED) or _is_answered(task / job_id)
+        if resumes and not self.clock.note:
+            log(f"resuming job {job_id}, which an earlier try submitted")
+        return resumes
 
     def _end(self, job_id: str) -> None:
         self.jobs.cancel(job_id)
@@ -171,10 +173,10 @@ class Remote:
                 silent = None
             except CloudError as error:
                 silent = silent or self.clock.now()
-                if error.fault is not Fault.LATER or self.clock.now() - silent > PATIENCE:
+                if error.fault is not CloudFault.LATER or self.clock.now() - silent > PATIENCE:
                     raise
                 view = JobView(JobState.RUNNING)
-            except BaseException:  # this task is told to stop, or the cluster costs too much
+            except BaseException:  # this task must stop, or the cluster costs too much
                 self._cancel(job_id, log)
                 raise
             tail.read()
@@ -185,11 +187,11 @@ class Remote:
                 ended = ended or self.clock.now()
                 lost = view.state is None or not (folder / "claim").exists()
                 if self.clock.now() - ended >= (timedelta(0) if view.state is JobState.CANCELLED else LATE):
-                    raise _lost(job_id, self.cluster, folder, view, hint=_MOUNT if lost else None)
+                    raise _lost_job_error(job_id, self.cluster, folder, view, hint=_MOUNT if lost else None)
             self._pause(job_id, tail.at, log, long=not (ended or silent))
 
     def _pause(self, job_id: str, at: int, log: Log, *, long: bool) -> None:
-        """Wait for the next look. `long`: the job is at work, and may be for hours."""
+        """Wait before the next check. `long`: the job runs, perhaps for hours."""
         try:
             if long:
                 self.clock.wait(POLL, Awaited(Event.DONE, self.cluster_id, job_id, {"log": at}))
@@ -197,32 +199,33 @@ class Remote:
                 self.clock.sleep(POLL)
         except HandedOver:
             raise
-        except BaseException:  # this task is told to stop
+        except BaseException:  # this task must stop
             self._cancel(job_id, log)
             raise
 
     def _cancel(self, job_id: str, log: Log) -> None:
         try:
             self.jobs.cancel(job_id)
-        except CloudError as error:  # what stops this task is what is told
+        except CloudError as error:  # the error that stops this task is the one to report
             log(f"job {job_id} could not be cancelled: {error.reason}")
 
 
 def job_of(folder: Path, task_id: str) -> str | None:
     """
-    The job that a task is at, or was last.
+    Return the id of the current or last job of a task.
 
-    :param folder: Where the folders of the cluster's jobs are.
+    :param folder: Directory that holds the directories of the cluster's jobs.
     """
-    found = state.read(_folder_of(folder, task_id) / "current.json")
-    return None if found is None else str(found["id"])
+    task = _folder_of(folder, task_id)
+    document = _valid_document(task, state.read(task / "current.json"))
+    return None if document is None else str(document["id"])
 
 
 def parcel_of(folder: Path) -> Path:
     """
-    The part of this package that a job runs by, in the lake beside the jobs of its cluster, with which it is removed.
+    Return the zipapp that runs a job. It is stored in the lake beside the jobs of the cluster and is removed with them.
 
-    :param folder: The job's folder.
+    :param folder: The job's directory.
     """
     return parcel(folder.absolute().parents[1])
 
@@ -231,24 +234,34 @@ def _folder_of(folder: Path, task_id: str) -> Path:
     return folder / hashlib.sha256(task_id.encode()).hexdigest()[:10]
 
 
-def remove_jobs(folder: Path) -> None:
-    """Remove the folders of all jobs of a cluster that has ended."""
-    shutil.rmtree(folder, ignore_errors=True)
+def remove_jobs(folder: Path, site: ClusterSite) -> None:
+    """Remove the directories of all jobs of a cluster that has ended."""
+    state.remove_folder(folder, site.state.parent)
+
+
+def _valid_document(task: Path, document: dict[str, Any] | None) -> dict[str, Any] | None:
+    """
+    Return the document of a task's current job if its id has the form that this task generates; else None.
+
+    The id decides which job is cancelled and from which directory its answer is read.
+    """
+    ours = rf"{re.escape(task.parent.name)}-{re.escape(task.name)}-[0-9a-f]{{8}}"
+    return document if document is not None and re.fullmatch(ours, str(document.get("id"))) else None
 
 
 def _is_answered(folder: Path) -> bool:
     return (folder / "answer.json").exists()
 
 
-def _asked(job: Document) -> str:
-    """What a job is asked to do, whichever try asks."""
-    asked = [job["kind"], job["arguments"], job["environment"].get("python")]
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+def _request_digest(job: Document) -> str:
+    """Return a digest of a job's request that is the same in every try."""
+    request = [job["kind"], job["arguments"], job["environment"].get("python")]
+    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
 
 
-def _lost(job_id: str, cluster: str, folder: Path, view: JobView, hint: str | None) -> Interrupted:
-    how = "is not known to the cloud" if view.state is None else f"has {view.state}"
-    because = f": {view.reason}" if view.reason else ""
+def _lost_job_error(job_id: str, cluster: str, folder: Path, view: JobView, hint: str | None) -> Interrupted:
+    outcome = "is not known to the cloud" if view.state is None else f"has {view.state}"
+    reason = f": {view.reason}" if view.reason else ""
     return Interrupted(
-        f"job `{job_id}` on cluster `{cluster}` {how}, and there is no answer of it in `{folder}`{because}", hint=hint
+        f"job `{job_id}` on cluster `{cluster}` {outcome} and left no answer in `{folder}`{reason}", hint=hint
     )

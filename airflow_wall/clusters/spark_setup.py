@@ -1,4 +1,4 @@
-"""What Spark needs of a machine, and what of its configuration is ours: each fault told by the key of the YAML."""
+"""Checks of a machine and a configuration for Spark; each error names the key of the YAML."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from airflow_wall.engines.spark_request import MANAGED, SECRET, SIZES
 from airflow_wall.errors import ClusterError
-from airflow_wall.spark_request import MANAGED, SECRET, SIZES
 
 JAVA = 17
-"""The oldest Java that Spark 4 runs on."""
+"""The oldest Java version that Spark 4 supports."""
 
 LEAST = 512
-"""The least memory of an executor, in megabytes: Spark itself takes 300 of them, and refuses less than 450."""
+"""Smallest memory of an executor in megabytes: Spark itself uses 300 of them, and refuses less than 450."""
 
 
 def check_conf(config: Mapping[str, Any]) -> None:
     """
-    See to it that `conf` leaves what is ours.
+    Check that `conf` sets no key that airflow-wall manages.
 
-    :raises ClusterError: it does not.
+    :raises ClusterError: it sets one.
     """
     for key in config.get("conf") or {}:
         if key in MANAGED:
@@ -35,111 +35,121 @@ def check_conf(config: Mapping[str, Any]) -> None:
             )
         if key in SIZES and not config.get("master"):
             raise ClusterError(
-                f"`cluster.conf` must not hold `{key}`, which follows from `workers`", hint="say it by `workers`"
+                f"`cluster.conf` must not hold `{key}`, which follows from `workers`",
+                hint=f"remove `{key}`, and set the size with `cluster.workers`",
             )
         if re.search(SECRET, key, re.IGNORECASE):
             raise ClusterError(
                 f"`cluster.conf` must not hold `{key}`: Spark shows its configuration in its UI",
-                hint="give the machine the right to the data instead, e.g. by the role of its instance",
+                hint=f"remove `{key}`, and give the machine access to the data, e.g. with the role of its instance",
             )
 
 
 def check_memory(config: Mapping[str, Any]) -> None:
     """
-    See to it that this machine has what the workers promise.
+    Check that this machine has the memory that `workers` asks for.
 
-    :raises ClusterError: it has not, or a job's share is too small for Spark.
+    :raises ClusterError: it has less, or a job's share is too small for Spark.
     """
     workers = config.get("workers") or {}
     count, memory = workers.get("count", 1), workers.get("memory", "1GB")
-    each, parallel = megabytes(memory), config.get("parallel_jobs", 1)
-    if each // parallel < LEAST:
+    worker_memory, parallel = megabytes(memory), config.get("parallel_jobs", 1)
+    if worker_memory // parallel < LEAST:
         raise ClusterError(
             f"`cluster.workers.memory: {memory}` is too little for {parallel} jobs at once: Spark needs {LEAST}MB each",
             hint="raise `workers.memory`, or lower `parallel_jobs`",
         )
-    there = _memory_of_this_machine()
-    if there is not None and each * count > there:
+    available = _memory_of_this_machine()
+    if available is not None and worker_memory * count > available:
         raise ClusterError(
-            f"`cluster.workers`: {count} workers of {memory} need {each * count} MB, and this machine has {there} MB",
-            hint="ask for less by `workers.count` or `workers.memory`",
+            f"`cluster.workers`: {count} workers of {memory} need {worker_memory * count} MB, "
+            f"and this machine has {available} MB",
+            hint="lower `workers.count` or `workers.memory`",
         )
 
 
 def megabytes(memory: str) -> int:
-    """`1GB` or `512MB` as a number."""
+    """Return a size such as `1GB` or `512MB` as a number of megabytes."""
     number, unit = int(memory[:-2]), memory[-2:]
     return number * 1024 if unit == "GB" else number
 
 
 def _memory_of_this_machine() -> int | None:
-    """In megabytes; what the container may use, where this is one."""
-    found = []
+    """Return this machine's memory in megabytes, or the limit of its container; None if unknown."""
+    limits = []
     try:
         total = re.search(r"MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-        found += [int(total[1]) // 1024] if total else []
+        limits += [int(total[1]) // 1024] if total else []
         limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        found += [int(limit) // 2**20] if limit.isdigit() else []
+        limits += [int(limit) // 2**20] if limit.isdigit() else []
     except OSError:
         pass  # no control groups, or not Linux
-    return min(found) if found else None
+    return min(limits) if limits else None
 
 
 def find_spark(config: Mapping[str, Any]) -> Path:
     """
-    The folder of Spark, which the package `pyspark` brings.
+    Return the directory of Spark in the package `pyspark`.
 
-    :raises ClusterError: it is not there, or there is no Java that it runs on, or this is not Linux.
+    :raises ClusterError: `pyspark` or a recent Java is missing, or this is not Linux.
     """
     if not sys.platform.startswith("linux"):
         raise ClusterError(
-            "`cluster.type: spark` needs Linux, whose kernel ends a cluster with its watchdog",
+            f"`cluster.type: spark` needs Linux, whose kernel ends a cluster with its watchdog, got `{sys.platform}`",
             hint="use `type: local`, or run Airflow in a container",
         )
-    home = _pyspark_of(config.get("python"))
+    home = pyspark_of(config.get("python"))
     _check_java()
     return home
 
 
-def _pyspark_of(python: str | None) -> Path:
+def pyspark_of(python: str | None) -> Path:
+    """
+    Return the directory of Spark of an interpreter; None means this interpreter.
+
+    :raises ClusterError: the interpreter does not have `pyspark`, or cannot be run.
+    """
     if python is None or python == sys.executable:
-        found = importlib.util.find_spec("pyspark")
-        if found is None or not found.submodule_search_locations:
+        module_spec = importlib.util.find_spec("pyspark")
+        if module_spec is None or not module_spec.submodule_search_locations:
             raise ClusterError(
                 f"`cluster.type: spark` needs the package `pyspark`, which `{sys.executable}` does not have",
-                hint="pip install 'airflow-wall[spark]', or name by `python` an interpreter that has it",
+                hint="run `pip install 'airflow-wall[spark]'`, or set `cluster.python` to an interpreter that has it",
             )
-        return Path(found.submodule_search_locations[0])
+        return Path(module_spec.submodule_search_locations[0])
     program = "import airflow_wall.jobs, pyspark; print(pyspark.__path__[0])"
     try:
-        answer = subprocess.run(  # noqa: S603  the interpreter is said by the DAG, whose author may run code
-            [python, "-c", program], capture_output=True, text=True, timeout=60, check=False, env=_plain()
+        answer = subprocess.run(  # noqa: S603  the author of the DAG names the interpreter, and may run code
+            [python, "-c", program], capture_output=True, text=True, timeout=60, check=False, env=_clean_environment()
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ClusterError(f"`cluster.python: {python}` cannot be run: {error}", hint="mend the path") from None
+        raise ClusterError(f"`cluster.python: {python}` cannot be run: {error}", hint="correct the path") from None
     if answer.returncode:
-        said = (answer.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        last_line = (answer.stderr.strip().splitlines() or ["no output"])[-1]
         raise ClusterError(
-            f"`cluster.python: {python}` has not what a job on Spark needs: {said}",
-            hint="install there `airflow-wall` without its dependencies, and what its extras `local` and `spark` list",
+            f"`cluster.python: {python}` does not have the packages that a job on Spark needs: {last_line}",
+            hint="install `airflow-wall` there without its dependencies, and the packages of its extras `local` "
+            "and `spark`",
         )
     return Path(answer.stdout.strip())
 
 
-def _plain() -> dict[str, str]:
-    """The environment without what leads another Python to this one's packages."""
+def _clean_environment() -> dict[str, str]:
+    """Return the environment without the variables that point another Python to this one's packages."""
     return {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
 
 
 def _check_java() -> None:
     named = os.environ.get("JAVA_HOME")
     java = f"{named}/bin/java" if named else shutil.which("java")
-    where = f"JAVA_HOME is `{named}`" if named else "there is no `java` on the PATH, and JAVA_HOME is not set"
+    reason = f"JAVA_HOME is `{named}`" if named else "there is no `java` on the PATH, and JAVA_HOME is not set"
     hint = f"install Java {JAVA} or later on the workers, e.g. Debian's `openjdk-17-jre-headless`"
     if java is None or not Path(java).exists():
-        raise ClusterError(f"`cluster.type: spark` needs Java {JAVA} or later: {where}", hint=hint)
+        raise ClusterError(f"`cluster.type: spark` needs Java {JAVA} or later: {reason}", hint=hint)
     answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)  # noqa: S603
     version = re.search(r'version "(\d+)', answer.stderr)
     if version is None or int(version[1]) < JAVA:
-        said = (answer.stderr.strip().splitlines() or ["nothing"])[0]
-        raise ClusterError(f"`cluster.type: spark` needs Java {JAVA} or later, and `{java}` says: {said}", hint=hint)
+        first_line = (answer.stderr.strip().splitlines() or ["nothing"])[0]
+        raise ClusterError(
+            f"`cluster.type: spark` needs Java {JAVA} or later, and `{java} -version` prints: {first_line}", hint=hint
+        )

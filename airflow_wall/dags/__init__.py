@@ -1,1 +1,1 @@
-"""What an Airflow with clusters needs besides its pipelines, as `airflow_wall.bundles.UpkeepBundle` shows it."""
+"""DAGs that maintain a deployment with clusters, which `airflow_wall.bundles.UpkeepBundle` serves."""

@@ -1,7 +1,7 @@
 """
-The DAG `wall_reaper` of Airflow: it ends the clusters that nobody will stop any more.
+The DAG `wall_reaper`: it ends clusters that no task will stop.
 
-It is there where `[wall] reap` says where to look. It needs no file of a pipeline, so clusters are ended whose pipeline
+It exists if `[wall] reap` lists the places to check. It needs no pipeline file, so it also ends clusters whose pipeline
 was edited, removed or broken.
 """
 
@@ -16,37 +16,37 @@ from airflow.sdk import DAG
 from pydantic import TypeAdapter, ValidationError
 
 from airflow_wall.errors import SettingsError
+from airflow_wall.language.cluster_registry import AnyClusterPlace
 from airflow_wall.operators.reap_clusters import ReapClustersOperator
 from airflow_wall.settings import SECTION
-from airflow_wall.spec.steps.cluster import Place
 
 EVERY = timedelta(minutes=10)
-"""How often it looks, and so about how much longer than its run a cluster lives that was not stopped."""
+"""Time between two runs, and so about the longest time that an unstopped cluster outlives its run."""
 
 
 def places_of(text: str | None) -> list[dict[str, Any]]:
     """
-    Where to look, from the setting `[wall] reap`.
+    Return the places to check, from the setting `[wall] reap`.
 
-    :raises SettingsError: it is not what `reap_clusters` takes under `clusters`, as JSON.
+    :raises SettingsError: the setting is not a JSON list in the format of `clusters` of `reap_clusters`.
     """
     try:
-        found = TypeAdapter(list[Place]).validate_python(json.loads(text or "[]"))
+        places = TypeAdapter(list[AnyClusterPlace]).validate_python(json.loads(text or "[]"))
     except (ValueError, ValidationError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
-        said = f"`{'.'.join(str(each) for each in first['loc'])}`: {first['msg']}" if first else str(error)
+        reason = f"`{'.'.join(map(str, first['loc']))}`: {first['msg']}" if first else str(error)
         raise SettingsError(
-            f"`[{SECTION}] reap` is no JSON list of places: {said}",
+            f"`[{SECTION}] reap` must be a JSON list of places: {reason}",
             hint='write e.g. [{"type": "emr", "region": "eu-central-1", "conn_id": "aws_lake"}]',
         ) from None
-    return [place.model_dump(exclude_none=True) for place in found]
+    return [place.model_dump(exclude_none=True) for place in places]
 
 
 def reaper(places: list[dict[str, Any]]) -> DAG:
-    """The DAG that looks in these places."""
+    """Return the DAG that ends clusters in these places."""
     with DAG(
         "wall_reaper",
-        description="Ends clusters whose run is over, or whose time to live is.",
+        description="Ends clusters whose run is over or whose lease has ended.",
         start_date=datetime(2024, 1, 1),
         schedule=EVERY,
         catchup=False,

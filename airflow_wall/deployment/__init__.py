@@ -1,1 +1,1 @@
-"""What runs beside a deployment: probes of its components, and what `airflow-wall doctor` knows."""
+"""Tools for a deployment: probes of its components, and the checks of `airflow-wall doctor`."""

@@ -1,4 +1,4 @@
-"""What one component of a deployment can tell of itself, for `doctor` to compare with the others."""
+"""The facts of one component of a deployment, which `doctor` compares with those of the others."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from pydantic import TypeAdapter
 
 from airflow_wall.errors import DeploymentError
 
@@ -27,7 +28,7 @@ SECRETS = {
     "result_backend": "celery.result_backend",
     "metadata": "database.sql_alchemy_conn",
 }
-"""Name -> the option, as `section.option`."""
+"""The option of each secret, as `section.option`, by its name."""
 
 SETTINGS = (
     "core.executor",
@@ -40,28 +41,28 @@ SETTINGS = (
     "workers.min_heartbeat_interval",
 )
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer", "worker")
-"""Each is the word of the command line that starts it."""
+"""The components; each name is also the word of the command line that starts it."""
 
 
 @dataclass(frozen=True)
 class Facts:
     """
-    One component.
+    The facts of one component.
 
-    :param name: How the deployment calls it, e.g. its container.
-    :param component: Which of COMPONENTS it is.
-    :param versions: Package to version, of those that are there.
-    :param ahead: Seconds that its clock is ahead of the api-server's; None where that cannot be reached.
-    :param settings: `section.option` to value.
-    :param secrets: A fingerprint of each secret it was given, by its name in SECRETS. Never the secret.
-    :param bundles: Name of a bundle over a folder to the digest of the files in it.
-    :param unreachable: `queue`, `api-server` or `database` to why it could not be reached.
-    :param served: Queues that some worker takes tasks from; of the scheduler.
-    :param waiting: Queue to how many tasks wait in it; of the scheduler.
+    :param name: Name in the deployment, e.g. of its container.
+    :param component: One of COMPONENTS.
+    :param versions: Versions of the installed packages, by package.
+    :param ahead: Seconds that its clock is ahead of the api-server's; None if the api-server is unreachable.
+    :param settings: Values of settings, by `section.option`.
+    :param secrets: Fingerprints of its secrets, by their name in SECRETS. Never the secrets.
+    :param bundles: Digests of the files of bundles over a directory, by the bundle's name.
+    :param unreachable: Reasons why `queue`, `api-server` or `database` cannot be reached.
+    :param served: Queues that workers serve; only of the scheduler.
+    :param waiting: Number of waiting tasks by queue; only of the scheduler.
     :param init: The program of process 1.
-    :param setsid: Whether that sends a signal on to its whole process group.
-    :param remapped: What SIGTERM is turned into, if into anything.
-    :param grace: Seconds it is given to stop; None where that is not known.
+    :param setsid: True if process 1 forwards signals to its whole process group.
+    :param remapped: The signal that SIGTERM is replaced by, if any.
+    :param grace: Seconds it has to stop; None if unknown.
     """
 
     name: str
@@ -80,39 +81,39 @@ class Facts:
     grace: float | None = None
 
     def to_json(self) -> str:
-        """One line."""
+        """Return the facts as one line of JSON."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Facts:
-        """Read what `to_json` wrote, also by a version with more or fewer facts."""
+        """Parse the output of `to_json`, also from a version with more or fewer fields."""
         try:
-            found = json.loads(text)
-            known = {name: value for name, value in found.items() if name in {each.name for each in fields(cls)}}
-            return cls(**{**known, "served": tuple(known.get("served", ()))})
-        except (ValueError, AttributeError, TypeError) as error:
+            names = {field.name for field in fields(cls)}
+            values = {name: value for name, value in json.loads(text).items() if name in names}
+            return TypeAdapter(cls).validate_python(values)
+        except (ValueError, AttributeError) as error:
             raise DeploymentError(
-                f"expected the facts of a component, one JSON object in a line, got `{text.strip()[:80]}`",
-                hint="collect them with `airflow-wall doctor --facts`, run in each component",
+                f"expected the facts of a component as one JSON object per line, got `{text.strip()[:80]}`",
+                hint="collect them with `airflow-wall doctor --facts` in each component",
             ) from error
 
 
 def collect(name: str, grace: float | None) -> Facts:
-    """The facts of the component whose container this is."""
+    """Return the facts of the component that runs in this container."""
     command = Path("/proc/1/cmdline").read_bytes().decode(errors="replace").split("\0")
     component = next((word for word in command if word in COMPONENTS), "")
     if not component:
         raise DeploymentError(
-            f"process 1 is no component of Airflow, but `{' '.join(command).strip()}`",
+            f"process 1 must be a component of Airflow, got `{' '.join(command).strip()}`",
             hint="run `airflow-wall doctor --facts` in the containers of Airflow's components",
         )
     values = _configuration()
-    served, waiting = _queues(component)
+    served, waiting = _served_and_waiting(component)
     return Facts(
         name=name,
         component=component,
-        versions={package: found for package in PACKAGES if (found := _version(package))},
-        ahead=_ahead(values.get("core.execution_api_server_url", "")),
+        versions={package: installed for package in PACKAGES if (installed := _version(package))},
+        ahead=_clock_offset(values.get("core.execution_api_server_url", "")),
         settings={option: values[option] for option in SETTINGS if option in values},
         secrets={name: fingerprint(name, values[option]) for name, option in SECRETS.items() if option in values},
         bundles=_bundles(values),
@@ -127,23 +128,31 @@ def collect(name: str, grace: float | None) -> Facts:
 
 
 def fingerprint(name: str, secret: str) -> str:
-    """Says whether two secrets are equal, and nothing else of them. Slow on purpose, against guessing."""
+    """
+    Return a fingerprint that shows only whether two secrets are equal.
+
+    It is slow on purpose, against guessing.
+    """
     return hashlib.scrypt(secret.encode(), salt=f"airflow-wall doctor {name}".encode(), n=2**14, r=8, p=1).hex()[:12]
 
 
 def digest(folder: Path) -> str:
-    """Of the names and contents of all files that a bundle over the folder shows."""
+    """Return a digest of the names and contents of all files in a bundle over the directory."""
     from airflow_wall.fronts.folder import settings_of_airflow
     from airflow_wall.fronts.mirror import files_of
 
-    found = hashlib.sha256()
+    files_digest = hashlib.sha256()
     for name, path in files_of(folder, settings_of_airflow()):
-        found.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return found.hexdigest()[:12]
+        files_digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return files_digest.hexdigest()[:12]
 
 
 def _configuration() -> dict[str, str]:
-    """What somebody set, by `section.option`: Airflow's defaults, some of them random, are not shared by anybody."""
+    """
+    Return the explicit settings by `section.option`.
+
+    Airflow's defaults are left out, because some are random and so differ between components.
+    """
     from airflow.configuration import AIRFLOW_CONFIG, conf
 
     file = RawConfigParser(strict=False)
@@ -165,42 +174,45 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _ahead(url: str) -> float | None:
+def _clock_offset(url: str) -> float | None:
     try:
         before = time.time()
         answer = httpx.get(f"{url.rstrip('/')}/health", timeout=10)
-        # The header says a whole second, on average half a second late.
-        there = parsedate_to_datetime(answer.headers["date"]).timestamp() + 0.5
-        return (before + time.time()) / 2 - there
+        # The header has whole seconds, on average half a second late.
+        server_time = parsedate_to_datetime(answer.headers["date"]).timestamp() + 0.5
+        return (before + time.time()) / 2 - server_time
     except (httpx.HTTPError, KeyError, ValueError):
         return None
 
 
 def _bundles(values: Mapping[str, str]) -> dict[str, str]:
     bundles = json.loads(values.get("dag_processor.dag_bundle_config_list", "[]"))
-    folders = {each["name"]: each.get("kwargs", {}).get("path") for each in bundles}
+    folders = {bundle["name"]: bundle.get("kwargs", {}).get("path") for bundle in bundles}
     return {name: digest(Path(path)) for name, path in folders.items() if path and Path(path).is_dir()}
 
 
 def _unreachable(component: str, values: Mapping[str, str]) -> dict[str, str]:
-    checks: dict[str, Callable[[], Any]] = {"api-server": lambda: _api(values), "database": lambda: _ask("select 1")}
+    checks: dict[str, Callable[[], Any]] = {
+        "api-server": lambda: _check_api(values),
+        "database": lambda: _query("select 1"),
+    }
     if component in ("scheduler", "worker"):
-        checks["queue"] = lambda: _queue(values["celery.broker_url"])
+        checks["queue"] = lambda: _check_queue(values["celery.broker_url"])
     failed = {}
     for what, check in checks.items():
         try:
             check()
-        except Exception as error:  # of many libraries; told, not raised
+        except Exception as error:  # many libraries raise here; the reason is reported
             failed[what] = f"{type(error).__name__}: {error}".partition("\n")[0]
     return failed
 
 
-def _api(values: Mapping[str, str]) -> None:
+def _check_api(values: Mapping[str, str]) -> None:
     httpx.get(f"{values['core.execution_api_server_url'].rstrip('/')}/health", timeout=10).raise_for_status()
 
 
-def _ask(query: str) -> list[Any]:
-    """The rows of a query to the metadata database, which Airflow reaches as it is configured."""
+def _query(query: str) -> list[Any]:
+    """Return the rows of a query to the metadata database of Airflow's configuration."""
     from airflow.utils.session import create_session
     from sqlalchemy import text
 
@@ -208,20 +220,20 @@ def _ask(query: str) -> list[Any]:
         return list(session.execute(text(query)))
 
 
-def _queue(url: str) -> None:
+def _check_queue(url: str) -> None:
     from kombu.connection import Connection
 
     with Connection(url, connect_timeout=10) as broker:
         broker.ensure_connection(max_retries=1)
 
 
-def _queues(component: str) -> tuple[tuple[str, ...], dict[str, int]]:
-    """The queues that are served, and those in which tasks wait: the scheduler can see both."""
+def _served_and_waiting(component: str) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Return the served queues and the number of waiting tasks by queue. Only the scheduler can see both."""
     if component != "scheduler":
         return (), {}
     from airflow.providers.celery.executors.celery_executor import app
 
     active = app.control.inspect(timeout=5).active_queues() or {}
     served = {queue["name"] for queues in active.values() for queue in queues}
-    rows = _ask("select queue, count(*) from task_instance where state in ('scheduled', 'queued') group by queue")
-    return tuple(sorted(served)), {queue: count for queue, count in rows}  # noqa: C416  # rows are no pairs to mypy
+    rows = _query("select queue, count(*) from task_instance where state in ('scheduled', 'queued') group by queue")
+    return tuple(sorted(served)), {queue: count for queue, count in rows}  # noqa: C416  # mypy does not accept rows as pairs

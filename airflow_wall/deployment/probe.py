@@ -1,26 +1,26 @@
 """
-Health checks for components that serve no port, at a tenth of what `airflow jobs check` and `celery inspect` cost.
+Health checks for components without a port, at a tenth of the cost of `airflow jobs check` and `celery inspect`.
 
     python -m airflow_wall.deployment.probe dag-processor
 
-The exit code is 0 if the component of this very host is alive, else 1 with the reason.
+The exit code is 0 if the component of this host is alive, else 1 with the reason.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 
-from airflow_wall.deployment.configured import configured
 from airflow_wall.errors import DeploymentError
 
 LATE = 60
-"""Seconds after which a job without a heartbeat counts as dead. They send one every 5 s."""
+"""Seconds after which a job without a heartbeat counts as dead. Jobs send one every 5 s."""
 
 JOBS = {"dag-processor": "DagProcessorJob", "triggerer": "TriggererJob", "scheduler": "SchedulerJob"}
-"""Component -> the type of its job in Airflow's table of jobs."""
+"""The type of a component's job in Airflow's table of jobs, by component."""
 
 HEARTBEAT = """
 select extract(epoch from now() - max(latest_heartbeat)) from job
@@ -28,9 +28,25 @@ where job_type = %s and hostname = %s and state = 'running'
 """
 
 
+def configured(environ: Mapping[str, str], section: str, option: str) -> str | None:
+    """
+    Return the value of an option that the environment sets, directly or by a command; None if it does not.
+
+    Airflow's own `conf` reads the same and more, but its import takes seconds, too long for a health check.
+    """
+    name = f"AIRFLOW__{section}__{option}".upper()
+    if name in environ:
+        return environ[name]
+    if (command := environ.get(f"{name}_CMD")) is None:
+        return None
+    # Airflow runs the same command of the deployment.
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, env=dict(environ))  # noqa: S603, S607
+    return done.stdout.strip()
+
+
 def heartbeat(component: str, environ: Mapping[str, str]) -> None:
-    """Raise DeploymentError unless the component of this host said lately, in the metadata database, that it runs."""
-    import psycopg  # here, and so for the others: each probe imports only what it needs
+    """Raise DeploymentError unless the component of this host has a recent heartbeat in the metadata database."""
+    import psycopg  # imported here, so that each probe imports only its own packages
 
     url = configured(environ, "database", "sql_alchemy_conn") or ""
     scheme, _, rest = url.partition("://")
@@ -43,30 +59,30 @@ def heartbeat(component: str, environ: Mapping[str, str]) -> None:
         row = database.execute(HEARTBEAT, (JOBS[component], socket.getfqdn())).fetchone()
     age = row[0] if row else None
     if age is None:
-        raise DeploymentError(f"no {component} of this host ({socket.getfqdn()}) runs, says the metadata database")
+        raise DeploymentError(f"the metadata database has no running {component} of this host ({socket.getfqdn()})")
     if age > LATE:
-        raise DeploymentError(f"the {component} of this host was last heard of {age:.0f} s ago, more than {LATE} s")
+        raise DeploymentError(f"the last heartbeat of this host's {component} was {age:.0f} s ago, more than {LATE} s")
 
 
 def worker(environ: Mapping[str, str]) -> None:
-    """Raise DeploymentError unless the Celery worker of this host answers by way of the broker."""
+    """Raise DeploymentError unless the Celery worker of this host answers through the broker."""
     from celery import Celery
 
     name = f"celery@{socket.gethostname()}"
     app = Celery(broker=configured(environ, "celery", "broker_url"), set_as_current=False)
     if not app.control.ping(destination=[name], timeout=10, limit=1):
-        raise DeploymentError(f"worker {name} does not answer by way of the broker")
+        raise DeploymentError(f"worker {name} does not answer through the broker")
 
 
 def check_of(component: str) -> Callable[[Mapping[str, str]], None] | None:
-    """The check of a component."""
+    """Return the check of a component; None if it has none."""
     if component == "worker":
         return worker
     return (lambda environ: heartbeat(component, environ)) if component in JOBS else None
 
 
 def main(arguments: list[str]) -> int:
-    """Probe one component."""
+    """Probe one component and return the exit code."""
     check = check_of(arguments[0]) if len(arguments) == 1 else None
     if check is None:
         print(f"expected one of {', '.join([*JOBS, 'worker'])}, got `{' '.join(arguments)}`", file=sys.stderr)  # noqa: T201

@@ -1,1 +1,1 @@
-"""What a step's own Python runs in: the worker's, one with packages of its own, another interpreter, an image."""
+"""The environments of a step's Python code: a venv with packages, another interpreter, or a container image."""

@@ -1,34 +1,34 @@
-"""Every kind of environment by the key that the YAML asks for it by."""
+"""The kinds of environment, by their key in the YAML."""
 
 from __future__ import annotations
 
-import importlib
-
-from airflow_wall.environments.base import Document, Environment, Place
+from airflow_wall.environments.base import Document, Environment, EnvironmentCache
 from airflow_wall.errors import EnvironmentFault
+from airflow_wall.registry import load_object
 
 ENVIRONMENTS = {
     "image": "airflow_wall.environments.image:ImageEnvironment",
     "requirements": "airflow_wall.environments.venv:VenvEnvironment",
     "python": "airflow_wall.environments.interpreter:PythonEnvironment",
 }
-"""Class of each kind, imported when it is used. The first whose key is given is meant: a venv may be of a `python`."""
+"""Class of each kind, imported on first use. The first key that is set decides: `requirements` may have a `python`."""
 
 
 def open_environment(document: Document) -> Environment:
     """
-    The environment that a job asks for.
+    Return the environment that a job asks for.
 
-    :param document: `requirements`, `python` or `image`, and what the deployment says: `venv_cache`, the folder of what
-        can be made again, and `image_options`.
-    :raises EnvironmentFault: the keys do not go together.
+    :param document: `requirements`, `python` or `image`, and the deployment's settings `venv_cache`, the cache
+        directory, and `image_options`.
+    :raises EnvironmentFault: the keys exclude each other.
     """
     others = [key for key in ("requirements", "python") if document.get(key)]
     if document.get("image") and others:
         raise EnvironmentFault(
-            f"`image` cannot stand beside `{others[0]}`", hint="install into the image what the code needs"
+            f"`image` cannot be combined with `{others[0]}`",
+            hint=f"remove `{others[0]}`, and install what the code needs into the image",
         )
     kind = next(key for key in ENVIRONMENTS if document.get(key))
-    module, _, name = ENVIRONMENTS[kind].partition(":")
-    made: Environment = getattr(importlib.import_module(module), name)(document, Place.of(document.get("venv_cache")))
-    return made
+    open_kind = load_object(ENVIRONMENTS[kind])
+    environment: Environment = open_kind(document, EnvironmentCache.of(document.get("venv_cache")))
+    return environment

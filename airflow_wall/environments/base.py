@@ -1,4 +1,4 @@
-"""What an environment can do, and what all of ours have in common."""
+"""The interface of an environment, and the parts that all environments share."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ NEEDS = (
     "skops>=0.14",
     "sqlalchemy>=2.0.48",
 )
-"""What a job that computes imports, as pip knows it. The package itself travels (see `parcel`); it needs no Airflow."""
+"""Requirements of jobs that compute. The package itself travels as a zipapp (see `parcel`) and needs no Airflow."""
 
 OLDEST_PYTHON = (3, 11)
-"""The oldest Python that jobs run on."""
+"""The oldest Python version that jobs support."""
 
 _NOT_FOR_JOBS = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_")
 _OF_OUR_PYTHON = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 
 
 class Environment(Protocol):
-    """Where the jobs of a step run."""
+    """The Python that runs the jobs of a step."""
 
     def run(
         self, job: Document, connections: Mapping[str, Document], log: Log, *, limits: Mapping[str, str]
@@ -42,54 +42,55 @@ class Environment(Protocol):
         Run a job document to its end and return its result.
 
         :param connections: The connections the job may read, by id.
-        :param log: Is given each line that the job logs, and what is done until it can begin.
-        :param limits: Variables that bound its threads and memory.
-        :raises EnvironmentFault: the environment cannot be had; says which key of the YAML is at fault, and why.
-        :raises Interrupted: it could not be had now, or the job's process died.
+        :param log: Called with each log line of the job, and with the progress of the preparation.
+        :param limits: Environment variables that limit its threads and memory.
+        :raises EnvironmentFault: the environment cannot be provided; the message names the key of the YAML and the
+        reason.
+        :raises Interrupted: the environment cannot be provided now, or the job's process died.
         """
 
 
 @dataclass(frozen=True)
-class Place:
+class EnvironmentCache:
     """
-    Where environments are kept.
+    The directory that caches environments.
 
-    :param cache: Folder of what can be made again: venvs and parcels.
+    :param cache: Directory of files that can be created again: venvs and zipapps.
     """
 
     cache: Path
 
     @classmethod
-    def of(cls, configured: str | None) -> Place:
+    def of(cls, configured: str | None) -> EnvironmentCache:
         """
-        The place that the deployment names, else the user's own.
+        Return the cache in the configured directory, else in the user's cache directory.
 
-        :raises EnvironmentFault: there is none that can be written to.
+        :raises EnvironmentFault: the directory is not writable.
         """
         path = Path(configured or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "airflow-wall"))  # noqa: PTH118
         try:
             path = path.expanduser().absolute()
             path.mkdir(parents=True, exist_ok=True)
             if not os.access(path, os.W_OK):
-                raise PermissionError(0, "it cannot be written to")
+                raise PermissionError(0, "it is not writable")
         except (OSError, RuntimeError) as error:  # RuntimeError: the user has no home
             raise EnvironmentFault(
-                f"the folder of venvs `{path}` cannot be used: {getattr(error, 'strerror', None) or error}",
-                hint="name one that the worker's user may write to, by the setting `[wall] venv_cache`",
+                f"the cache directory of venvs `{path}` cannot be used: {getattr(error, 'strerror', None) or error}",
+                hint="set `[wall] venv_cache` to a directory that the worker's user can write to",
             ) from error
         return cls(path)
 
 
 def environment_of_job(limits: Mapping[str, str]) -> dict[str, str]:
     """
-    The variables of a job's process that is not of the worker's own Python.
+    Return the environment variables of a job's process that does not run in the worker's own Python.
 
-    They are the worker's without those of Airflow, whose secrets packages from elsewhere have no business with, and
-    without those that tell this Python where its modules are.
+    They are the worker's variables without those of Airflow, whose secrets foreign packages must not see, and without
+    those that point this Python to its modules.
     """
-    kept = {
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(_NOT_FOR_JOBS) and name not in _OF_OUR_PYTHON
     }
-    return {**kept, **limits}
+    return {**inherited, **limits}

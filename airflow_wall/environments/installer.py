@@ -1,4 +1,4 @@
-"""Make venvs and put packages into them: by uv where it is there, else by pip, with what they say against it."""
+"""Create venvs and install packages into them, with uv if it is available, else with pip."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from airflow_wall.processes import dying_with_parent
+from airflow_wall.processes.lifetime import dying_with_parent
 
 _FRAME = re.compile(r"^\s*(error: |cause: |hint: |ERROR: |×|╰─▶|├─▶|│)\s*")
 _NOISE = re.compile(r"^\s*(Using |Resolved |Prepared |Installed |Creating |Activate |Audited |WARNING: Retrying|$)")
@@ -23,9 +23,9 @@ _SECRET = re.compile(r"(?<=://)[^/@\s]+@")
 _LONGEST = 1500
 
 
-class Refused(Exception):
+class InstallError(Exception):
     """
-    The packages are not installed.
+    Raised when uv or pip fails.
 
     :param output: What the installer printed.
     """
@@ -36,67 +36,65 @@ class Refused(Exception):
 
     @property
     def is_absent(self) -> bool:
-        """Whether the package index does not answer."""
+        """True if the package index does not answer."""
         return _ABSENT.search(self.output) is not None
 
     @property
     def is_unsolved(self) -> bool:
-        """Whether no versions fit together, or there is none of a name."""
+        """True if no compatible versions exist, or a name is unknown."""
         return not self.is_absent and _UNSOLVED.search(self.output) is not None
 
     @property
     def reason(self) -> str:
-        """What it says, in one paragraph."""
+        """The installer's message, in one paragraph."""
         lines = [_FRAME.sub("", line).strip() for line in self.output.splitlines() if not _NOISE.match(line)]
         lines = [line for line in lines if "ResolutionImpossible" not in line and "No solution found" not in line]
-        return " ".join(dict.fromkeys(lines))[-_LONGEST:].strip() or "it does not say why"
+        return " ".join(dict.fromkeys(lines))[-_LONGEST:].strip() or "the installer gives no reason"
 
 
 class Installer:
     """
-    Makes venvs.
+    Creates venvs.
 
-    :param folder: Where they are made. What configures a project elsewhere, such as where the worker was started, has
-        no say.
-    :param environment: Whole environment of its processes; the index and its credentials are in it, as the deployment
-        has it.
+    :param folder: Directory of the venvs, and working directory, so that project configuration elsewhere has no effect.
+    :param environment: All environment variables of its processes, with the package index and its credentials.
     """
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
         self.uv = _uv()
-        # A Python of a given version is one that the deployment has; uv would else fetch one from elsewhere.
+        # Only a Python that the deployment has; without this uv would download one.
         self.environment = {"UV_PYTHON_DOWNLOADS": "never", **environment, "NO_COLOR": "1"}
 
     def find(self, version: str) -> str:
         """
-        The path of a Python of that version, such as `3.12`.
+        Return the path of a Python of that version, such as `3.12`.
 
-        :raises Refused: none is found.
+        :raises InstallError: none is found.
         """
         if self.uv is None:
             path = shutil.which(f"python{version}")
             if path is None:
-                raise Refused(f"there is no program `python{version}` on the PATH")
+                raise InstallError(f"there is no program `python{version}` on the PATH")
             return path
-        return self._do([self.uv, "python", "find", "--no-project", "--system", version]).strip()
+        return self._run_checked([self.uv, "python", "find", "--no-project", "--system", version]).strip()
 
     def create(self, folder: Path, python: str) -> None:
         """
-        Make an empty venv of that interpreter.
+        Create an empty venv with that interpreter.
 
-        :raises Refused: it cannot be made.
+        :raises InstallError: the venv cannot be created.
         """
         if self.uv is None:
-            self._do([python, "-m", "venv", str(folder)])
+            self._run_checked([python, "-m", "venv", str(folder)])
         else:
-            self._do([self.uv, "venv", "--quiet", "--no-project", "--python", python, str(folder)])
+            self._run_checked([self.uv, "venv", "--quiet", "--no-project", "--python", python, str(folder)])
 
     def install(self, folder: Path, files: Sequence[Path]) -> None:
         """
-        Put what these files of requirements name into the venv.
+        Install these requirements files into the venv.
 
-        :raises Refused: they cannot be installed.
+        :raises InstallError: they cannot be installed.
         """
         python = str(folder / "bin" / "python")
         if self.uv is None:
@@ -106,18 +104,18 @@ class Installer:
             command = [self.uv, "pip", "install", "--no-progress", "--python", python]
         for file in files:
             command += ["-r", str(file)]
-        self._do(command)
+        self._run_checked(command)
 
-    def _do(self, command: list[str]) -> str:
+    def _run_checked(self, command: list[str]) -> str:
         done = self._run(command)
         if done.returncode != 0:
-            raise Refused(done.stderr.strip() or done.stdout.strip())
+            raise InstallError(done.stderr.strip() or done.stdout.strip())
         return done.stdout
 
     def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         self.folder.mkdir(parents=True, exist_ok=True)
         preexec: Callable[[], None] | None = dying_with_parent()
-        return subprocess.run(  # noqa: S603  the program is ours; what it is given is checked text
+        return subprocess.run(  # noqa: S603  a fixed program with checked arguments
             command,
             cwd=self.folder,
             env=self.environment,

@@ -1,4 +1,4 @@
-"""`python`: an interpreter of the deployment's, used as it is."""
+"""`python`: an interpreter that the deployment provides."""
 
 from __future__ import annotations
 
@@ -11,48 +11,48 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from airflow_wall.environments.base import NEEDS, OLDEST_PYTHON, Document, Log, Place, environment_of_job
-from airflow_wall.environments.parcel import parcel
+from airflow_wall.environments.base import NEEDS, OLDEST_PYTHON, Document, EnvironmentCache, Log, environment_of_job
 from airflow_wall.environments.process import run_job_command
+from airflow_wall.environments.zipapp import parcel
 from airflow_wall.errors import EnvironmentFault
 
 _VERSION = re.compile(r"3\.\d{1,2}(\.\d{1,2})?")
 _LOOK = """
 import json, sys
 from importlib import metadata
-found = {}
+packages = {}
 for name in sys.argv[1:]:
     try:
-        found[name] = metadata.version(name)
+        packages[name] = metadata.version(name)
     except metadata.PackageNotFoundError:
         pass
-print(json.dumps({"version": sys.version, "numbers": sys.version_info[:2], "found": found}))
+print(json.dumps({"version": sys.version, "numbers": sys.version_info[:2], "packages": packages}))
 """
 
 
 @dataclass(frozen=True)
-class Seen:
+class Interpreter:
     """
-    What an interpreter is.
+    The version and the packages of an interpreter.
 
-    :param version: Its version, to the last digit.
-    :param numbers: Its two first numbers.
-    :param found: What it has of what jobs need, with its version.
+    :param version: The full version, as in `sys.version`.
+    :param numbers: Major and minor version.
+    :param packages: Versions of the packages in `NEEDS` that it has, by name.
     """
 
     version: str
     numbers: tuple[int, int]
-    found: Mapping[str, str]
+    packages: Mapping[str, str]
 
 
 class PythonEnvironment:
     """
-    An interpreter that has what the user's code needs, and what jobs need.
+    An interpreter that has the packages that the user's code and jobs need.
 
-    :param python: Its path.
+    :param document: `python`, the path of the interpreter.
     """
 
-    def __init__(self, document: Document, place: Place) -> None:
+    def __init__(self, document: Document, place: EnvironmentCache) -> None:
         self.python: str = document["python"]
         self.place = place
 
@@ -60,9 +60,9 @@ class PythonEnvironment:
         self, job: Document, connections: Mapping[str, Document], log: Log, *, limits: Mapping[str, str]
     ) -> dict[str, Any]:
         """Run a job in a process of that interpreter."""
-        seen = look_at(self.python)
-        check_version(seen, f"`python`: `{self.python}`")
-        check_needs(seen, f"`python`: `{self.python}`", f"install it there: `{self.python} -m pip install")
+        interpreter = inspect_python(self.python)
+        check_version(interpreter, f"`python`: `{self.python}`")
+        check_needs(interpreter, f"`python`: `{self.python}`", f"install them: `{self.python} -m pip install")
         command = [self.python, str(parcel(self.place.cache / "parcels"))]
         environment = environment_of_job(limits)
         where = f"of `python: {self.python}`"
@@ -70,82 +70,82 @@ class PythonEnvironment:
 
 
 def is_version(python: str) -> bool:
-    """Whether it is the version of a Python, such as `3.12`, and not the path of one."""
+    """Return True if it is a version of Python such as `3.12`, not a path."""
     return _VERSION.fullmatch(python) is not None
 
 
-def look_at(python: str) -> Seen:
+def inspect_python(python: str) -> Interpreter:
     """
-    What the interpreter at that path is.
+    Return the version and packages of the interpreter at that path.
 
-    :raises EnvironmentFault: there is none, or it is no Python 3.
+    :raises EnvironmentFault: there is none, or it is not Python 3.
     """
     try:
-        return look_by([python], environment_of_job({}))
+        return inspect_command([python], environment_of_job({}))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
     raise EnvironmentFault(
-        f"`python`: `{python}` is no interpreter that can be used here: {reason}",
-        hint="name the path of a Python 3.11 or later that every worker has, e.g. `/opt/venvs/ml/bin/python`",
+        f"`python`: `{python}` must be the path of a Python interpreter, and cannot be used: {reason}",
+        hint="set the path of a Python 3.11 or later that every worker has, e.g. `/opt/venvs/ml/bin/python`",
     )
 
 
-def look_by(command: Sequence[str], environment: Mapping[str, str]) -> Seen:
+def inspect_command(command: Sequence[str], environment: Mapping[str, str]) -> Interpreter:
     """
-    What the interpreter is that this command starts.
+    Return the version and packages of the interpreter that this command starts.
 
-    :param environment: The whole environment of the command.
-    :raises OSError: there is no such program.
-    :raises ValueError: it is no Python 3, or says why it cannot be started.
+    :param environment: All environment variables of the command.
+    :raises OSError: the program does not exist.
+    :raises ValueError: it is not Python 3, or cannot be started; with the reason.
     """
-    done = subprocess.run(  # noqa: S603  which Python is said by the DAG
-        [*command, "-c", _LOOK, *(Requirement(each).name for each in NEEDS)],
+    done = subprocess.run(  # noqa: S603  the DAG names the Python
+        [*command, "-c", _LOOK, *(Requirement(need).name for need in NEEDS)],
         env=dict(environment),
-        cwd="/",  # with `-c` modules of the working folder would be found first
+        cwd="/",  # with `-c`, modules of the working directory would be imported first
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines()
-        raise ValueError(said[-1] if said else f"it ends with exit code {done.returncode}")
+        lines = done.stderr.strip().splitlines()
+        raise ValueError(lines[-1] if lines else f"it ends with exit code {done.returncode}")
     try:
         answer = json.loads(done.stdout.splitlines()[-1])
-        return Seen(answer["version"], tuple(answer["numbers"]), answer["found"])
+        return Interpreter(answer["version"], tuple(answer["numbers"]), answer["packages"])
     except (ValueError, LookupError):
-        raise ValueError("its answer is not that of a Python") from None
+        raise ValueError("its output is not that of Python") from None
 
 
-def check_version(seen: Seen, where: str) -> None:
+def check_version(interpreter: Interpreter, where: str) -> None:
     """
-    See that the Python is new enough.
+    Check that the Python is new enough.
 
-    :param where: What it is of, for the message.
+    :param where: The interpreter in words, for the message.
     :raises EnvironmentFault: it is too old for jobs.
     """
-    if seen.numbers < OLDEST_PYTHON:
+    if interpreter.numbers < OLDEST_PYTHON:
         oldest = ".".join(map(str, OLDEST_PYTHON))
         raise EnvironmentFault(
-            f"{where} is Python {seen.numbers[0]}.{seen.numbers[1]}; jobs need {oldest} or later",
-            hint=f"name one of {oldest} or later",
+            f"{where} is Python {interpreter.numbers[0]}.{interpreter.numbers[1]}; jobs need {oldest} or later",
+            hint=f"use Python {oldest} or later",
         )
 
 
-def check_needs(seen: Seen, where: str, install: str) -> None:
+def check_needs(interpreter: Interpreter, where: str, install: str) -> None:
     """
-    See that the Python has what jobs need.
+    Check that the Python has the packages that jobs need.
 
-    :param where: What it is of, for the message.
-    :param install: How to install something there, the packages left out.
-    :raises EnvironmentFault: it lacks something; lists all of it.
+    :param where: The interpreter in words, for the message.
+    :param install: Start of the hint: the command that installs packages there, without the packages.
+    :raises EnvironmentFault: packages are missing; the message lists all of them.
     """
     needed = {requirement.name: requirement for requirement in map(Requirement, NEEDS)}
     wrong = [
-        f"`{requirement}`" + (f" (it has {seen.found[name]})" if name in seen.found else "")
+        f"`{requirement}`" + (f" (it has {interpreter.packages[name]})" if name in interpreter.packages else "")
         for name, requirement in needed.items()
-        if not requirement.specifier.contains(seen.found.get(name, "0"), prereleases=True)
+        if not requirement.specifier.contains(interpreter.packages.get(name, "0"), prereleases=True)
     ]
     if wrong:
-        names = " ".join(f"'{each}'" for each in NEEDS)
-        raise EnvironmentFault(f"{where} lacks what jobs need: {', '.join(wrong)}", hint=f"{install} {names}`")
+        names = " ".join(f"'{need}'" for need in NEEDS)
+        raise EnvironmentFault(f"{where} lacks packages that jobs need: {', '.join(wrong)}", hint=f"{install} {names}`")

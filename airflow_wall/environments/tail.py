@@ -1,4 +1,4 @@
-"""The log of a job elsewhere, which it writes into the lake, passed on line by line."""
+"""Follow the log that a remote job writes to the lake."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from airflow_wall.environments.base import Log
 
 class Tail:
     """
-    Passes on the lines of a file as they come.
+    Passes on the lines of a file as they are written.
 
-    :param path: The file. It need not be there yet.
-    :param log: Is given each line.
-    :param at: Bytes of it that were passed on before.
+    :param path: The file. It need not exist yet.
+    :param log: Called with each line.
+    :param at: Number of bytes that were passed on before.
     """
 
     def __init__(self, path: Path, log: Log, at: int = 0) -> None:
@@ -22,7 +22,7 @@ class Tail:
         self.at = at
 
     def read(self) -> None:
-        """Pass on what came since the last call, whole lines only."""
+        """Pass on the whole lines that were written since the last call."""
         try:
             with self.path.open("rb") as file:
                 file.seek(self.at)

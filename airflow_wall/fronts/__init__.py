@@ -1,1 +1,1 @@
-"""How DAGs reach Airflow."""
+"""The ways in which DAGs reach Airflow: bundle, importer, and `load_dags`."""

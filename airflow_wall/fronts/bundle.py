@@ -1,4 +1,4 @@
-"""The bundle: every YAML pipeline of a folder, or of another bundle, is a file of its own to Airflow."""
+"""The bundle: shows every YAML pipeline of a directory, or of another bundle, to Airflow as a file of its own."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from airflow.models.errors import ParseImportError
 from airflow.utils.session import create_session
 from sqlalchemy import delete
 
-import airflow_wall.fronts.stub  # noqa: F401  # for the processes that parse: they are forks of the one that imports this
+import airflow_wall.fronts.stub_loader  # noqa: F401  # the processes that parse are forks of this one
 from airflow_wall.errors import SettingsError
 from airflow_wall.fronts.folder import settings_of_airflow
-from airflow_wall.fronts.mirror import Mirror, Record
+from airflow_wall.fronts.mirror import FileRecord, Mirror
 
 
 class PipelineBundle(BaseDagBundle):
@@ -29,12 +29,12 @@ class PipelineBundle(BaseDagBundle):
 
         [{"name": "pipelines", "classpath": "airflow_wall.bundles.PipelineBundle", "kwargs": {"path": "/dags"}}]
 
-    Each YAML file is parsed in a process of its own, has its import errors under its own name, and is what the Code tab
-    shows. The last good version of a file with faults is kept for its runs under way. DAG files in Python work as ever.
+    Each YAML file is parsed in its own process, has import errors under its own name, and is shown in the Code tab. If
+    a file has faults, its last good version is kept for its active runs. DAG files in Python work as usual.
 
-    :param path: A folder; by default Airflow's folder of DAGs.
-    :param bundle: Another bundle instead, `{"classpath": ..., "kwargs": {...}}`, e.g. `GitDagBundle`. If that has
-        versions, so has this.
+    :param path: A directory; by default Airflow's `dags_folder`.
+    :param bundle: Another bundle instead, `{"classpath": ..., "kwargs": {...}}`, e.g. `GitDagBundle`. If that
+        supports versions, so does this one.
     """
 
     def __init__(self, *, path: str | None = None, bundle: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
@@ -49,7 +49,7 @@ class PipelineBundle(BaseDagBundle):
         if bundle is None:
             self.inner = LocalDagBundle(path=path, **common)
         else:
-            self.inner = _class(bundle["classpath"])(**{**bundle.get("kwargs", {}), **common})
+            self.inner = _bundle_class(bundle["classpath"])(**{**bundle.get("kwargs", {}), **common})
         self.supports_versioning = self.inner.supports_versioning
         source = self.inner.path.absolute() if bundle is None else None
         self.mirror = Mirror(self.base_dir, source, stubs=not _is_imported(self.name))
@@ -64,69 +64,70 @@ class PipelineBundle(BaseDagBundle):
 
     @property
     def path(self) -> Path:
-        """Where the files are, with a stub beside each pipeline file."""
+        """Return the directory of the files, with a stub beside each pipeline file."""
         return self.versions_dir / self.version if self.version else self.mirror.current
 
     def initialize(self) -> None:
-        """Have the files: of the version asked for, else as they are now."""
+        """Copy the files: those of the requested version, else the current ones."""
         if not (self.version and self.path.is_dir()):
             with self.lock():
-                self._make()
+                self._create_files()
         super().initialize()
 
-    def _make(self) -> None:
+    def _create_files(self) -> None:
         self.inner.initialize()
         if not self.version:
-            self._mirrored()
-        elif not self.path.is_dir():  # another task may have been faster
+            self._refresh_mirror()
+        elif not self.path.is_dir():  # another task may have created it
             self.mirror.copy(self.inner.path, self.path, settings_of_airflow())
             shutil.rmtree(self.inner.versions_dir / self.version, ignore_errors=True)  # not needed twice
 
-    def _mirrored(self) -> None:
+    def _refresh_mirror(self) -> None:
         self.mirror.refresh(self.inner.path, settings_of_airflow())
         self._current = self.inner.get_current_version()
 
     def refresh(self) -> None:
-        """Have the files as they are now."""
+        """Update the copy to the current files."""
         with self.lock():
             self.inner.refresh()
-            self._mirrored()
-            self.mirror.retell()
-        self._forget()
+            self._refresh_mirror()
+            self.mirror.touch_faulty_files()
+        self._remove_fixed_errors()
 
-    def _forget(self) -> None:
+    def _remove_fixed_errors(self) -> None:
         """
-        Remove the import errors of files that are without faults since the last refresh.
+        Remove the import errors of files whose faults were fixed since the last refresh.
 
-        Airflow forgets the errors of all YAML files when it sees a new version, but one may be told after that: by a
-        process that began to read the file before. No other version may come for days.
+        Airflow deletes the errors of all YAML files when it sees a new version. A process that began to read a file
+        before that may still report an error afterwards, and the next version may be days away.
         """
-        faulty = {record.file for record in Record.all(self.base_dir) if record.faulty}
-        mended, self._faulty = self._faulty - faulty, faulty
-        if mended:
-            mended |= {f"{file}#faults" for file in mended}  # as the importer names them
-            mine = ParseImportError.bundle_name == self.name
-            with create_session() as session:  # only the DAG processor refreshes bundles, and it has the database
-                session.execute(delete(ParseImportError).where(mine, ParseImportError.filename.in_(mended)))
+        faulty = {record.file for record in FileRecord.all(self.base_dir) if record.faulty}
+        fixed, self._faulty = self._faulty - faulty, faulty
+        if fixed:
+            fixed |= {f"{file}#faults" for file in fixed}  # as the importer names them
+            in_this_bundle = ParseImportError.bundle_name == self.name
+            # Only the DAG processor refreshes bundles, and it has access to the database.
+            with create_session() as session:
+                session.execute(delete(ParseImportError).where(in_this_bundle, ParseImportError.filename.in_(fixed)))
 
     def get_current_version(self) -> Any:
-        """The version of the inner bundle that the files are of; None where it has none."""
+        """Return the version of the inner bundle that the files come from; None if it has no versions."""
         return self._current or self.inner.get_current_version()
 
     def view_url_template(self) -> str | None:
-        """Where the inner bundle can be looked at."""
+        """Return the URL template of the inner bundle."""
         return self.inner.view_url_template()
 
 
 def _is_imported(name: str) -> bool:
-    """Whether Airflow itself reads the YAML files of this bundle, so that they need no stubs."""
+    """Return True if Airflow itself reads the YAML files of this bundle, which then need no stubs."""
     if importlib.util.find_spec("airflow.sdk.importers") is None:  # new in Airflow 3.4
         return False
     registry = importlib.import_module("airflow.sdk.importers").get_importer_registry(name)
     return type(registry.get_importer("pipeline.yaml")).__name__ == "WallImporter"
 
 
-def _class(path: str) -> type[BaseDagBundle]:
+def _bundle_class(path: str) -> type[BaseDagBundle]:
     module, _, name = path.rpartition(".")
-    found: type[BaseDagBundle] = getattr(importlib.import_module(module), name)
-    return found
+    bundle_class: type[BaseDagBundle] = getattr(importlib.import_module(module), name)
+    return bundle_class

@@ -1,1 +1,1 @@
-"""Airflow's connections to clouds, as the plain calls that clusters are made of."""
+"""Clients of clouds that use Airflow's connections."""

@@ -1,42 +1,36 @@
-"""The client of each kind of cluster, made from Airflow's connections."""
+"""The client of each kind of cluster, built from Airflow's connections."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from airflow_wall.clusters.backends import CLUSTERS
 from airflow_wall.errors import ClusterError, ConnectionFault
-
-CLIENTS = {
-    "emr": ("airflow_wall.hooks.emr:EmrCalls", "amazon"),
-    "dataproc": ("airflow_wall.hooks.dataproc:DataprocCalls", "google"),
-}
-"""Kind of cluster to the class of its client and the extra of this package that brings what it needs."""
+from airflow_wall.registry import class_name, load_object
 
 
 def open_client(kind: str, config: Mapping[str, Any]) -> Any:
     """
-    Return the client of a kind of cluster.
+    Return the client of a kind of cluster: the class in the module with its name, e.g. `EmrCalls` in `hooks.emr`.
 
-    :param config: What the YAML says under `cluster`: its `conn_id` and `region` count.
-    :raises ClusterError: what the client needs is not installed.
+    :param config: The `cluster` block of the YAML, with `conn_id` and `region`.
+    :raises ClusterError: the extra of the client is not installed.
     :raises ConnectionFault: the connection is not defined.
     """
-    reference, extra = CLIENTS[kind]
-    module, _, name = reference.partition(":")
     try:
-        found = getattr(importlib.import_module(module), name)
+        client = load_object(f"airflow_wall.hooks.{kind}:{class_name(kind)}Calls")
     except ModuleNotFoundError as error:
+        extra = getattr(CLUSTERS[kind], "EXTRA")  # noqa: B009  only kinds with a client have it
         raise ClusterError(
             f"`cluster.type: {kind}` needs Airflow's provider for {extra.capitalize()}: no module `{error.name}`",
             hint=f"install `airflow-wall[{extra}]` on every worker",
         ) from error
     try:
-        return found(config)
+        return client(config)
     except AirflowNotFoundException as error:
         raise ConnectionFault(
-            f"`cluster.conn_id`: {error}", hint="define the connection, or name one that is in `cluster.conn_id`"
+            f"`cluster.conn_id`: {error}", hint="define the connection, or set `cluster.conn_id` to an existing one"
         ) from error

@@ -1,4 +1,4 @@
-"""Dataproc by Airflow's `DataprocHook`."""
+"""The client of Dataproc, based on Airflow's `DataprocHook`."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud.dataproc_v1 import Cluster, Job
 from google.protobuf.json_format import MessageToDict
 
-from airflow_wall.clusters.cloud import CloudError, Fault
+from airflow_wall.clusters.cloud import CloudError, CloudFault
 
-_FAULTS: dict[type[Exception], Fault] = {
-    exceptions.AlreadyExists: Fault.EXISTS,
-    exceptions.NotFound: Fault.MISSING,
-    exceptions.FailedPrecondition: Fault.BUSY,
-    exceptions.Forbidden: Fault.DENIED,
-    exceptions.Unauthorized: Fault.DENIED,
-    exceptions.ResourceExhausted: Fault.QUOTA,
-    exceptions.InvalidArgument: Fault.REFUSED,
-    exceptions.OutOfRange: Fault.REFUSED,
-    exceptions.MethodNotImplemented: Fault.REFUSED,
+_FAULTS: dict[type[Exception], CloudFault] = {
+    exceptions.AlreadyExists: CloudFault.EXISTS,
+    exceptions.NotFound: CloudFault.MISSING,
+    exceptions.FailedPrecondition: CloudFault.BUSY,
+    exceptions.Forbidden: CloudFault.DENIED,
+    exceptions.Unauthorized: CloudFault.DENIED,
+    exceptions.ResourceExhausted: CloudFault.QUOTA,
+    exceptions.InvalidArgument: CloudFault.REFUSED,
+    exceptions.OutOfRange: CloudFault.REFUSED,
+    exceptions.MethodNotImplemented: CloudFault.REFUSED,
 }
-"""Google's error to ours; any other is one that may pass."""
+"""Our error by Google's; all others are temporary."""
 
 _CODES = {
-    3: Fault.REFUSED,
-    5: Fault.REFUSED,
-    7: Fault.DENIED,
-    8: Fault.QUOTA,
-    9: Fault.REFUSED,
-    16: Fault.DENIED,
+    3: CloudFault.REFUSED,
+    5: CloudFault.REFUSED,
+    7: CloudFault.DENIED,
+    8: CloudFault.QUOTA,
+    9: CloudFault.REFUSED,
+    16: CloudFault.DENIED,
 }
-"""The code of a failed operation to ours; any other is one that may pass."""
+"""Our error by the code of a failed operation; all others are temporary."""
 
 _TIMEOUT = 60.0
 _MOST = 100
@@ -42,7 +42,7 @@ _MOST = 100
 
 class DataprocCalls:
     """
-    One call of Dataproc's API at a time.
+    Calls operations of Dataproc's API by name.
 
     :param config: `conn_id`, `project` and `region` of a cluster.
     """
@@ -53,36 +53,36 @@ class DataprocCalls:
             impersonation_chain=config.get("impersonate"),
         )
         self._region = config["region"]
-        self._given_project = config.get("project")
+        self._project = config.get("project")
 
     def __call__(self, operation: str, /, **request: Any) -> dict[str, Any]:
         """
         Return the answer as plain values.
 
-        :raises CloudError: there is none, or it is a refusal.
+        :raises CloudError: Dataproc refuses or does not answer.
         """
-        does: Callable[..., dict[str, Any]] = getattr(self, f"_{operation}")
+        method: Callable[..., dict[str, Any]] = getattr(self, f"_{operation}")
         try:
-            return does(**request)
+            return method(**request)
         except exceptions.GoogleAPICallError as error:
             faults = [fault for kind, fault in _FAULTS.items() if isinstance(error, kind)]
-            raise CloudError(faults[0] if faults else Fault.LATER, error.message or str(error)) from error
+            raise CloudError(faults[0] if faults else CloudFault.LATER, error.message or str(error)) from error
         except GoogleAuthError as error:
-            raise CloudError(Fault.LATER if error.retryable else Fault.DENIED, str(error)) from error
+            raise CloudError(CloudFault.LATER if error.retryable else CloudFault.DENIED, str(error)) from error
 
     @property
     def _place(self) -> dict[str, Any]:
-        project = self._given_project or self._hook.project_id
+        project = self._project or self._hook.project_id
         if not project:
-            raise CloudError(Fault.REFUSED, "neither `cluster.project` nor the connection names a project")
+            raise CloudError(CloudFault.REFUSED, "neither `cluster.project` nor the connection names a project")
         return {"region": self._region, "project_id": project, "timeout": _TIMEOUT}
 
     def _get_cluster(self, cluster_name: str) -> dict[str, Any]:
         return _plain(self._hook.get_cluster(cluster_name=cluster_name, **self._place))
 
     def _list_clusters(self, filter: str) -> dict[str, Any]:
-        found = self._hook.list_clusters(filter_=filter, page_size=_MOST, **self._place)
-        return {"clusters": [_plain(each) for each in found]}
+        clusters = self._hook.list_clusters(filter_=filter, page_size=_MOST, **self._place)
+        return {"clusters": [_plain(cluster) for cluster in clusters]}
 
     def _create_cluster(self, cluster: Mapping[str, Any], request_id: str) -> dict[str, Any]:
         operation = self._hook.create_cluster(
@@ -107,7 +107,7 @@ class DataprocCalls:
         error = operation.error
         if not error.code:
             return {"done": True}
-        fault = _CODES.get(error.code, Fault.LATER)
+        fault = _CODES.get(error.code, CloudFault.LATER)
         return {"done": True, "error": {"message": error.message, "fault": fault.value}}
 
     def _submit_job(self, job: Mapping[str, Any], request_id: str) -> dict[str, Any]:
@@ -121,6 +121,6 @@ class DataprocCalls:
 
 
 def _plain(message: Cluster | Job) -> dict[str, Any]:
-    """A message as plain values, with the names of its fields, its enums in words and its times in ISO 8601."""
-    made: dict[str, Any] = MessageToDict(type(message).pb(message), preserving_proto_field_name=True)
-    return made
+    """Return a message as plain values, with its field names, enums as names and times in ISO 8601."""
+    values: dict[str, Any] = MessageToDict(type(message).pb(message), preserving_proto_field_name=True)
+    return values

@@ -1,4 +1,4 @@
-"""EMR by Airflow's `EmrHook`."""
+"""The client of EMR, based on Airflow's `EmrHook`."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
-from airflow_wall.clusters.cloud import CloudError, Fault
+from airflow_wall.clusters.cloud import CloudError, CloudFault
 
 _FAULTS = {
-    "AccessDenied": Fault.DENIED,
-    "AccessDeniedException": Fault.DENIED,
-    "ExpiredToken": Fault.DENIED,
-    "ExpiredTokenException": Fault.DENIED,
-    "InvalidClientTokenId": Fault.DENIED,
-    "InvalidSignatureException": Fault.DENIED,
-    "UnrecognizedClientException": Fault.DENIED,
-    "InternalServerError": Fault.LATER,
-    "InternalServerException": Fault.LATER,
-    "InternalFailure": Fault.LATER,
-    "RequestLimitExceeded": Fault.LATER,
-    "ServiceUnavailable": Fault.LATER,
-    "Throttling": Fault.LATER,
-    "ThrottlingException": Fault.LATER,
+    "AccessDenied": CloudFault.DENIED,
+    "AccessDeniedException": CloudFault.DENIED,
+    "ExpiredToken": CloudFault.DENIED,
+    "ExpiredTokenException": CloudFault.DENIED,
+    "InvalidClientTokenId": CloudFault.DENIED,
+    "InvalidSignatureException": CloudFault.DENIED,
+    "UnrecognizedClientException": CloudFault.DENIED,
+    "InternalServerError": CloudFault.LATER,
+    "InternalServerException": CloudFault.LATER,
+    "InternalFailure": CloudFault.LATER,
+    "RequestLimitExceeded": CloudFault.LATER,
+    "ServiceUnavailable": CloudFault.LATER,
+    "Throttling": CloudFault.LATER,
+    "ThrottlingException": CloudFault.LATER,
 }
-"""EMR's code to ours; any other is a refusal."""
+"""Our error by EMR's error code; all others are refusals."""
 
 
 class EmrCalls:
     """
-    One call of EMR's API at a time.
+    Calls operations of EMR's API by name.
 
-    boto3 repeats no call that creates: EMR has no token by which it would know the second for the first.
+    boto3 must not repeat calls that create, because EMR has no token that detects a repeated call.
 
     :param config: `conn_id` and `region` of a cluster.
     """
@@ -55,37 +55,37 @@ class EmrCalls:
 
     def __call__(self, operation: str, /, **request: Any) -> dict[str, Any]:
         """
-        Return the answer of the operation that boto3 calls so.
+        Call the operation with that boto3 name and return its answer.
 
-        :raises CloudError: there is none, or it is a refusal.
+        :raises CloudError: EMR refuses or does not answer.
         """
         try:
             answer: dict[str, Any] = getattr(self._client, operation)(**request)
         except ClientError as error:
-            raise CloudError(_fault(error), _words(error)) from error
+            raise CloudError(_fault(error), _message(error)) from error
         except (NoCredentialsError, PartialCredentialsError) as error:
-            raise CloudError(Fault.DENIED, str(error)) from error
+            raise CloudError(CloudFault.DENIED, str(error)) from error
         except ParamValidationError as error:
-            raise CloudError(Fault.REFUSED, str(error)) from error
+            raise CloudError(CloudFault.REFUSED, str(error)) from error
         except BotoCoreError as error:
-            raise CloudError(Fault.LATER, str(error)) from error
+            raise CloudError(CloudFault.LATER, str(error)) from error
         return answer
 
 
-def _fault(error: ClientError) -> Fault:
-    said = error.response.get("Error", {})
-    code, message = said.get("Code", ""), said.get("Message", "")
+def _fault(error: ClientError) -> CloudFault:
+    details = error.response.get("Error", {})
+    code, message = details.get("Code", ""), details.get("Message", "")
     if code in _FAULTS:
         return _FAULTS[code]
     if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400) >= 500:
-        return Fault.LATER
+        return CloudFault.LATER
     if "is not valid" in message and "luster id" in message:
-        return Fault.MISSING
+        return CloudFault.MISSING
     if "limit" in message.lower() or "quota" in message.lower():
-        return Fault.QUOTA
-    return Fault.REFUSED
+        return CloudFault.QUOTA
+    return CloudFault.REFUSED
 
 
-def _words(error: ClientError) -> str:
-    said = error.response.get("Error", {})
-    return f"{said.get('Message') or 'no reason given'} ({error.operation_name}: {said.get('Code')})"
+def _message(error: ClientError) -> str:
+    details = error.response.get("Error", {})
+    return f"{details.get('Message') or 'no reason given'} ({error.operation_name}: {details.get('Code')})"

@@ -1,1 +1,1 @@
-"""The work itself, without Airflow: what runs in the worker or travels to a cluster."""
+"""Jobs: units of compute without Airflow, which run in the worker or on a cluster."""

@@ -1,4 +1,4 @@
-"""The job `check_integrity`: this slice's rows against declared checks, and a report that is always kept."""
+"""The job `check_integrity`: run declared checks on this slice's rows, and always write a report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_wall.checks.evaluate import evaluate
 from airflow_wall.checks.load import load_checks
 from airflow_wall.checks.report import failures_text, to_html, to_json, to_text
 from airflow_wall.errors import CheckFailed
-from airflow_wall.jobs.document import Env, Run, safe_name
+from airflow_wall.job import Env, Run, safe_name
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import TableStore
 
@@ -28,12 +28,12 @@ _LOGICAL_DATE = re.compile(r"\d{8}T\d{6}(\.\d+)?Z")
 
 def check_integrity(env: Env, *, table: str, checks: str | list[Any], checks_file: str | None = None) -> dict[str, Any]:
     """
-    Check this slice of a table.
+    Check this slice of a table, and return the counts of the results and the path of the report.
 
     :param checks: The text of a file of checks, or the list of checks itself.
     :param checks_file: Name of that file, for messages.
-    :raises CheckFailed: a check of severity `error` did not pass; the report was written before.
-    :raises SpecError: the checks themselves are faulty.
+    :raises CheckFailed: a check of severity `error` failed. The report has been written.
+    :raises SpecError: the declarations of the checks have faults.
     """
     run = env.run
     loaded = load_checks(checks, path=checks_file)
@@ -62,9 +62,10 @@ def check_integrity(env: Env, *, table: str, checks: str | list[Any], checks_fil
 
 def _earlier(store: TableStore, table: str, this: str) -> pa.Table | None:
     """
-    Rows of the slices before this one.
+    Return the rows of the slices before this one, or None.
 
-    Ids of logical dates are in the order of time; where an id is none, such as a partition key, all others count.
+    Ids made from logical dates sort by time. If this slice's id is another one, such as a partition key, all other
+    slices are returned.
     """
     others = [other for other in store.slices(table) if other != this]
     if _LOGICAL_DATE.fullmatch(this):
@@ -78,9 +79,9 @@ def _about(run: Run, table: str, checks_file: str | None) -> dict[str, str]:
 
 
 def _write(report: Report, run: Run) -> Path:
-    """Write JSON and HTML; return the path of the page."""
+    """Write the report as JSON and HTML, and return the path of the HTML page."""
     folder = run.state / "reports" / safe_name(run.pipeline) / safe_name(run.slice.id)
-    name = safe_name(run.task_id)  # has dots: `etl.check`
+    name = safe_name(run.task_id)  # task ids have dots: `etl.check`
     page = folder / f"{name}.html"
     state.write_bytes(folder / f"{name}.json", json.dumps(to_json(report), indent=1, ensure_ascii=False).encode())
     state.write_bytes(page, to_html(report).encode())

@@ -1,26 +1,34 @@
-"""Whether there is data that the pipeline has not processed, and the claim on it for the run's slice."""
+"""The job `check_new_data`: find data that the pipeline has not processed, and claim it for the run's slice."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from airflow_wall.jobs.document import Env
-from airflow_wall.jobs.manifest import claim
+from airflow_wall.job import Env
+from airflow_wall.sources.backends import open_source
+from airflow_wall.sources.kinds.base import SourceSite
+from airflow_wall.sources.manifest import claim
 
 
-def check_new_data(env: Env, *, source: str, cursor: str | None = None) -> dict[str, Any]:
+def check_new_data(
+    env: Env, *, source: str, cursor: str | None = None, lag: str | float | None = None, by: str | None = None
+) -> dict[str, Any]:
     """
-    Claim for this slice what is new in `source`: a later `ingest` of it, or of a folder below, reads just that.
+    Claim the new versions in `source` for this slice. A later `ingest` of it, or of a directory in it, reads them.
 
-    A retry or a cleared run finds the same set again.
+    A retry or a cleared run claims the same versions again. With `by: date` it also claims files of the date that have
+    landed since.
 
-    :return: `new`: versions claimed; `processed`: versions known before; `source`; `slice`.
-    :raises DataError: the source is not there, or has never held a file.
+    :param by: `date` for only the files whose name has the date of the slice.
+    :return: `new`: number of claimed versions; `processed`: number of versions processed before; `source`; `slice`.
+    :raises DataError: the source does not exist, or has never held a file.
     """
-    manifest = claim(env.run, source, cursor, connections=env.connections)
+    opened = open_source(source, SourceSite(env.run, env.connections), {"cursor": cursor, "lag": lag, "by": by})
+    manifest = claim(env.run, opened)
     return {
         "new": len(manifest.versions),
         "processed": manifest.processed,
         "source": source,
         "slice": env.run.slice.id,
+        **({"other_dates": dict(manifest.other_dates)} if manifest.other_dates else {}),
     }

@@ -1,30 +1,43 @@
 """
-Files or SQL rows to a table: each source version once, whatever is killed, repeated or run twice at the same time.
+The job `ingest`: load files or SQL rows into a table, each source version exactly once.
 
-The rows and the claim on their versions are one commit of the table. The ledger follows; a try that was killed between
-the two is mended by its retry, and a later slice that sees the versions again finds them held in the table.
+This holds if tries are killed, repeated or run concurrently. The rows and the claim on their versions are one commit of
+the table. The ledger is written afterwards. If a try is killed between the two, its retry writes the ledger. A later
+slice that sees the versions again finds that the table already holds them.
 """
 
 from __future__ import annotations
 
 import collections
+import dataclasses
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import DataError, Interrupted
-from airflow_wall.jobs.document import Env
-from airflow_wall.jobs.manifest import Manifest, claimed
-from airflow_wall.jobs.readers import check_options, format_of, read_files
-from airflow_wall.jobs.sources import FileSource, file_source, is_sql, unchanged
-from airflow_wall.jobs.sql_source import SqlSource, sql_source
-from airflow_wall.storage.backends import open_tables
-from airflow_wall.storage.base import SOURCE, SourceVersion
-from airflow_wall.storage.ledger import Ledger
+from airflow_wall.job import Env, Run
+from airflow_wall.jobs.base import open_target
+from airflow_wall.sources.backends import open_source
+from airflow_wall.sources.delivery import Delivery, Rules
+from airflow_wall.sources.kinds.base import SourceSite
+from airflow_wall.sources.manifest import claim_for_table
+from airflow_wall.storage.base import SOURCE, Commit, SourceVersion, TableStore
+from airflow_wall.storage.contract import Contract, Contracts, Evolution, declare, from_schema, read_declared, with_key
+from airflow_wall.storage.ledger import IngestLedger
+from airflow_wall.storage.lineage import Lineage, describe_stale, slices_by_table
 
 log = logging.getLogger(__name__)
+
+
+REJECTED = "_rejected"
+"""Ending of the table with the bad rows of a table."""
+
+_REJECTED_COLUMNS = ("reason", "file", "line", "column", "value", "raw", SOURCE)
+_REJECTED_SCHEMA = pa.schema([(name, pa.int64() if name == "line" else pa.string()) for name in _REJECTED_COLUMNS])
 
 
 def ingest(
@@ -34,100 +47,183 @@ def ingest(
     target: str,
     format: str | None = None,  # the key of the YAML
     cursor: str | None = None,
+    lag: str | float | None = None,
     options: Mapping[str, Any] | None = None,
+    by: str | None = None,
+    key: Sequence[str] | None = None,
+    order_by: str | None = None,
+    contract: Mapping[str, Any] | None = None,
+    evolve: Mapping[str, bool] | None = None,
+    bad_rows: str = "fail",
+    max_bad_rows: float | None = None,
+    share: bool = False,
 ) -> dict[str, Any]:
     """
-    Read what the slice claims of `source` into the table `target`; the same slice again replaces its own rows.
+    Load the versions of `source` that the slice claims into the table `target`. A repeated call replaces its own rows.
 
-    :param source: A file, a folder, a pattern, or `sql://connection/table`.
-    :param format: `csv`, `jsonl` or `parquet`; by default what the names of the files say.
-    :param cursor: For SQL: the column whose new, higher values are new rows.
-    :param options: Of the format, e.g. `{delim: ";", types: {zip: VARCHAR}}`.
-    :return: `table`, `rows` and `files` of the slice, `version` of the table, and whether this call `changed` it.
-    :raises DataError: the source is not there, a file is broken, or a column changed its type.
+    :param source: A file, a directory, a pattern, or `sql://connection/table`.
+    :param format: `csv`, `tsv`, `json`, `jsonl` or `parquet`; by default it follows from the names of the files.
+    :param cursor: For SQL: the column whose higher values mark new rows.
+    :param lag: For SQL: how far before the last value of the cursor a reading begins.
+    :param options: Options of the format, e.g. `{delim: ";", types: {zip: VARCHAR}}`.
+    :param by: `date` for only the files whose name has the date of the slice.
+    :param key: Columns that identify a row. Of a row that comes again, a reader of the table gets the newest version.
+    :param order_by: With `key`: the column that is greater in a newer version; by default a later delivery is newer.
+    :param contract: The declared contract, in the form of `storage.contract.DeclaredContract`.
+    :param evolve: The changes that a delivery may bring, in the form of `storage.contract.Evolution`.
+    :param bad_rows: `fail`, or `quarantine` to store bad rows in the table `<target>_rejected`.
+    :param max_bad_rows: The most bad rows of one call that are put in quarantine: a number, or below 1 a share.
+    :param share: True if other tasks write rows of the same slice into the target, too.
+    :return: `table`, `rows`, `rejected` and `files` of the slice, `version` of the table, `changed`: True if this call
+        wrote, and `warnings` for the author of the pipeline.
+    :raises DataError: the source does not exist, a file is broken, or the rows do not suit the contract.
     :raises Interrupted: a file changed while it was read, or other writers won every race.
     """
-    run, tables = env.run, open_tables(env.run.storage, env.fence)
-    manifest = claimed(run, source, cursor, connections=env.connections, target=target)
-    if is_sql(source):
-        _refuse_file_keys(source, format, options)
-        there: Sequence[SourceVersion] = manifest.versions
-    else:
-        files = file_source(source, run.storage)
-        there = _now(files, manifest, run.slice.id)
-    held = tables.held_elsewhere(target, there, slice_id=run.slice.id)
-    free = [version for version in there if version not in held]
-    if is_sql(source):
-        taken, data = _read_sql(sql_source(source, cursor, run, env.connections), free)
-    else:
-        known = tables.schema(target) if tables.exists(target) else pa.schema([])
-        taken, data = free, _read_files(files, free, format=format, options=options or {}, known=known)
-    commit = tables.replace_slice(target, data, slice_id=run.slice.id, number=run.slice.number, sources=taken)
-    Ledger(run.state).record(run.pipeline, target, run.slice.id, {**dict.fromkeys(held, 0), **_counted(data, taken)})
-    log.info("table %s: slice %s has %d rows of %d sources", target, run.slice.id, commit.rows, len(taken))
+    run = env.run
+    tables, writer = open_target(env, target, share=share)
+    keys = {"format": format, "options": options, "by": by, "cursor": cursor, "lag": lag}
+    opened = open_source(source, SourceSite(run, env.connections), keys)
+    manifest = claim_for_table(run, opened, target=target)
+    ledger = IngestLedger(run.state)
+    taken = ledger.first_slices(target)
+    current = opened.current(opened.claimed(manifest.versions, taken, run.slice.id), run.slice.id)
+    held = tables.held_elsewhere(target, current, slice_id=run.slice.id, writer=writer)
+    free = [version for version in current if version not in held]
+    contracts, recorded = Contracts(run.state), None
+    if free:
+        recorded = contracts.read(target)
+    rules = _rules(tables, target, recorded, contract, options or {}, evolve, keep_bad=bad_rows == "quarantine")
+    rules = dataclasses.replace(rules, contract=with_key(rules.contract, key or (), order_by))
+    loaded = opened.read(free, rules)
+    delivery = loaded.delivery
+    _check_bad_rows(delivery, max_bad_rows)
+    for warning in delivery.warnings:
+        log.warning("%s", warning)
+    if free and (recorded is None or delivery.contract != recorded[0]):
+        contracts.write(target, delivery.contract, None if recorded is None else recorded[1])
+    replace = functools.partial(
+        tables.replace_slice,
+        slice_id=run.slice.id,
+        number=run.slice.number,
+        sources=loaded.versions,
+        retype=True,
+        homes=opened.homes(loaded.versions, taken),
+        order=run.slice.microseconds if key else None,
+        writer=writer,
+    )
+    if delivery.rejected or tables.exists(f"{target}{REJECTED}"):
+        replace(f"{target}{REJECTED}", _rejected_rows(delivery))  # first: a killed try is repeated
+    commit = replace(target, delivery.rows)
+    if commit.content is None:
+        raise Interrupted(
+            f"table `{target}`: another try of this task has committed other rows of slice `{run.slice.id}`",
+            hint="run the task again",
+        )
+    slices = {**held, **_slices_of(loaded.versions, commit, run.slice.id)}
+    _record(ledger, run, commit, slices, _count_rows(delivery.rows, loaded.versions))
+    rejected = len(delivery.rejected)
+    log.info("table %s: slice %s has %d rows of %d sources", target, run.slice.id, commit.rows, len(loaded.versions))
+    if rejected:
+        log.warning("table %s: %d bad rows are in `%s%s`", target, rejected, target, REJECTED)
     return {
         "table": target,
         "rows": commit.rows,
-        "files": len(taken),
+        "rejected": rejected,
+        "files": len(loaded.versions),
         "version": commit.version,
         "changed": commit.changed,
+        "warnings": list(delivery.warnings),
+        **({"other_dates": dict(manifest.other_dates)} if manifest.other_dates else {}),
+        **_changes_elsewhere(run, tables, commit),
     }
 
 
-def _refuse_file_keys(source: str, format: str | None, options: Mapping[str, Any] | None) -> None:
-    for key, value in (("format", format), ("options", options)):
-        if value:
-            raise DataError(f"`{key}` is for files, and `source` is `{source}`", hint=f"remove `{key}`")
-
-
-def _read_sql(source: SqlSource, versions: Sequence[SourceVersion]) -> tuple[list[SourceVersion], pa.Table]:
-    """The rows of the claimed version, and the version that they are."""
-    if not versions:
-        return [], pa.table({})
-    rows = source.read(versions[0])
-    uris = pa.array([source.uri] * rows.num_rows, pa.string())
-    taken = versions[0] if source.cursor is not None else source.whole(rows)
-    return [taken], rows.append_column(SOURCE, uris)
-
-
-def _now(source: FileSource, manifest: Manifest, slice_id: str) -> list[SourceVersion]:
+def _changes_elsewhere(run: Run, tables: TableStore, commit: Commit) -> dict[str, Any]:
     """
-    The claimed files in the versions that lie there now: one that landed again after the claim is read as it is.
-
-    :raises DataError: one is gone. Without it the slice would lose rows that it has.
+    Log and return the changes of other slices: `corrected`, slice -> sources whose newer rows it took, and `stale`,
+    table -> slices that were computed from the rows before. Both are left out if empty.
     """
-    found = []
-    for version in manifest.versions:
-        there = source.version(source.path(version.uri))
-        if there is None:
-            path = source.path(version.uri)
-            raise DataError(
-                f"`source` `{manifest.source}`: `{path}` is gone, and slice `{slice_id}` claimed it",
-                hint="put it back; what the slice has in the table stays as it is",
-            )
-        found.append(there)
-    return found
+    if not commit.corrected:
+        return {}
+    for slice_id, uris in commit.corrected.items():
+        what = f"took newer rows of {listed(uris)}" if uris else f"has lost its rows to slice {run.slice.id}"
+        log.info("table %s: slice %s %s", commit.table, slice_id, what)
+    stale = Lineage(run.state, tables).stale_in(commit.corrected)
+    if stale:
+        log.warning(
+            "rows that slices of other dates were computed from have changed: %s; run these dates again: clear their "
+            "runs, or `airflow-wall run --stale`",
+            "; ".join(describe_stale(stale)),
+        )
+    corrected = {slice_id: list(uris) for slice_id, uris in commit.corrected.items()}
+    return {"corrected": corrected, **({"stale": slices_by_table(stale)} if stale else {})}
 
 
-def _read_files(
-    source: FileSource,
-    versions: Sequence[SourceVersion],
-    *,
-    format: str | None,
+def _slices_of(versions: Sequence[SourceVersion], commit: Commit, slice_id: str) -> dict[SourceVersion, str]:
+    """Return version -> the slice that now holds it."""
+    corrected = {uri: name for name, uris in commit.corrected.items() for uri in uris}
+    return {version: corrected.get(version.uri, slice_id) for version in versions}
+
+
+def _record(
+    ledger: IngestLedger,
+    run: Run,
+    commit: Commit,
+    slices: Mapping[SourceVersion, str],
+    counts: Mapping[SourceVersion, int],
+) -> None:
+    for slice_id in sorted({*slices.values()}):
+        rows = {version: counts.get(version, 0) for version, holder in slices.items() if holder == slice_id}
+        ledger.record(run.pipeline, commit.table, slice_id, rows)
+
+
+def _rules(
+    tables: TableStore,
+    target: str,
+    recorded: tuple[Contract, str] | None,
+    contract: Mapping[str, Any] | None,
     options: Mapping[str, Any],
-    known: pa.Schema,
-) -> pa.Table:
-    if not versions:
-        return pa.table({})
-    files = {source.path(version.uri): version for version in versions}
-    chosen = format_of(list(files), format)
-    check_options(chosen, options)
-    data = read_files(files, kind=chosen, options=options, known=known)
-    if not unchanged(source, versions):
-        raise Interrupted(f"`source` `{source.text}`: a file changed while it was read")
-    return data
+    evolve: Mapping[str, bool] | None,
+    *,
+    keep_bad: bool,
+) -> Rules:
+    """Return the rules for a delivery. A table without a recorded contract has that of its columns."""
+    known = Contract()
+    if tables.exists(target):
+        known = recorded[0] if recorded is not None else from_schema(tables.schema(target))
+    declared = read_declared(contract, options.get("types"))
+    evolution = Evolution.of(evolve)
+    return Rules(target, declare(known, declared), tuple(declared.columns), evolution, keep_bad)
 
 
-def _counted(data: pa.Table, taken: Sequence[SourceVersion]) -> dict[SourceVersion, int]:
+def _check_bad_rows(delivery: Delivery, most: float | None) -> None:
+    """
+    Check that there are not too many bad rows.
+
+    :raises DataError: there are.
+    """
+    count = len(delivery.rejected)
+    total = count + delivery.rows.num_rows
+    allowed = total if most is None else most if isinstance(most, int) and most >= 1 else int(most * total)
+    if count > allowed:
+        first = delivery.rejected[0]
+        where = f"`{first.source}`" if first.line is None else f"`{first.source}`, line {first.line}"
+        raise DataError(
+            f"`source`: {count} of {total} rows are bad, and `max_bad_rows` is {most}; the first: {where}: "
+            f"{first.reason}",
+            hint="correct the files, or raise `max_bad_rows`",
+        )
+
+
+def _rejected_rows(delivery: Delivery) -> pa.Table:
+    uris = [delivery.uris.get(row.source, row.source) for row in delivery.rejected]
+    rows = [
+        (row.reason, uri, row.line, row.column, row.value, row.raw, uri)
+        for row, uri in zip(delivery.rejected, uris, strict=True)
+    ]
+    return pa.Table.from_pylist([dict(zip(_REJECTED_COLUMNS, row, strict=True)) for row in rows], _REJECTED_SCHEMA)
+
+
+def _count_rows(data: pa.Table, versions: Sequence[SourceVersion]) -> dict[SourceVersion, int]:
     counts = collections.Counter(data.column(SOURCE).to_pylist()) if data.num_rows else {}
-    return {version: counts.get(version.uri, 0) for version in taken}
+    return {version: counts.get(version.uri, 0) for version in versions}

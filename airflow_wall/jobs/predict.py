@@ -1,4 +1,4 @@
-"""The job `predict`: score this slice's rows with the champion, or a pinned version, into a table."""
+"""The job `predict`: score this slice's rows with the champion or a pinned version, and write them to a table."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ import numpy as np
 import pyarrow as pa
 
 from airflow_wall.checks.durations import duration, elapsed
+from airflow_wall.diagnostics.suggestions import listed
+from airflow_wall.engines.spark.selection import spark_engine
 from airflow_wall.errors import DataError, ModelError
-from airflow_wall.jobs.document import Env, Run
-from airflow_wall.jobs.engines import spark_engine
-from airflow_wall.jobs.rows import check_inputs, read_rows
+from airflow_wall.job import Env, Run
+from airflow_wall.jobs.base import open_target
 from airflow_wall.models.backends import open_registry
-from airflow_wall.models.base import Record, Registry
-from airflow_wall.models.features import check_fit, frame
-from airflow_wall.storage.backends import open_tables
-from airflow_wall.storage.base import TableStore
-from airflow_wall.text.faults import listed
+from airflow_wall.models.base import ModelRecord, Registry
+from airflow_wall.models.features import check_fit, to_frame
+from airflow_wall.sources.manifest import brings_only_corrections
+from airflow_wall.storage.base import TableStore, partition_of
+from airflow_wall.storage.input_rows import check_inputs, read_rows
+from airflow_wall.storage.lineage import Lineage
 
 if TYPE_CHECKING:
-    from airflow_wall.jobs.spark import Engine
+    from airflow_wall.engines.spark.engine import Engine
+
+USES_SPARK = True
 
 log = logging.getLogger(__name__)
 
@@ -41,34 +45,45 @@ def predict(
     version: int | None = None,
     keep: list[str] | None = None,
     max_age: str | None = None,
+    share: bool = False,
 ) -> dict[str, Any]:
     """
-    Write one row per input row of this slice: what is kept of it, and `score`, `model`, `model_version`, `run_id`.
+    Write one row per input row of this slice: its kept columns, and `score`, `model`, `model_version`, `run_id`.
 
     :param inputs: One name -> table or pattern of tables, e.g. `silver/*`.
     :param target: The table to write.
-    :param version: A version of the model; None is its champion.
-    :param keep: Input columns to write; None is all that are not features.
-    :param max_age: How long before this slice the slice may lie that the model was trained for, e.g. `30d`.
-    :raises ModelError: no champion, a stale model, rows that do not fit it, or scores that are not finite.
+    :param version: A version of the model; None means its champion.
+    :param keep: Input columns to write; None means all columns that are not features.
+    :param max_age: Largest time from the slice that the model was trained for to this slice, e.g. `30d`.
+    :param share: True if other tasks write rows of the same slice into the target, too.
+    :raises ModelError: the model has no champion or is stale, the rows do not fit it, or scores are not finite.
     :raises DataError: this slice has no rows.
     """
     run = env.run
     check_inputs(inputs)
     if len(inputs) != 1:
         raise DataError(
-            f"`inputs` must name one input to score, got {listed(list(inputs))}", hint="join them in a transform before"
+            f"`inputs` must name one input to score, got {listed(inputs)}",
+            hint="join them in an earlier transform",
         )
     registry = open_registry(run.state)
     record = _record(registry, model, version)
     _check_age(record, run, max_age)
-    store = open_tables(run.storage, env.fence)
+    store, writer = open_target(env, target, share=share)
     ((key, pattern),) = inputs.items()
-    work = _Work(run, record, key, pattern, keep)
+    work = _ScoringTask(run, record, key, pattern, keep)
     spark = spark_engine(run)
-    scored = _embedded(work, store) if spark is None else _on_spark(work, store, spark)
-    _check_finite(scored, record)
-    commit = store.replace_slice(target, _output(scored, record, run), slice_id=run.slice.id, number=run.slice.number)
+    lineage = Lineage(run.state, store)
+    reading = lineage.reading(inputs, [run.slice.id])
+    try:
+        scored = _embedded(work, store) if spark is None else _on_spark(work, store, spark)
+        _check_finite(scored, record)
+        output = _output(scored, record, run)
+    except _NothingToScore:
+        log.info("this run only brought corrections of other slices: it has no rows to score")
+        output = scored = pa.table({})
+    commit = store.replace_slice(target, output, slice_id=run.slice.id, number=run.slice.number, writer=writer)
+    lineage.record(run, commit, reading, partition=partition_of(run.slice.id, writer))
     log.info("scored %d rows of slice %s with version %d of `%s`", commit.rows, run.slice.id, record.version, model)
     return {
         "table": target,
@@ -79,12 +94,16 @@ def predict(
     }
 
 
+class _NothingToScore(Exception):
+    """Raised in a run whose slice is empty because all that it brought belongs to other slices."""
+
+
 @dataclass(frozen=True)
-class _Work:
-    """Which rows are scored by what."""
+class _ScoringTask:
+    """The rows to score, and the model version."""
 
     run: Run
-    record: Record
+    record: ModelRecord
     key: str
     pattern: str
     keep: list[str] | None
@@ -95,15 +114,27 @@ class _Work:
         return f"`inputs.{self.key}` (`{self.pattern}`)"
 
     def scoring(self, schema: pa.Schema) -> _Scoring:
-        """What scores rows of these columns. Raises ModelError and DataError where they are not the right ones."""
+        """
+        Return the function that scores rows with these columns.
+
+        :raises ModelError: the columns do not fit the model.
+        :raises DataError: `keep` names a column that does not exist, or that predict writes itself.
+        """
         check_fit(self.record, schema, self.where)
         return _Scoring(self.run.state, self.record, _kept(schema.names, self.record, self.keep, self.where))
 
     def check_rows(self, rows: int) -> None:
-        """Make sure that there is something to score."""
+        """
+        Check that there are rows to score.
+
+        :raises DataError: there are none.
+        :raises _NothingToScore: there are none, because the run only brought corrections of other slices.
+        """
+        if not rows and brings_only_corrections(self.run):
+            raise _NothingToScore
         if not rows:
             raise DataError(
-                f"{self.where} has no row of slice `{self.run.slice.id}`",
+                f"{self.where} must have rows of slice `{self.run.slice.id}`, got none",
                 hint="look at the steps that write it: their slice is empty",
             )
 
@@ -111,46 +142,46 @@ class _Work:
 @dataclass(frozen=True)
 class _Scoring:
     """
-    What is kept of rows, and their `score`. It travels to whoever has the rows, and opens the model there, once.
+    Score rows and keep some of their columns. It is sent to the process with the rows, and loads the model once.
 
-    :param state: Where the registry is.
-    :param kept: Columns of the rows that the result has.
+    :param state: Directory of our own state, which holds the registry.
+    :param kept: Columns of the rows that the result keeps.
     """
 
     state: Path
-    record: Record
+    record: ModelRecord
     kept: tuple[str, ...]
 
     def schema(self, of: pa.Schema) -> pa.Schema:
-        """The columns of the result."""
+        """Return the columns of the result for rows with the columns `of`."""
         return pa.schema([*(of.field(name) for name in self.kept), pa.field("score", pa.float64())])
 
     def __call__(self, parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
         model = open_registry(self.state).open(self.record.name, self.record.version)
         features = [feature.name for feature in self.record.features]
         for rows in parts:
-            scores = model.score(frame(rows.select(features)))
+            scores = model.score(to_frame(rows.select(features)))
             yield rows.select(self.kept).append_column("score", pa.array(scores, pa.float64()))
 
 
-def _embedded(work: _Work, store: TableStore) -> pa.Table:
+def _embedded(work: _ScoringTask, store: TableStore) -> pa.Table:
     rows = read_rows(store, work.key, work.pattern, slices=[work.run.slice.id]).table
     work.check_rows(rows.num_rows)
     (scored,) = work.scoring(rows.schema)([rows])
     return scored
 
 
-def _on_spark(work: _Work, store: TableStore, spark: Engine) -> pa.Table:
+def _on_spark(work: _ScoringTask, store: TableStore, spark: Engine) -> pa.Table:
     with spark as engine:
         tables = store.names(work.pattern)
         files = [store.files(table, slices=[work.run.slice.id]) for table in tables]
-        work.check_rows(sum(len(each.paths) for each in files))
+        work.check_rows(sum(len(table.paths) for table in files))
         schema = engine.add(work.key, tables, files)
         scoring = work.scoring(schema)
-        return engine.mapped(work.key, scoring, scoring.schema(schema))
+        return engine.map_rows(work.key, scoring, scoring.schema(schema))
 
 
-def _record(registry: Registry, model: str, version: int | None) -> Record:
+def _record(registry: Registry, model: str, version: int | None) -> ModelRecord:
     if version is not None:
         return registry.record(model, version)
     champion = registry.champion(model)
@@ -160,12 +191,12 @@ def _record(registry: Registry, model: str, version: int | None) -> Record:
     if versions:
         raise ModelError(
             f"model `{model}` has no champion: none of its {len(versions)} versions was promoted",
-            hint="the log of retrain says why; mend the training, or pin one by `version`",
+            hint="read the reason in the log of retrain; improve the training, or pin a version with `version`",
         )
     raise ModelError(f"model `{model}` has no champion: it was never trained", hint="run retrain first")
 
 
-def _check_age(record: Record, run: Run, max_age: str | None) -> None:
+def _check_age(record: ModelRecord, run: Run, max_age: str | None) -> None:
     if max_age is None:
         return
     try:
@@ -181,34 +212,32 @@ def _check_age(record: Record, run: Run, max_age: str | None) -> None:
         )
 
 
-def _kept(there: list[str], record: Record, keep: list[str] | None, where: str) -> tuple[str, ...]:
+def _kept(columns: list[str], record: ModelRecord, keep: list[str] | None, where: str) -> tuple[str, ...]:
     features = {feature.name for feature in record.features}
-    names = [name for name in there if name not in features] if keep is None else keep
-    if missing := [name for name in names if name not in there]:
+    names = [name for name in columns if name not in features] if keep is None else keep
+    if missing := [name for name in names if name not in columns]:
+        raise DataError(f"`keep` must name columns of {where}, got {listed(missing)}", hint=f"it has {listed(columns)}")
+    if clashes := [name for name in names if name in ADDED]:
         raise DataError(
-            f"`keep` names {listed(missing)}, which {where} does not have", hint=f"it has {listed(there, 30)}"
-        )
-    if taken := [name for name in names if name in ADDED]:
-        raise DataError(
-            f"{where} has a column `{taken[0]}`, which is the name of a column that predict writes",
-            hint=f"rename it before, or leave it out of `keep`; predict writes {listed(ADDED)}",
+            f"{where} has a column `{clashes[0]}`, and predict writes a column of that name",
+            hint=f"rename it in an earlier step, or leave it out of `keep`; predict writes {listed(ADDED)}",
         )
     return tuple(names)
 
 
-def _check_finite(scored: pa.Table, record: Record) -> None:
-    lost = np.flatnonzero(~np.isfinite(scored["score"].to_numpy()))
-    if len(lost):
-        kept = scored.drop_columns("score").slice(int(lost[0]), 1).to_pylist()[0]
+def _check_finite(scored: pa.Table, record: ModelRecord) -> None:
+    bad = np.flatnonzero(~np.isfinite(scored["score"].to_numpy()))
+    if len(bad):
+        kept = scored.drop_columns("score").slice(int(bad[0]), 1).to_pylist()[0]
         first = ", ".join(f"{name}={value}" for name, value in kept.items())
         raise ModelError(
-            f"version {record.version} of model `{record.name}` gave {len(lost):,} scores of {scored.num_rows:,} that "
-            f"are not finite, the first for {first or f'row {lost[0] + 1}'}; nothing was written",
+            f"version {record.version} of model `{record.name}` gave {len(bad):,} scores of {scored.num_rows:,} that "
+            f"are not finite, the first for {first or f'row {bad[0] + 1}'}; nothing was written",
             hint="look at the features of that row, or pin an earlier `version`",
         )
 
 
-def _output(scored: pa.Table, record: Record, run: Run) -> pa.Table:
+def _output(scored: pa.Table, record: ModelRecord, run: Run) -> pa.Table:
     rows = scored.num_rows
     return (
         scored.append_column("model", pa.array([record.name] * rows, pa.string()))

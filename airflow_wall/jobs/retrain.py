@@ -1,6 +1,6 @@
 """
-The job `retrain`: call the user's training function, judge what it returns on rows it never saw, register it, and
-make it champion only if it is better.
+The job `retrain`: call the user's training function, evaluate the model on held-out rows, register it, and promote it
+only if it is better than the champion.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from airflow_wall.diagnostics.suggestions import listed
+from airflow_wall.environments.user_code import calling, load_function
 from airflow_wall.errors import Interrupted, ModelError
-from airflow_wall.jobs.document import Env, Run
-from airflow_wall.jobs.rows import check_inputs, read_rows
-from airflow_wall.jobs.user_code import calling, load_function
+from airflow_wall.job import Env, Run
 from airflow_wall.models import formats
 from airflow_wall.models.backends import open_registry
-from airflow_wall.models.base import Candidate, Champion, Decision, Lineage, Model, Record, Registry, Trained
+from airflow_wall.models.base import Candidate, Champion, Decision, Lineage, Model, ModelRecord, Registry, Trained
 from airflow_wall.models.evaluation import check_observed, measure, measure_all
-from airflow_wall.models.features import check_fit, described, frame, target_of
+from airflow_wall.models.features import check_fit, features_of, target_of, to_frame
 from airflow_wall.models.holdout import Split, split
 from airflow_wall.models.promotion import Rule, decide, read_rule
 from airflow_wall.models.registry import is_older
 from airflow_wall.storage.backends import open_tables
-from airflow_wall.text.faults import listed
+from airflow_wall.storage.input_rows import check_inputs, read_rows
 
 log = logging.getLogger(__name__)
 
-_RACES = 10  # how often the champion may change under one retrain before it gives up
+_RACES = 10  # number of times that the champion may change during one retrain before it gives up
 
 
 def retrain(
@@ -49,9 +49,10 @@ def retrain(
     parameters: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """
-    Train a version of `model` on all slices there are, and promote it if it is better than the champion.
+    Train a version of `model` on all slices, and promote it if it is better than the champion.
 
-    The first input is split and judged on; the function gets one DataFrame per input with the training rows only.
+    The first input is split into training rows and held-out rows for the evaluation. The function gets one DataFrame
+    per input, with training rows only.
 
     :param entrypoint: The training function, e.g. `models.scores:train`. It returns a `Trained`.
     :param inputs: Argument of the function -> table or pattern of tables, e.g. `silver/*`.
@@ -59,20 +60,20 @@ def retrain(
     :param promote: `metric`, `lower_is_better`, `margin`; see `airflow_wall.models.promotion`.
     :param holdout: `by`, `fraction`; see `airflow_wall.models.holdout`.
     :param parameters: Further arguments of the function.
-    :raises ModelError: what the function returned cannot be used, or its metric is not finite.
+    :raises ModelError: the result of the function is not usable, or its metric is not finite.
     :raises UserCodeError: the function raised.
     """
     rule = read_rule(promote)
     check_inputs(inputs)
     store = open_tables(env.run.storage)
     registry = open_registry(env.run.state)
-    registry.champion(model)  # a bad name is refused before an hour of training, not after
+    registry.champion(model)  # reject an invalid name before an hour of training
     rows = {key: read_rows(store, key, pattern) for key, pattern in inputs.items()}
-    parts = split({key: found.table for key, found in rows.items()}, holdout)
+    parts = split({key: input_rows.table for key, input_rows in rows.items()}, holdout)
     function = load_function(entrypoint, code=env.run.code)
     trained = _train(function, env.run, entrypoint, parts, parameters or {})
     trial = _judge(trained, entrypoint, parts, rule, next(iter(inputs)))
-    data = {table: version for found in rows.values() for table, version in found.versions.items()}
+    data = {table: version for input_rows in rows.values() for table, version in input_rows.versions.items()}
     lineage = _lineage(env.run, entrypoint, function, data, parameters or {})
     record = registry.register(model, _candidate(trained, trial, parts, lineage))
     decision = _promote(registry, record, trial, rule)
@@ -93,7 +94,7 @@ def retrain(
 
 @dataclass(frozen=True)
 class _Trial:
-    """A challenger as it comes back from its bytes, and what it did on the held-out rows whose target is known."""
+    """A challenger, loaded from its bytes, and its metrics on the held-out rows whose target is not null."""
 
     model: Model
     model_format: str
@@ -113,9 +114,9 @@ class _Trial:
 def _train(
     function: Callable[..., Any], run: Run, entrypoint: str, parts: Split, parameters: Mapping[str, Any]
 ) -> Trained:
-    if twice := [name for name in parameters if name in parts.training]:
-        raise ModelError(f"`{twice[0]}` is named in both `inputs` and `parameters`", hint="rename one of them")
-    frames = {key: frame(rows) for key, rows in parts.training.items()}
+    if shared := [name for name in parameters if name in parts.training]:
+        raise ModelError(f"`{shared[0]}` is in both `inputs` and `parameters`", hint="rename one of them")
+    frames = {key: to_frame(rows) for key, rows in parts.training.items()}
     counts = ", ".join(f"{key}: {len(rows):,} rows" for key, rows in frames.items())
     log.info("calling `%s` with %s; held out: %s", entrypoint, counts, parts.window.how)
     with calling(entrypoint, code=run.code):
@@ -133,36 +134,43 @@ def _check_trained(trained: Trained, entrypoint: str, key: str, schema: pa.Schem
     where = f"`entrypoint` `{entrypoint}` returned"
     features = trained.features
     if isinstance(features, str) or not features or not all(isinstance(name, str) for name in features):
-        raise ModelError(f"{where} features that are no list of column names: `{features}`")
+        raise ModelError(
+            f"{where} a model whose `features` must be a list of column names, got `{features}`",
+            hint='write, e.g., `features=["hour", "distance"]`',
+        )
     if missing := [name for name in (*features, trained.target) if name not in schema.names]:
         raise ModelError(
-            f"{where} a model of columns that `inputs.{key}` does not have: {listed(missing)}",
-            hint="compute them in a transform before, so that predict has them too",
+            f"{where} a model with columns that `inputs.{key}` does not have: {listed(missing)}",
+            hint="compute them in an earlier transform, so that predict has them too",
         )
     if trained.target in features:
-        raise ModelError(f"{where} a model that has its target `{trained.target}` among its features")
-    if len(set(features)) != len(features):
-        raise ModelError(f"{where} a model that names a feature twice")
+        raise ModelError(
+            f"{where} a model with its target `{trained.target}` among its features", hint="remove it from `features`"
+        )
+    if repeated := [name for name in features if list(features).count(name) > 1]:
+        raise ModelError(
+            f"{where} a model with the feature `{repeated[0]}` twice", hint="list each column once in `features`"
+        )
 
 
 def _judge(trained: Trained, entrypoint: str, parts: Split, rule: Rule, key: str) -> _Trial:
     where = f"`entrypoint` `{entrypoint}` returned"
     name = formats.format_of(trained.estimator)
     content = formats.dump(trained.estimator, name)
-    model = formats.load(content, name)  # judged as predict will have it: from its bytes
+    model = formats.load(content, name)  # evaluated as predict will use it: loaded from its bytes
     metric = rule.metric_for(model.kind)
-    training = _known(target_of(parts.training[key], trained.target, f"`inputs.{key}`"))
+    training = _finite(target_of(parts.training[key], trained.target, f"`inputs.{key}`"))
     target = target_of(parts.held_out, trained.target, f"`inputs.{key}`")
     held_out = parts.held_out.filter(pa.array(np.isfinite(target)))
-    observed = _known(target)
+    observed = _finite(target)
     if not len(observed) or not len(training):
-        what = "held out" if not len(observed) else "to train on"
+        which = "held-out rows" if not len(observed) else "training rows"
         raise ModelError(
-            f"{where} a model of `{trained.target}`, which has no value in the rows {what}",
-            hint="give more rows, or change `holdout`",
+            f"{where} a model of `{trained.target}`, which has no value in the {which}",
+            hint="provide more rows, or change `holdout`",
         )
     check_observed(model.kind, np.concatenate([training, observed]), trained.target)
-    scores = model.score(frame(held_out.select(list(trained.features))))
+    scores = model.score(to_frame(held_out.select(list(trained.features))))
     metrics = measure_all(model.kind, observed, scores)
     if metric not in metrics:
         lost = int(np.count_nonzero(~np.isfinite(scores)))
@@ -176,9 +184,9 @@ def _judge(trained: Trained, entrypoint: str, parts: Split, rule: Rule, key: str
     return _Trial(model, name, content, metric, metrics, baseline, held_out, observed, len(training))
 
 
-def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    known: NDArray[np.float64] = values[np.isfinite(values)]
-    return known
+def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    finite: NDArray[np.float64] = values[np.isfinite(values)]
+    return finite
 
 
 def _lineage(
@@ -196,7 +204,7 @@ def _candidate(trained: Trained, trial: _Trial, parts: Split, lineage: Lineage) 
         model_format=trial.model_format,
         content=trial.content,
         kind=trial.model.kind,
-        features=described(trial.held_out.schema, list(trained.features)),
+        features=features_of(trial.held_out.schema, list(trained.features)),
         target=trained.target,
         metrics=trial.metrics,
         reported={name: float(value) for name, value in (trained.metrics or {}).items()},
@@ -207,12 +215,12 @@ def _candidate(trained: Trained, trial: _Trial, parts: Split, lineage: Lineage) 
     )
 
 
-def _promote(registry: Registry, record: Record, trial: _Trial, rule: Rule) -> Decision:
-    """Decide, and move the champion; decide again where it moved meanwhile."""
+def _promote(registry: Registry, record: ModelRecord, trial: _Trial, rule: Rule) -> Decision:
+    """Decide on the promotion and carry it out. If the champion changes in between, decide again."""
     for _ in range(_RACES):
         champion = registry.champion(record.name)
         if champion is not None and champion.version == record.version:
-            return champion.decision  # an earlier try of this run got this far
+            return champion.decision  # an earlier try of this run has promoted it
         decision = _decide(registry, record, champion, trial, rule)
         if not decision.promoted:
             return decision
@@ -221,10 +229,12 @@ def _promote(registry: Registry, record: Record, trial: _Trial, rule: Rule) -> D
             return registry.promote(record.name, record.version, decision, expected=expected).decision
         except Interrupted as error:
             log.info("%s; deciding again", error.message)
-    raise Interrupted(f"the champion of model `{record.name}` changed {_RACES} times while this run decided")
+    raise Interrupted(
+        f"the champion of model `{record.name}` changed {_RACES} times during this run", hint="run the task again"
+    )
 
 
-def _decide(registry: Registry, record: Record, champion: Champion | None, trial: _Trial, rule: Rule) -> Decision:
+def _decide(registry: Registry, record: ModelRecord, champion: Champion | None, trial: _Trial, rule: Rule) -> Decision:
     if champion is None:
         return decide(trial.metric, rule, trial.value, champion=None, champion_value=None, baseline=trial.baseline)
     value, why = _champion_value(registry, registry.record(record.name, champion.version), trial, record.target)
@@ -238,17 +248,17 @@ def _decide(registry: Registry, record: Record, champion: Champion | None, trial
 
 
 def _champion_value(
-    registry: Registry, champion: Record, trial: _Trial, target: str
+    registry: Registry, champion: ModelRecord, trial: _Trial, target: str
 ) -> tuple[float | None, str | None]:
-    """The champion's metric on the same rows, or None and why it has none."""
+    """Return the champion's metric on the same rows, or None and the reason."""
     if champion.target != target or champion.kind != trial.model.kind:
         return None, f"it predicts `{champion.target}` ({champion.kind})"
     try:
-        check_fit(champion, trial.held_out.schema, "what is held out")
+        check_fit(champion, trial.held_out.schema, "the set of held-out rows")
         features = [feature.name for feature in champion.features]
-        scores = registry.open(champion.name, champion.version).score(frame(trial.held_out.select(features)))
+        scores = registry.open(champion.name, champion.version).score(to_frame(trial.held_out.select(features)))
     except ModelError as error:
-        log.warning("the champion cannot be compared with: %s", error.message)
+        log.warning("the champion cannot be compared: %s", error.message)
         return None, error.message
     value = measure(trial.metric, trial.observed, scores)
     return (value, None) if math.isfinite(value) else (None, f"its {trial.metric} is not a finite number")

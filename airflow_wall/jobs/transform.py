@@ -1,4 +1,4 @@
-"""Tables to a table, by SQL or by the user's Python function: of one slice, or of all that is there."""
+"""The job `transform`: compute a table from others by SQL or the user's Python function, for one slice or for all."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
+from airflow_wall.engines.duckdb.query import run_query, to_arrow, union_tables
+from airflow_wall.engines.spark.selection import spark_engine
+from airflow_wall.environments.user_code import calling, load_function
 from airflow_wall.errors import DataError, UserCodeError
-from airflow_wall.jobs.document import Env
-from airflow_wall.jobs.engines import spark_engine
-from airflow_wall.jobs.query import answer, arrow, together
-from airflow_wall.jobs.user_code import calling, load_function
-from airflow_wall.storage.backends import open_tables
-from airflow_wall.storage.base import TableStore
+from airflow_wall.job import Env
+from airflow_wall.jobs.base import open_target
+from airflow_wall.storage.base import TableStore, partition_of
+from airflow_wall.storage.lineage import Lineage
 
 if TYPE_CHECKING:
-    from airflow_wall.jobs.spark import Engine
+    from airflow_wall.engines.spark.engine import Engine
+
+USES_SPARK = True
 
 log = logging.getLogger(__name__)
 
 MODES = ("slice", "full")
-"""What `mode` may be."""
+"""Values of `mode`."""
 
 
 def transform(
@@ -37,47 +40,60 @@ def transform(
     entrypoint: str | None = None,
     parameters: Mapping[str, Any] | None = None,
     mode: str = "slice",
+    share: bool = False,
 ) -> dict[str, Any]:
     """
-    Write what the SQL or the function makes of the inputs to the table `target`, in one atomic step.
+    Run the SQL or the function on the inputs, and write the result to the table `target` atomically.
 
-    :param inputs: Name of each input, as the SQL or the function knows it, and its table or pattern of tables.
-    :param sql: One query. It sees the inputs and nothing else: no file, no network.
-    :param sql_file: Where the query stands, for messages.
+    :param inputs: Name of each input in the SQL or the function -> its table or pattern of tables.
+    :param sql: One query. It can access the inputs and nothing else: no file, no network.
+    :param sql_file: File of the query, for messages.
     :param entrypoint: `module:function`; called with a pyarrow Table per input and the parameters, all by name; it
         returns a pyarrow Table, a pandas DataFrame or a DuckDB relation. On Spark it is called with a Spark DataFrame
         per input, and may return one.
-    :param mode: `slice`: the rows of this slice make this slice of the target. `full`: all rows make all of it.
+    :param mode: `slice`: compute this slice of the target from this slice of the inputs. `full`: compute the whole
+        target from all rows.
+    :param share: True if other tasks write rows of the same slice into the target, too.
     :return: `table`, `rows`, `version`, `changed`.
-    :raises DataError: an input is not there, or the result cannot be stored.
+    :raises DataError: an input does not exist, or the result cannot be stored.
     :raises UserCodeError: the SQL or the function failed.
     """
-    _check_keys(sql, entrypoint, parameters, mode)
-    tables = open_tables(env.run.storage, env.fence)
+    _check_keys(sql, entrypoint, parameters, mode, share)
+    tables, writer = open_target(env, target, share=share)
     slice_id = env.run.slice.id
     named = {name: _names(tables, name, pattern) for name, pattern in inputs.items()}
     slices = None if mode == "full" else [slice_id]
-    work = _Work(env, named, slices, sql, sql_file, entrypoint, dict(parameters or {}))
+    work = _Transformation(env, named, slices, sql, sql_file, entrypoint, dict(parameters or {}))
     spark = spark_engine(env.run)
+    lineage = Lineage(env.run.state, tables)
+    reading = lineage.reading(inputs, slices)
     result = _embedded(work, tables) if spark is None else _on_spark(work, tables, spark)
     if mode == "full":
         commit = tables.replace_table(target, result)
     else:
-        commit = tables.replace_slice(target, result, slice_id=slice_id, number=env.run.slice.number)
+        commit = tables.replace_slice(target, result, slice_id=slice_id, number=env.run.slice.number, writer=writer)
+    lineage.record(env.run, commit, reading, partition=None if mode == "full" else partition_of(slice_id, writer))
     log.info("table %s: %d rows from %s", target, commit.rows, named)
     return {"table": target, "rows": commit.rows, "version": commit.version, "changed": commit.changed}
 
 
-def _check_keys(sql: str | None, entrypoint: str | None, parameters: Mapping[str, Any] | None, mode: str) -> None:
+def _check_keys(
+    sql: str | None, entrypoint: str | None, parameters: Mapping[str, Any] | None, mode: str, share: bool
+) -> None:
     if (sql is None) == (entrypoint is None):
         raise DataError(
-            f"a transform has `sql` or `entrypoint`, and this one has {'neither' if sql is None else 'both'}",
+            f"a transform must have either `sql` or `entrypoint`, got {'neither' if sql is None else 'both'}",
             hint="write one of them",
         )
     if sql is not None and parameters:
-        raise DataError("`parameters` are for `entrypoint`, and this transform has `sql`", hint="remove `parameters`")
+        raise DataError("`parameters` must be used with `entrypoint`, got them with `sql`", hint="remove `parameters`")
     if mode not in MODES:
         raise DataError(f"`mode` must be `slice` or `full`, got `{mode}`")
+    if mode == "full" and share:
+        raise DataError(
+            "`share` must be used with `mode: slice`, got `mode: full`, which replaces the rows of all writers",
+            hint="remove `share`",
+        )
 
 
 def _names(tables: TableStore, name: str, pattern: str) -> list[str]:
@@ -88,8 +104,8 @@ def _names(tables: TableStore, name: str, pattern: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Work:
-    """What is made of which tables."""
+class _Transformation:
+    """The arguments of a transformation, with the tables of each input."""
 
     env: Env
     inputs: Mapping[str, list[str]]
@@ -100,40 +116,42 @@ class _Work:
     parameters: Mapping[str, Any]
 
 
-def _embedded(work: _Work, tables: TableStore) -> pa.Table:
+def _embedded(work: _Transformation, tables: TableStore) -> pa.Table:
     rows = {
-        name: together(name, each, [tables.read(table, slices=work.slices) for table in each])
-        for name, each in work.inputs.items()
+        name: union_tables(name, matches, [tables.read(table, slices=work.slices) for table in matches])
+        for name, matches in work.inputs.items()
     }
     if work.sql is not None:
-        return answer(work.sql, rows, work.sql_file)
+        return run_query(work.sql, rows, work.sql_file)
     return _by_function(work, rows, lambda _: None)
 
 
-def _on_spark(work: _Work, tables: TableStore, spark: Engine) -> pa.Table:
+def _on_spark(work: _Transformation, tables: TableStore, spark: Engine) -> pa.Table:
     with spark as engine:
-        for name, each in work.inputs.items():
-            engine.add(name, each, [tables.files(table, slices=work.slices) for table in each])
+        for name, matches in work.inputs.items():
+            engine.add(name, matches, [tables.files(table, slices=work.slices) for table in matches])
         if work.sql is not None:
-            return engine.answer(work.sql, work.sql_file)
+            return engine.run_query(work.sql, work.sql_file)
         return _by_function(work, engine.frames, engine.rows)
 
 
-def _by_function(work: _Work, inputs: Mapping[str, Any], rows_of: Callable[[Any], pa.Table | None]) -> pa.Table:
+def _by_function(
+    work: _Transformation, inputs: Mapping[str, Any], rows_of: Callable[[Any], pa.Table | None]
+) -> pa.Table:
     """
-    What the user's function makes of the inputs.
+    Return the rows of the result of the user's function.
 
-    :param rows_of: Gives the rows of a result of the engine's own kind, and None of any other.
+    :param rows_of: Returns the rows of a result in the engine's own type, and None for other types.
     """
     entrypoint, code = str(work.entrypoint), work.env.run.code
-    twice = sorted(set(inputs) & set(work.parameters))
-    if twice:
-        raise DataError(f"`{twice[0]}` is a name in `inputs` and in `parameters`", hint="rename one of them")
+    shared = sorted(set(inputs) & set(work.parameters))
+    if shared:
+        raise DataError(f"`{shared[0]}` is in both `inputs` and `parameters`", hint="rename one of them")
     function = load_function(entrypoint, code=code)
     with calling(entrypoint, code=code):
         result = function(**inputs, **work.parameters)
         if isinstance(result, duckdb.DuckDBPyRelation):
-            return arrow(result)  # runs only now, so its faults are the function's
+            return to_arrow(result)  # the relation runs here, so its errors count as the function's
         rows = rows_of(result)
         if rows is not None:
             return rows

@@ -1,1 +1,1 @@
-"""Text to Spec."""
+"""Load pipelines: YAML text to a checked `Spec`."""

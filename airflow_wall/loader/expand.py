@@ -1,4 +1,4 @@
-"""Items as written to items as meant: expressions resolved, matrices repeated, every block checked."""
+"""Expand the items of a document: resolve expressions, repeat matrices and check every block."""
 
 from __future__ import annotations
 
@@ -9,6 +9,16 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
+from airflow_wall.diagnostics.faults import Loc
+from airflow_wall.diagnostics.patterns import NAME_PATTERN
+from airflow_wall.diagnostics.printable import brief
+from airflow_wall.diagnostics.suggestions import suggestion
+from airflow_wall.language.document import Item
+from airflow_wall.language.markers import Import, Template
+from airflow_wall.language.native import TASK_KINDS
+from airflow_wall.language.pipeline import Group, Task
+from airflow_wall.language.step_registry import STEPS
+from airflow_wall.language.steps.base import Step
 from airflow_wall.loader.expressions import Resolver, Scope
 from airflow_wall.loader.extends import Templates
 from airflow_wall.loader.faults import UNRESOLVED, Faults
@@ -17,16 +27,9 @@ from airflow_wall.loader.mapping import KEYS as MAPPED
 from airflow_wall.loader.mapping import Mapper, blocks
 from airflow_wall.loader.params import check_params
 from airflow_wall.loader.policy import Policy
-from airflow_wall.loader.requirements import with_requirements
+from airflow_wall.loader.requirements import read_requirements
 from airflow_wall.loader.run import check_run
 from airflow_wall.loader.values import Values
-from airflow_wall.spec.base import NAME_PATTERN
-from airflow_wall.spec.document import Item
-from airflow_wall.spec.markers import Import, Template
-from airflow_wall.spec.pipeline import Group, Task
-from airflow_wall.spec.steps.base import Step
-from airflow_wall.spec.steps.table import STEPS
-from airflow_wall.text.faults import Loc, shown, suggestion
 
 MAX_TASKS = 1_000
 
@@ -37,18 +40,18 @@ _NOT_IN_ID = re.compile(r"[^A-Za-z0-9_-]+")
 Block = TypeVar("Block", Task, Group)
 
 Cell = tuple[str, dict[str, Any]]
-"""One repetition: what it adds to the id, and what `${{ matrix.* }}` is in it."""
+"""One repetition of a matrix: the suffix of the id, and the values of `${{ matrix.* }}`."""
 
 
 class Expander:
     """
     Expands the items of one document.
 
-    :param faults: Where faults go.
-    :param folder: The pipeline's folder, for files that values name.
-    :param policy: What the pipeline may say.
+    :param faults: Collects the faults.
+    :param folder: The pipeline's directory, for files that values name.
+    :param policy: Checks what the pipeline is allowed to do.
     :param resolver: Resolves the values of the document.
-    :param templates: What its tasks may extend.
+    :param templates: The templates that its tasks may extend.
     """
 
     def __init__(
@@ -60,18 +63,18 @@ class Expander:
         self.resolver = resolver
         self.templates = templates
         self.values = Values(faults, folder)
-        self.mapper = Mapper(faults, self.values)
+        self.mapper = Mapper(policy, self.values)
         self.tasks = 0
         self.lost = False
         self.templates_seen: set[str] = set()
-        """Files that are templates without fault: the tasks of a matrix name one file."""
+        """Files that were checked as templates and have no fault. The tasks of a matrix share a file."""
 
     def items(self, values: Any, loc: Loc, scope: Scope) -> tuple[Item, ...]:
-        """The items of the list `values` that stands at `loc`."""
+        """Return the items of the list `values` at `loc`."""
         if values is None and loc == ("tasks",):
-            return ()  # the head's check says it
+            return ()  # the check of the head notes this fault
         if not isinstance(values, list) or not values:
-            self.faults.add(loc, f"must be a list of tasks, got `{shown(values)}`", "write `- id: NAME` for each task")
+            self.faults.add(loc, f"must be a list of tasks, got `{brief(values)}`", "write `- id: NAME` for each task")
             return ()
         return tuple([item for index, value in enumerate(values) for item in self._item(value, (*loc, index), scope)])
 
@@ -79,7 +82,7 @@ class Expander:
         if not isinstance(value, dict):
             self.lost = True
             self.faults.add(
-                loc, f"must be a task or a group, got `{shown(value)}`", "write `- id: NAME` and its keys below"
+                loc, f"must be a task or a group, got `{brief(value)}`", "write `- id: NAME` and its keys below"
             )
             return
         if "extends" in value and "tasks" not in value:
@@ -120,33 +123,35 @@ class Expander:
             return []
         if not isinstance(matrix, dict) or not matrix:
             self.faults.add(
-                loc, f"must give names and their values, got `{shown(matrix)}`", "write e.g. `matrix: {domain: [a, b]}`"
+                loc,
+                f"must give names and their values, got `{brief(matrix)}`",
+                "write e.g. `matrix: {domain: [a, b]}`",
             )
             return []
         for name, values in matrix.items():
             if values is UNRESOLVED:
                 return []
-            if not isinstance(values, list) or not values or not all(isinstance(each, str | int) for each in values):
+            if not isinstance(values, list) or not values or not all(isinstance(item, str | int) for item in values):
                 hint = f'write e.g. `{name}: [a, b]`, and decimal numbers in quotes: `"3.10"`'
                 if isinstance(values, str) and values.startswith("vars."):
                     hint = f"write `{name}: ${{{{ {values} }}}}` to mean the value of that name"
-                self.faults.add((*loc, name), f"must be a list of texts or whole numbers, got `{shown(values)}`", hint)
+                self.faults.add((*loc, name), f"must be a list of texts or whole numbers, got `{brief(values)}`", hint)
                 return []
         count = math.prod(len(values) for values in matrix.values())
         if count > MAX_TASKS:
-            made = f"{count:,}" if count < _COUNTED else f"more than {_COUNTED:,}"
+            number = f"{count:,}" if count < _COUNTED else f"more than {_COUNTED:,}"
             self.faults.add(
-                loc, f"makes {made} repetitions; at most {MAX_TASKS:,} tasks are allowed", "shorten the lists"
+                loc, f"makes {number} repetitions; at most {MAX_TASKS:,} tasks are allowed", "shorten the lists"
             )
             return []
         cells = [dict(zip(matrix, values, strict=True)) for values in itertools.product(*matrix.values())]
-        named = [("_".join(_in_id(each) for each in cell.values()), cell) for cell in cells]
+        named = [("_".join(_in_id(value) for value in cell.values()), cell) for cell in cells]
         counted = Counter(suffix for suffix, _ in named)
         twice = next((suffix for suffix, times in counted.items() if times > 1), None)
         if twice is not None:
             self.faults.add(
                 loc,
-                f"makes two repetitions whose ids end in `{shown(twice)}`",
+                f"makes two repetitions whose ids end in `{brief(twice)}`",
                 "use values that differ in letters or digits",
             )
             return []
@@ -156,37 +161,33 @@ class Expander:
 
     def _group(self, value: dict[str, Any], loc: Loc, scope: Scope, name: Any) -> Item | None:
         written = self.resolver.block(value, loc, scope, besides=("tasks", "matrix"))
-        self._allowed(written, loc)
         items = self.items(value["tasks"], (*loc, "tasks"), scope)
-        block = self.faults.check(Group, {**written, "tasks": [_PLACEHOLDER]}, loc) or _stand_in(Group, written)
+        block = self.policy.parsed(Group, {**written, "tasks": [_PLACEHOLDER]}, loc) or _partial_block(Group, written)
         if block is None:
             return None
         return Item(block.id, name if "matrix" in value else None, block, None, {}, loc, items)
 
     def _task(self, value: dict[str, Any], loc: Loc, scope: Scope, name: Any) -> Item | None:
         written = self.resolver.block(value, loc, scope, besides=("with", "run", "matrix", *MAPPED))
-        self._allowed(written, loc)
         run = self._run(value, loc, scope)
-        given = self.resolver.arguments(value.get("with", {}), (*loc, "with"), scope)
+        with_ = self.resolver.arguments(value.get("with", {}), (*loc, "with"), scope)
         mapped = {
             key: self.resolver.arguments(value[key], (*loc, key), scope) for key in MAPPED if value.get(key) is not None
         }
-        block = self.faults.check(Task, {**written, **mapped, "with": given}, loc) or _stand_in(Task, written)
+        block = self.policy.parsed(Task, {**written, **mapped, "with": with_}, loc) or _partial_block(Task, written)
         uses = written.get("uses")
-        if not isinstance(uses, str) or not isinstance(given, dict):
-            step, arguments = None, given if isinstance(given, dict) else {}
+        if not isinstance(uses, str) or not isinstance(with_, dict):
+            step, arguments = None, with_ if isinstance(with_, dict) else {}
         elif "." in uses:
-            step, arguments = None, given
-            self.policy.operator(uses, (*loc, "uses"))
-            self.policy.keys(given, (*loc, "with"))
-            for where, entries in blocks(mapped, loc):
-                self.policy.keys(entries, where)
+            step, arguments = None, with_
+            for where, entries in (((*loc, "with"), with_), *blocks(mapped, loc)):
+                self.policy.airflow_arguments(entries, TASK_KINDS, where)
         else:
-            step, arguments = self._step(uses, given, loc, value.get("with", {}), mapped)
+            step, arguments = self._step(uses, with_, loc, value.get("with", {}), mapped)
         if block is not None and block.params:
             check_params(block.params, scheduled=False, faults=self.faults, loc=(*loc, "params"))
-        if isinstance(given, dict):
-            self.mapper.check(mapped, given, written, loc)
+        if isinstance(with_, dict):
+            self.mapper.check(mapped, with_, written, loc)
         if isinstance(written.get("map_index_template"), str):
             self.resolver.check_template(written["map_index_template"], (*loc, "map_index_template"))
         if block is None:
@@ -198,51 +199,51 @@ class Expander:
     def _run(self, value: dict[str, Any], loc: Loc, scope: Scope) -> dict[str, Any] | None:
         if value.get("run") is None:
             return None
-        given = self.resolver.arguments(value["run"], (*loc, "run"), scope)
-        if not isinstance(given, dict):
-            self.faults.add((*loc, "run"), f"must be a mapping, got `{shown(given)}`", "write a name for each argument")
+        run = self.resolver.arguments(value["run"], (*loc, "run"), scope)
+        if not isinstance(run, dict):
+            self.faults.add((*loc, "run"), f"must be a mapping, got `{brief(run)}`", "write a name for each argument")
             return None
-        check_run(given, value, loc, self.faults)
-        return given
-
-    def _allowed(self, written: dict[str, Any], loc: Loc) -> None:
-        if self.policy.restricted:
-            self.policy.keys(written, loc)
-            self.policy.keys(written.get("default_args"), (*loc, "default_args"))
+        check_run(run, value, loc, self.faults)
+        return run
 
     def _step(
-        self, uses: str, given: dict[str, Any], loc: Loc, written: Any, mapped: dict[str, Any]
+        self, uses: str, arguments: dict[str, Any], loc: Loc, written: Any, mapped: dict[str, Any]
     ) -> tuple[Step | None, dict[str, Any]]:
         model = STEPS.get(uses)
         if model is None:
             hint = f"{suggestion(uses, STEPS, what='steps')} Any other operator is named by its dotted path"
             if uses[:1].isupper():  # the class of an operator
                 hint = f"write the dotted path of the class: `package.module.{uses}`"
-            self.faults.add((*loc, "uses"), f"names `{uses}`, which is no step", hint)
+            self.faults.add((*loc, "uses"), f"names `{uses}`, which is not a step", hint)
             return None, {}
         if self.resolver.has_imports:  # few files have any
-            given = self._without_objects(given, (*loc, "with"))
-        given = with_requirements(given, (*loc, "with"), self.folder, self.faults)
-        files, extra = self._files(model, given, loc, written)
-        self.values.check(given, (*loc, "with"))
-        if "checks" in given:
-            self.values.checks({**given, **files}["checks"], extra.get("checks_file"), (*loc, "with", "checks"))
-        self.policy.step(given, (*loc, "with"))
+            arguments = self._without_objects(arguments, (*loc, "with"))
+        arguments = read_requirements(arguments, (*loc, "with"), self.folder, self.faults)
+        files, extra = self._files(model, arguments, loc, written)
+        self.values.check(arguments, (*loc, "with"))
+        if "contract" in arguments:
+            file = extra.pop("contract_file", None)
+            files["contract"] = self.values.contract(
+                {**arguments, **files}["contract"], file, (*loc, "with", "contract")
+            )
+        if "checks" in arguments:
+            where = (*loc, "with", "checks")
+            for check in self.values.checks({**arguments, **files}["checks"], extra.get("checks_file"), where):
+                self.policy.check(check, where)
         if mapped:
-            self.policy.results(mapped.get("expand_kwargs"), (*loc, "expand_kwargs"))
+            self.policy.refuse_xcom(mapped.get("expand_kwargs"), (*loc, "expand_kwargs"))
             for where, entries in blocks(mapped, loc):
                 if self.resolver.has_imports:
                     entries.update(self._without_objects(entries, where))
-                self.policy.step(entries, where)
-            return self.mapper.step(uses, model, {**given, **files}, mapped, loc), extra
-        return self.faults.check(model, {**given, **files}, (*loc, "with")), extra
+            return self.mapper.step(uses, model, {**arguments, **files}, mapped, loc), extra
+        return self.policy.parsed(model, {**arguments, **files}, (*loc, "with")), extra
 
     def _without_objects(self, value: Any, loc: Loc) -> Any:
-        """The value without `$import`: our steps are given to jobs as text, they take no Python object."""
+        """Return the value with a fault for each `$import`: steps take text, not Python objects."""
         if isinstance(value, dict):
-            return {key: self._without_objects(each, (*loc, key)) for key, each in value.items()}
+            return {key: self._without_objects(item, (*loc, key)) for key, item in value.items()}
         if isinstance(value, list):
-            return [self._without_objects(each, (*loc, index)) for index, each in enumerate(value)]
+            return [self._without_objects(item, (*loc, index)) for index, item in enumerate(value)]
         if isinstance(value, Import):
             hint = "name a function of yours by `entrypoint`, where the step has it"
             self.faults.add(loc, "cannot be a Python object", hint)
@@ -250,19 +251,19 @@ class Expander:
         return value
 
     def _files(
-        self, model: type[Step], given: dict[str, Any], loc: Loc, written: Any
+        self, model: type[Step], arguments: dict[str, Any], loc: Loc, written: Any
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Values that name a file beside the pipeline become its text; which file it was goes with them."""
+        """Return the texts of the files that arguments name, and the names of these files."""
         texts: dict[str, Any] = {}
         names: dict[str, Any] = {}
         for field, suffixes in model.reads_file.items():
-            value = given.get(field)
+            value = arguments.get(field)
             if isinstance(value, str) and value.endswith(suffixes) and "\n" not in value:
                 text = self.folder.read(value, (*loc, "with", field), self.faults)
                 if ".sql" in suffixes and value not in self.templates_seen:
-                    noted = len(self.faults.found)
+                    noted = len(self.faults.collected)
                     self.resolver.check_template(text, (*loc, "with", field), file=value)
-                    if len(self.faults.found) == noted:
+                    if len(self.faults.collected) == noted:
                         self.templates_seen.add(value)
                 texts[field] = Template(text or " ") if ".sql" in suffixes else text or " "
                 names[f"{field}_file"] = value
@@ -271,17 +272,17 @@ class Expander:
         return texts, names
 
 
-# A group is checked with its items apart, each at its own place.
+# Stands for the items of a group, which are checked on their own, each at its own position.
 _PLACEHOLDER = Task(id="x")
 
 
-def _stand_in(kind: type[Block], written: dict[str, Any]) -> Block | None:
-    """An item with faults still bears its name and its `needs`, if it has them, so that the graph can be checked."""
+def _partial_block(kind: type[Block], written: dict[str, Any]) -> Block | None:
+    """Return an item with faults reduced to its id and `needs`, to check the graph with, or None without a valid id."""
     name, needs = written.get("id"), written.get("needs") or []
     if not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name):
         return None
     listed = [needs] if isinstance(needs, str) else needs
-    if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
         return None
     uses = written.get("uses")
     fields: dict[str, Any] = {"uses": uses if isinstance(uses, str) else None} if kind is Task else {"tasks": []}

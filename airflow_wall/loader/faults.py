@@ -1,7 +1,9 @@
-"""Collect the faults of one document, and say in one voice what pydantic finds."""
+"""Collect the faults of one document, and word the errors of pydantic like all others."""
 
 from __future__ import annotations
 
+import functools
+import re
 import typing
 from collections.abc import Iterable
 from typing import Any, NoReturn, TypeVar
@@ -9,19 +11,29 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from airflow_wall.loader.wording import said
-from airflow_wall.spec.base import SpecModel
-from airflow_wall.spec.markers import MARKERS, Marker
-from airflow_wall.spec.operator import OperatorArguments
-from airflow_wall.text.faults import MAX_FAULTS, Fault, FaultyText, Loc, nearest, suggestion
+from airflow_wall.diagnostics.faults import MAX_FAULTS, Fault, FaultyText, Loc
+from airflow_wall.diagnostics.suggestions import nearest, suggestion
+from airflow_wall.diagnostics.wording import describe_error
+from airflow_wall.language.base import SpecModel
+from airflow_wall.language.markers import MARKERS, Marker
+from airflow_wall.language.operator import OperatorArguments
+from airflow_wall.text.document import YamlDocument
 from airflow_wall.text.places import Places, step_into
-from airflow_wall.text.reader import Document
 
 Model = TypeVar("Model", bound=SpecModel)
 
 
+MAX_IN_BRACES = 60_000
+"""The most characters between braces in the templates of a file. A template that is parsed twice counts twice."""
+
+_LEAST_IN_BRACES = 2_000
+"""The characters that each document of a file may have, even if the file has many."""
+
+_BRACES = re.compile(r"\{[{%#]")
+
+
 class _Unresolved:
-    """Stands for a value whose fault is noted already, so that nothing more is said of it."""
+    """Stands for a value whose fault is noted already, so that no further fault is noted for it."""
 
     def __repr__(self) -> str:
         return "unresolved"
@@ -30,14 +42,17 @@ class _Unresolved:
 UNRESOLVED: Any = _Unresolved()
 
 _ABOUT_THE_WHOLE = ("one_of",)
-"""Errors about keys that do not go together: the whole block is no news."""
+"""Errors about keys that exclude each other. Their message does not repeat the whole block."""
+
+_ABOUT_THE_KEY = ("misplaced",)
+"""Errors about keys that may not be there, with any value."""
 
 _NOT_REPEATED = ("secret",)
 """Errors about values that no log should hold."""
 
 
 class Stopped(Exception):
-    """A document has so many faults, or makes so much of little, that the rest of it is not looked at."""
+    """Raised when a document has too many faults or expands to too many values, so that the rest is not read."""
 
 
 class Faults:
@@ -47,17 +62,33 @@ class Faults:
     :param document: The document they are about.
     """
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: YamlDocument) -> None:
         self.places = Places(document)
-        self.found: list[Fault] = []
+        self.collected: list[Fault] = []
         self.warnings: list[Fault] = []
+        self.checked_params: set[str] = set()
+        """The params that are checked already, as JSON."""
+        self.sound_schemas: set[str] = set()
+        """The schemas of params that are valid JSON schemas, as JSON."""
+        self.patterns: set[str] = set()
+        """The patterns in these schemas whose cost is computed already."""
+        self.work_on_params = 0
+        """Units of work that the checks of params have taken so far."""
+        self.characters_in_braces = 0
+        """Characters between braces in the templates that were parsed so far."""
         self.lacks_included = False
-        """Whether a file that the document includes cannot be read: what it names may stand there."""
+        """True if an included file cannot be read. Names that the document uses may be defined in it."""
 
-    def add(self, loc: Loc, message: str, hint: str | None = None, *, of_key: bool = False) -> None:
-        """Note that the value at `loc` is wrong; `message` goes on after the key path."""
-        self.found.append(self.places.fault(loc, message, hint, of_key=of_key))
-        if len(self.found) > MAX_FAULTS:
+    def add(
+        self, loc: Loc, message: str, hint: str | None = None, *, of_key: bool = False, is_secret: bool = False
+    ) -> None:
+        """
+        Note that the value at `loc` is wrong. The key path is put before `message`.
+
+        :param is_secret: True if the value may be a secret, so that no fault shows it.
+        """
+        self.collected.append(self.places.fault(loc, message, hint, of_key=of_key, is_secret=is_secret))
+        if len(self.collected) > MAX_FAULTS:
             raise Stopped
 
     def stop(self, loc: Loc, message: str, hint: str) -> NoReturn:
@@ -66,26 +97,46 @@ class Faults:
 
         :raises Stopped: always.
         """
-        self.found.append(self.places.fault(loc, message, hint))
+        self.collected.append(self.places.fault(loc, message, hint))
         raise Stopped
+
+    def count_template(self, text: str, loc: Loc) -> bool:
+        """Count a template before it is parsed. Return False if the document exceeds its limit, which is noted once."""
+        limit = self.share(MAX_IN_BRACES, _LEAST_IN_BRACES)
+        before = self.characters_in_braces
+        # A closing brace may be part of an expression, so each one reaches to the last brace before the next.
+        for piece in _BRACES.split(text)[1:]:
+            self.characters_in_braces += 4 + len(piece.rpartition("}")[0] or piece)
+        if before <= limit < self.characters_in_braces:
+            hint = "write fewer or shorter expressions, or split the file"
+            self.add(loc, "takes too long to check, together with the templates before it", hint)
+        return self.characters_in_braces <= limit
+
+    def share(self, limit: int, least: int) -> int:
+        """Return the part of a limit that this document may use. The documents of a file share it."""
+        return max(least, limit // _documents_in(self.places.document.text))
 
     def include(self, error: FaultyText) -> None:
         """Note the faults of another file that the document names."""
-        self.found += error.faults
-        if len(self.found) > MAX_FAULTS:
+        self.collected += error.faults
+        if len(self.collected) > MAX_FAULTS:
             raise Stopped
 
     def warn(self, loc: Loc, message: str, hint: str | None = None) -> None:
-        """Note that the value at `loc` is probably not what was meant."""
+        """Note that the value at `loc` is valid, but probably a mistake."""
         if len(self.warnings) < MAX_FAULTS:
             self.warnings.append(self.places.fault(loc, message, hint))
 
     def check(self, model: type[Model], values: Any, loc: Loc, *, also: Iterable[str] = ()) -> Model | None:
-        """The values as `model`, or None with every fault noted. `also`: keys that are known, but read elsewhere."""
+        """
+        Return the values as a `model`, or None with every fault noted.
+
+        :param also: Keys that are known, but read elsewhere.
+        """
         try:
             return model.model_validate(values)
         except ValidationError as error:
-            for detail in _one_each(error.errors(include_url=False)[: 10 * MAX_FAULTS], values):
+            for detail in _first_per_path(error.errors(include_url=False)[: 10 * MAX_FAULTS], values):
                 if detail["input"] is not UNRESOLVED:
                     self._detail(model, values, loc, detail, tuple(also))
             return None
@@ -93,75 +144,85 @@ class Faults:
     def _detail(
         self, model: type[SpecModel], values: Any, loc: Loc, detail: ErrorDetails, also: tuple[str, ...]
     ) -> None:
-        kind, given = detail["type"], detail["input"]
+        kind, value = detail["type"], detail["input"]
         inner = detail["loc"]
         where = (*loc, *inner)
         name = str(inner[-1]) if inner else ""
         if kind == "extra_forbidden":
             block = _block(model, inner[:-1], values)
-            known = [*_keys_of(block), *(also if len(inner) == 1 else ())]
+            known_keys = [*_keys_of(block), *(also if len(inner) == 1 else ())]
             reason = block.refused.get(name) if block is not None else None
-            near = f"`{name}` has no key: {reason}" if reason else suggestion(name, known, what="keys")
+            hint = f"`{name}` has no key: {reason}" if reason else suggestion(name, known_keys, what="keys")
             joined, colon, rest = name.partition(":")
-            if colon and joined in known:
-                near = f"put a space behind the colon: `{joined}: {rest}`"
-            elif {"needs", "with"} <= set(known) and not reason and nearest(name, known) is None:
-                near = "remove it; or write it under `with` if it is an argument of what the task uses"
-                near = "did you mean `tasks`?" if nearest(name, ("tasks",)) else near
-            elif "default_args" in known and not reason:
-                near = _of_all_tasks(name, known) or near
-            self.add(where, "is not a known key", near, of_key=True)
+            if colon and joined in known_keys:
+                hint = f"put a space behind the colon: `{joined}: {rest}`"
+            elif {"needs", "with"} <= set(known_keys) and not reason and nearest(name, known_keys) is None:
+                hint = "remove it; or write it under `with` if it is an argument of what the task uses"
+                hint = "did you mean `tasks`?" if nearest(name, ("tasks",)) else hint
+            elif "default_args" in known_keys and not reason:
+                hint = _default_args_hint(name, known_keys) or hint
+            self.add(where, "is not a known key", hint, of_key=True)
         elif kind == "missing":
             description = _description(model, inner, values)
             block = _block(model, inner[:-1], values)
-            known = _keys_of(block)
-            others = [key for key in _given_keys(values, inner[:-1]) if key not in known]
-            elsewhere = block.refused if block is not None else {}
-            meant = (key for key in others if elsewhere.get(key) == f"write it as `{name}`")
-            misspelt = next(meant, None) or nearest(name, others)
-            if misspelt is None:  # else the misspelt key is a fault of its own
+            known_keys = _keys_of(block)
+            others = [key for key in _keys_at(values, inner[:-1]) if key not in known_keys]
+            refused = block.refused if block is not None else {}
+            other_words = (key for key in others if refused.get(key) == f"write it as `{name}`")
+            misspelt = next(other_words, None) or nearest(name, others)
+            if misspelt is None:  # otherwise the misspelt key is a fault of its own
                 self.add(
                     where, "is missing", f"add `{name}`: {description}" if description else f"add `{name}`", of_key=True
                 )
-        elif isinstance(given, Marker) and "hint" not in detail.get("ctx", {}):
+        elif isinstance(value, Marker) and "hint" not in detail.get("ctx", {}):
             self.add(where, "cannot hold a marker", "write the value itself: it must be known when the file is read")
-        elif isinstance(given, dict) and kind != "one_of" and MARKERS.keys() & given.keys():
+        elif isinstance(value, dict) and kind != "one_of" and MARKERS.keys() & value.keys():
             self.add(where, "cannot hold a marker", "write the value itself: markers are for arguments under `with`")
         else:
             written = self.places.written(where)
-            expected, got, hint = said(detail, name, given, written)
-            whole = isinstance(given, SpecModel | dict) and kind in _ABOUT_THE_WHOLE
-            self.add(where, expected if whole or kind in _NOT_REPEATED else f"{expected}, got {got}", hint)
+            plain = str(value) if isinstance(value, Marker) else value
+            expected, got, error_hint = describe_error(detail, name, plain, written)
+            whole = isinstance(value, SpecModel | dict) and kind in _ABOUT_THE_WHOLE
+            is_secret = kind in _NOT_REPEATED
+            of_key = kind in _ABOUT_THE_KEY
+            message = expected if whole or is_secret or of_key else f"{expected}, got {got}"
+            self.add(where, message, error_hint, of_key=of_key, is_secret=is_secret)
 
 
-def _of_all_tasks(name: str, known: Iterable[str]) -> str | None:
-    """Where to write what seems to be meant for every task; None where that is not what the name is most like."""
-    meant = name if name in OperatorArguments.model_fields else nearest(name, [*known, *OperatorArguments.model_fields])
-    if meant is None or meant not in OperatorArguments.model_fields or (meant != name and meant in known):
+@functools.lru_cache(maxsize=4)
+def _documents_in(text: str) -> int:
+    return 1 + text.count("\n---")
+
+
+def _default_args_hint(name: str, known_keys: Iterable[str]) -> str | None:
+    """Return the hint to write a key under `default_args`, or None if it is not most like an argument of tasks."""
+    arguments = OperatorArguments.model_fields
+    argument = name if name in arguments else nearest(name, [*known_keys, *arguments])
+    if argument is None or argument not in arguments or (argument != name and argument in known_keys):
         return None
-    asked = "write it" if meant == name else f"did you mean `{meant}`? write it"
-    return f"{asked} under `default_args`, for all tasks in it: `default_args: {{{meant}: ...}}`"
+    begin = "write it" if argument == name else f"did you mean `{argument}`? write it"
+    return f"{begin} under `default_args`, for all tasks in it: `default_args: {{{argument}: ...}}`"
 
 
-def _one_each(details: Iterable[ErrorDetails], values: Any) -> list[ErrorDetails]:
-    """One error per place: a union reports each of its branches."""
-    best: dict[Loc, ErrorDetails] = {}
+def _first_per_path(details: Iterable[ErrorDetails], values: Any) -> list[ErrorDetails]:
+    """Return the first error of each path: a union reports one for each of its branches."""
+    first: dict[Loc, ErrorDetails] = {}
     for detail in details:
-        loc = _written(detail["loc"], values)
-        best.setdefault(loc, {**detail, "loc": loc})
-    return list(best.values())
+        loc = _without_branches(detail["loc"], values)
+        first.setdefault(loc, {**detail, "loc": loc})
+    return list(first.values())
 
 
-def _written(loc: Loc, values: Any) -> Loc:
-    """Pydantic's path without the branches of unions: a part that looks like one may also be a key of the user's."""
-    kept: list[str | int] = []
+def _without_branches(loc: Loc, values: Any) -> Loc:
+    """Return pydantic's path without the branches of unions. A part that looks like one may be a key of the user."""
+    path: list[str | int] = []
     for part in loc:
         if isinstance(part, int) and not isinstance(values, list):
             continue  # one value stands for a list of one
         if not _is_branch(part) or (isinstance(values, dict) and part in values):
-            kept.append(part)
+            path.append(part)
             values = step_into(values, part)
-    return tuple(kept)
+    return tuple(path)
 
 
 def _is_branch(part: str | int) -> bool:
@@ -172,38 +233,38 @@ def _is_branch(part: str | int) -> bool:
     )
 
 
-def _given_keys(values: Any, inner: Loc) -> list[str]:
+def _keys_at(values: Any, inner: Loc) -> list[str]:
     for part in inner:
         values = step_into(values, part)
     return [str(key) for key in values] if isinstance(values, dict) else []
 
 
 def _block(model: type[SpecModel], inner: Loc, values: Any) -> type[SpecModel] | None:
-    """The model of the block at `inner`; where there are several, the one with most of the keys that are given."""
-    found: type[SpecModel] | None = model
+    """Return the model of the block at `inner`; of several models, the one that has most of the written keys."""
+    block: type[SpecModel] | None = model
     for part in inner:
         values = step_into(values, part)
-        if isinstance(part, int) or found is None:
+        if isinstance(part, int) or block is None:
             continue
-        info = next((info for name, info in found.model_fields.items() if (info.alias or name) == part), None)
-        found = None if info is None else _likest(_models_in(info.annotation), values)
-    return found
+        info = next((info for name, info in block.model_fields.items() if (info.alias or name) == part), None)
+        block = None if info is None else _most_similar(_models_in(info.annotation), values)
+    return block
 
 
 def _models_in(annotation: Any) -> list[type[SpecModel]]:
     if isinstance(annotation, type) and issubclass(annotation, SpecModel):
-        return [annotation]
-    return [found for inner in typing.get_args(annotation) for found in _models_in(inner)]
+        return list(annotation.variants())
+    return [model for inner in typing.get_args(annotation) for model in _models_in(inner)]
 
 
-def _likest(models: list[type[SpecModel]], values: Any) -> type[SpecModel] | None:
-    given = set(values) if isinstance(values, dict) else set()
+def _most_similar(models: list[type[SpecModel]], values: Any) -> type[SpecModel] | None:
+    keys = set(values) if isinstance(values, dict) else set()
     named = values.get("type") if isinstance(values, dict) else None
 
     def likeness(model: type[SpecModel]) -> tuple[bool, int]:
         kind = model.model_fields.get("type")
         is_named = kind is not None and named in typing.get_args(kind.annotation)
-        return is_named, len(given.intersection(_keys_of(model)))
+        return is_named, len(keys.intersection(_keys_of(model)))
 
     return max(models, key=likeness, default=None)
 

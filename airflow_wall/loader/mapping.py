@@ -1,23 +1,27 @@
-"""Dynamic mapping: what `expand` and `expand_kwargs` of a task say."""
+"""Check dynamic mapping: `expand` and `expand_kwargs` of a task."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping
-from typing import Any
+from types import GenericAlias
+from typing import Annotated, Any
 
 from pydantic import Field, create_model
 
-from airflow_wall.loader.faults import UNRESOLVED, Faults
+from airflow_wall.diagnostics.faults import Loc
+from airflow_wall.diagnostics.printable import brief
+from airflow_wall.language.base import SpecModel
+from airflow_wall.language.environment import KEYS as KEYS_OF_ENVIRONMENT
+from airflow_wall.language.markers import Import, XComRef
+from airflow_wall.language.operator import OperatorArguments
+from airflow_wall.language.refused import OPERATOR
+from airflow_wall.language.step_registry import is_paired
+from airflow_wall.language.steps.base import Step
+from airflow_wall.loader.faults import UNRESOLVED
+from airflow_wall.loader.policy import Policy
 from airflow_wall.loader.values import Values
-from airflow_wall.spec.base import SpecModel
-from airflow_wall.spec.environment import KEYS as KEYS_OF_ENVIRONMENT
-from airflow_wall.spec.markers import Import, XComRef
-from airflow_wall.spec.operator import OperatorArguments
-from airflow_wall.spec.refused import OPERATOR
-from airflow_wall.spec.steps.base import Step
-from airflow_wall.spec.steps.table import CLOSERS
-from airflow_wall.text.faults import Loc, shown
+from airflow_wall.text.kinds import FieldKind, fields_of, rules_below, whole_type
 
 KEYS = ("expand", "expand_kwargs")
 """Keys of a task that map it."""
@@ -27,20 +31,23 @@ class Mapper:
     """
     Checks the mapping of tasks.
 
-    :param faults: Where faults go.
-    :param values: What else to ask of a step's values.
+    :param policy: Parses blocks, and checks what is allowed in them.
+    :param values: Checks the values of a step beyond their types.
     """
 
-    def __init__(self, faults: Faults, values: Values) -> None:
-        self.faults = faults
+    def __init__(self, policy: Policy, values: Values) -> None:
+        self.policy = policy
+        self.faults = policy.faults
         self.values = values
 
-    def check(self, mapped: Mapping[str, Any], given: Mapping[str, Any], written: Mapping[str, Any], loc: Loc) -> None:
+    def check(
+        self, mapped: Mapping[str, Any], arguments: Mapping[str, Any], written: Mapping[str, Any], loc: Loc
+    ) -> None:
         """
-        Note what is wrong with the mapping of any operator.
+        Note the faults in the mapping of any operator.
 
-        :param mapped: `expand` or `expand_kwargs` as written, markers made.
-        :param given: The `with`.
+        :param mapped: `expand` or `expand_kwargs` as written, with markers replaced by their objects.
+        :param arguments: The `with`.
         :param written: The other keys of the task.
         """
         if len(mapped) > 1:
@@ -48,17 +55,17 @@ class Mapper:
             self.faults.add((*loc, "expand_kwargs"), "cannot stand beside `expand`", hint, of_key=True)
         if not mapped and "map_index_template" in written:
             hint = "add `expand`, or remove it"
-            self.faults.add((*loc, "map_index_template"), "is of a task that is not mapped", hint, of_key=True)
+            self.faults.add((*loc, "map_index_template"), "needs a task that is mapped", hint, of_key=True)
         for where, entries in blocks(mapped, loc):
             for name, value in entries.items():
-                self._argument(name, given, (*where, name))
+                self._argument(name, arguments, (*where, name))
                 if where[-1] == "expand":
                     self._list(value, (*where, name))
         if isinstance(mapped.get("expand_kwargs"), XComRef):
             self._returned(mapped["expand_kwargs"], (*loc, "expand_kwargs"))
 
-    def _argument(self, name: str, given: Mapping[str, Any], where: Loc) -> None:
-        if name in given:
+    def _argument(self, name: str, arguments: Mapping[str, Any], where: Loc) -> None:
+        if name in arguments:
             hint = "write it in one place: in `with` for all, in `expand` for each"
             self.faults.add(where, "is given in `with` too", hint, of_key=True)
         elif name in OperatorArguments.model_fields or name in OPERATOR:
@@ -72,7 +79,7 @@ class Mapper:
             self._returned(value, where)
         elif not isinstance(value, list | dict | Import) and value is not UNRESOLVED:
             hint = f"write e.g. `{where[-1]}: [a, b]`, or `{where[-1]}: {{$x: task}}`"
-            self.faults.add(where, f"must be a list, a mapping or what a task returns, got `{_said(value)}`", hint)
+            self.faults.add(where, f"must be a list, a mapping or what a task returns, got `{_describe(value)}`", hint)
         elif value in ([], {}):
             self.faults.add(where, "has no values: nothing would run", "write at least one")
 
@@ -82,12 +89,13 @@ class Mapper:
             self.faults.add(where, f"maps over the key `{value.key}` of `{value.task}`, which Airflow cannot", hint)
 
     def step(
-        self, uses: str, model: type[Step], given: dict[str, Any], mapped: Mapping[str, Any], loc: Loc
+        self, uses: str, model: type[Step], arguments: dict[str, Any], mapped: Mapping[str, Any], loc: Loc
     ) -> Step | None:
-        """Check the mapping of one of our steps. Return the step with what every mapped task of it has."""
-        if uses in CLOSERS or model.closes:
+        """Check the mapping of a step. Return the step with the arguments that all its mapped tasks share."""
+        if is_paired(uses):
             hint = "write `matrix` on a group to have several pairs"
-            self.faults.add((*loc, next(iter(mapped))), f"is of `{uses}`, which is one of a pair", hint, of_key=True)
+            message = f"cannot map `{uses}`, which is one of a pair"
+            self.faults.add((*loc, next(iter(mapped))), message, hint, of_key=True)
             return None
         for where, entries in blocks(mapped, loc):
             for name in (name for name in KEYS_OF_ENVIRONMENT if name in entries):
@@ -95,39 +103,38 @@ class Mapper:
                 self.faults.add((*where, name), "must be the same for all that are mapped", hint, of_key=True)
         expand = mapped.get("expand")
         if isinstance(expand, dict):
-            return self._expanded(model, given, expand, loc)
-        return self._from_entries(model, given, mapped.get("expand_kwargs"), loc)
+            return self._expanded(model, arguments, expand, loc)
+        return self._from_entries(model, arguments, mapped.get("expand_kwargs"), loc)
 
-    def _expanded(self, model: type[Step], given: dict[str, Any], expand: dict[str, Any], loc: Loc) -> Step | None:
+    def _expanded(self, model: type[Step], arguments: dict[str, Any], expand: dict[str, Any], loc: Loc) -> Step | None:
         late = frozenset(name for name, value in expand.items() if not isinstance(value, list))
-        listed = self.faults.check(_lists(model, late), expand, (*loc, "expand"))
+        listed = self.policy.parsed(_lists(model, late), expand, (*loc, "expand"))
         for name, values in expand.items():
             for index, value in enumerate(values if isinstance(values, list) else ()):
-                self.values.one(name, value, (*loc, "expand", name, index))
+                self.values.check_field(name, value, (*loc, "expand", name, index))
         if listed is None:
             return None
-        return self.faults.check(_with_any(model, frozenset(expand)), {**given, **expand}, (*loc, "with"))
+        return self.policy.parsed(_with_any(model, frozenset(expand)), {**arguments, **expand}, (*loc, "with"))
 
-    def _from_entries(self, model: type[Step], given: dict[str, Any], entries: Any, loc: Loc) -> Step | None:
-        found = entries if isinstance(entries, list) else []
-        for index, entry in enumerate(found):
+    def _from_entries(self, model: type[Step], arguments: dict[str, Any], entries: Any, loc: Loc) -> Step | None:
+        for index, entry in enumerate(entries if isinstance(entries, list) else []):
             where = (*loc, "expand_kwargs", index)
             if not isinstance(entry, dict):
                 continue
-            self.faults.check(_optional(model), entry, where)
+            self.policy.parsed(_optional(model), entry, where)
             for name, value in entry.items():
-                self.values.one(name, value, (*where, name))
+                self.values.check_field(name, value, (*where, name))
             for name, info in model.model_fields.items():
-                if info.is_required() and name not in given and name not in entry:
+                if info.is_required() and name not in arguments and name not in entry:
                     self.faults.add(
                         (*where, name), "is missing", f"add `{name}` here, or to `with` for all", of_key=True
                     )
-        common = self.faults.check(_optional(model, fixed=True), given, (*loc, "with"))
-        return None if common is None else model.model_construct(**{name: getattr(common, name) for name in given})
+        common = self.policy.parsed(_optional(model, fixed=True), arguments, (*loc, "with"))
+        return None if common is None else model.model_construct(**{name: getattr(common, name) for name in arguments})
 
 
 def blocks(mapped: Mapping[str, Any], loc: Loc) -> Iterator[tuple[Loc, dict[str, Any]]]:
-    """Every mapping of arguments, with its place."""
+    """Yield every mapping of arguments with its path."""
     if isinstance(mapped.get("expand"), dict):
         yield (*loc, "expand"), mapped["expand"]
     entries = mapped.get("expand_kwargs")
@@ -136,39 +143,53 @@ def blocks(mapped: Mapping[str, Any], loc: Loc) -> Iterator[tuple[Loc, dict[str,
             yield (*loc, "expand_kwargs", index), entry
 
 
-def _said(value: Any) -> str:
-    return "a template" if hasattr(value, "text") else shown(value)
+def _describe(value: Any) -> str:
+    return "a template" if hasattr(value, "text") else brief(value)
 
 
 @functools.cache
 def _lists(model: type[Step], late: frozenset[str]) -> type[SpecModel]:
-    """The fields of a step that may be mapped, each as a list of its values; those `late` are known by the run only."""
+    """
+    Return a model of a step's mappable fields, each a list of values.
+
+    :param late: Fields whose values are known only when the task runs.
+    """
     fields: dict[str, Any] = {
-        name: (Any if name in late else list[info.annotation], Field(None))  # type: ignore[name-defined]
+        name: (_late(model, name) if name in late else GenericAlias(list, (whole_type(info),)), Field(None))
         for name, info in _mappable(model).items()
     }
-    return _made(model, fields)
+    return _create_model(model, fields)
+
+
+def _late(model: type[Step], name: str) -> Any:
+    """Return a type for any value, with the kinds that the field may hold."""
+    shape = next(field.shape for field in fields_of(model) if field.name == name)
+    return Annotated[Any, *rules_below(shape)]
 
 
 @functools.cache
 def _with_any(model: type[Step], names: frozenset[str]) -> type[Step]:
-    """The step with fields that may hold anything: their values are checked apart."""
-    fields: dict[str, Any] = dict.fromkeys(names, (Any, None))
+    """Return the step with `names` as fields of any value, because their values are checked on their own."""
+    fields: dict[str, Any] = dict.fromkeys(names, (Annotated[Any, FieldKind.PLAIN], None))
     return create_model(model.__name__, __base__=model, __doc__=model.__doc__, **fields)
 
 
 @functools.cache
 def _optional(model: type[Step], *, fixed: bool = False) -> type[SpecModel]:
-    """The fields of a step, none of them required; `fixed`: those that cannot be mapped too."""
-    found = model.model_fields if fixed else _mappable(model)
-    return _made(model, {name: (info.annotation, Field(None)) for name, info in found.items()})
+    """
+    Return a model of a step's fields, none of them required.
+
+    :param fixed: True to include the fields that cannot be mapped.
+    """
+    fields = model.model_fields if fixed else _mappable(model)
+    return _create_model(model, {name: (whole_type(info), Field(None)) for name, info in fields.items()})
 
 
-def _made(model: type[Step], fields: dict[str, Any]) -> type[SpecModel]:
-    made = create_model(model.__name__, __base__=SpecModel, **fields)
+def _create_model(model: type[Step], fields: dict[str, Any]) -> type[SpecModel]:
+    created = create_model(model.__name__, __base__=SpecModel, **fields)
     why = "it is the same for all that are mapped; write it in `with`, or repeat the task by `matrix`"
-    made.refused = dict.fromkeys(model.model_fields.keys() - fields.keys(), why)
-    return made
+    created.refused = dict.fromkeys(model.model_fields.keys() - fields.keys(), why)
+    return created
 
 
 def _mappable(model: type[Step]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """
-Documents in Airflow's own YAML format: read by its rules, which the `$schema` promises.
+Load documents in Airflow's own YAML format, which their `$schema` declares, by Airflow's rules.
 
-What its importer refuses is refused here, with the place; nothing of ours is added. Faults that only an operator's
-class can show are found when the DAG is built.
+Documents that Airflow's importer refuses are refused here, with the position of the fault. No key of airflow-wall is
+added. Faults that only an operator's class can show are found when the DAG is built.
 """
 
 from __future__ import annotations
@@ -12,6 +12,18 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from airflow_wall.diagnostics.faults import Loc
+from airflow_wall.diagnostics.printable import brief
+from airflow_wall.diagnostics.suggestions import did_you_mean, suggestion
+from airflow_wall.diagnostics.wording import name_hint
+from airflow_wall.language import native
+from airflow_wall.language.callables import Constructed
+from airflow_wall.language.document import Spec
+from airflow_wall.language.markers import MARKERS as OUR_MARKERS
+from airflow_wall.language.markers import Const, FileRef, FileText, Template, XComRef
+from airflow_wall.language.native import MARKERS, SCHEMA_KEY, NativePipeline, NativeTask
+from airflow_wall.language.pipeline import Group, Head, Pipeline, Task
+from airflow_wall.language.step_registry import STEPS
 from airflow_wall.loader.expand import MAX_TASKS
 from airflow_wall.loader.extends import Templates
 from airflow_wall.loader.faults import UNRESOLVED, Faults, Stopped
@@ -19,18 +31,8 @@ from airflow_wall.loader.files import Folder
 from airflow_wall.loader.policy import Policy
 from airflow_wall.loader.run import check_run
 from airflow_wall.loader.schedule import check_native_schedule
-from airflow_wall.loader.wording import name_hint
 from airflow_wall.settings import Settings
-from airflow_wall.spec import native
-from airflow_wall.spec.callables import Constructed
-from airflow_wall.spec.document import Spec
-from airflow_wall.spec.markers import MARKERS as OUR_MARKERS
-from airflow_wall.spec.markers import Const, FileRef, FileText, Template, XComRef
-from airflow_wall.spec.native import MARKERS, SCHEMA_KEY, NativePipeline, NativeTask
-from airflow_wall.spec.pipeline import Group, Head, Pipeline, Task
-from airflow_wall.spec.steps.table import STEPS
-from airflow_wall.text.faults import Loc, nearest, shown, suggestion
-from airflow_wall.text.reader import Document
+from airflow_wall.text.document import YamlDocument
 
 _ID = re.compile(r"[\w.-]{1,250}")
 _EDITION = re.compile(re.escape(native.SCHEMA_PREFIX) + r"(\d{4}-\d{2}-\d{2})\.json")
@@ -40,10 +42,10 @@ _RESERVED_HINT = "the id of a task is its `id`, and it belongs to the document i
 _BASE_ARGUMENTS = native.TASK_ARGUMENTS | native.RESERVED | native.TASK_DEFERRED
 
 
-def load_native(document: Document, settings: Settings) -> Spec:
-    """Load one document of Airflow's own format, faults included: planning tells them."""
+def load_native(document: YamlDocument, settings: Settings) -> Spec:
+    """Load one document of Airflow's own format. Its faults are part of the `Spec`; planning raises them."""
     faults = Faults(document)
-    reader = _Reader(document, faults, Policy(settings, faults))
+    reader = _NativeReader(document, faults, Policy(settings, faults))
     try:
         pipeline = reader.pipeline()
     except Stopped:
@@ -55,28 +57,28 @@ def load_native(document: Document, settings: Settings) -> Spec:
         items=(),
         places=faults.places,
         environment=None,
-        faults=tuple(faults.found),
+        faults=tuple(faults.collected),
         lost=pipeline is None,
         native=pipeline,
     )
 
 
-class _Reader:
-    def __init__(self, document: Document, faults: Faults, policy: Policy) -> None:
+class _NativeReader:
+    def __init__(self, document: YamlDocument, faults: Faults, policy: Policy) -> None:
         self.value: dict[Any, Any] = document.value
         self.faults = faults
         self.policy = policy
         self.folder = Folder(document.path.parent)
 
     def pipeline(self) -> NativePipeline:
-        """The document, as far as it has no fault."""
+        """Return the valid part of the document."""
         self._edition(self.value[SCHEMA_KEY])
         self._id(self.value.get("dag_id"), ("dag_id",))
-        arguments = {key: each for key, each in self.value.items() if key not in native.FORMAT_KEYS}
+        arguments = {key: value for key, value in self.value.items() if key not in native.FORMAT_KEYS}
         for key in arguments:
             self._top_key(key)
         self._no_marker(arguments, ())
-        self.policy.keys(arguments, ())
+        self.policy.airflow_arguments(arguments, native.DAG_KINDS, ())
         page = arguments.get("doc_md")
         if self.policy.restricted and isinstance(page, str) and page.endswith(".md"):
             self.faults.add(
@@ -88,13 +90,13 @@ class _Reader:
 
     def _edition(self, schema: Any) -> None:
         match = _EDITION.fullmatch(schema) if isinstance(schema, str) else None
-        known = [f"{native.SCHEMA_PREFIX}{edition}.json" for edition in native.EDITIONS]
+        schemas = [f"{native.SCHEMA_PREFIX}{edition}.json" for edition in native.EDITIONS]
         if match is None:
-            hint = f"write `{known[-1]}`, or {_BY_OUR_RULES.removesuffix(', which know it')}"
-            self.faults.add((SCHEMA_KEY,), f"must be that of Airflow's format, got `{shown(schema)}`", hint)
+            hint = f"write `{schemas[-1]}`, or {_BY_OUR_RULES.removesuffix(', which know it')}"
+            self.faults.add((SCHEMA_KEY,), f"must be that of Airflow's format, got `{brief(schema)}`", hint)
         elif match.group(1) not in native.EDITIONS:
             message = f"names the edition `{match.group(1)}`, which is not known"
-            self.faults.add((SCHEMA_KEY,), message, suggestion(schema, known, what="editions"))
+            self.faults.add((SCHEMA_KEY,), message, suggestion(schema, schemas, what="editions"))
 
     def _top_key(self, key: Any) -> None:
         if not isinstance(key, str):
@@ -105,7 +107,8 @@ class _Reader:
         elif key in native.DAG_DEFERRED:
             self._fault_of_key((key,), "is not part of Airflow's format yet", _BY_OUR_RULES)
         elif key not in native.DAG_ARGUMENTS:
-            self._unknown((key,), native.DAG_ARGUMENTS | {*native.FORMAT_KEYS}, "it is no argument of `DAG`")
+            hint = "remove it: it is not an argument of `DAG`"
+            self._unknown((key,), native.DAG_ARGUMENTS | {*native.FORMAT_KEYS}, hint)
 
     def _schedule(self, schedule: Any) -> str | Constructed | None:
         loc: Loc = ("schedule",)
@@ -115,7 +118,7 @@ class _Reader:
             return schedule
         if not isinstance(schedule, dict):
             hint = "quote a text; or write {uses: package.module.Timetable, with: {...}}"
-            self.faults.add(loc, f"must be text or a timetable, got `{shown(schedule)}`", hint)
+            self.faults.add(loc, f"must be text or a timetable, got `{brief(schedule)}`", hint)
             return None
         if not self._is_mapping(schedule, loc):
             return None
@@ -125,15 +128,15 @@ class _Reader:
             return None
         for key in sorted(schedule.keys() - {"uses", "with"}):
             self._unknown((*loc, key), ("uses", "with"), "a timetable has `uses` and `with`")
-        uses, given = schedule.get("uses"), schedule.get("with", {})
+        uses, arguments = schedule.get("uses"), schedule.get("with", {})
         if not isinstance(uses, str) or "." not in uses:
             hint = "write e.g. `airflow.sdk.CronTriggerTimetable`"
-            self.faults.add((*loc, "uses"), f"must be the dotted path of a class, got `{shown(uses)}`", hint)
+            self.faults.add((*loc, "uses"), f"must be the dotted path of a class, got `{brief(uses)}`", hint)
             return None
-        if not self._is_mapping(given, (*loc, "with")):
+        if not self._is_mapping(arguments, (*loc, "with")):
             return None
-        self.policy.importable(uses, (*loc, "uses"))
-        return Constructed.model_construct(uses=uses, with_=given)
+        self.policy.class_path(uses, (*loc, "uses"))
+        return Constructed.model_construct(uses=uses, with_=arguments)
 
     # --- tasks
 
@@ -141,11 +144,11 @@ class _Reader:
         templates = Templates(self.value.get("templates", {}), self.faults)
         if self.value.get("templates", {}) is None:
             self.faults.add(("templates",), "must give names and what they hold", "remove it if there are none")
-        for name, template in templates.known.items():
+        for name, template in templates.by_name.items():
             self._is_mapping(template if isinstance(template, dict) else {}, ("templates", name))
         tasks = self.value.get("tasks", [])
         if not isinstance(tasks, list):
-            message = f"must be a list of tasks, got `{shown(tasks)}`"
+            message = f"must be a list of tasks, got `{brief(tasks)}`"
             self.faults.add(("tasks",), message, "write `- id: NAME` for each task")
             return
         if len(tasks) > MAX_TASKS:
@@ -155,28 +158,28 @@ class _Reader:
         for index, task in enumerate(tasks):
             loc = ("tasks", index)
             if not isinstance(task, dict):
-                self.faults.add(loc, f"must be a task, got `{shown(task)}`", "write `- id: NAME` and its keys below")
+                self.faults.add(loc, f"must be a task, got `{brief(task)}`", "write `- id: NAME` and its keys below")
                 continue
             if "extends" in task and task["extends"] is None:
                 self.faults.add((*loc, "extends"), "must be the name of a template, or a list of them", "remove it")
-            made = self._task(templates.extended(task, loc), loc)
-            if made is not None:
-                yield made
+            native_task = self._task(templates.extended(task, loc), loc)
+            if native_task is not None:
+                yield native_task
 
     def _task(self, task: dict[Any, Any], loc: Loc) -> NativeTask | None:
-        settings = {key: each for key, each in task.items() if key not in native.TASK_KEYS}
+        settings = {key: value for key, value in task.items() if key not in native.TASK_KEYS}
         for key in settings:
             self._task_key(key, loc)
         self._no_marker(settings, loc)
-        self.policy.keys(settings, loc)
+        self.policy.airflow_arguments(settings, native.TASK_KINDS, loc)
         uses, run = self._uses(task, loc), task.get("run")
         arguments = self._with(task.get("with", {}), (*loc, "with"))
-        self.policy.keys(arguments, (*loc, "with"))
-        given = None if run is None else self._run(run, task, loc)
+        self.policy.airflow_arguments(arguments, native.TASK_KINDS, (*loc, "with"))
+        run_arguments = None if run is None else self._run(run, task, loc)
         if not self._id(task.get("id"), (*loc, "id")):
             return None
         needs = tuple(self._needs(task.get("needs", []), (*loc, "needs")))
-        return NativeTask(task["id"], needs, uses, arguments, given, settings, loc)
+        return NativeTask(task["id"], needs, uses, arguments, run_arguments, settings, loc)
 
     def _id(self, value: Any, loc: Loc) -> bool:
         if isinstance(value, str) and _ID.fullmatch(value):
@@ -187,7 +190,7 @@ class _Reader:
             message = "must be letters, digits, `_`, `-` and `.`, at most 250"
             quote = "quote what looks like a number, a date or a truth value"
             hint = name_hint(value) if isinstance(value, str) else quote
-            self.faults.add(loc, f"{message}, got `{shown(value)}`", hint)
+            self.faults.add(loc, f"{message}, got `{brief(value)}`", hint)
         return False
 
     def _block(self, loc: Loc) -> Any:
@@ -205,12 +208,12 @@ class _Reader:
             self._unknown((*loc, key), native.TASK_ARGUMENTS | {*native.TASK_KEYS}, hint)
 
     def _needs(self, needs: Any, loc: Loc) -> Iterable[tuple[str, Loc]]:
-        if not isinstance(needs, list | set | tuple) or not all(isinstance(each, str) for each in needs):
+        if not isinstance(needs, list | set | tuple) or not all(isinstance(task_id, str) for task_id in needs):
             hint = "write a list, e.g. `needs: [extract]`"
-            self.faults.add(loc, f"must be a list of ids of tasks, got `{shown(needs)}`", hint)
+            self.faults.add(loc, f"must be a list of ids of tasks, got `{brief(needs)}`", hint)
             return
-        for index, each in enumerate(sorted(needs) if isinstance(needs, set) else needs):
-            yield each, (*loc, index)
+        for index, task_id in enumerate(sorted(needs) if isinstance(needs, set) else needs):
+            yield task_id, (*loc, index)
 
     def _uses(self, task: dict[Any, Any], loc: Loc) -> str | None:
         uses, loc = task.get("uses"), (*loc, "uses")
@@ -222,39 +225,39 @@ class _Reader:
             return None
         if not isinstance(uses, str) or "." not in uses.strip("."):
             hint = "write e.g. `airflow.providers.standard.operators.bash.BashOperator`"
-            self.faults.add(loc, f"must be the dotted path of an operator, got `{shown(uses)}`", hint)
+            self.faults.add(loc, f"must be the dotted path of an operator, got `{brief(uses)}`", hint)
             return None
         self.policy.operator(uses, loc)
         return uses
 
     # --- values
 
-    def _with(self, given: Any, loc: Loc) -> dict[str, Any]:
-        if not self._is_mapping(given, loc):
+    def _with(self, arguments: Any, loc: Loc) -> dict[str, Any]:
+        if not self._is_mapping(arguments, loc):
             return {}
-        for name in sorted(given.keys() & _BASE_ARGUMENTS):
+        for name in sorted(arguments.keys() & _BASE_ARGUMENTS):
             hint = "write it on the task itself, beside `with`"
             hint = _RESERVED_HINT if name in native.RESERVED else hint
             self._fault_of_key((*loc, name), "is an argument of every task, not of its operator", hint)
-        return {name: self._value(each, (*loc, name)) for name, each in given.items()}
+        return {name: self._value(value, (*loc, name)) for name, value in arguments.items()}
 
     def _run(self, run: Any, task: dict[Any, Any], loc: Loc) -> dict[str, Any]:
         if not self._is_mapping(run, (*loc, "run")):
             return {}
-        given = {name: self._value(each, (*loc, "run", name)) for name, each in run.items()}
-        check_run(given, task, loc, self.faults)
-        return given
+        arguments = {name: self._value(value, (*loc, "run", name)) for name, value in run.items()}
+        check_run(arguments, task, loc, self.faults)
+        return arguments
 
     def _value(self, value: Any, loc: Loc) -> Any:
         if isinstance(value, dict):
             return self._mapping(value, loc)
         if isinstance(value, list | tuple):
-            return [self._value(each, (*loc, index)) for index, each in enumerate(value)]
+            return [self._value(item, (*loc, index)) for index, item in enumerate(value)]
         if isinstance(value, bytes):
             try:
                 return value.decode()
             except UnicodeDecodeError:
-                self.faults.add(loc, "holds bytes that are no text", "encode them as text")
+                self.faults.add(loc, "holds bytes that are not text", "encode them as text")
                 return UNRESOLVED
         if isinstance(value, set):
             self.faults.add(loc, "is a set, which has no order", "write a list")
@@ -269,12 +272,12 @@ class _Reader:
         for key in value:
             if isinstance(key, str) and key.startswith("$"):
                 hint = "a marker stands alone in its mapping; a key that does begin with `$` goes into {$const: ...}"
-                near = None if key in OUR_MARKERS else nearest(key, MARKERS)
+                near = None if key in OUR_MARKERS else did_you_mean(key, MARKERS)
                 hint = _BY_OUR_RULES if key in OUR_MARKERS.keys() - MARKERS.keys() else hint
-                self._fault_of_key((*loc, key), "is no marker here", f"did you mean `{near}`?" if near else hint)
+                self._fault_of_key((*loc, key), "is not a marker here", near or hint)
         if not self._is_mapping(value, loc):
             return UNRESOLVED
-        return {key: self._value(each, (*loc, key)) for key, each in value.items()}
+        return {key: self._value(item, (*loc, key)) for key, item in value.items()}
 
     def _marker(self, key: str, inner: Any, loc: Loc) -> Any:
         kind = MARKERS[key]
@@ -287,7 +290,7 @@ class _Reader:
             if MARKERS.get(name) is FileRef and isinstance(file, str):
                 return self._template(self.folder.read(file, (*loc, name), self.faults, is_exact=True), loc)
         if not isinstance(inner, str):
-            self.faults.add(loc, f"must be text, got `{shown(inner)}`", "quote it")
+            self.faults.add(loc, f"must be text, got `{brief(inner)}`", "quote it")
             return UNRESOLVED
         if kind is Template:
             return self._template(inner, loc)
@@ -305,14 +308,14 @@ class _Reader:
             if isinstance(task, str) and isinstance(key, str | None):
                 return XComRef(task, key)
         hint = "write {$x: task_id} or {$x: {task: task_id, key: name}}"
-        self.faults.add(loc, f"must name a task, got `{shown(inner)}`", hint)
+        self.faults.add(loc, f"must name a task, got `{brief(inner)}`", hint)
         return UNRESOLVED
 
     # --- keys
 
     def _is_mapping(self, value: Any, loc: Loc) -> bool:
         if not isinstance(value, dict):
-            self.faults.add(loc, f"must be a mapping, got `{shown(value)}`", "write keys and values")
+            self.faults.add(loc, f"must be a mapping, got `{brief(value)}`", "write keys and values")
             return False
         wrong = [key for key in value if not isinstance(key, str)]
         for key in wrong:
@@ -320,29 +323,29 @@ class _Reader:
         return not wrong
 
     def _no_marker(self, value: Any, loc: Loc) -> None:
-        """Refuse markers where Airflow would take them for plain mappings."""
+        """Refuse markers in values where Airflow would read them as plain mappings."""
         pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        for key, each in pairs:
+        for key, item in pairs:
             if key in MARKERS:
                 hint = "only values under `with` and `run` may be markers"
                 self._fault_of_key((*loc, key), "cannot be a marker here", hint)
-            self._no_marker(each, (*loc, key))
+            self._no_marker(item, (*loc, key))
 
     def _no_text_key(self, key: Any, loc: Loc) -> None:
-        what = f"{'' if loc else 'document '}holds the key `{shown(key)}`, which is no text but {type(key).__name__}"
+        kind = type(key).__name__
+        message = f"{'' if loc else 'document '}holds the key `{brief(key)}`, which is not text but {kind}"
         hint = "quote it: YAML 1.1 reads `on`, `yes`, numbers and dates without quotes as something else"
         places = self.faults.places
         part = key if type(key) is int else str(key)
         place = places.place((*loc, part), of_key=True)
-        self.faults.found.append(replace(places.fault(loc, what, hint), place=place))
+        self.faults.collected.append(replace(places.fault(loc, message, hint), place=place))
 
-    def _unknown(self, loc: Loc, known: Iterable[str], otherwise: str) -> None:
+    def _unknown(self, loc: Loc, allowed: Iterable[str], otherwise: str) -> None:
         key = str(loc[-1])
-        near = nearest(key, known)
         if key in _OURS or key in STEPS:
-            self._fault_of_key(loc, "is no key of Airflow's format", _BY_OUR_RULES)
+            self._fault_of_key(loc, "is not a key of Airflow's format", _BY_OUR_RULES)
         else:
-            self._fault_of_key(loc, "is not a known key", f"did you mean `{near}`?" if near else otherwise)
+            self._fault_of_key(loc, "is not a known key", did_you_mean(key, allowed) or otherwise)
 
     def _fault_of_key(self, loc: Loc, message: str, hint: str) -> None:
         self.faults.add(loc, message, hint, of_key=True)

@@ -1,223 +1,287 @@
 """
-What policy `restricted` lets a pipeline say. Under policy `open` everything here is allowed.
+Check a pipeline against the deployment's policy. Under policy `open`, everything here is allowed.
 
-Under `restricted` who writes a pipeline cannot run code, read the environment or a file outside the lake, or reach the
-value of a secret. Code is named by reference only, and each reference must be on a list of the deployment.
+Under `restricted` the author of a pipeline cannot run code, read the environment or a file outside the lake, or reach
+the value of a secret. A value is allowed by its kind (`airflow_wall.text.kinds`), which its field declares. A value
+without a kind is refused. Policy checks blocks after they are parsed, and only the parsed blocks are used afterwards.
 """
 
 from __future__ import annotations
 
 import posixpath
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from airflow_wall.loader.faults import Faults
-from airflow_wall.settings import SECTION, Settings, listed
-from airflow_wall.spec import environment
-from airflow_wall.spec.callables import REFERENCE_PATTERN, many
-from airflow_wall.spec.markers import Template, XComRef
-from airflow_wall.text.faults import Loc, shown
+from pydantic import BaseModel
 
-KEYS = {
-    "executor_config": "can choose the image, the command and the secrets of its pod",
-    "run_as_user": "chooses the Unix user",
-    "map_index_template": "is a template to Airflow, marked or not",
-    "template_searchpath": "names folders to read templates from",
-    "template_undefined": "names a class to import",
-    "jinja_environment_kwargs": "can name extensions to import",
-    "render_template_as_native_obj": "has Airflow evaluate what templates give",
-    "user_defined_macros": "gives code to templates",
-    "user_defined_filters": "gives code to templates",
-    "access_control": "says who may see the pipeline and run it",
-}
-"""Keys of a pipeline, a task or `default_args` that reach further than a pipeline may, and why."""
+from airflow_wall.connections.info import check_conn_id, is_address
+from airflow_wall.diagnostics.faults import Loc
+from airflow_wall.diagnostics.printable import brief
+from airflow_wall.diagnostics.suggestions import listed
+from airflow_wall.errors import ConnectionFault
+from airflow_wall.language.environment import VERSION
+from airflow_wall.language.markers import Template, XComRef
+from airflow_wall.loader.faults import Faults, Model
+from airflow_wall.publish.backends import parse_beginning
+from airflow_wall.publish.targets.base import Target
+from airflow_wall.settings import DEFAULT_STORAGE, SECTION, Settings, matches_any
+from airflow_wall.sources.backends import source_beginning
+from airflow_wall.sources.kinds.base import Source
+from airflow_wall.text.kinds import Beyond, FieldKind, Leaf, Rule, leaves
+from airflow_wall.text.requirements import RequirementFault, parse_requirement
 
-CLUSTER_KEYS = {
-    "extra": "can have any program run on the cluster",
-    "python": "chooses the program that jobs are run by",
-    "network": "can choose what the cluster may do in its cloud",
-    "impersonate": "chooses in whose name the cloud is used",
-    "conf": "can have any program run, as an option of Java",
-    "master": "chooses a program on the network that jobs are sent to",
-    "host": "chooses from where Spark, which runs what it is told, can be reached",
-}
-"""Keys of a cluster that reach further than a pipeline may, and why."""
+_FREE = frozenset(
+    (FieldKind.PLAIN, FieldKind.SQL, FieldKind.TABLE, FieldKind.MODEL, FieldKind.ARGUMENTS, FieldKind.CHECKS)
+)
+"""Kinds that need no permission, even if the value is known only when the task runs. It is then parsed again."""
 
-NO_CLOUD = frozenset(("local", "spark"))
-"""Kinds of clusters that no connection is used for."""
-
-CALLABLES = (
-    "on_execute_callback", "on_success_callback", "on_failure_callback", "on_retry_callback", "on_skipped_callback",
-    "pre_execute", "post_execute", "retry_policy", "inlets", "outlets", "schedule",
-)  # fmt: skip
-"""Keys whose values may name functions and classes, at any depth."""
-
-NAMES_ONLY = ("inlets", "outlets", "schedule")
-"""Those of them in which a text is no function: `a:b` is the name of an asset."""
-
-ADDRESSES = ("source", "to", "conn_id", "entrypoint")
-"""Fields of our steps that say where data come from or go to, or what is called."""
+_BY_BEGINNING = frozenset((FieldKind.SOURCE, FieldKind.TARGET))
+"""Kinds whose beginning decides what they name, so that only the rest may be known later."""
 
 
 class Policy:
     """
-    Checks what one document says.
+    Checks the values of one document.
 
-    :param settings: `policy` and the lists that go with it.
-    :param faults: Where what is not allowed is noted.
+    :param settings: `policy` and its lists of what is allowed.
+    :param faults: Collects the faults.
     """
 
     def __init__(self, settings: Settings, faults: Faults) -> None:
         self.settings = settings
         self.faults = faults
         self.restricted = settings.policy == "restricted"
+        self._checks: Mapping[FieldKind, Callable[[str, Loc], None]] = {
+            FieldKind.LAKE: self._lake,
+            FieldKind.CONNECTION: self._connection,
+            FieldKind.CLOUD_CONNECTION: self._connection,
+            FieldKind.CODE: self.code,
+            FieldKind.CLASS: self.class_path,
+            FieldKind.OPERATOR: self.operator,
+            FieldKind.TEMPLATE: self.template,
+            FieldKind.VARIABLE: self._variable,
+            FieldKind.REQUIREMENT: self._requirement,
+            FieldKind.PYTHON: self._python,
+            FieldKind.IMAGE: self._image,
+            FieldKind.IDENTITY: self._identity,
+            FieldKind.RESOURCE: self._resource,
+        }
 
-    def operator(self, path: str, loc: Loc) -> None:
-        """`path`, dotted, names an operator."""
-        self._listed(path, loc, "allowed_operators", f"names the operator `{shown(path)}`")
+    # --- blocks
 
-    def entrypoint(self, reference: str, loc: Loc) -> None:
-        """`reference`, `module:name`, names something in the user's own Python."""
-        self._listed(reference, loc, "allowed_entrypoints", f"names the code `{shown(reference)}`")
+    def parsed(self, model: type[Model], values: Any, loc: Loc, *, also: Iterable[str] = ()) -> Model | None:
+        """Return the values as a block, or None if they have faults. Note faults and values that are not allowed."""
+        block = self.faults.check(model, values, loc, also=also)
+        if block is not None:
+            self.check(block, loc)
+        return block
 
-    def importable(self, path: str, loc: Loc) -> None:
-        """`path`, dotted, names what is made when the pipeline is built: a timetable, a notifier, a callback."""
-        self._listed(path, loc, "allowed_classes", f"names the class `{shown(path)}`")
+    def check(self, block: BaseModel, loc: Loc) -> None:
+        """Note the values of the block at `loc` that are not allowed."""
+        if self.restricted:
+            for leaf in leaves(block, loc):
+                self._leaf(leaf)
 
-    def connection(self, conn_id: str, loc: Loc) -> None:
-        """`conn_id` names a connection that data come from or go to."""
-        self._listed(conn_id, loc, "allowed_connections", f"names the connection `{shown(conn_id)}`")
+    def airflow_arguments(self, values: Mapping[str, Any], kinds: Mapping[str, Rule], loc: Loc) -> None:
+        """
+        Note the values that are not allowed among arguments of Airflow that no block describes.
 
-    def template(self, text: str, loc: Loc) -> None:
-        """`text` is filled in by Jinja when a task runs."""
-        if not self.restricted or not any(sign in text for sign in ("{{", "{%", "{#")):
-            return
-        from airflow_wall.loader.templates import beyond  # brings Jinja, which most files do not need
+        :param kinds: Argument to its kind. Arguments that are not in it are ignored.
+        """
+        self._connection_ids(values, loc)
+        if self.restricted:
+            for key, value in values.items():
+                if key in kinds:
+                    self._leaf(Leaf((kinds[key],), value, (*loc, key)))
 
-        wrong = beyond(text, self.settings.allowed_templates)
-        if wrong is not None:
-            hint = f"fill in only names, e.g. `{{{{ ds }}}}`; {_setting('allowed_templates')} adds names"
-            self._refuse(loc, f"uses {wrong} in a template", hint)
+    def _connection_ids(self, values: Mapping[str, Any], loc: Loc) -> None:
+        """Refuse an address in place of a connection's id, under any policy. It may hold a password."""
+        for key, value in values.items():
+            if isinstance(value, str) and isinstance(key, str) and key.endswith("conn_id") and is_address(value):
+                message = "must be the id of an Airflow connection, not an address"
+                hint = "write its id; address and password belong into the connection itself"
+                self.faults.add((*loc, key), message, hint, is_secret=True)
+            elif key == "default_args" and isinstance(value, Mapping):
+                self._connection_ids(value, (*loc, key))
 
-    def keys(self, written: Any, loc: Loc) -> None:
-        """`written` are the keys of a pipeline, a task, a group, `default_args`, or the arguments of an operator."""
-        if self.restricted and isinstance(written, Mapping):
-            for key in (key for key in written if key in KEYS):
-                self._refuse((*loc, key), KEYS[key], "remove it", of_key=True)
-            for key in (key for key in written if key in CALLABLES):
-                self._named(written[key], (*loc, key), texts=key not in NAMES_ONLY)
-
-    def _named(self, value: Any, loc: Loc, *, texts: bool) -> None:
-        if isinstance(value, list):
-            for index, each in enumerate(value):
-                self._named(each, (*loc, index), texts=texts)
-        elif isinstance(value, Mapping):
-            for key, each in value.items():
-                for path in many(each) if key in ("uses", "exception") else ():
-                    if isinstance(path, str):
-                        self.importable(path, (*loc, key))
-                if key != "with":
-                    self._named(each, (*loc, key), texts=texts)
-        elif texts and isinstance(value, str) and re.fullmatch(REFERENCE_PATTERN, value):
-            self.entrypoint(value, loc)
-
-    def head(self, written: Mapping[str, Any]) -> None:
-        """`written` are the keys of a pipeline, the environment applied."""
-        if not self.restricted:
-            return
-        self.keys(written, ())
-        self.keys(written.get("default_args"), ("default_args",))
-        self._environment(written, ())
-        storage = written.get("storage")
-        allowed = [posixpath.normpath(folder) for folder in self.settings.allowed_storage]
-        if isinstance(storage, str) and not any(
-            PurePosixPath(posixpath.normpath(storage)).is_relative_to(each) for each in allowed
-        ):
-            known = ", ".join(f"`{each}`" for each in allowed)
-            hint = f"name {known} or a folder below; {_setting('allowed_storage')} adds others"
-            self._refuse(("storage",), f"names the folder `{shown(storage)}`", hint)
-
-    def step(self, given: Mapping[str, Any], loc: Loc) -> None:
-        """`given` are the arguments of one of our steps."""
-        if not self.restricted:
-            return
-        for field in ADDRESSES:
-            value = given.get(field)
-            for index, each in enumerate(value) if isinstance(value, list) else ():  # of `publish`, or of an `expand`
-                inner = isinstance(each, Mapping)
-                place = (*loc, field, index, field) if inner else (*loc, field, index)
-                self._address(field, each.get(field) if inner else each, place)
-            if not isinstance(value, list):
-                self._address(field, value, (*loc, field))
-        self._environment(given, loc)
-        self._cluster(given.get("cluster"), (*loc, "cluster"))
-        clusters = given.get("clusters")
-        for index, each in enumerate(clusters) if isinstance(clusters, list) else ():
-            self._cluster(each, (*loc, "clusters", index))
-
-    def _environment(self, given: Mapping[str, Any], loc: Loc) -> None:
-        """What a step runs in. Installing a package runs code of it, and of all that it needs."""
-        requirements, python, image = (given.get(key) for key in environment.KEYS)
-        for index, each in enumerate(requirements if isinstance(requirements, list) else ()):
-            name = environment.project_of(each) if isinstance(each, str) else None
-            place = (*loc, "requirements", index)
-            if name is not None and "@" in each.partition(";")[0]:
-                self._refuse(place, f"installs `{shown(each)}` from an address", "name a package of the index")
-            elif name is not None:
-                self._listed(name, place, "allowed_requirements", f"installs the package `{name}`")
-        if isinstance(python, str) and not environment.VERSION.fullmatch(python):
-            self._listed(python, (*loc, "python"), "allowed_pythons", f"names the program `{shown(python)}`")
-        if isinstance(image, str):
-            self._listed(image, (*loc, "image"), "allowed_images", f"names the image `{shown(image)}`")
-
-    def _cluster(self, given: Any, loc: Loc) -> None:
-        if not isinstance(given, Mapping):
-            return
-        for key in (key for key in given if key in CLUSTER_KEYS):
-            self._refuse((*loc, key), CLUSTER_KEYS[key], "remove it", of_key=True)
-        if given.get("type") in NO_CLOUD:
-            return
-        if given.get("conn_id") is None:
-            hint = f"name one of {_setting('allowed_connections')} by `conn_id`"
-            self._refuse(loc, "uses the cloud by its default connection", hint)
-        else:
-            self._address("conn_id", given["conn_id"], (*loc, "conn_id"))
-
-    def results(self, value: Any, loc: Loc) -> None:
-        """`value` holds all arguments of one of our steps: if a task gives it, they may be anything."""
+    def refuse_xcom(self, value: Any, loc: Loc) -> None:
+        """Refuse the result of another task as the arguments of a step, because it may hold any value."""
         if self.restricted and isinstance(value, XComRef):
             self._refuse(loc, "is what a task gives, and may name any source or connection", "write the entries out")
 
-    def _address(self, field: str, value: Any, loc: Loc) -> None:
-        if isinstance(value, Mapping):
-            self._refuse(loc, "is a mapping, whose parts are not known here", "write a list of texts")
-        if isinstance(value, Template | XComRef):
-            text = value.text.partition("{{")[0] if isinstance(value, Template) else ""
-            if "/" not in text.partition("://")[2 if "://" in text else 0] or field in ("conn_id", "entrypoint"):
-                message = "is known only when the task runs, and may then be anything"
-                self._refuse(loc, message, "write it out, or its beginning with a `/` in it, e.g. `landing/{{ ds }}`")
-                return
-            value = text
-        if not isinstance(value, str):
+    # --- single values
+
+    def operator(self, path: str, loc: Loc) -> None:
+        """Check the dotted path of an operator. A bare name is a step, which is always allowed."""
+        if "." in path:
+            self._listed(path, loc, "allowed_operators", f"names the operator `{brief(path)}`")
+
+    def code(self, reference: str, loc: Loc) -> None:
+        """Check a reference, `module:name`, to the user's own Python."""
+        what = f"names the code `{brief(reference)}`"
+        patterns = [pattern.replace(":", ".") for pattern in self.settings.allowed_entrypoints]
+        self._allow(matches_any(reference.replace(":", "."), patterns), loc, "allowed_entrypoints", what)
+
+    def class_path(self, path: str, loc: Loc) -> None:
+        """Check the dotted path of a timetable, a notifier, a callback or an error."""
+        self._listed(path, loc, "allowed_classes", f"names the class `{brief(path)}`")
+
+    def template(self, text: str, loc: Loc) -> None:
+        """Check a text that Jinja renders when a task runs."""
+        if not self.restricted or not any(sign in text for sign in ("{{", "{%", "{#")):
             return
-        scheme, sign, rest = value.partition("://")
-        if field == "entrypoint":
-            self.entrypoint(value, loc)
-        elif field == "conn_id":
-            self.connection(value, loc)
-        elif value.startswith("/") or (sign and scheme.lower() == "file"):
-            self._refuse(loc, f"names `{shown(value)}`, which is outside `storage`", "name a path below `storage`")
-        elif sign and scheme != "files":
-            self.connection(rest.partition("/")[0], loc)
+        if not self.faults.count_template(text, loc):
+            return
+        from airflow_wall.loader.templates import disallowed_part  # imports Jinja, which most files do not need
+
+        part = disallowed_part(text, self.settings.allowed_templates)
+        if part is not None:
+            hint = f"fill in only names, e.g. `{{{{ ds }}}}`; {_setting('allowed_templates')} adds names"
+            self._refuse(loc, f"uses {part} in a template", hint)
+
+    # --- by kind
+
+    def _leaf(self, leaf: Leaf) -> None:
+        if not leaf.rules:
+            hint = "remove it; the package that brings it must declare a kind for it (`airflow_wall.text.kinds`)"
+            self._refuse(leaf.loc, "has no kind that policy could follow from", hint, of_key=True)
+        for rule in leaf.rules:
+            if isinstance(rule, Beyond):
+                self._refuse(leaf.loc, rule.reason, "remove it", of_key=True)
+            elif leaf.value is None:
+                self._default(rule, leaf.loc)
+            elif rule not in _FREE:
+                for value, loc in _single(leaf.value, leaf.loc):
+                    self._value(rule, value, loc)
+
+    def _value(self, kind: FieldKind, value: Any, loc: Loc) -> None:
+        if isinstance(value, Target):
+            self._target(value, loc)
+        elif isinstance(value, Source):
+            self._source(value, loc)
+        elif isinstance(value, Template | XComRef) and kind not in _BY_BEGINNING:
+            self._refuse(loc, "is known only when the task runs, and may then be anything", "write it out")
+        elif isinstance(value, Template | XComRef):
+            self._beginning(kind, value, loc)
+        elif isinstance(value, str) and kind in self._checks:
+            self._checks[kind](value, loc)
+        else:
+            self._refuse(loc, f"must be text to be known as {kind}", "write a text")
+
+    def _beginning(self, kind: FieldKind, value: Template | XComRef, loc: Loc) -> None:
+        text = value.text.partition("{{")[0] if isinstance(value, Template) else ""
+        target = parse_beginning(text) if kind is FieldKind.TARGET else None
+        is_known = "/" in (text.partition("://")[2] if "://" in text else text)
+        source = source_beginning(text) if kind is FieldKind.SOURCE and is_known else None
+        if target is not None:
+            self._target(target, loc)
+        elif source is not None:
+            self._source(source, loc)
+        else:
+            hint = "write it out, or its beginning with a `/` in it, e.g. `landing/{{ ds }}`"
+            self._refuse(loc, "is known only when the task runs, and may then be anything", hint)
+
+    def _default(self, kind: FieldKind, loc: Loc) -> None:
+        """Check the default of a kind, which null stands for."""
+        if kind is FieldKind.LAKE and not self._is_allowed_lake(DEFAULT_STORAGE):
+            message = f"is missing, so that the default folder `{DEFAULT_STORAGE}` is used"
+            self._refuse(loc, message, self._lake_hint(), of_key=True)
+        elif kind is FieldKind.CLOUD_CONNECTION:
+            hint = f"name one of {_setting('allowed_connections')} by `conn_id`"
+            self._refuse(loc[:-1], "uses the cloud by its default connection", hint)
+
+    def _lake(self, folder: str, loc: Loc) -> None:
+        if not self._is_allowed_lake(folder):
+            self._refuse(loc, f"names the folder `{brief(folder)}`", self._lake_hint())
+
+    def _is_allowed_lake(self, folder: str) -> bool:
+        allowed = [posixpath.normpath(lake) for lake in self.settings.allowed_storage]
+        return any(PurePosixPath(folder).is_relative_to(lake) for lake in allowed)
+
+    def _lake_hint(self) -> str:
+        lakes = listed(map(posixpath.normpath, self.settings.allowed_storage))
+        return f"name {lakes} or a folder below; {_setting('allowed_storage')} adds others"
+
+    def _target(self, target: Target, loc: Loc) -> None:
+        if target.conn_id:
+            self._connection(target.conn_id, loc)
+        elif not target.in_lake:
+            self._refuse(loc, f"names `{brief(target.text)}`, which is outside `storage`", "publish to another target")
+
+    def _source(self, source: Source, loc: Loc) -> None:
+        if source.conn_id:
+            self._connection(source.conn_id, loc)
+        elif not source.in_lake:
+            self._refuse(
+                loc, f"names `{brief(source.text)}`, which is outside `storage`", "name a path below `storage`"
+            )
+
+    def _connection(self, conn_id: str, loc: Loc) -> None:
+        try:
+            what = f"names the connection `{brief(check_conn_id(conn_id))}`"
+        except ConnectionFault:  # it may hold a password, so it is not repeated
+            what = "names a connection by an address"
+        self._listed(conn_id, loc, "allowed_connections", what)
+
+    def _variable(self, name: str, loc: Loc) -> None:
+        self._listed(f"var.value.{name}", loc, "allowed_templates", f"reads the variable `{brief(name)}` of Airflow")
+
+    def _requirement(self, line: str, loc: Loc) -> None:
+        try:
+            requirement = parse_requirement(line)
+        except RequirementFault as error:
+            self._refuse(loc, error.expected, error.hint)
+            return
+        if requirement.url is not None:
+            self._refuse(loc, f"installs `{brief(line)}` from an address", "name a package of the index")
+        else:
+            patterns = [_normalized(pattern) for pattern in self.settings.allowed_requirements]
+            what = f"installs the package `{requirement.name}`"
+            self._allow(matches_any(requirement.name, patterns), loc, "allowed_requirements", what)
+
+    def _python(self, value: str, loc: Loc) -> None:
+        if not VERSION.fullmatch(value):
+            self._listed(value, loc, "allowed_pythons", f"names the program `{brief(value)}`")
+
+    def _image(self, value: str, loc: Loc) -> None:
+        self._listed(value, loc, "allowed_images", f"names the image `{brief(value)}`")
+
+    def _identity(self, value: str, loc: Loc) -> None:
+        self._listed(value, loc, "allowed_identities", f"uses the cloud in the name of `{brief(value)}`")
+
+    def _resource(self, value: str, loc: Loc) -> None:
+        self._listed(value, loc, "allowed_resources", f"names `{brief(value)}` in the cloud")
+
+    # --- refusing
 
     def _listed(self, name: str, loc: Loc, setting: str, what: str) -> None:
-        if self.restricted and not listed(name, getattr(self.settings, setting)):
+        self._allow(matches_any(name, getattr(self.settings, setting)), loc, setting, what)
+
+    def _allow(self, is_allowed: bool, loc: Loc, setting: str, what: str) -> None:
+        if self.restricted and not is_allowed:
             self._refuse(loc, what, f"do without, or have it added to {_setting(setting)}")
 
     def _refuse(self, loc: Loc, what: str, hint: str, *, of_key: bool = False) -> None:
         self.faults.add(loc, f"{what}, which this deployment does not allow", hint, of_key=of_key)
+
+
+def _single(value: Any, loc: Loc) -> Iterator[tuple[Any, Loc]]:
+    """Yield the single values of a leaf, which may be a list or a mapping of values of its kind."""
+    pairs = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else None
+    if pairs is None:
+        yield value, loc
+        return
+    for key, item in pairs:
+        yield from _single(item, (*loc, key))
+
+
+def _normalized(pattern: str) -> str:
+    """Return a pattern with the normalized name of a package."""
+    from packaging.utils import canonicalize_name  # most files have no requirements
+
+    name = canonicalize_name(pattern.removesuffix("*"))
+    return f"{name}*" if pattern.endswith("*") else name
 
 
 def _setting(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What the `run` of a task may hold: its arguments travel to a task handler of another process as JSON."""
+"""Check the `run` of a task, whose arguments are sent as JSON to a task handler in another process."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import keyword
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_wall.diagnostics.faults import Loc
+from airflow_wall.language.markers import Const, FileText, Import, Template, XComRef
+from airflow_wall.language.native import CONTEXT_NAMES
 from airflow_wall.loader.faults import UNRESOLVED, Faults
-from airflow_wall.spec.markers import Const, FileText, Import, Template, XComRef
-from airflow_wall.spec.native import CONTEXT_NAMES
-from airflow_wall.text.faults import Loc
 
 
 def check_run(run: Mapping[str, Any], task: Mapping[str, Any], loc: Loc, faults: Faults) -> None:
     """
-    Note what is wrong with the `run` of a task.
+    Note the faults in the `run` of a task.
 
-    :param run: Its arguments, markers made.
+    :param run: Its arguments, with markers replaced by their objects.
     :param task: The task, as written.
-    :param loc: Where the task stands.
+    :param loc: The path of the task.
     """
     for key in ("uses", "with"):
         if task.get(key):
@@ -27,7 +27,7 @@ def check_run(run: Mapping[str, Any], task: Mapping[str, Any], loc: Loc, faults:
     for name, value in run.items():
         at = (*loc, "run", name)
         if not name.isidentifier() or keyword.iskeyword(name):
-            faults.add(at, "is no name of a parameter", "use letters, digits and `_`", of_key=True)
+            faults.add(at, "is not a valid name of a parameter", "use letters, digits and `_`", of_key=True)
         elif name in CONTEXT_NAMES:
             faults.add(at, "is taken by Airflow's context", "give the parameter another name", of_key=True)
         _check(value, at, faults)
@@ -40,12 +40,14 @@ def _check(value: Any, loc: Loc, faults: Faults) -> None:
     elif not _check_markers(value, loc, faults):
         try:
             json.dumps(_plain(value), allow_nan=False)
-        except (TypeError, ValueError) as error:
+        except ValueError:
+            faults.add(loc, "cannot be passed on as JSON: it has no infinite numbers", "quote it to pass it as text")
+        except TypeError as error:
             faults.add(loc, f"cannot be passed on as JSON: {error}", "quote it to pass it as text")
 
 
 def _check_markers(value: Any, loc: Loc, faults: Faults) -> bool:
-    """Note every marker that cannot be passed on. Return whether there is any, or a fault noted before."""
+    """Note every marker that cannot be passed on. Return True if there is one, or a value whose fault is noted."""
     if isinstance(value, Import):
         faults.add(loc, "cannot be a Python object", "write the value itself")
     elif isinstance(value, Template):
@@ -54,8 +56,8 @@ def _check_markers(value: Any, loc: Loc, faults: Faults) -> bool:
         faults.add(loc, "cannot hold `$x` inside a value", "give it a parameter of its own")
     elif isinstance(value, dict | list):
         pairs = value.items() if isinstance(value, dict) else enumerate(value)
-        found = [_check_markers(each, (*loc, key), faults) for key, each in pairs]
-        return any(found)
+        results = [_check_markers(item, (*loc, key), faults) for key, item in pairs]  # a list, to note every fault
+        return any(results)
     return isinstance(value, Template | XComRef | Import) or value is UNRESOLVED
 
 
@@ -65,5 +67,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Const):
         return value.value
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list) else value
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

@@ -1,14 +1,15 @@
-"""What the types of a schedule cannot say: whether a text is a preset, a duration or a cron expression."""
+"""Check that the text of a schedule is a preset, a duration or a cron expression."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+from airflow_wall.diagnostics.faults import Loc
+from airflow_wall.diagnostics.suggestions import suggestion
+from airflow_wall.language.schedule import AssetSchedule
 from airflow_wall.loader.faults import Faults
-from airflow_wall.spec.schedule import AssetSchedule
 from airflow_wall.text.durations import parse_duration
-from airflow_wall.text.faults import Loc, suggestion
 
 CRON_PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 """Names of cron expressions."""
@@ -19,14 +20,14 @@ PRESETS = ("@once", "@continuous", *CRON_PRESETS)
 _PLAIN_CRON = re.compile(
     r"(\*|\d|[1-5]\d) (\*|\d|1\d|2[0-3]) (\*|[1-9]|[12]\d|3[01]) (\*|[1-9]|1[0-2]) (\*|[0-6])", re.ASCII
 )
-"""The cron expressions of most pipelines: five fields, each a number of its range or `*`."""
+"""The cron expressions of most pipelines: five fields, each a number in its range or `*`."""
 
 _CLOCK = re.compile(r"(\d|[01]\d|2[0-3]):([0-5]\d)(?::00)?", re.ASCII)
 """A time of day."""
 
 
 def check_schedule(schedule: Any, faults: Faults) -> None:
-    """Note what is wrong with a pipeline's schedule beyond its type."""
+    """Note the faults of a pipeline's schedule beyond its type."""
     if isinstance(schedule, AssetSchedule):
         if schedule.cron is not None:
             _check_cron(schedule.cron, ("schedule", "cron"), CRON_PRESETS, faults)
@@ -35,7 +36,7 @@ def check_schedule(schedule: Any, faults: Faults) -> None:
 
 
 def check_native_schedule(schedule: str, faults: Faults) -> None:
-    """The same for a document in Airflow's own format, which knows no durations, and every name that croniter knows."""
+    """Note the faults of a schedule in Airflow's own format, which has no durations but every name of croniter."""
     if schedule not in PRESETS:
         _check_expression(schedule, ("schedule",), faults)
 
@@ -56,7 +57,7 @@ def _check_cron(schedule: str, loc: Loc, presets: tuple[str, ...], faults: Fault
 def _check_expression(schedule: str, loc: Loc, faults: Faults) -> None:
     if _PLAIN_CRON.fullmatch(schedule):
         return
-    from croniter import croniter  # Airflow's own reader of cron, which most files do not need
+    from croniter import croniter  # the parser that Airflow uses, which most files do not need
 
     try:
         croniter(schedule)

@@ -1,4 +1,4 @@
-"""What a Jinja template does, told from its syntax: nothing is rendered to find out."""
+"""Analyse a Jinja template by its syntax, without rendering it."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ import jinja2
 from jinja2 import nodes
 from jinja2.parser import Parser
 
-from airflow_wall.settings import listed
-from airflow_wall.text.faults import shown
+from airflow_wall.diagnostics.printable import brief
+from airflow_wall.settings import matches_any
 
 RUN_NAMES = (
     "ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz", "run_id", "logical_date", "data_interval_start",
     "data_interval_end", "params.*", "notice.*",
 )  # fmt: skip
-"""Airflow's names that a template may always use: when the run is for, what it was started with, what a notice says."""
+"""Airflow's names that a template may always use: the dates of the run, its params, and the parts of a notice."""
 
 FILTERS = (
     "ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz", "lower", "upper", "trim", "default", "int", "float",
     "tojson",
 )  # fmt: skip
-"""Filters that a template may use: none calls anything of its value, or makes a long text of a short one."""
+"""Filters that a template may use. None calls a method of its value, or turns a short text into a long one."""
 
 _READER = jinja2.Environment(autoescape=False, cache_size=0)  # noqa: S701  # nothing is rendered
 
-# As Airflow reads templates: it adds `do`.
-_AIRFLOWS = jinja2.Environment(autoescape=False, cache_size=0, extensions=["jinja2.ext.do"])  # noqa: S701  # as above
+# Airflow reads templates with the extension `do`.
+_WITH_DO = jinja2.Environment(autoescape=False, cache_size=0, extensions=["jinja2.ext.do"])  # noqa: S701  # as above
 
 
 def _parsed(text: str, environment: jinja2.Environment) -> nodes.Template:
-    # Its own `parse` would compile code to tell an error at the template's line of a traceback.
+    # `environment.parse` would also compile code, to show the template's line in the traceback of an error.
     return Parser(environment, text).parse()
 
 
-def syntax_fault(text: str) -> tuple[int, str] | None:
-    """The line, from 1, at which a text is no Jinja template, and why; None where it is one."""
+def syntax_error(text: str) -> tuple[int, str] | None:
+    """Return the line, from 1, and the message of the syntax error in a Jinja template, or None if it is valid."""
     try:
-        _parsed(text, _AIRFLOWS)
+        _parsed(text, _WITH_DO)
     except jinja2.TemplateSyntaxError as error:
         return error.lineno, error.message or "it cannot be read"
     except RecursionError:
@@ -47,13 +47,13 @@ def syntax_fault(text: str) -> tuple[int, str] | None:
     return None
 
 
-def beyond(text: str, names: Collection[str]) -> str | None:
+def disallowed_part(text: str, names: Collection[str]) -> str | None:
     """
-    The first thing in a template that is more than filling in one of `names`, in words; None where nothing is.
+    Return, in words, the first part of a template that does more than fill in one of `names`, or None.
 
     :param names: Dotted names, or patterns of them, besides `RUN_NAMES`.
     """
-    for sign in ("{%", "{#"):  # what they mean may be gone from the parsed template
+    for sign in ("{%", "{#"):  # the parsed template may lack these
         if sign in text:
             return f"`{sign}`"
     try:
@@ -63,16 +63,16 @@ def beyond(text: str, names: Collection[str]) -> str | None:
     outputs = [
         node for output in template.body for node in (output.nodes if isinstance(output, nodes.Output) else [output])
     ]
-    found = (_wrong(node, (*RUN_NAMES, *names)) for node in outputs)
-    return next((wrong for wrong in found if wrong is not None), None)
+    parts = (_disallowed(node, (*RUN_NAMES, *names)) for node in outputs)
+    return next((part for part in parts if part is not None), None)
 
 
-def _wrong(node: nodes.Node, names: Collection[str]) -> str | None:
+def _disallowed(node: nodes.Node, names: Collection[str]) -> str | None:
     if isinstance(node, nodes.TemplateData):
         return None
     while isinstance(node, nodes.Filter):
         if node.name not in FILTERS:
-            return f"the filter `{shown(node.name)}`"
+            return f"the filter `{brief(node.name)}`"
         plain = all(isinstance(argument, nodes.Const) for argument in node.args)
         if node.node is None or node.kwargs or node.dyn_args or node.dyn_kwargs or not plain:
             return f"the filter `{node.name}` with more than plain values"
@@ -85,4 +85,4 @@ def _wrong(node: nodes.Node, names: Collection[str]) -> str | None:
         return "more than a name"
     name = ".".join([node.name, *reversed(parts)])
     private = any(part.startswith("_") for part in parts)
-    return f"`{shown(name)}`" if private or not listed(name, names) else None
+    return f"`{brief(name)}`" if private or not matches_any(name, names) else None

@@ -1,116 +1,94 @@
-"""What the values of our steps must be beyond their type: said when the file is read, not when the task runs."""
+"""Check the values of steps beyond their types, when the file is read and not only when the task runs."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from airflow_wall.connections.info import check_conn_id
+from airflow_wall.diagnostics.faults import Fault, FaultyText, Loc
+from airflow_wall.environments.user_code import check_entrypoint
 from airflow_wall.errors import ConnectionFault, UserCodeError, WallError
-from airflow_wall.jobs.sources import check_source, is_sql
-from airflow_wall.jobs.user_code import check_entrypoint
+from airflow_wall.language.markers import Marker
 from airflow_wall.loader.code import check_reference
 from airflow_wall.loader.faults import Faults
 from airflow_wall.loader.files import Folder
 from airflow_wall.models.name import check_model_name
-from airflow_wall.publish.address import check_word, parse
-from airflow_wall.spec.markers import Marker
 from airflow_wall.storage.base import check_name
-from airflow_wall.text.faults import FaultyText, Loc
+from airflow_wall.text.document import YamlDocument
+from airflow_wall.text.reader import read_text
 
-
-def _check_conn_id(value: str) -> None:
-    if "://" in value:  # not repeated: it may hold a password
-        hint = "write its id; address and password belong into the connection itself"
-        raise ConnectionFault("must be the id of an Airflow connection, not an address", hint=hint)
-    check_word("conn_id", value)
+if TYPE_CHECKING:
+    from airflow_wall.checks.base import Check
 
 
 _READERS: dict[str, Callable[[str], object]] = {
-    "conn_id": _check_conn_id,
+    "conn_id": check_conn_id,
     "model": check_model_name,
-    "source": check_source,
     "table": check_name,
     "target": check_name,
-    "to": parse,
 }
-"""Field of a step to what reads its value when the task runs."""
+"""Field of a step to the function that parses its value when the task runs."""
 
 _PATTERN = re.compile(r"[*?\[]")
 
 
 class Values:
     """
-    Checks the values that the steps of one document are given, where they are written out.
+    Checks the values of the steps of one document, as far as they are known when the file is read.
 
-    :param faults: Where faults go.
-    :param folder: The pipeline's folder.
+    :param faults: Collects the faults.
+    :param folder: The pipeline's directory.
     """
 
     def __init__(self, faults: Faults, folder: Folder) -> None:
         self.faults = faults
         self.folder = folder
         self.sound: set[tuple[str, str]] = set()
-        """Field and value that were found without fault: the tasks of a pipeline name the same tables."""
+        """Fields and values that were checked and have no fault. The tasks of a pipeline share tables."""
 
-    def check(self, given: Mapping[str, Any], loc: Loc) -> None:
-        """`given` are the arguments of a step that stand at `loc`; a value of the wrong type is another's news."""
-        for field, value in given.items():
+    def check(self, arguments: Mapping[str, Any], loc: Loc) -> None:
+        """Note the faults in the arguments of a step at `loc`. Values of a wrong type are left to the step's model."""
+        for field, value in arguments.items():
             if field in _READERS or field == "entrypoint":
-                self.one(field, value, (*loc, field))
-        destinations = given.get("to")
-        for index, each in enumerate(destinations if isinstance(destinations, list) else ()):
-            if isinstance(each, Mapping):
-                self._read("to", each.get("to"), (*loc, "to", index, "to"))
-                self._destination(each, (*loc, "to", index))
-        if isinstance(given.get("inputs"), Mapping):
-            self._inputs(given, loc)
-        self._source(given, loc)
+                self.check_field(field, value, (*loc, field))
+        if isinstance(arguments.get("inputs"), Mapping):
+            self._inputs(arguments, loc)
+        if arguments.get("order_by") is not None and not arguments.get("key"):
+            hint = "add `key`, the columns that identify a row, e.g. `key: [id]`"
+            self.faults.add((*loc, "order_by"), "has no effect without `key`", hint, of_key=True)
 
-    def one(self, field: str, value: Any, loc: Loc) -> None:
-        """What can be said of the value of one field by itself; it stands at `loc`."""
+    def check_field(self, field: str, value: Any, loc: Loc) -> None:
+        """Note the faults that the value of one field, at `loc`, has on its own."""
         if field in _READERS:
             self._read(field, value, loc)
         elif field == "entrypoint":
             self._code(value, loc)
 
     def _read(self, field: str, value: Any, loc: Loc) -> None:
-        if isinstance(value, str) and value and (field, value) not in self.sound:  # an empty one is told already
+        if isinstance(value, str) and value and (field, value) not in self.sound:  # an empty text is a fault already
             try:
                 _READERS[field](value)
                 self.sound.add((field, value))
             except WallError as error:
-                self.faults.add(loc, error.message.removeprefix(f"`{field}`").lstrip(": "), error.hint)
+                message = error.message.removeprefix(f"`{field}`").lstrip(": ")
+                self.faults.add(loc, message, error.hint, is_secret=isinstance(error, ConnectionFault))
 
-    def _destination(self, given: Mapping[str, Any], loc: Loc) -> None:
-        to = given.get("to")
-        if isinstance(to, str) and to.startswith("search://") and not given.get("key"):
-            hint = "add `key`, the columns that tell documents apart, e.g. `key: [id]`"
-            self.faults.add((*loc, "key"), "is missing, which an index needs", hint, of_key=True)
-
-    def _inputs(self, given: Mapping[str, Any], loc: Loc) -> None:
-        for name, table in given["inputs"].items():
+    def _inputs(self, arguments: Mapping[str, Any], loc: Loc) -> None:
+        for name, table in arguments["inputs"].items():
             if isinstance(table, str) and _PATTERN.search(table) is None:
                 self._read("table", table, (*loc, "inputs", name))
-            if given.get("entrypoint") is not None and not name.isidentifier():
+            if arguments.get("entrypoint") is not None and not name.isidentifier():
                 message = "cannot be the name of a function's argument"
                 self.faults.add((*loc, "inputs", name), message, "write letters, digits and `_`", of_key=True)
-            if isinstance(given.get("parameters"), Mapping) and name in given["parameters"]:
+            if isinstance(arguments.get("parameters"), Mapping) and name in arguments["parameters"]:
                 message = f"has the name of the input `{name}`"
                 self.faults.add((*loc, "parameters", name), message, "rename one of them", of_key=True)
-        if given.get("sql") is not None and given.get("parameters") and given.get("entrypoint") is None:
+        if arguments.get("sql") is not None and arguments.get("parameters") and arguments.get("entrypoint") is None:
             self.faults.add((*loc, "parameters"), "are for `entrypoint`, not for `sql`", "remove them", of_key=True)
 
-    def _source(self, given: Mapping[str, Any], loc: Loc) -> None:
-        source = given.get("source")
-        if not isinstance(source, str):
-            return
-        for field in ("format", "options") if is_sql(source) else ("cursor",):
-            if given.get(field) is not None:
-                what = "files" if is_sql(source) else "SQL tables"
-                self.faults.add((*loc, field), f"is for {what}, and `source` is `{source}`", "remove it", of_key=True)
-
-    # --- what other files hold
+    # --- contents of other files
 
     def _code(self, entrypoint: Any, loc: Loc) -> None:
         if not isinstance(entrypoint, str):
@@ -122,34 +100,72 @@ class Values:
         else:
             check_reference(entrypoint, self.folder, self.faults, loc)
 
-    def checks(self, value: Any, file: str | None, loc: Loc) -> None:
+    def checks(self, value: Any, file: str | None, loc: Loc) -> Sequence[Check]:
         """
-        The checks of a `check_integrity`.
+        Return the parsed checks of a `check_integrity`; none if they have faults or are known only when the task runs.
 
-        :param value: The list of them, or the text of a file.
-        :param file: The file, as the pipeline names it; None for what the pipeline itself holds.
+        :param value: The list of checks, or the text of a file.
+        :param file: The file, as the pipeline names it; None if the checks are in the pipeline itself.
         """
         if _holds_marker(value) or (file is not None and file not in self.folder.texts):
-            return  # what the task finds there, or a file that cannot be read, which is told already
-        from airflow_wall.checks.load import faults_of_list, load_checks  # brings the kinds of checks
+            return ()  # known only when the task runs, or the file cannot be read, which is a fault already
+        from airflow_wall.checks.load import faults_of_list, load_checks  # imports the kinds of checks
 
         if isinstance(value, list):
-            for found in faults_of_list(value):
-                self.faults.add((*loc, *found.loc[1:]), found.message, found.hint, of_key=found.of_key)
-        elif isinstance(value, str):
+            faults = faults_of_list(value)
+            for fault in faults:
+                self.faults.add((*loc, *fault.loc[1:]), fault.message, fault.hint, of_key=fault.of_key)
+            return () if faults else load_checks(value, path=None)
+        if isinstance(value, str):
             try:
-                load_checks(value, path=str(self.folder.path / (file or "checks.yaml")))
+                return load_checks(value, path=str(self.folder.path / (file or "checks.yaml")))
             except FaultyText as error:
                 if file is not None:
                     self.faults.include(error)
-                    return
-                for fault in error.faults:
-                    self.faults.add(loc, f"is wrong in its line {fault.place.line}: {fault.message}", fault.hint)
+                    return ()
+                for in_text in error.faults:
+                    self.faults.add(loc, f"is wrong in its line {in_text.place.line}: {in_text.message}", in_text.hint)
+        return ()
+
+    def contract(self, value: Any, file: str | None, loc: Loc) -> Any:
+        """
+        Return the declared contract of an `ingest` as plain values; empty if it has faults.
+
+        :param value: The contract, or the text of a file.
+        :param file: The file, as the pipeline names it; None if the contract is in the pipeline itself.
+        """
+        if _holds_marker(value) or (file is not None and file not in self.folder.texts):
+            return {}  # markers are faults of their own, and so is a file that cannot be read
+        from airflow_wall.storage.contract import contract_faults  # imports DuckDB
+
+        if file is None:
+            for fault in contract_faults(value):
+                self.faults.add((*loc, *fault.loc), fault.message, fault.hint, of_key=fault.of_key)
+            return value
+        path = self.folder.path / file
+        try:
+            documents = read_text(value.encode(), path)
+        except FaultyText as error:
+            self.faults.include(error)
+            return {}
+        document = documents[0] if documents else YamlDocument(path, value, None, {}, {})
+        faults = [
+            Fault(path, document.place(fault.loc, of_key=fault.of_key), f"{_key(fault.loc)}{fault.message}", fault.hint)
+            for fault in contract_faults(document.value)
+        ]
+        if faults:
+            self.faults.include(FaultyText(faults, value))
+            return {}
+        return document.value
+
+
+def _key(loc: Loc) -> str:
+    return f"`{'.'.join(map(str, loc))}` " if loc else ""
 
 
 def _holds_marker(value: Any) -> bool:
     if isinstance(value, dict):
-        return any(_holds_marker(each) for each in value.values())
+        return any(_holds_marker(item) for item in value.values())
     if isinstance(value, list):
-        return any(_holds_marker(each) for each in value)
+        return any(_holds_marker(item) for item in value)
     return isinstance(value, Marker)

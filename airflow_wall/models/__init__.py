@@ -1,1 +1,1 @@
-"""Models: what a training function returns, how it becomes a file, which version is the champion."""
+"""Models: the result of a training function, the formats of model files, and the registry with its champions."""

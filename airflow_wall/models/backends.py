@@ -1,4 +1,4 @@
-"""The table of registries: a name, and what opens it."""
+"""The kinds of model registries by name."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ REGISTRIES: dict[str, RegistryFactory] = {"file": FileRegistry}
 
 def open_registry(state: Path, kind: str = "file") -> Registry:
     """
-    The registry of a lake.
+    Return the model registry of a lake.
 
-    :param state: Folder of our own state in the lake (`Run.state`); models lie in `models/` below it.
+    :param state: Directory of our own state in the lake (`Run.state`). Models are in `models/` below it.
     """
     return REGISTRIES[kind](state / "models")

@@ -1,7 +1,7 @@
 """
-What a training function returns, and the two protocols of this package: a model that scores, a registry that keeps.
+The result of a training function, the records of the registry, and the protocols of a model and of a registry.
 
-This module imports nothing heavy: a user's module may import `Trained` wherever it likes.
+This module imports nothing heavy, so that a user's module can import `Trained` anywhere.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Kind = Literal["regression", "binary"]
-"""What a model predicts: a number, or the probability that a 0/1 target is 1."""
+"""The kind of prediction: a number, or the probability that a 0/1 target is 1."""
 
 
 @dataclass(frozen=True)
 class Trained:
     """
-    What a training function returns.
+    The result of a training function.
 
     :param estimator: A fitted LightGBM model or scikit-learn estimator: a regressor, or a classifier of a 0/1 target.
-    :param features: The columns it was fitted on, in the order it was fitted on.
+    :param features: The columns it was fitted on, in that order.
     :param target: The column it predicts.
-    :param metrics: What the function measured itself. Kept with the version; it does not decide promotion.
+    :param metrics: Metrics measured by the function itself. They are stored with the version and do not decide
+        promotion.
     """
 
     estimator: Any
@@ -37,11 +38,11 @@ class Trained:
 
 
 class Model(Protocol):
-    """A model that was opened from its file."""
+    """A model loaded from its file."""
 
     @property
     def kind(self) -> Kind:
-        """What it predicts."""
+        """The kind of prediction."""
         ...
 
     def score(self, rows: pd.DataFrame) -> NDArray[np.float64]:
@@ -59,7 +60,7 @@ class Feature:
     """
     A column that a model reads.
 
-    :param type: Its Arrow type when the model was trained, e.g. `double`.
+    :param type: Its Arrow type at training time, e.g. `double`.
     """
 
     name: str
@@ -69,10 +70,10 @@ class Feature:
 @dataclass(frozen=True)
 class Window:
     """
-    Which rows a model was trained and evaluated on, by the column that split them.
+    The rows that a model was trained and evaluated on, by the column that split them.
 
-    :param how: How the rows were split, in words.
-    :param first: First value of the training rows, ISO 8601 for times. None where rows have no order.
+    :param how: The split in words.
+    :param first: First value of the training rows, ISO 8601 for times. None if the rows have no order.
     :param last: Last value of the training rows.
     """
 
@@ -84,10 +85,10 @@ class Window:
 @dataclass(frozen=True)
 class Lineage:
     """
-    Where a version comes from.
+    The origin of a version.
 
     :param data: Version of each table that was read.
-    :param code: SHA-256 of the file that holds the training function.
+    :param code: SHA-256 of the file with the training function.
     :param slice: Id of the slice whose run trained it.
     :param order: ISO 8601 UTC time that orders slices.
     """
@@ -105,11 +106,11 @@ class Lineage:
 @dataclass(frozen=True)
 class Candidate:
     """
-    A trained model that is about to be registered.
+    A trained model before its registration.
 
     :param model_format: Name of the format of `content`, see `airflow_wall.models.formats`.
-    :param metrics: What the framework measured on the held-out rows.
-    :param reported: What the training function measured itself.
+    :param metrics: Metrics measured by the framework on the held-out rows.
+    :param reported: Metrics measured by the training function itself.
     """
 
     model_format: str
@@ -126,13 +127,13 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Record:
+class ModelRecord:
     """
-    One registered version: everything about it but the model itself. It never changes.
+    The metadata of one registered version. It never changes.
 
     :param version: 1, 2, 3, ... within a model.
     :param file: Name of the model's file, beside the record.
-    :param sha256: Of that file; checked before the file is opened.
+    :param sha256: Digest of that file, verified before the file is opened.
     :param fingerprint: Equal for two candidates of one run with the same data, code and model.
     :param created: ISO 8601 UTC time.
     """
@@ -155,28 +156,28 @@ class Record:
     lineage: Lineage
 
     def to_json(self) -> dict[str, Any]:
-        """The record as JSON values."""
+        """Return the record as JSON values."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Record:
-        """The record from what `to_json` gave. Keys it does not know are passed over."""
-        known = {name: values[name] for name in cls.__dataclass_fields__}
-        known["features"] = tuple(Feature(**feature) for feature in values["features"])
-        known["window"] = Window(**values["window"])
-        known["lineage"] = Lineage(**values["lineage"])
-        return cls(**known)
+    def from_json(cls, values: Mapping[str, Any]) -> ModelRecord:
+        """Return the record from the result of `to_json`. Unknown keys are ignored."""
+        fields = {name: values[name] for name in cls.__dataclass_fields__}
+        fields["features"] = tuple(Feature(**feature) for feature in values["features"])
+        fields["window"] = Window(**values["window"])
+        fields["lineage"] = Lineage(**values["lineage"])
+        return cls(**fields)
 
 
 @dataclass(frozen=True)
 class Decision:
     """
-    What comparing a challenger with the champion gave.
+    The result of the comparison of a challenger with the champion.
 
     :param value: The challenger's metric on the held-out rows.
     :param champion_version: The version it was compared with; None for the first.
-    :param champion_value: That version's metric on the same rows; None where it could not score them.
-    :param reason: Why, in words.
+    :param champion_value: That version's metric on the same rows; None if it could not score them.
+    :param reason: The reason in words.
     """
 
     promoted: bool
@@ -202,48 +203,60 @@ class Champion:
     promoted: str
 
     def to_json(self) -> dict[str, Any]:
-        """The champion as JSON values."""
+        """Return the champion as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Champion:
-        """The champion from what `to_json` gave."""
+        """Return the champion from the result of `to_json`."""
         return cls(values["version"], values["order"], Decision(**values["decision"]), values["promoted"])
 
 
 class Registry(Protocol):
-    """Keeps the versions of models and which of them is the champion. Safe to use from many processes at once."""
+    """Store the versions of models and the champion of each. Safe for concurrent use by many processes."""
 
-    def register(self, name: str, candidate: Candidate) -> Record:
-        """Keep a version. The same candidate again gives the version that is there; a kill leaves nothing visible."""
+    def register(self, name: str, candidate: Candidate) -> ModelRecord:
+        """
+        Store a candidate and return its version.
+
+        An equal candidate returns the existing version. A call that is killed leaves nothing visible.
+        """
         ...
 
     def versions(self, name: str) -> list[int]:
-        """The versions of a model, ascending; empty where there is no such model."""
+        """Return the versions of a model in ascending order, or [] if the model does not exist."""
         ...
 
-    def record(self, name: str, version: int) -> Record:
-        """What is known of a version. Raises ModelError where there is none."""
+    def record(self, name: str, version: int) -> ModelRecord:
+        """
+        Return the record of a version.
+
+        :raises ModelError: the version does not exist.
+        """
         ...
 
     def champion(self, name: str) -> Champion | None:
-        """The champion of a model, or None where none was promoted yet."""
+        """Return the champion of a model, or None if no version has been promoted."""
         ...
 
     def promote(
         self, name: str, version: int, decision: Decision, *, expected: int | None, force: bool = False
     ) -> Champion:
         """
-        Make `version` the champion if `expected` still is (None: if there is none).
+        Make `version` the champion if `expected` is still the current one (None: if the model has no champion).
 
-        :param force: Also where the champion was trained on a later slice.
-        :raises Interrupted: another version became champion meanwhile.
-        :raises ModelError: there is no such version, or it would move the champion back in time.
+        :param force: Promote even if the champion was trained on a later slice.
+        :raises Interrupted: another version has become champion.
+        :raises ModelError: the version does not exist, or would move the champion back in time.
         """
         ...
 
     def open(self, name: str, version: int) -> Model:
-        """Open a version after its file was found unchanged. Raises ModelError where it was changed or is unsafe."""
+        """
+        Verify the file of a version and load the model.
+
+        :raises ModelError: the file was changed or is unsafe to load.
+        """
         ...
 
 

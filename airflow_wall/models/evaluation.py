@@ -1,4 +1,4 @@
-"""The metrics a model is judged by, over held-out rows."""
+"""The metrics of a model on held-out rows."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Floats = NDArray[np.float64]
 @dataclass(frozen=True)
 class Metric:
     """
-    A metric.
+    One metric.
 
     :param measure: Takes the observed targets and the scores, both of shape (rows,).
-    :param kinds: The kinds of model it is for.
+    :param kinds: The kinds of model that it applies to.
     """
 
     measure: Callable[[Floats, Floats], float]
@@ -42,20 +42,20 @@ METRICS: dict[str, Metric] = {
 """Name -> metric."""
 
 DEFAULT: dict[Kind, str] = {"regression": "rmse", "binary": "log_loss"}
-"""The metric of a kind of model where the pipeline names none."""
+"""Kind of model -> its metric if the pipeline names none."""
 
 
 def names_for(kind: Kind) -> list[str]:
-    """The metrics that judge a kind of model."""
+    """Return the names of the metrics that apply to a kind of model."""
     return [name for name, metric in METRICS.items() if kind in metric.kinds]
 
 
 def measure(name: str, observed: Floats, scores: Floats) -> float:
-    """One metric; NaN where it is not defined for these rows, such as `auc` with one class only."""
+    """Return one metric, or NaN if it is not defined for these rows, e.g. `auc` with one class only."""
     if not len(observed) or not np.isfinite(scores).all():
         return math.nan
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # sklearn warns where it returns NaN; the caller looks at the NaN
+        warnings.simplefilter("ignore")  # sklearn warns when it returns NaN, and the caller handles NaN
         try:
             return METRICS[name].measure(observed, scores)
         except ValueError:
@@ -63,20 +63,20 @@ def measure(name: str, observed: Floats, scores: Floats) -> float:
 
 
 def measure_all(kind: Kind, observed: Floats, scores: Floats) -> dict[str, float]:
-    """Every metric of a kind of model that is defined for these rows."""
-    found = {name: measure(name, observed, scores) for name in names_for(kind)}
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+    """Return all metrics of a kind of model that are defined for these rows."""
+    values = {name: measure(name, observed, scores) for name in names_for(kind)}
+    return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
 def check_observed(kind: Kind, observed: Floats, target: str) -> None:
     """
-    Make sure that the observed targets are what a kind of model predicts.
+    Check that the observed targets fit a kind of model.
 
-    :raises ModelError: a classifier's target holds something else than 0 and 1.
+    :raises ModelError: a classifier's target holds other values than 0 and 1.
     """
     if kind == "binary" and not np.isin(observed, (0.0, 1.0)).all():
         other = observed[~np.isin(observed, (0.0, 1.0))][0]
         raise ModelError(
-            f"a classifier was trained, and its target `{target}` holds {other:g}; it must be 0 or 1",
+            f"the target `{target}` of a classifier must be 0 or 1, got {other:g}",
             hint="encode the target as 0 and 1, or train a regressor",
         )

@@ -1,7 +1,7 @@
 """
-How a fitted estimator becomes bytes and comes back: by a format that holds data and no code.
+Save fitted estimators as bytes and load them again, in formats that hold data and no code.
 
-Never by pickle or joblib: opening such a file runs whatever its author wrote into it.
+Pickle and joblib are never used: to open such a file runs any code that its author wrote into it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, Protocol, cast
 
+from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import ModelError
 from airflow_wall.models.base import Model
 
@@ -27,23 +28,31 @@ SUPPORTED = (
 )
 
 
-class Format(Protocol):
+class ModelFormat(Protocol):
     """The functions of a format's module."""
 
     def dump(self, estimator: Any) -> bytes:
-        """The estimator as bytes, the same for the same estimator. Raises ModelError where that is not possible."""
+        """
+        Return the estimator as bytes. Equal estimators give equal bytes.
+
+        :raises ModelError: the estimator cannot be saved.
+        """
         ...
 
     def load(self, content: bytes) -> Model:
-        """The model from bytes that `dump` gave. Raises ModelError for anything else; never runs code from it."""
+        """
+        Return the model from the bytes of `dump`. No code in the bytes is run.
+
+        :raises ModelError: the bytes are not in this format.
+        """
         ...
 
 
 def format_of(estimator: Any) -> str:
     """
-    Name of the format that holds this estimator.
+    Return the name of the format for an estimator.
 
-    :raises ModelError: none does; the message lists what is supported.
+    :raises ModelError: no format supports it; the message lists the supported classes.
     """
     packages = {cls.__module__.partition(".")[0] for cls in type(estimator).__mro__}
     for package, name in _OWNERS.items():
@@ -57,25 +66,25 @@ def format_of(estimator: Any) -> str:
 
 
 def dump(estimator: Any, name: str) -> bytes:
-    """The estimator as bytes in the format `name`, the same bytes for the same estimator."""
+    """Return the estimator as bytes in the format `name`. Equal estimators give equal bytes."""
     return _format(name).dump(estimator)
 
 
 def load(content: bytes, name: str) -> Model:
-    """The model from bytes in the format `name`."""
+    """Return the model from bytes in the format `name`."""
     return _format(name).load(content)
 
 
-def _format(name: str) -> Format:
+def _format(name: str) -> ModelFormat:
     try:
         module = FORMATS[name]
     except KeyError:
         raise ModelError(
-            f"the model format `{name}` is not known; known are {', '.join(f'`{known}`' for known in FORMATS)}",
+            f"the model format must be one of {listed(FORMATS)}, got `{name}`",
             hint="upgrade airflow-wall where this runs: a newer one wrote the model",
         ) from None
     try:
-        return cast("Format", importlib.import_module(module))
+        return cast("ModelFormat", importlib.import_module(module))
     except ImportError as error:
         raise ModelError(
             f"the model format `{name}` needs the package `{error.name}`, which is not installed here",

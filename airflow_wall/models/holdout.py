@@ -1,8 +1,9 @@
 """
-Which rows a model is judged on: rows its training function never sees.
+Split rows into training rows and held-out rows, which the training function never sees.
 
-By time where there is a time, because a model that is asked about tomorrow must not be judged on yesterday between two
-days it knows; rows of one moment stay together. Else by a hash of the row: the same rows in every process and try.
+Rows with a time are split by time: a model that predicts tomorrow must not be evaluated on days between its training
+days. Rows of the same time stay together. Other rows are split by a hash of the row, which selects the same rows in
+every process and try.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from airflow_wall.diagnostics.suggestions import listed, suggestion
 from airflow_wall.errors import DataError, ModelError
 from airflow_wall.models.base import Window
 from airflow_wall.models.features import family
-from airflow_wall.text.faults import listed
 
 _KEYS = ("by", "fraction")
 
@@ -28,10 +29,10 @@ _KEYS = ("by", "fraction")
 @dataclass(frozen=True)
 class Split:
     """
-    Rows to train on and rows to judge by.
+    Training rows and held-out rows.
 
-    :param training: Per input, the rows that the training function gets.
-    :param held_out: Rows of the first input that it does not get.
+    :param training: Input -> its rows for the training function.
+    :param held_out: Rows of the first input that the function does not get.
     """
 
     training: dict[str, pa.Table]
@@ -41,12 +42,12 @@ class Split:
 
 def split(inputs: Mapping[str, pa.Table], holdout: Mapping[str, Any] | None) -> Split:
     """
-    Split the first input; where rows have a time, later rows of the other inputs are withheld too.
+    Split the first input. If its rows have a time, later rows of the other inputs are held out too.
 
-    :param holdout: `by`: the column that splits (default: the first column of times, else all of the row);
-        `fraction`: how much is held out (default 0.2).
-    :raises ModelError: an unknown key or a value that cannot be meant.
-    :raises DataError: nothing would be left to train on or to judge by.
+    :param holdout: `by`: the column that splits (default: the first column of times, else the whole row);
+        `fraction`: the fraction of rows to hold out (default 0.2).
+    :raises ModelError: `holdout` has an unknown key or an invalid value.
+    :raises DataError: no rows would be left to train on or to evaluate on.
     """
     by, fraction = _read(holdout)
     name, rows = next(iter(inputs.items()))
@@ -54,8 +55,8 @@ def split(inputs: Mapping[str, pa.Table], holdout: Mapping[str, Any] | None) -> 
         by = next((field.name for field in rows.schema if _is_time(field.type)), None)
     elif by not in rows.schema.names:
         raise ModelError(
-            f"`holdout.by` `{by}` is not a column of `inputs.{name}`",
-            hint=f"its columns are {listed(rows.schema.names, 20)}",
+            f"`holdout.by` must be a column of `inputs.{name}`, got `{by}`",
+            hint=f"its columns are {listed(rows.schema.names)}",
         )
     if by is not None and family(rows.schema.field(by).type) in ("time", "number"):
         return _by_order(inputs, name, by, fraction)
@@ -65,10 +66,10 @@ def split(inputs: Mapping[str, pa.Table], holdout: Mapping[str, Any] | None) -> 
 def _read(holdout: Mapping[str, Any] | None) -> tuple[str | None, float]:
     holdout = holdout or {}
     if unknown := [key for key in holdout if key not in _KEYS]:
-        raise ModelError(f"`holdout` has no key `{unknown[0]}`", hint=f"its keys are {listed(_KEYS)}")
+        raise ModelError(f"`holdout` has no key `{unknown[0]}`", hint=suggestion(unknown[0], _KEYS, what="keys"))
     by, fraction = holdout.get("by"), holdout.get("fraction", 0.2)
     if by is not None and not isinstance(by, str):
-        raise ModelError(f"`holdout.by` must be the name of a column, got `{by}`")
+        raise ModelError(f"`holdout.by` must be the name of a column, got `{by}`", hint="write, e.g., `by: created_at`")
     if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 < fraction < 1:
         raise ModelError(
             f"`holdout.fraction` must be a number between 0 and 1, got `{fraction}`", hint="write, e.g., 0.2"
@@ -78,18 +79,19 @@ def _read(holdout: Mapping[str, Any] | None) -> tuple[str | None, float]:
 
 def _by_order(inputs: Mapping[str, pa.Table], name: str, by: str, fraction: float) -> Split:
     rows = inputs[name]
-    known = rows.column(by).drop_null().combine_chunks()
-    if not len(known):
+    values = rows.column(by).drop_null().combine_chunks()
+    if not len(values):
         raise DataError(
-            f"`{by}` of `inputs.{name}` has no value in {rows.num_rows:,} rows", hint="name another `holdout.by`"
+            f"`{by}` of `inputs.{name}` has no value in {rows.num_rows:,} rows, so it cannot split them",
+            hint="name another column as `holdout.by`",
         )
-    ordered = known.take(pc.array_sort_indices(known))
+    ordered = values.take(pc.array_sort_indices(values))
     cut = ordered[min(len(ordered) - 1, math.ceil(len(ordered) * (1 - fraction)))]
-    if cut.as_py() == ordered[0].as_py():  # ties reach down to the first row: hold out what comes after it
+    if cut.as_py() == ordered[0].as_py():  # ties reach down to the first row: hold out the rows after them
         later = ordered.filter(pc.greater(ordered, cut))
         if not len(later):
             raise DataError(
-                f"all rows of `inputs.{name}` have the same `{by}`, {_text(cut)}: none can be held out by it",
+                f"all rows of `inputs.{name}` have the same `{by}`, {_text(cut)}, so it cannot split them",
                 hint="name another column as `holdout.by`",
             )
         cut = later[0]
@@ -104,7 +106,7 @@ def _by_order(inputs: Mapping[str, pa.Table], name: str, by: str, fraction: floa
 
 def _before(rows: pa.Table, by: str, cut: pa.Scalar[Any]) -> Any:
     earlier: Any = pc.less(rows.column(by), cut)
-    return pc.fill_null(earlier, True)  # a row without a time is trained on, never judged by
+    return pc.fill_null(earlier, True)  # a row without a time is a training row
 
 
 def _by_hash(inputs: Mapping[str, pa.Table], name: str, by: str | None, fraction: float) -> Split:
@@ -114,10 +116,10 @@ def _by_hash(inputs: Mapping[str, pa.Table], name: str, by: str | None, fraction
     out = pa.array(hashed < np.uint64(int(fraction * 2**64)))
     held_out, kept = rows.filter(out), rows.filter(pc.invert(out))
     if not held_out.num_rows or not kept.num_rows:
-        what = "is left to train on" if held_out.num_rows else "is held out"
+        lacking = "left to train on" if held_out.num_rows else "held out"
         raise DataError(
-            f"of the {rows.num_rows:,} rows of `inputs.{name}` none {what}",
-            hint="change `holdout.fraction`, or give more rows",
+            f"`holdout.fraction` {fraction:g}: none of the {rows.num_rows:,} rows of `inputs.{name}` is {lacking}",
+            hint="change `holdout.fraction`, or provide more rows",
         )
     how = f"a hash of {'the row' if by is None else f'`{by}`'}, {fraction:g} of all"
     return Split({**inputs, name: kept}, held_out, Window(how))
@@ -128,5 +130,5 @@ def _is_time(type_: pa.DataType) -> bool:
 
 
 def _text(value: pa.Scalar[Any]) -> str:
-    found = value.as_py()
-    return found.isoformat() if hasattr(found, "isoformat") else str(found)
+    plain = value.as_py()
+    return plain.isoformat() if hasattr(plain, "isoformat") else str(plain)

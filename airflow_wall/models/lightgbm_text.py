@@ -1,4 +1,4 @@
-"""LightGBM's own text format: trees as text, nothing that could run."""
+"""LightGBM's own text format: trees as text, without code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_wall.models.base import Kind
 
 
 def dump(estimator: Any) -> bytes:
-    """The estimator's booster as LightGBM text. With early stopping, up to its best iteration."""
+    """Return the estimator's booster as LightGBM text. With early stopping it ends at its best iteration."""
     booster = estimator if isinstance(estimator, lightgbm.Booster) else _booster(estimator)
     text: str = booster.model_to_string()
     _kind(text)
@@ -23,7 +23,7 @@ def dump(estimator: Any) -> bytes:
 
 
 def load(content: bytes) -> LightGBMModel:
-    """The model from LightGBM text."""
+    """Return the model from LightGBM text."""
     text = content.decode("utf-8", "replace")
     kind = _kind(text)
     try:
@@ -33,7 +33,7 @@ def load(content: bytes) -> LightGBMModel:
 
 
 class LightGBMModel:
-    """A booster. Text columns are read as categories, as LightGBM itself reads them when it trains."""
+    """A LightGBM booster. Text columns are read as categories, as in LightGBM's training."""
 
     def __init__(self, kind: Kind, booster: lightgbm.Booster) -> None:
         self.kind: Kind = kind
@@ -55,11 +55,11 @@ def _booster(estimator: Any) -> lightgbm.Booster:
     except (lightgbm.basic.LightGBMError, ValueError) as error:  # NotFittedError is a ValueError
         raise ModelError(f"the `{type(estimator).__name__}` is not fitted", hint="call its `fit` first") from error
     classes = getattr(estimator, "classes_", None)
-    # The text holds no labels: only 0/1 come back as what they were.
+    # The text format stores no labels, so only the labels 0 and 1 survive.
     if classes is not None and list(classes) != [0, 1]:
         shown = ", ".join(str(label) for label in list(classes)[:5])
         raise ModelError(
-            f"the `{type(estimator).__name__}` was fitted on the classes {shown}; a classifier needs the target 0 or 1",
+            f"the target of the `{type(estimator).__name__}` must be 0 or 1, got the classes {shown}",
             hint="encode the target as 0 and 1",
         )
     return booster
@@ -72,7 +72,7 @@ def _kind(text: str) -> Kind:
     outputs = re.search(r"^num_tree_per_iteration=(\d+)$", header, re.MULTILINE)
     if outputs is not None and outputs[1] != "1":
         raise ModelError(
-            f"the LightGBM model has {outputs[1]} classes; a classifier needs the target 0 or 1",
+            f"the target of a LightGBM classifier must be 0 or 1, got {outputs[1]} classes",
             hint="encode the target as 0 and 1, or train one model per class",
         )
     return "binary" if re.search(r"^objective=binary\b", header, re.MULTILINE) else "regression"

@@ -1,4 +1,4 @@
-"""The name of a model, as the registry takes it."""
+"""Validate the name of a model."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 def check_model_name(name: str) -> str:
     """
-    Return the name if the registry can keep a model under it.
+    Return the name if it is a valid name of a model.
 
-    :raises ModelError: it cannot.
+    :raises ModelError: the name is not valid.
     """
     if _NAME.fullmatch(name) is None:
         raise ModelError(

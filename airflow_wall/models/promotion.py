@@ -1,4 +1,4 @@
-"""Who is better: the rule by which a challenger becomes champion. Pure: no files, no models."""
+"""The rule by which a challenger becomes champion. This module is pure: it reads no files and no models."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_wall.diagnostics.suggestions import did_you_mean, listed, suggestion
 from airflow_wall.errors import ModelError
 from airflow_wall.models.base import Decision, Kind
 from airflow_wall.models.evaluation import DEFAULT, METRICS, names_for
@@ -19,11 +20,12 @@ _PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%")
 @dataclass(frozen=True)
 class Rule:
     """
-    When a challenger is promoted.
+    The condition for the promotion of a challenger.
 
     :param metric: A name of METRICS; None for the default of the model's kind.
-    :param margin: How much better it must be, at least.
-    :param relative: The margin is a part of the champion's value (0.01 is 1 %), else in the metric's own unit.
+    :param margin: Least improvement over the champion.
+    :param relative: True if the margin is a fraction of the champion's value (0.01 is 1 %), else it is in the metric's
+        own unit.
     """
 
     metric: str | None = None
@@ -32,33 +34,35 @@ class Rule:
 
     def metric_for(self, kind: Kind) -> str:
         """
-        The metric that decides for a kind of model.
+        Return the name of the metric that decides for a kind of model.
 
-        :raises ModelError: the rule names one that does not judge this kind.
+        :raises ModelError: the rule's metric does not apply to this kind.
         """
         name = self.metric or DEFAULT[kind]
         if name not in names_for(kind):
-            what = {"regression": "regressor", "binary": "classifier"}[kind]
-            known = ", ".join(f"`{known}`" for known in names_for(kind))
-            raise ModelError(f"`promote.metric` `{name}` does not judge a {what}", hint=f"write one of {known}")
+            model = {"regression": "regressor", "binary": "classifier"}[kind]
+            metrics = listed(names_for(kind))
+            raise ModelError(
+                f"`promote.metric` must be a metric of a {model}, got `{name}`", hint=f"write one of {metrics}"
+            )
         return name
 
 
 def read_rule(promote: Mapping[str, Any] | None) -> Rule:
     """
-    The rule that `promote` says; None is the default metric and no margin.
+    Return the rule in `promote`; None means the default metric and no margin.
 
-    :raises ModelError: an unknown key or a value that cannot be meant.
+    :raises ModelError: `promote` has an unknown key or an invalid value.
     """
     promote = promote or {}
     if unknown := [key for key in promote if key not in _KEYS]:
-        raise ModelError(
-            f"`promote` has no key `{unknown[0]}`", hint=f"its keys are {', '.join(f'`{key}`' for key in _KEYS)}"
-        )
+        raise ModelError(f"`promote` has no key `{unknown[0]}`", hint=suggestion(unknown[0], _KEYS, what="keys"))
     metric = promote.get("metric")
     if metric is not None and metric not in METRICS:
-        known = ", ".join(f"`{name}`" for name in METRICS)
-        raise ModelError(f"`promote.metric` must be one of {known}, got `{metric}`")
+        raise ModelError(
+            f"`promote.metric` must be one of {listed(METRICS)}, got `{metric}`",
+            hint=did_you_mean(str(metric), METRICS) or "remove `metric` to compare by the default of the model's kind",
+        )
     lower = promote.get("lower_is_better")
     if lower is not None and metric is not None and lower is not METRICS[metric].lower_is_better:
         better = "lower" if METRICS[metric].lower_is_better else "higher"
@@ -74,14 +78,14 @@ def decide(
     metric: str, rule: Rule, value: float, *, champion: int | None, champion_value: float | None, baseline: float
 ) -> Decision:
     """
-    Compare a challenger whose `value` is finite.
+    Decide if a challenger with the finite metric `value` replaces the champion.
 
-    The first model of a name must be at least as good as predicting the mean of the training target: a model that
-    cannot do that has learnt nothing, and without it nothing goes live that was not there before.
+    The first model of a name must be at least as good as a constant prediction of the training target's mean. A worse
+    model has learnt nothing, and to reject it changes nothing for users, who have had no model before.
 
-    :param champion: Version of the champion, None where there is none.
-    :param champion_value: Its metric on the same rows; None where it could not score them.
-    :param baseline: The metric of predicting the training target's mean.
+    :param champion: Version of the champion, or None.
+    :param champion_value: Its metric on the same rows; None if it could not score them.
+    :param baseline: The metric of a constant prediction of the training target's mean.
     """
     lower = METRICS[metric].lower_is_better
 
@@ -107,7 +111,7 @@ def decide(
 
 
 def _margin(margin: Any) -> tuple[float, bool]:
-    """The margin as a number, and whether it is a part of the champion's value."""
+    """Return the margin as a number, and True if it is a fraction of the champion's value."""
     if isinstance(margin, str) and (percent := _PERCENT.fullmatch(margin.strip())) is not None:
         return float(percent[1]) / 100, True
     if isinstance(margin, int | float) and not isinstance(margin, bool) and math.isfinite(margin) and margin >= 0:

@@ -1,14 +1,14 @@
 """
-The registry in files: one folder per version that never changes, and one small document that names the champion.
+The model registry in files: one directory per version, which never changes, and one document that names the champion.
 
 ::
 
     <name>/versions/1/model.lightgbm  the model, in the format of that name
-    <name>/versions/1/record.json     everything else about the version
+    <name>/versions/1/record.json     the metadata of the version
     <name>/champion.json              the version that predictions use
 
-A version is written in a folder with a hidden name and becomes visible by one rename; the champion moves by
-compare-and-set. Both happen under one lock per model, which ends with its process.
+A version is written in a directory with a hidden name and becomes visible by one rename. The champion changes by
+compare-and-set. Both happen under one lock per model, which the kernel releases when its process ends.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any
 from airflow_wall import state
 from airflow_wall.errors import Interrupted, ModelError
 from airflow_wall.models import formats
-from airflow_wall.models.base import Candidate, Champion, Decision, Model, Record
+from airflow_wall.models.base import Candidate, Champion, Decision, Model, ModelRecord
 from airflow_wall.models.name import check_model_name
 
 _HIDDEN = ".new-"
@@ -35,15 +35,15 @@ _HIDDEN = ".new-"
 
 class FileRegistry:
     """
-    Versions and champions below a folder.
+    Versions and champions below a directory.
 
-    :param root: The folder; it is made when the first model is registered.
+    :param root: The directory. It is created when the first model is registered.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def register(self, name: str, candidate: Candidate) -> Record:
+    def register(self, name: str, candidate: Candidate) -> ModelRecord:
         """See `Registry.register`."""
         sha256 = hashlib.sha256(candidate.content).hexdigest()
         fingerprint = _fingerprint(candidate, sha256)
@@ -65,14 +65,14 @@ class FileRegistry:
         except FileNotFoundError:
             return []
 
-    def record(self, name: str, version: int) -> Record:
+    def record(self, name: str, version: int) -> ModelRecord:
         """See `Registry.record`."""
         path = self._versions(name) / str(version) / "record.json"
         document = state.read(path)
         if document is None:
-            raise ModelError(f"model `{name}` has no version {version}", hint=self._known(name))
+            raise ModelError(f"model `{name}` has no version {version}", hint=self._suggest_versions(name))
         try:
-            return Record.from_json(document)
+            return ModelRecord.from_json(document)
         except (KeyError, TypeError) as error:
             raise ModelError(
                 f"`{path}` is not the record of a model: {error!r}", hint="restore it from a backup"
@@ -90,15 +90,18 @@ class FileRegistry:
         record = self.record(name, version)
         with self._locked(name):
             current = self.champion(name)
-            found = None if current is None else current.version
-            if found != expected:
+            current_version = None if current is None else current.version
+            if current_version != expected:
                 raise Interrupted(
-                    f"the champion of model `{name}` became {_said(found)} while it was {_said(expected)}"
+                    f"the champion of model `{name}` must still be {_format_version(expected)}, "
+                    f"got {_format_version(current_version)}: another run has promoted it",
+                    hint="compare with the new champion, and promote again",
                 )
             if current is not None and not force and is_older(record.lineage.order, current.order):
                 raise ModelError(
                     f"version {version} of model `{name}` was trained for {record.lineage.order}, "
-                    f"its champion, version {found}, for {current.order}: the champion does not move back in time",
+                    f"and its champion, version {current_version}, for the later {current.order}: "
+                    "a champion never moves back in time",
                     hint="run retrain for a later slice, or promote with `force`",
                 )
             champion = Champion(version, record.lineage.order, decision, _now())
@@ -116,20 +119,20 @@ class FileRegistry:
                 f"version {version} of model `{name}` cannot be read: {path}: {error.strerror}",
                 hint="restore it from a backup",
             ) from error
-        found = hashlib.sha256(content).hexdigest()
-        if found != record.sha256:  # before any library sees the bytes
+        sha256 = hashlib.sha256(content).hexdigest()
+        if sha256 != record.sha256:  # checked before any library parses the bytes
             raise ModelError(
-                f"`{path}` was changed after it was registered: its SHA-256 is {found}, "
-                f"the record says {record.sha256}; it was not opened",
+                f"`{path}` was changed after its registration: its SHA-256 must be {record.sha256}, "
+                f"got {sha256}; it was not opened",
                 hint="restore it from a backup, or run retrain and find out who wrote to the registry",
             )
         return formats.load(content, record.model_format)
 
-    def _write(self, name: str, record: Record, content: bytes) -> None:
+    def _write(self, name: str, record: ModelRecord, content: bytes) -> None:
         versions = self._versions(name)
         versions.mkdir(parents=True, exist_ok=True)
-        for left in versions.glob(f"{_HIDDEN}*"):
-            shutil.rmtree(left)  # we hold the lock, so whoever wrote this is dead
+        for leftover in versions.glob(f"{_HIDDEN}*"):
+            shutil.rmtree(leftover)  # we hold the lock, so its writer is dead
         folder = Path(tempfile.mkdtemp(dir=versions, prefix=_HIDDEN))
         folder.chmod(0o755)
         state.write_bytes(folder / record.file, content)
@@ -152,7 +155,7 @@ class FileRegistry:
     def _versions(self, name: str) -> Path:
         return self._folder(name) / "versions"
 
-    def _known(self, name: str) -> str:
+    def _suggest_versions(self, name: str) -> str:
         versions = self.versions(name)
         if not versions:
             return f"run retrain for model `{name}` first"
@@ -160,25 +163,25 @@ class FileRegistry:
 
 
 def is_older(order: str, than: str) -> bool:
-    """Whether the slice of `order` lies before that of `than`; both ISO 8601."""
-    return _moment(order) < _moment(than)
+    """Return True if the slice of `order` is before that of `than`; both are ISO 8601."""
+    return _parse_time(order) < _parse_time(than)
 
 
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _parse_time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _said(version: int | None) -> str:
+def _format_version(version: int | None) -> str:
     return "none" if version is None else f"version {version}"
 
 
 def _fingerprint(candidate: Candidate, sha256: str) -> str:
-    """What makes a candidate the same one: the run, its data and code, and the model. Not when it was trained."""
+    """Return a digest of the run, its data and code, and the model. It does not depend on the time of training."""
     lineage = candidate.lineage
     parts: dict[str, Any] = {
         "run": [lineage.pipeline, lineage.run_id, lineage.slice],
@@ -189,8 +192,8 @@ def _fingerprint(candidate: Candidate, sha256: str) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _record(name: str, version: int, candidate: Candidate, sha256: str, fingerprint: str) -> Record:
-    return Record(
+def _record(name: str, version: int, candidate: Candidate, sha256: str, fingerprint: str) -> ModelRecord:
+    return ModelRecord(
         name=name,
         version=version,
         model_format=candidate.model_format,

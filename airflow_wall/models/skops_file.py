@@ -1,8 +1,9 @@
 """
-scikit-learn estimators by skops: a zip of arrays and JSON that names classes, of which only trusted ones are built.
+The skops format for scikit-learn estimators: a zip of arrays and of JSON with class names. Only trusted classes are
+loaded.
 
-skops names its parts by memory addresses and stamps them with the time; both are replaced, so the same estimator gives
-the same bytes in every process.
+skops names its parts by memory addresses and adds the time to them. Both are replaced, so that equal estimators give
+equal bytes in every process.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted
 
+from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import ModelError
 from airflow_wall.models.base import Kind
 
@@ -36,13 +38,13 @@ TRUSTED = (
     "sklearn.tree._tree.Tree",
     "sklearn.utils._bunch.Bunch",
 )
-"""Classes that may be built beside those skops trusts itself: parts of scikit-learn's and LightGBM's own models."""
+"""Classes that may be loaded besides those that skops itself trusts: parts of scikit-learn's and LightGBM's models."""
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first time a zip can hold
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time in a zip file
 
 
 def dump(estimator: Any) -> bytes:
-    """The estimator as a skops file."""
+    """Return the estimator as a skops file."""
     name = type(estimator).__name__
     _kind(estimator)
     try:
@@ -51,23 +53,25 @@ def dump(estimator: Any) -> bytes:
         raise ModelError(f"the `{name}` is not fitted", hint="call its `fit` first") from error
     try:
         content = _canonical(skops.io.dumps(estimator))
-    except Exception as error:  # skops has no error of its own: whatever an attribute of the estimator brings
+    except Exception as error:  # skops has no error class; an attribute of the estimator can raise any error
         raise ModelError(
-            f"skops cannot save the `{name}`: {error}", hint="keep only plain values and arrays in it"
+            f"skops cannot save the `{name}`: {error}", hint="store only plain values and arrays in it"
         ) from error
     _refuse_untrusted(content, f"the `{name}`")
     return content
 
 
 def load(content: bytes) -> SklearnModel:
-    """The model from a skops file."""
+    """Return the model from a skops file."""
     try:
         _refuse_untrusted(content, "the model")
         estimator = skops.io.loads(content, trusted=list(TRUSTED))
     except ModelError:
         raise
-    except Exception as error:  # a file that is no skops file fails in ways of zipfile, json and numpy
-        raise ModelError(f"skops cannot read the model: {type(error).__name__}: {error}") from error
+    except Exception as error:  # a file in another format raises errors of zipfile, json or numpy
+        raise ModelError(
+            f"skops cannot read the model: {type(error).__name__}: {error}", hint="restore it from a backup"
+        ) from error
     return SklearnModel(_kind(estimator), estimator)
 
 
@@ -82,13 +86,13 @@ class SklearnModel:
         """See `Model.score`."""
         try:
             with warnings.catch_warnings():
-                # An estimator fitted on an array knows no names; the record's order is what counts.
+                # An estimator fitted on an array has no feature names; the order in the record is used.
                 warnings.filterwarnings("ignore", message="X has feature names", category=UserWarning)
-                found = self._estimator.predict(rows) if self.kind == "regression" else self._probability(rows)
+                scores = self._estimator.predict(rows) if self.kind == "regression" else self._probability(rows)
         except (ValueError, TypeError, AttributeError) as error:
             text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ModelError(f"`{type(self._estimator).__name__}` cannot score these rows: {text}") from error
-        return np.asarray(found, dtype=np.float64).reshape(len(rows))
+        return np.asarray(scores, dtype=np.float64).reshape(len(rows))
 
     def _probability(self, rows: pd.DataFrame) -> Any:
         return self._estimator.predict_proba(rows)[:, 1]
@@ -101,29 +105,29 @@ def _kind(estimator: Any) -> Kind:
     if not is_classifier(estimator) or not hasattr(estimator, "predict_proba"):
         raise ModelError(
             f"the `{name}` is neither a regressor nor a classifier with `predict_proba`",
-            hint="end the pipeline with one, or set `probability=True` where the classifier has it",
+            hint="end the pipeline with one, or set `probability=True` if the classifier supports it",
         )
     classes = getattr(estimator, "classes_", None)
     if classes is not None and list(classes) != [0, 1]:
         shown = ", ".join(str(label) for label in list(classes)[:5])
         raise ModelError(
-            f"the `{name}` was fitted on the classes {shown}; a classifier needs the target 0 or 1",
+            f"the target of the `{name}` must be 0 or 1, got the classes {shown}",
             hint="encode the target as 0 and 1",
         )
     return "binary"
 
 
-def _refuse_untrusted(content: bytes, what: str) -> None:
+def _refuse_untrusted(content: bytes, where: str) -> None:
     untrusted = sorted(set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED))
     if untrusted:
         raise ModelError(
-            f"{what} holds {', '.join(f'`{name}`' for name in untrusted)}, which is not on the list of trusted classes",
+            f"{where} must hold trusted classes only, got {listed(untrusted)}",
             hint="use estimators of scikit-learn and LightGBM only",
         )
 
 
 def _canonical(content: bytes) -> bytes:
-    """The same skops file with addresses counted from 1 in order of appearance, and without times."""
+    """Return a skops file with numbers from 1 in place of addresses, in order of appearance, and without times."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         parts = {info.filename: archive.read(info) for info in archive.infolist()}
     schema = json.loads(parts.pop("schema.json"))
@@ -134,7 +138,7 @@ def _canonical(content: bytes) -> bytes:
         for old, new in sorted(names.items(), key=lambda pair: int(pair[1].partition(".")[0])):
             archive.writestr(zipfile.ZipInfo(new, _EPOCH), parts.pop(old), zipfile.ZIP_DEFLATED)
         if parts:
-            raise ValueError(f"parts that the schema does not name: {', '.join(sorted(parts))}")
+            raise ValueError(f"the schema does not name the parts {', '.join(sorted(parts))}")
         archive.writestr(zipfile.ZipInfo("schema.json", _EPOCH), json.dumps(schema), zipfile.ZIP_DEFLATED)
     return out.getvalue()
 

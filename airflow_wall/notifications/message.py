@@ -1,4 +1,4 @@
-"""The words of a notification. Plain Python: no Airflow."""
+"""The text of a notification. This module does not import Airflow."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any
 from urllib.parse import quote
 
 VERBS = {"failure": "failed", "success": "succeeded", "retry": "will be tried again", "deadline": "missed its deadline"}
-"""What has happened to what it is said of."""
+"""The verb of the subject for each event."""
 
 MAX_TASKS = 20
-"""Names of tasks in one message; a run may have a thousand."""
+"""Most task names in one message; a run may have a thousand tasks."""
 
 
 @dataclass(frozen=True)
 class Notice:
     """
-    What has happened; templates of a notification know it as `notice`.
+    An event of a run; templates of a notification use it as `notice`.
 
     :param event: `failure`, `success`, `retry` or `deadline`.
-    :param dag_id: The pipeline.
-    :param run_id: Its run.
+    :param dag_id: The id of the pipeline's DAG.
+    :param run_id: The id of the run.
     :param url: The page of the run, or of the task, in the UI.
-    :param task_id: The task that is tried again; nothing for what happens to a whole run.
+    :param task_id: The task that will be retried; None for events of a whole run.
     :param tasks: The tasks that failed.
-    :param reason: What Airflow says of it.
-    :param environment: The environment in force, if the pipeline has any.
+    :param reason: The reason that Airflow gives.
+    :param environment: The active environment, if the pipeline has any.
     """
 
     event: str
@@ -41,14 +41,14 @@ class Notice:
 
     @property
     def subject(self) -> str:
-        """One line that says it."""
+        """The event in one line."""
         what = self.dag_id if self.task_id is None else f"{self.dag_id}: {self.task_id}"
         place = f" ({self.environment})" if self.environment else ""
         return f"{what} {VERBS[self.event]}{place}"
 
     @property
     def text(self) -> str:
-        """All of it, as plain text of a few lines."""
+        """The whole notice as plain text of a few lines."""
         lines = [self.subject, f"run: {self.run_id}"]
         if self.tasks:
             more = len(self.tasks) - MAX_TASKS
@@ -60,25 +60,25 @@ class Notice:
 
     @property
     def html(self) -> str:
-        """The same as HTML, for mail."""
+        """The text as HTML, for mail."""
         *lines, url = self.text.splitlines()
         link = html.escape(url, quote=True)
         return "".join(f"<p>{html.escape(line)}</p>" for line in lines) + f'<p><a href="{link}">{link}</a></p>'
 
     @property
     def data(self) -> dict[str, Any]:
-        """The same as fields, for machines."""
+        """The notice as JSON fields, for machines."""
         names = ("event", "dag_id", "run_id", "task_id", "tasks", "reason", "environment", "url", "subject", "text")
-        found = {name: getattr(self, name) for name in names}
-        return {**found, "tasks": list(self.tasks)}
+        values = {name: getattr(self, name) for name in names}
+        return {**values, "tasks": list(self.tasks)}
 
 
 def page_of(base_url: str, dag_id: str, run_id: str, task_id: str | None = None) -> str:
-    """Where the UI shows a run, or one of its tasks."""
+    """Return the address of a run, or of one of its tasks, in the UI."""
     run = f"{base_url.rstrip('/')}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
     return run if task_id is None else f"{run}/tasks/{quote(task_id, safe='')}"
 
 
 def failed(states: Mapping[str, Any]) -> tuple[str, ...]:
-    """The tasks that failed themselves, of task to state; sorted."""
+    """Return the tasks in the state `failed`, sorted; `upstream_failed` does not count."""
     return tuple(sorted(task_id for task_id, state in states.items() if str(state) == "failed"))

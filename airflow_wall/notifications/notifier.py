@@ -1,4 +1,4 @@
-"""Tell people by the notifiers of Airflow's providers: the callbacks of a DAG, of its tasks and of its deadlines."""
+"""Callbacks of a DAG, its tasks and its deadlines, which send notifications with Airflow's notifiers."""
 
 from __future__ import annotations
 
@@ -13,21 +13,25 @@ from airflow.sdk import BaseNotifier, literal
 from airflow_wall.notifications.message import Notice, failed, page_of
 
 Arguments = Mapping[str, Any]
-"""Arguments of a notifier as JSON: `{"$t": text}` is filled in when it is sent, `{"$const": value}` is its value to the
-letter, everything else is literal."""
+"""
+Arguments of a notifier as JSON.
+
+`{"$t": text}` is rendered as a template when it is sent, `{"$const": value}` is exactly its value, and everything else
+is literal.
+"""
 
 
 class Notification:
     """
     A callback of a DAG or a task that sends one notification.
 
-    The notifier is made when it is sent: its provider need not be imported each time the pipeline is parsed, and
-    filling in a notifier changes it for good.
+    The notifier is created when it is sent. So its provider is not imported each time the pipeline is parsed, and
+    rendering, which changes a notifier permanently, affects only one message.
 
     :param event: `failure`, `success` or `retry`.
-    :param uses: The notifier, by its dotted path.
-    :param arguments: What it is given.
-    :param environment: The environment in force.
+    :param uses: Dotted path of the notifier.
+    :param arguments: Arguments of the notifier.
+    :param environment: The active environment.
     """
 
     def __init__(self, event: str, uses: str, arguments: Arguments, environment: str | None = None) -> None:
@@ -37,16 +41,16 @@ class Notification:
         self.environment = environment
 
     def __call__(self, context: Any) -> None:
-        """Send it; what the notifier raises is Airflow's to log."""
+        """Send the notification. Airflow logs the errors of the notifier."""
         notice = _notice(self.event, context, self.environment)
-        prepared(self.uses, self.arguments)({**context, "notice": notice})
+        make_notifier(self.uses, self.arguments)({**context, "notice": notice})
 
 
-def prepared(uses: str, arguments: Arguments) -> BaseNotifier:
+def make_notifier(uses: str, arguments: Arguments) -> BaseNotifier:
     """
-    Make a notifier that fills in only what is marked.
+    Return a notifier that renders only the marked arguments.
 
-    :raises TypeError: it takes no such arguments, or `uses` is no notifier.
+    :raises TypeError: it does not accept these arguments, or `uses` is not a notifier.
     """
     module, _, name = uses.rpartition(".")
     kind = getattr(importlib.import_module(module), name)
@@ -63,11 +67,11 @@ def prepared(uses: str, arguments: Arguments) -> BaseNotifier:
 
 async def missed(notices: list[dict[str, Any]], environment: str | None = None, context: Any = None) -> None:
     """
-    Send notifications that a deadline was missed. Runs in the triggerer, which imports it by name.
+    Send notifications about a missed deadline. It runs in the triggerer, which imports it by name.
 
-    :param notices: Each with `uses` and `arguments`.
-    :param context: What Airflow tells of the deadline: the run and the time.
-    :raises Exception: what the first notifier that failed raised, after all were tried.
+    :param notices: Notifications, each with `uses` and `arguments`.
+    :param context: The run and the time of the deadline, as Airflow passes them.
+    :raises Exception: the error of the first notifier that failed, after all were tried.
     """
     run = (context or {}).get("dag_run", {})
     dag_id, run_id = str(run.get("dag_id")), str(run.get("dag_run_id") or run.get("run_id"))
@@ -80,14 +84,14 @@ async def missed(notices: list[dict[str, Any]], environment: str | None = None, 
         reason=f"it was due at {due}" if due else None,
         environment=environment,
     )
-    told = await asyncio.gather(*(_send(each, {"notice": notice}) for each in notices), return_exceptions=True)
-    wrong = next((each for each in told if isinstance(each, BaseException)), None)
-    if wrong is not None:
-        raise wrong
+    results = await asyncio.gather(*(_send(item, {"notice": notice}) for item in notices), return_exceptions=True)
+    error = next((result for result in results if isinstance(result, BaseException)), None)
+    if error is not None:
+        raise error
 
 
 async def _send(notice: dict[str, Any], context: Any) -> None:
-    notifier = prepared(notice["uses"], notice["arguments"])
+    notifier = make_notifier(notice["uses"], notice["arguments"])
     if type(notifier).async_notify is BaseNotifier.async_notify:
         await asyncio.to_thread(notifier, context)
     else:
@@ -107,24 +111,24 @@ def _notice(event: str, context: Any, environment: str | None) -> Notice:
 
 def _failed_tasks(context: Any, dag_id: str, run_id: str) -> tuple[str, ...]:
     ti = context.get("ti")
-    if ti is None:  # the run has no task left that Airflow could tell of
+    if ti is None:  # Airflow passes no task instance if the run has no tasks left
         return ()
     try:
         states = ti.get_task_states(dag_id=dag_id, run_ids=[run_id])
     except Exception:
-        ti.log.exception("cannot ask which tasks failed; the notification goes without them")
+        ti.log.exception("cannot read which tasks failed; the notification is sent without them")
         return ()
     return failed(states.get(run_id, {}))
 
 
 def _is_marked(value: Any) -> bool:
     if isinstance(value, Mapping):
-        return "$const" not in value and ("$t" in value or any(_is_marked(each) for each in value.values()))
-    return isinstance(value, list | tuple) and any(_is_marked(each) for each in value)
+        return "$const" not in value and ("$t" in value or any(_is_marked(item) for item in value.values()))
+    return isinstance(value, list | tuple) and any(_is_marked(item) for item in value)
 
 
 def _value(value: Any, *, protect: bool) -> Any:
-    # Beside a marked value in the same field, a plain text must not be filled in with it.
+    # Plain text beside a marked value in the same field must not be rendered.
     if isinstance(value, str):
         return literal(value) if protect else value
     if isinstance(value, Mapping):
@@ -132,7 +136,7 @@ def _value(value: Any, *, protect: bool) -> Any:
             return value["$t"]
         if "$const" in value:
             return literal(value["$const"]) if protect else value["$const"]
-        return {key: _value(each, protect=protect) for key, each in value.items()}
+        return {key: _value(item, protect=protect) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_value(each, protect=protect) for each in value]
+        return [_value(item, protect=protect) for item in value]
     return value

@@ -1,28 +1,32 @@
-"""What all our operators share: the run they belong to, the connections they may read, how their errors are told."""
+"""The base of all operators: their run, the connections they may read, and the format of their errors."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from airflow.configuration import conf
 from airflow.sdk import BaseOperator, Connection
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowRescheduleException
+from airflow.sdk.log import mask_secret
 
-from airflow_wall.clusters.base import Owner, Site
-from airflow_wall.connections import FILE_VARIABLE, ConnectionInfo
+from airflow_wall.airflow_internals import Reschedulable
+from airflow_wall.clusters.base import ClusterSite, Owner
+from airflow_wall.connections.extras import resolved
+from airflow_wall.connections.info import FILE_VARIABLE, ConnectionInfo, check_conn_id
 from airflow_wall.errors import ConnectionFault, Interrupted, Terminal, WallError
 from airflow_wall.hooks.clients import open_client
-from airflow_wall.jobs.document import Job, Run, Slice, safe_name
-from airflow_wall.jobs.table import run_job
-from airflow_wall.processes import die_with_parent
-from airflow_wall.settings import SECTION, Settings
+from airflow_wall.job import Job, Run, Slice, safe_name
+from airflow_wall.jobs.base import run_job
+from airflow_wall.processes.lifetime import die_with_parent
+from airflow_wall.settings import DEFAULT_STORAGE, SECTION, Settings, matches_any
+from airflow_wall.sources.dates import dates_in
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -37,16 +41,24 @@ class StepOperator(BaseOperator):
     """
     Base of all steps.
 
-    :param storage: Folder of the lake; by default `lake` beside the `dags` folder.
-    :param project: Folder that relative paths of connections are under; by default the one that holds `dags`.
-    :param code: Folder of SQL files, check files and the user's modules; by default that of the DAG's file.
-    :param place: Where the task is written, for messages; by default the DAG's file.
+    :param storage: Directory of the lake; by default `lake` beside the `dags` directory.
+    :param project: Base directory of relative paths in connections; by default the one that holds `dags`.
+    :param code: Directory of SQL files, check files and the user's modules; by default that of the DAG's file.
+    :param place: File and position of the task, for messages; by default the DAG's file.
+    :param allowed_connections: Ids of the connections that the task may read, or patterns that end in `*`; by default
+        any. Documents in the lake, such as those of releases, also name connections.
     """
 
     ui_color = "#eef4f8"
 
-    usual: ClassVar[Mapping[str, Any]] = {}
-    """Settings of `BaseOperator` that a task of this step has unless it says otherwise itself, whatever others have."""
+    default_settings: ClassVar[Mapping[str, Any]] = {}
+    """Settings of `BaseOperator` for this step; only the task itself overrides them, not the DAG's `default_args`."""
+
+    checks_upstream: ClassVar[bool] = False
+    """True if, with the trigger rule `all_done`, it fails after a failed upstream task that stops no cluster."""
+
+    stops_cluster: ClassVar[bool] = False
+    """True if it stops the cluster of the task that its field `cluster` names."""
 
     _working = False
 
@@ -57,55 +69,75 @@ class StepOperator(BaseOperator):
         project: str | None = None,
         code: str | None = None,
         place: str | None = None,
+        allowed_connections: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**{**self.usual, **kwargs})
+        super().__init__(**{**self.default_settings, **kwargs})
         self.storage = storage
         self.project = project
         self.code = code
         self.place = place
+        self.allowed_connections = allowed_connections
 
     def do(self, context: Context, kind: str, **arguments: Any) -> dict[str, Any]:
-        """Run a job of this kind here, in the worker. Arguments that are None are left to the job."""
-        with self.told(context):
-            return run_job(self.job(context, kind, arguments), connection)
+        """Run a job of this kind in the worker. The job chooses the value of an argument that is None."""
+        with self.error_context(context):
+            return run_job(self.job(context, kind, arguments), self.connection)
+
+    def connection(self, conn_id: str) -> ConnectionInfo:
+        """
+        Return the Airflow connection with that id.
+
+        :raises ConnectionFault: it is not defined, or the task may not read it.
+        """
+        check_conn_id(conn_id)
+        if self.allowed_connections is not None and not matches_any(conn_id, self.allowed_connections):
+            raise ConnectionFault(
+                f"connection `{conn_id}` may not be read by this task",
+                hint=f"add it to the setting `[{SECTION}] allowed_connections`; if the pipeline does not name it, a "
+                "document in the lake does: find out who wrote it",
+            )
+        return connection(conn_id)
 
     def job(self, context: Context, kind: str, arguments: Mapping[str, Any]) -> Job:
-        """The job document of this task."""
-        given = {name: value for name, value in arguments.items() if value is not None}
-        return Job(kind, given, self.run_of(context))
+        """Return the job document of this task."""
+        arguments = {name: value for name, value in arguments.items() if value is not None}
+        return Job(kind, arguments, self.run_of(context))
 
     def run_of(self, context: Context) -> Run:
-        """The run this task belongs to, as far as jobs know it."""
+        """Return the run of this task, with the fields that jobs use."""
         code = Path(self.code) if self.code else Path(context["dag"].fileloc).absolute().parent
         configured = conf.get(SECTION, "project", fallback=None)
-        found = Settings(project=Path(configured) if configured else None).project_of(code / "dag.py")
-        project = Path(self.project) if self.project else found
+        default = Settings(project=Path(configured) if configured else None).project_of(code / "dag.py")
+        project = Path(self.project) if self.project else default
         ti = context["ti"]
+        map_index = -1 if ti.map_index is None else ti.map_index
         return Run(
             pipeline=ti.dag_id,
             run_id=ti.run_id,
-            task_id=ti.task_id if ti.map_index is None or ti.map_index < 0 else f"{ti.task_id}.{ti.map_index}",
+            task_id=ti.task_id if map_index < 0 else f"{ti.task_id}.{map_index}",
             try_number=ti.try_number,
-            slice=slice_of(context),
-            storage=project / (self.storage or "lake"),
+            slice=slice_of(context["dag_run"], context["dag"].timezone),
+            storage=project / (self.storage or DEFAULT_STORAGE),
             project=project,
             code=code,
+            map_index=map_index,
         )
 
-    def site_of(self, context: Context) -> Site:
-        """Where the clusters of this run are used from."""
+    def site_of(self, context: Context) -> ClusterSite:
+        """Return the site of this run's clusters: state directory, owner and client."""
         run = self.run_of(context)
         deployment = conf.get(SECTION, "deployment", fallback="") or conf.get(SECTION, "environment", fallback="")
-        return Site(run.state, Owner(deployment or "", run.pipeline, run.run_id), open_client)
+        return ClusterSite(run.state, Owner(deployment or "", run.pipeline, run.run_id), open_client)
 
     @contextlib.contextmanager
-    def told(self, context: Context) -> Iterator[None]:
-        """Tell our errors with the task and its place, and let Airflow retry only those that a retry can mend."""
-        die_with_parent()  # a supervisor that is killed would leave this try running beside its own retry
+    def error_context(self, context: Context) -> Iterator[None]:
+        """Add the task and its place to errors, and let Airflow retry only the errors that a retry can fix."""
+        die_with_parent()  # else a killed supervisor would leave this try running beside its retry
         self._working = True
         try:
-            yield
+            with self._errors_of_lake(context):
+                yield
         except WallError as error:
             ti = context["ti"]
             place = self.place or context["dag"].fileloc
@@ -116,57 +148,70 @@ class StepOperator(BaseOperator):
         finally:
             self._working = False
 
+    @contextlib.contextmanager
+    def _errors_of_lake(self, context: Context) -> Iterator[None]:
+        """Translate errors of the file system in the lake to one clear message."""
+        try:
+            yield
+        except OSError as error:
+            storage = self.run_of(context).storage
+            if not isinstance(error.filename, str) or not Path(error.filename).is_relative_to(storage):
+                raise
+            raise WallError(
+                f"the lake `{storage}` cannot be used: `{error.filename}`: {(error.strerror or str(error)).lower()}",
+                hint="correct `storage`, or the directory and its permissions",
+            ) from error
+
     def on_kill(self) -> None:
-        """End the work. Airflow calls this at SIGTERM, and would else let the task go on beside its successor."""
+        """End the work. Airflow calls this at SIGTERM; without it the task would run on beside its next try."""
         if self._working:
-            raise Interrupted("it was told to stop")
+            raise Interrupted("Airflow stopped this task")
 
     def value_of(self, task: BaseOperator, name: str, context: Context) -> Any:
-        """A field of another task of this DAG as that task sees it in this run."""
+        """Return a field of another task of this DAG, rendered as in that task."""
         value = getattr(task, name)
         return self.render_template(value, context) if name in task.template_fields else value
 
     def partner(self, context: Context, name: str, kind: type[Step]) -> Step:
-        """The task of this DAG that the field `name` names, such as the `StartClusterOperator` it runs on."""
+        """Return the task that the field `name` refers to, such as the `StartClusterOperator` of its cluster."""
         task_id = getattr(self, name)
         task = context["dag"].task_dict.get(task_id)
         if not isinstance(task, kind):
             raise WallError(
-                f"task `{self.task_id}`: `{name}` names `{task_id}`, which is no {kind.__name__} of this DAG",
-                hint=f"give it the task id of a {kind.__name__}, one that is not mapped",
+                f"task `{self.task_id}`: `{name}` must be the task id of a {kind.__name__}, got `{task_id}`",
+                hint=f"set it to the task id of a {kind.__name__} of this DAG that is not mapped",
             )
         return task
 
 
-class PatientOperator(StepOperator):
-    """Base of the steps that may have to wait, and hold no worker meanwhile."""
+class PatientOperator(Reschedulable, StepOperator):
+    """Base of the steps that may wait, without occupying a worker."""
 
-    _is_sensor = True  # Airflow 3.2 asks only sensors when they want to be looked at again
-
-    @classmethod
-    def get_serialized_fields(cls) -> frozenset[str]:
-        """What the scheduler is told of the task."""
-        return frozenset(super().get_serialized_fields() | {"_is_sensor"})
-
-    def look_again(self, after: timedelta) -> NoReturn:
-        """End this look; the scheduler starts the next one. The try stays the same."""
+    def reschedule(self, after: timedelta) -> NoReturn:
+        """End this execution; the scheduler starts the next one after the delay. The try number does not change."""
         raise AirflowRescheduleException(reschedule_date=datetime.now(UTC) + after)
 
 
-def slice_of(context: Context) -> Slice:
-    """The slice of a run: its logical date, else its partition key, else the run itself."""
-    dag_run = context["dag_run"]
+def slice_of(dag_run: Any, zone: tzinfo = UTC) -> Slice:
+    """
+    Return the slice of a run: its logical date, else its partition key, else the run id.
+
+    :param dag_run: The run, from a task's context or from the metadata database.
+    :param zone: The time zone of the pipeline.
+    """
     logical_date: datetime | None = dag_run.logical_date
     order = (logical_date or dag_run.run_after).astimezone(UTC)
+    day = order.astimezone(zone).date().isoformat()
     if logical_date is not None:
-        return Slice(order.strftime("%Y%m%dT%H%M%SZ"), order.isoformat())
-    key = getattr(dag_run, "partition_key", None)  # Airflow 3.2 has none
-    return Slice(safe_name(key or dag_run.run_id), order.isoformat())
+        return Slice(order.strftime("%Y%m%dT%H%M%SZ"), order.isoformat(), day)
+    key = getattr(dag_run, "partition_key", None)  # Airflow 3.2 does not have it
+    dates = dates_in(key) if key else []
+    return Slice(safe_name(key or dag_run.run_id), order.isoformat(), dates[0] if len(dates) == 1 else day)
 
 
 def states_of(context: Context, task_ids: Collection[str]) -> dict[str, str | None]:
-    """The states of tasks of this run, of a mapped one each by itself."""
-    if not task_ids:  # none asked for would be all
+    """Return the states of tasks of this run by task id; mapped task instances are separate."""
+    if not task_ids:  # Airflow returns all tasks for an empty list
         return {}
     ti = context["ti"]
     states = ti.get_task_states(dag_id=ti.dag_id, task_ids=sorted(task_ids), run_ids=[ti.run_id])
@@ -175,24 +220,46 @@ def states_of(context: Context, task_ids: Collection[str]) -> dict[str, str | No
 
 def connection(conn_id: str) -> ConnectionInfo:
     """
-    The Airflow connection of that id.
+    Return the Airflow connection with that id, after checking that every extra is supported.
 
-    :raises ConnectionFault: there is none; says where it was looked for.
+    From here on Airflow masks its secrets in the task's log, including those in a URL.
+
+    :raises ConnectionFault: it is not defined (the message lists the places that were searched), or an extra is not
+    supported.
     """
+    check_conn_id(conn_id)
     try:
-        found = Connection.get(conn_id)
+        defined = Connection.get(conn_id)
     except AirflowNotFoundException:
         raise _not_defined(conn_id) from None
-    return ConnectionInfo(
+    info = ConnectionInfo(
         conn_id=conn_id,
-        conn_type=found.conn_type,
-        host=found.host,
-        login=found.login,
-        password=found.password,
-        schema=found.schema,
-        port=found.port,
-        extra=found.extra_dejson,
+        conn_type=defined.conn_type,
+        host=defined.host,
+        login=defined.login,
+        password=defined.password,
+        schema=defined.schema,
+        port=defined.port,
+        extra=_extra(conn_id, defined.extra),
     )
+    for secret in info.secrets():
+        mask_secret(secret)
+    return resolved(info)
+
+
+def _extra(conn_id: str, text: str | None) -> dict[str, Any]:
+    """Return the extra of a connection. Airflow itself treats text that is not JSON as empty."""
+    try:
+        extra = json.loads(text) if text else {}
+    except ValueError:
+        extra = None
+    if not isinstance(extra, dict):
+        raise ConnectionFault(
+            f"connection `{conn_id}`: expected a JSON object in `extra`, got something else",
+            hint='write it as in `{"sslmode": "require"}`',
+        )
+    mask_secret(extra)
+    return extra
 
 
 def _not_defined(conn_id: str) -> ConnectionFault:
@@ -202,20 +269,8 @@ def _not_defined(conn_id: str) -> ConnectionFault:
         place, hint = "the secrets backends", f"define it: `airflow connections add {conn_id} ...`, or set `{variable}`"
     else:
         place = f"`{file}`" if Path(file).exists() else f"`{file}` (no such file)"
-        hint = f"write it into that file, or set `{variable}`"
+        hint = f"add it to that file, or set `{variable}`"
     return ConnectionFault(
         f"connection `{conn_id}` is not defined; looked in {place}, the variable `{variable}`, and Airflow's database",
         hint=hint,
     )
-
-
-def named_connections(values: Sequence[Any]) -> tuple[str, ...]:
-    """The ids of the connections that addresses such as `sql://CONNECTION/TABLE` name."""
-    texts = [value for value in values if isinstance(value, str) and "://" in value]
-    found = {text.split("://", 1)[1].split("/", 1)[0] for text in texts if text.startswith("sql://")}
-    return tuple(sorted(found))
-
-
-def connection_values(conn_id: str) -> dict[str, Any]:
-    """The Airflow connection of that id as plain values, to be sent with a job."""
-    return asdict(connection(conn_id))

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 class CheckIntegrityOperator(StepOperator):
     """
-    Check this run's rows of a table; a failed check of severity `error` stops what comes after.
+    Check this run's rows of a table. A failed check of severity `error` fails the task.
 
-    The report is kept in the lake, whatever it says.
+    The report is always stored in the lake.
 
     :param table: The table to check. (templated)
     :param checks: The checks: the text of a YAML file, or a list. (templated)
-    :param checks_file: The file they were read from, for messages. (templated)
+    :param checks_file: The file that the checks were read from, for messages. (templated)
     """
 
     template_fields: Sequence[str] = ("table", "checks", "checks_file")
@@ -38,5 +38,5 @@ class CheckIntegrityOperator(StepOperator):
         self.checks_file = checks_file
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Return how many checks passed, warned and failed, and where the report is."""
+        """Return the number of passed, warned and failed checks, and the path of the report."""
         return self.do(context, "check_integrity", table=self.table, checks=self.checks, checks_file=self.checks_file)

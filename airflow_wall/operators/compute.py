@@ -1,9 +1,9 @@
-"""Base of the operators that compute: in the worker, or on the cluster that a task of the run started."""
+"""Base of the operators that compute, in the worker or on the cluster that a task of the run started."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.configuration import conf
@@ -12,7 +12,6 @@ from airflow_wall.clusters.backends import open_cluster
 from airflow_wall.clusters.base import RemoteCluster, check_environment
 from airflow_wall.clusters.remote import job_of
 from airflow_wall.environments.backends import open_environment
-from airflow_wall.operators.base import connection_values, named_connections
 from airflow_wall.operators.on_cluster import OnClusterOperator
 from airflow_wall.operators.start_cluster import StartClusterOperator
 from airflow_wall.settings import SECTION
@@ -25,10 +24,10 @@ class ComputeOperator(OnClusterOperator):
     """
     Base of the steps that compute.
 
-    :param cluster: Id of the `StartClusterOperator` task on whose cluster the work is done; by default in the worker.
-    :param requirements: Packages of its own, as pip knows them: it runs in a venv that has them and what jobs need.
-    :param python: Path of an interpreter that it runs by, on the cluster too; with `requirements` also a version.
-    :param image: Container image that it runs in.
+    :param cluster: Id of the `StartClusterOperator` task whose cluster runs the job; by default the worker runs it.
+    :param requirements: Packages in pip's format; the job runs in a venv with them and the packages that jobs need.
+    :param python: Path of the interpreter that runs the job, on a cluster too; with `requirements` also a version.
+    :param image: Container image that the job runs in.
     """
 
     def __init__(
@@ -47,16 +46,16 @@ class ComputeOperator(OnClusterOperator):
         self.image = image
 
     def compute(self, context: Context, kind: str, **arguments: Any) -> dict[str, Any]:
-        """Run a job of this kind where `cluster` says."""
+        """Run a job of this kind, on the cluster if `cluster` is set, else in the worker."""
         environment = self.environment()
         if self.cluster is None:
             self.operator_extra_links = ()
         if self.cluster is None and not environment:
             return self.do(context, kind, **arguments)
-        with self.told(context):
+        with self.error_context(context):
             job = self.job(context, kind, arguments)
-            job = replace(job, connections=named_connections(list(arguments.values())), environment=environment)
-            sent = {conn_id: connection_values(conn_id) for conn_id in job.connections}
+            job = replace(job, connections=self.job_connections(), environment=environment)
+            sent = {conn_id: asdict(self.connection(conn_id)) for conn_id in job.connections}
             if self.cluster is None:
                 return open_environment(environment).run(job.to_json(), sent, self.log.info, limits={})
             starter = self.partner(context, "cluster", StartClusterOperator)
@@ -66,17 +65,21 @@ class ComputeOperator(OnClusterOperator):
                 result = cluster.run(job.to_json(), sent, self.log.info)
         return result
 
+    def job_connections(self) -> tuple[str, ...]:
+        """Return the ids of the connections that the job reads. Their values are sent with it."""
+        return ()
+
     def environment(self) -> dict[str, Any]:
-        """What it is to run in, as jobs have it; empty where it says nothing."""
-        given = {"requirements": self.requirements, "python": self.python, "image": self.image}
-        given = {key: value for key, value in given.items() if value}
-        if not given:
+        """Return the `environment` of the job document; empty if the task sets none."""
+        keys = {"requirements": self.requirements, "python": self.python, "image": self.image}
+        environment: dict[str, Any] = {key: value for key, value in keys.items() if value}
+        if not environment:
             return {}
         settings = {key: conf.get(SECTION, key, fallback=None) for key in ("venv_cache", "image_options")}
-        return {**given, **{key: value for key, value in settings.items() if value}}
+        return {**environment, **{key: value for key, value in settings.items() if value}}
 
-    def forsake(self, context: Context) -> None:
-        """End the job of this task, which has been waited for too long."""
+    def cancel_awaited(self, context: Context) -> None:
+        """Cancel the job of this task, whose wait has timed out."""
         starter = self.partner(context, "cluster", StartClusterOperator)
         name, config = starter.name_and_config(context)
         site = starter.site_of(context)

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 class GetCredentialsOperator(StepOperator):
     """
-    Prove that a connection can be used, before anything is started that needs it.
+    Check that a connection works, before the run starts resources that need it.
 
-    Of a connection to AWS or Google a token is made, the cloud is asked whose it is, and it is thrown away.
+    For AWS and Google it creates a token, asks the cloud for the identity behind it, and discards the token.
 
     :param conn_id: The Airflow connection. (templated)
     :param role: AWS: the ARN of a role to assume; Google: a service account to impersonate. (templated)
-    :param scopes: Google: what the token is for. (templated)
-    :param permissions: Google: what it must be allowed in the connection's project. (templated)
+    :param scopes: Google: OAuth scopes of the token. (templated)
+    :param permissions: Google: permissions that it must have in the connection's project. (templated)
     """
 
     template_fields: Sequence[str] = ("conn_id", "role", "scopes", "permissions")
@@ -42,16 +42,16 @@ class GetCredentialsOperator(StepOperator):
         self.permissions = permissions
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Return a reference to the credentials and whose they are, never the secret."""
-        found = self.do(context, "get_credentials", conn_id=self.conn_id)
-        with self.told(context):
+        """Return a reference to the credentials and their principal, never the secret."""
+        reference = self.do(context, "get_credentials", conn_id=self.conn_id)
+        with self.error_context(context):
             proof = prove(
-                found["conn_type"],
+                reference["conn_type"],
                 self.conn_id,
                 role=self.role,
                 scopes=self.scopes or (),
                 permissions=self.permissions or (),
             )
         if proof:
-            self.log.info("connection %s is that of %s", self.conn_id, proof["principal"])
-        return {**found, **proof}
+            self.log.info("connection %s authenticates as %s", self.conn_id, proof["principal"])
+        return {**reference, **proof}

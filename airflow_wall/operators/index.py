@@ -6,4 +6,4 @@ from airflow_wall.operators.stage import StageOperator
 
 
 class IndexOperator(StageOperator):
-    """Stage rows for a full-text index, each under the id that its `key` makes."""
+    """Stage rows for a full-text index, each with an id built from its `key`."""

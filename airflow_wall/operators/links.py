@@ -14,13 +14,13 @@ class _ClusterLink(BaseOperatorLink):
     """Key of `Shown.links`."""
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002
-        """The address, as far as the task has come; the UI reads what was kept of it as an XCom."""
+        """Return the address, or an empty text before it is known. Airflow stores it as an XCom for the UI."""
         return str(getattr(operator, "links", {}).get(self.page, ""))
 
 
 @attrs.define()
 class ConsoleLink(_ClusterLink):
-    """The cluster in the console of its cloud, or in its own UI."""
+    """Link to the cluster in the console of its cloud, or in its own UI."""
 
     page: ClassVar[str] = "console"
     name: ClassVar[str] = "Cluster"
@@ -28,7 +28,7 @@ class ConsoleLink(_ClusterLink):
 
 @attrs.define()
 class LogsLink(_ClusterLink):
-    """The logs of the cluster, or the output of the job."""
+    """Link to the logs of the cluster, or to the output of the job."""
 
     page: ClassVar[str] = "logs"
     name: ClassVar[str] = "Cluster logs"

@@ -1,4 +1,4 @@
-"""Base of the operators that ask something of a cluster, and hold no worker while they wait for it."""
+"""Base of the operators that call a cluster, without occupying a worker while they wait for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow.sdk import BaseOperatorLink
 from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
 
 from airflow_wall.clusters.backends import open_cluster
-from airflow_wall.clusters.base import Awaited, Cluster, HandedOver, HandingOver, Shown, Site
+from airflow_wall.clusters.base import Awaited, Cluster, ClusterSite, HandedOver, HandingOver, Shown
 from airflow_wall.operators.base import StepOperator
 from airflow_wall.operators.links import ConsoleLink, LogsLink
 
@@ -22,19 +22,18 @@ if TYPE_CHECKING:
 
 class OnClusterOperator(StepOperator):
     """
-    Base of the steps that ask something of a cluster.
+    Base of the steps that call a cluster.
 
-    A call of a cluster may be repeated at any time. So where it would have to wait long, it ends instead, the triggerer
-    waits, and the whole call is made again: there is one path, whether a worker waits, the triggerer does, or a try was
-    killed.
+    A call of a cluster may be repeated at any time. So instead of waiting for long, the call ends, the triggerer waits,
+    and the whole call is repeated. The same code runs if a worker waits, if the triggerer waits, or after a killed try.
 
-    :param deferrable: Whether the triggerer waits for clusters of clouds and their jobs, so that no worker is held.
-    :param look_interval: How long between two looks of the triggerer.
+    :param deferrable: True if the triggerer waits for clusters in clouds and their jobs, so that no worker does.
+    :param look_interval: Time between two checks of the triggerer.
     """
 
     operator_extra_links: Collection[BaseOperatorLink] = (ConsoleLink(), LogsLink())
     links: Mapping[str, str] = {}
-    """Pages of the cluster, as far as the task has come; replaced, never changed."""
+    """The known pages of the cluster. The mapping is replaced, never changed."""
 
     _note: Mapping[str, Any] = {}
     _since: datetime | None = None
@@ -47,8 +46,8 @@ class OnClusterOperator(StepOperator):
         self.look_interval = look_interval
 
     @contextlib.contextmanager
-    def opened(self, context: Context, name: str, config: Mapping[str, Any], site: Site) -> Iterator[Cluster]:
-        """The cluster of that name, to make one call of. The task is deferred where the call would wait long."""
+    def opened(self, context: Context, name: str, config: Mapping[str, Any], site: ClusterSite) -> Iterator[Cluster]:
+        """Open the cluster with that name for one call. The task is deferred if the call would wait for long."""
         self._since = self._since or datetime.now(UTC)
         if self.deferrable:
             site = replace(site, clock=HandingOver(site.clock, self._note))
@@ -57,7 +56,7 @@ class OnClusterOperator(StepOperator):
             yield cluster
         except HandedOver as handed:
             self._defer(context, name, config, site, cluster, handed.awaited)
-        self._link(cluster, None)
+        self._update_links(cluster, None)
 
     def resume(
         self,
@@ -65,31 +64,37 @@ class OnClusterOperator(StepOperator):
         note: Mapping[str, Any],
         since: str,
         links: Mapping[str, str],
-        event: Any = None,  # noqa: ARG002  Airflow passes it
+        event: Any = None,  # noqa: ARG002  Airflow passes this argument
     ) -> Any:
-        """Make the call again, now that there is something to do. What there is it sees for itself."""
+        """Repeat the call after a wait. The call itself checks the state of the cluster."""
         self._note, self._since, self.links = note, datetime.fromisoformat(since), links
         return self.execute(context)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """What Airflow calls after a wait; `forsake` where the task is to fail, as its time is over."""
+        """Resume after a wait, as Airflow calls it. If the wait timed out, cancel the job and let the task fail."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except (TaskDeferralError, TaskDeferralTimeout):
-            self.forsake(context)
+            self.cancel_awaited(context)
             raise
 
-    def forsake(self, context: Context) -> None:
-        """End what was waited for: the task fails without having been told of its end."""
+    def cancel_awaited(self, context: Context) -> None:
+        """Cancel the awaited job. Called before the task fails because its wait timed out."""
 
     def _defer(
-        self, context: Context, name: str, config: Mapping[str, Any], site: Site, cluster: Cluster, awaited: Awaited
+        self,
+        context: Context,
+        name: str,
+        config: Mapping[str, Any],
+        site: ClusterSite,
+        cluster: Cluster,
+        awaited: Awaited,
     ) -> None:
-        from airflow_wall.triggers.cluster import ClusterTrigger  # brings what only a deferred task needs
+        from airflow_wall.triggers.cluster import ClusterTrigger  # imports that only a deferred task needs
 
         assert self._since is not None
-        self._link(cluster, awaited.job_id)
-        for link in (ConsoleLink(), LogsLink()):  # Airflow itself keeps them only when a task has ended
+        self._update_links(cluster, awaited.job_id)
+        for link in (ConsoleLink(), LogsLink()):  # Airflow itself stores links only when a task has ended
             if link.page in self.links:
                 context["ti"].xcom_push(key=link.xcom_key, value=self.links[link.page])
         timeout = None
@@ -103,8 +108,8 @@ class OnClusterOperator(StepOperator):
             timeout=timeout,
         )
 
-    def _link(self, cluster: Cluster, job_id: str | None) -> None:
+    def _update_links(self, cluster: Cluster, job_id: str | None) -> None:
         if isinstance(cluster, Shown):
             self.links = {**self.links, **cluster.links(job_id)}
         if not self.links:
-            self.operator_extra_links = ()  # else Airflow keeps an XCom for each, and there is nothing in it
+            self.operator_extra_links = ()  # else Airflow stores an empty XCom for each link

@@ -25,5 +25,5 @@ class PersistOperator(StageOperator):
         self.format = format
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Return how many rows were staged, and for where."""
+        """Return the number of staged rows and their destination."""
         return self.stage(context, format=self.format)

@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 
 class PredictOperator(ComputeOperator):
     """
-    Score this run's rows with the champion, or with a pinned version.
+    Score this run's rows with the champion, or with a given version of the model.
 
     :param model: The model's name in the registry. (templated)
     :param inputs: The rows to score, e.g. `{'features': 'silver/*'}`. (templated)
     :param target: The table the scores go to. (templated)
     :param version: A version of the model instead of the champion. (templated)
-    :param keep: Input columns to keep beside the score; by default all that are no feature. (templated)
-    :param max_age: How old the model may be.
+    :param keep: Input columns to keep beside the score; by default all columns except features. (templated)
+    :param max_age: Highest allowed age of the model.
+    :param share: True if other tasks write the target, too.
     """
 
     template_fields: Sequence[str] = ("model", "inputs", "target", "version", "keep")
@@ -35,6 +36,7 @@ class PredictOperator(ComputeOperator):
         version: int | None = None,
         keep: Sequence[str] | None = None,
         max_age: timedelta | None = None,
+        share: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -44,6 +46,7 @@ class PredictOperator(ComputeOperator):
         self.version = version
         self.keep = keep
         self.max_age = max_age
+        self.share = share
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the table, its number of rows, and the model's version."""
@@ -57,4 +60,5 @@ class PredictOperator(ComputeOperator):
             version=self.version,
             keep=self.keep,
             max_age=max_age,
+            share=self.share or None,
         )

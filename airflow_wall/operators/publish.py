@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_wall.operators.unstopped import ReleasingOperator, fail_for
+from airflow_wall.operators.release_gate import ReleasingOperator, fail_after_commit
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -15,10 +15,10 @@ class PublishOperator(ReleasingOperator):
     """
     Open a release, stage a table for every destination and commit it, in one task.
 
-    :param release: Name of the release: what clients see as one. (templated)
+    :param release: Name of the release, whose parts become visible together. (templated)
     :param table: The table whose rows are published. (templated)
-    :param to: Destinations, each with `to`, and where it needs them `where`, `key` and `format`. (templated)
-    :param force: Whether a run for an older date may replace a newer release. (templated)
+    :param to: Destinations, each with `to` and, if needed, `where`, `key` and `format`. (templated)
+    :param force: True if a run for an older date may replace a newer release. (templated)
     """
 
     template_fields: Sequence[str] = ("release", "table", "to", "force")
@@ -35,22 +35,22 @@ class PublishOperator(ReleasingOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the release's id, its rows and its targets."""
-        left = self.unstopped(context)
+        failed_stops = self.failed_stops(context)
         parts = {f"{self.task_id}.{number}": destination for number, destination in enumerate(self.to, start=1)}
         fence = self.do(context, "start_sender", release=self.release, force=self.force)["fence"]
         try:
             for part, destination in parts.items():
                 self.do(context, "stage", release=self.release, part=part, table=self.table, fence=fence, **destination)
         except BaseException:
-            # Closing with parts missing takes the release back; what went wrong first is what is told.
-            self._take_back(context, sorted(parts))
+            # Closing with missing parts rolls the release back. The first error is the one to report.
+            self._roll_back(context, sorted(parts))
             raise
         committed = self.do(context, "stop_sender", release=self.release, expected=sorted(parts), fence=fence)
-        fail_for(left, self.release)
+        fail_after_commit(failed_stops, self.release)
         return committed
 
-    def _take_back(self, context: Context, expected: list[str]) -> None:
+    def _roll_back(self, context: Context, expected: list[str]) -> None:
         try:
             self.do(context, "stop_sender", release=self.release, expected=expected)
         except Exception as error:
-            self.log.info("the release was taken back: %s", error)
+            self.log.info("the release was rolled back: %s", error)

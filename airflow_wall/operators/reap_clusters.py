@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_wall.clusters.backends import open_fleet
-from airflow_wall.clusters.base import Found, Site
+from airflow_wall.clusters.base import ClusterSite, FoundCluster
 from airflow_wall.clusters.reaper import RunState, why_end
 from airflow_wall.errors import Interrupted, WallError
 from airflow_wall.operators.base import StepOperator
@@ -20,13 +20,14 @@ _OVER = frozenset(("success", "failed"))
 
 class ReapClustersOperator(StepOperator):
     """
-    End the clusters of this Airflow that nobody will stop any more: their run is over or deleted, or their lease is.
+    End the clusters of this Airflow deployment that no task will stop: their run has ended, was deleted, or their lease
+    is over.
 
-    What a run does is asked of Airflow, by this task's own right. Where Airflow gives no answer, a cluster is left
-    until its lease ends. Clusters of another Airflow (`[wall] deployment`) are left to that one.
+    The task asks Airflow for the state of a run with its own token. If Airflow does not answer, a cluster stays until
+    its lease ends. Clusters of another deployment (`[wall] deployment`) are not touched.
 
-    :param clusters: Where to look: for each cloud, region and connection what `StartClusterOperator` takes, and for
-        clusters that are documents in another lake its `storage`. (templated)
+    :param clusters: Clouds, regions and connections to check, each with the keys of `StartClusterOperator`; for
+        clusters that are documents in another lake with its `storage`. (templated)
     """
 
     template_fields: Sequence[str] = ("clusters",)
@@ -37,48 +38,48 @@ class ReapClustersOperator(StepOperator):
         self.clusters = clusters
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Return which clusters were ended, with why, and how many were left."""
+        """Return the ended clusters with the reasons, and the number of clusters that remain."""
         site = self.site_of(context)
         reaped: list[dict[str, str]] = []
         faults: list[str] = []
         left = 0
-        with self.told(context):
+        with self.error_context(context):
             for config in self.clusters:
                 try:
                     fleet = open_fleet(config, self._site_in(context, site, config.get("storage")))
-                    listed = [each for each in fleet.list() if self._is_ours(each, site.owner.deployment)]
+                    ours = [cluster for cluster in fleet.list() if self._is_ours(cluster, site.owner.deployment)]
                 except WallError as error:  # the other clouds are still swept
                     faults.append(str(error))
                     continue
-                for found in listed:
-                    why = why_end(found, self._run_state(context, found), site.clock.now())
+                for cluster in ours:
+                    why = why_end(cluster, self._run_state(context, cluster), site.clock.now())
                     if why is None:
                         left += 1
                         continue
                     try:
-                        fleet.end(found)
+                        fleet.end(cluster)
                     except WallError as error:
                         faults.append(str(error))
                         continue
-                    self.log.warning("cluster %s (%s) is ended: %s", found.name, found.id, why)
-                    reaped.append({"name": found.name, "id": found.id, "why": why})
+                    self.log.warning("cluster %s (%s) is ended: %s", cluster.name, cluster.id, why)
+                    reaped.append({"name": cluster.name, "id": cluster.id, "why": why})
             if faults:
                 raise Interrupted("; ".join(faults))
         return {"reaped": reaped, "left": left}
 
-    def _site_in(self, context: Context, site: Site, storage: str | None) -> Site:
-        """Where the clusters of that lake are used from."""
+    def _site_in(self, context: Context, site: ClusterSite, storage: str | None) -> ClusterSite:
+        """Return the site of the clusters in that lake."""
         run = self.run_of(context)
         return site if storage is None else replace(site, state=replace(run, storage=run.project / storage).state)
 
-    def _is_ours(self, found: Found, deployment: str) -> bool:
-        return found.owner is not None and found.owner.deployment == deployment
+    def _is_ours(self, cluster: FoundCluster, deployment: str) -> bool:
+        return cluster.owner is not None and cluster.owner.deployment == deployment
 
-    def _run_state(self, context: Context, found: Found) -> RunState:
-        """What Airflow says of the run of a cluster; an error of it is no answer."""
+    def _run_state(self, context: Context, cluster: FoundCluster) -> RunState:
+        """Return the state of a cluster's run in Airflow; unknown if Airflow raises an error."""
         ti = context["ti"]
-        owner = found.owner
-        assert owner is not None, "it is ours"
+        owner = cluster.owner
+        assert owner is not None, "only clusters of this deployment are checked"
         if not (owner.pipeline and owner.run_id):  # a tag of EMR holds no more than 256 characters
             return RunState.UNKNOWN
         try:
@@ -86,6 +87,6 @@ class ReapClustersOperator(StepOperator):
                 return RunState.MISSING
             state = ti.get_dagrun_state(dag_id=owner.pipeline, run_id=owner.run_id)
         except Exception as error:
-            self.log.warning("cluster %s: the state of run %s is not known: %s", found.name, owner.run_id, error)
+            self.log.warning("cluster %s: the state of run %s is not known: %s", cluster.name, owner.run_id, error)
             return RunState.UNKNOWN
         return RunState.OVER if state in _OVER else RunState.UNDER_WAY

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 class RetrainOperator(ComputeOperator):
     """
-    Train a model, judge it on held-out rows beside the champion, and promote it only if it is better.
+    Train a model, compare it with the champion on held-out rows, and promote it only if it is better.
 
     :param entrypoint: The training function, `module:function`. (templated)
-    :param inputs: Argument of the function to table, e.g. `{'features': 'silver/*'}`. (templated)
+    :param inputs: Table by argument of the function, e.g. `{'features': 'silver/*'}`. (templated)
     :param model: The model's name in the registry. (templated)
     :param promote: `metric`, `lower_is_better` and `margin`; by default `rmse`, lower is better. (templated)
-    :param holdout: `by` and `fraction`: which rows judge the model; by default the latest fifth. (templated)
+    :param holdout: `by` and `fraction` of the rows that test the model; by default the latest fifth. (templated)
     :param parameters: Further arguments of the function. (templated)
     """
 
@@ -45,7 +45,7 @@ class RetrainOperator(ComputeOperator):
         self.parameters = parameters
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Return the model's version, its metric, the champion's, and whether it was promoted."""
+        """Return the model's version, its metric, the champion's metric, and whether it was promoted."""
         return self.compute(
             context,
             "retrain",

@@ -1,4 +1,4 @@
-"""Bounding how long a run takes without leaving out its clean-up."""
+"""Limit the duration of a run without skipping its teardowns."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ log = logging.getLogger(__name__)
 
 class RunTimeout:
     """
-    A `pre_execute` hook: the task ends when its run has taken so long, and no try of it begins later.
+    A `pre_execute` hook that ends the task when its run has reached the limit, and lets no later try start.
 
-    `DAG(dagrun_timeout=...)` has Airflow skip all tasks that have not ended, teardowns included, and a cluster goes on.
-    With this on every task but the teardowns, the work fails and the teardowns run.
+    With `DAG(dagrun_timeout=...)` Airflow skips all unfinished tasks, teardowns included, and a cluster stays up. With
+    this hook on every task except the teardowns, the work fails and the teardowns run.
 
-    :param limit: How long a run may take, counted from its start.
-    :param then: A `pre_execute` hook of the task's own, which is called next.
+    :param limit: Longest duration of a run, counted from its start.
+    :param then: The task's own `pre_execute` hook, which is called next.
     """
 
     def __init__(self, limit: timedelta, then: Callable[[Context], None] | None = None) -> None:
@@ -32,20 +32,20 @@ class RunTimeout:
 
     def __call__(self, context: Context) -> None:
         """
-        Bound the task that is about to run.
+        Limit the execution time of the task that is about to run.
 
-        :raises AirflowFailException: the run has taken so long already; no retry would find it otherwise.
+        :raises AirflowFailException: the run has already reached the limit, so retries are useless.
         """
         run: Any = context["dag_run"]
-        left = (run.start_date or run.run_after) + self.limit - datetime.now(UTC)
-        if left <= timedelta(0):
+        remaining = (run.start_date or run.run_after) + self.limit - datetime.now(UTC)
+        if remaining <= timedelta(0):
             raise AirflowFailException(
                 f"the run has taken longer than `dagrun_timeout`, {self.limit}, so this task does not run"
-                "\n\nhint: look what took so long; to run the rest, raise `dagrun_timeout` and clear the failed tasks"
+                "\n\nhint: find out what took so long, or raise `dagrun_timeout`; then clear the failed tasks"
             )
         task: Any = context["task"]
-        if task.execution_timeout is None or left < task.execution_timeout:
-            log.info("this task may take %s: then the run has taken `dagrun_timeout`, %s", left, self.limit)
-            task.execution_timeout = left
+        if task.execution_timeout is None or remaining < task.execution_timeout:
+            log.info("this task may take %s, until the run reaches its `dagrun_timeout` of %s", remaining, self.limit)
+            task.execution_timeout = remaining
         if self.then is not None:
             self.then(context)

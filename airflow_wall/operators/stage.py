@@ -13,23 +13,22 @@ if TYPE_CHECKING:
 
 
 def fence_of(context: Context, starter: str) -> int | None:
-    """Which try of the task that opened the release is the current one; None where it has left no message."""
+    """Return the fence of the release from the XCom of the task that opened it; None if there is none."""
     opened = context["ti"].xcom_pull(task_ids=starter)
     return opened.get("fence") if isinstance(opened, dict) else None
 
 
 class StageOperator(StepOperator):
     """
-    Stage rows of a table: clients see them when `StopSenderOperator` commits the release, not before.
+    Stage rows of a table. Clients see them only when `StopSenderOperator` commits the release.
 
-    It cannot be mapped (`.expand()`): what a release is made of must be known when it is committed.
+    It must not be mapped (`.expand()`), because the parts of a release must be known when it is committed.
 
-    :param release: Id of the `StartSenderOperator` task whose release they are part of.
+    :param release: Id of the `StartSenderOperator` task that opened the release.
     :param table: The table whose rows are staged. (templated)
-    :param to: `sql://CONNECTION/TABLE`, `search://CONNECTION/INDEX`, `files://NAME` or `webhook://CONNECTION`.
-        (templated)
-    :param where: Which of its rows, as a SQL condition; by default all. (templated)
-    :param key: Columns that tell rows apart. (templated)
+    :param to: The target of the rows, e.g. `sql://CONNECTION/TABLE`. (templated)
+    :param where: SQL condition that selects the rows; by default all rows. (templated)
+    :param key: Columns that identify a row. (templated)
     """
 
     template_fields: Sequence[str] = ("table", "to", "where", "key")
@@ -53,7 +52,7 @@ class StageOperator(StepOperator):
         self.key = key
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Return how many rows were staged, and for where."""
+        """Return the number of staged rows and their destination."""
         return self.stage(context)
 
     def stage(self, context: Context, **more: Any) -> dict[str, Any]:

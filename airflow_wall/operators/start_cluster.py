@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 class StartClusterOperator(OnClusterOperator):
     """
-    Have a cluster for this run: adopt the one that bears its name, or create it.
+    Start the cluster of this run: adopt the existing one with its name, or create it.
 
-    :param cluster: What to start: its `type`, and what that type takes. (templated)
+    :param cluster: The `type` of the cluster, and the keys of that type. (templated)
     """
 
     template_fields: Sequence[str] = ("cluster",)
@@ -27,8 +27,8 @@ class StartClusterOperator(OnClusterOperator):
         self.cluster = cluster
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Return `type`, `name` and size of the cluster."""
-        with self.told(context):
+        """Return the `type`, `name` and size of the cluster."""
+        with self.error_context(context):
             name, config = self.name_and_config(context)
             with self.opened(context, name, config, self.site_of(context)) as cluster:
                 described = cluster.ensure()
@@ -36,6 +36,6 @@ class StartClusterOperator(OnClusterOperator):
         return described
 
     def name_and_config(self, context: Context) -> tuple[str, Mapping[str, Any]]:
-        """Name and configuration of this run's cluster, for this task and for every other that works on it."""
+        """Return the name and configuration of this run's cluster, for this task and for all tasks that use it."""
         config = self.value_of(self, "cluster", context)
         return cluster_name(self.site_of(context).owner, self.task_id), config

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_wall.operators.unstopped import ReleasingOperator
+from airflow_wall.operators.release_gate import ReleasingOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 class StartSenderOperator(ReleasingOperator):
     """
-    Open a release: from here on results are staged, and clients see none of them.
+    Open a release. Results are then staged, invisible to clients until the release is committed.
 
-    :param release: Name of the release: what clients see as one. (templated)
-    :param force: Whether a run for an older date may replace a newer release. (templated)
+    :param release: Name of the release, whose parts become visible together. (templated)
+    :param force: True if a run for an older date may replace a newer release. (templated)
     """
 
     template_fields: Sequence[str] = ("release", "force")
@@ -34,5 +34,5 @@ class StartSenderOperator(ReleasingOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the release's name and id."""
-        self.unstopped(context)
+        self.failed_stops(context)
         return self.do(context, "start_sender", release=self.release, force=self.force)

@@ -6,4 +6,4 @@ from airflow_wall.operators.stage import StageOperator
 
 
 class SubmitOperator(StageOperator):
-    """Stage rows for a receiver outside, such as a webhook; it gets them when the release is committed."""
+    """Stage rows for an external receiver, such as a webhook; they are sent when the release is committed."""

@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 
 class TransformOperator(ComputeOperator):
     """
-    Make a table from tables, by SQL or by a Python function.
+    Build a table from other tables, with SQL or a Python function.
 
-    :param inputs: Name in the SQL or function to table, e.g. `{'raw': 'bronze/orders'}`. (templated)
-    :param target: The table that is made. (templated)
+    :param inputs: Table by name in the SQL or function, e.g. `{'raw': 'bronze/orders'}`. (templated)
+    :param target: The table to write. (templated)
     :param sql: A SELECT over the names of `inputs`. (templated)
-    :param sql_file: The file the SQL was read from, for messages. (templated)
+    :param sql_file: The file that the SQL was read from, for messages. (templated)
     :param entrypoint: A Python function `module:function`, called with one table per input. (templated)
     :param parameters: Further arguments of the function. (templated)
-    :param mode: `slice`: this run's rows from this run's rows. `full`: the whole table anew. (templated)
+    :param mode: `slice` computes this run's rows from this run's rows; `full` rewrites the whole table. (templated)
+    :param share: True if other tasks write the target, too.
     """
 
     template_fields: Sequence[str] = ("inputs", "target", "sql", "sql_file", "entrypoint", "parameters", "mode")
@@ -36,6 +37,7 @@ class TransformOperator(ComputeOperator):
         entrypoint: str | None = None,
         parameters: Mapping[str, Any] | None = None,
         mode: str = "slice",
+        share: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -46,6 +48,7 @@ class TransformOperator(ComputeOperator):
         self.entrypoint = entrypoint
         self.parameters = parameters
         self.mode = mode
+        self.share = share
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the table, its version and its number of rows."""
@@ -59,4 +62,5 @@ class TransformOperator(ComputeOperator):
             entrypoint=self.entrypoint,
             parameters=self.parameters,
             mode=self.mode,
+            share=self.share or None,
         )

@@ -1,83 +1,84 @@
-"""The table of publishing backends, and the targets one call works with."""
+"""The registry of targets, and the writers that one call opens."""
 
 from __future__ import annotations
 
-import importlib
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, cast
 
-from airflow_wall.databases import SQL_TYPES
-from airflow_wall.errors import ConnectionFault
-from airflow_wall.publish.address import Address, parse
-from airflow_wall.publish.base import Site, Target
-from airflow_wall.publish.database import Database
+from airflow_wall.diagnostics.suggestions import listed, nearest
+from airflow_wall.errors import ConnectionFault, ReleaseError
+from airflow_wall.publish.base import ReleaseSite, TargetWriter
+from airflow_wall.publish.targets.base import Target
+from airflow_wall.registry import LazyRegistry, class_name, modules_of
 
-BACKENDS = {
-    ("files", None): "airflow_wall.publish.files:FilesTarget",
-    ("webhook", None): "airflow_wall.publish.webhook:WebhookTarget",
-    ("sql", "sqlite"): "airflow_wall.publish.sql:SqlTarget",
-    ("sql", "postgres"): "airflow_wall.publish.sql:SqlTarget",
-    ("search", "sqlite"): "airflow_wall.publish.search_sqlite:SqliteIndex",
-    ("search", "postgres"): "airflow_wall.publish.search_postgres:PostgresIndex",
-}
-"""Class of a target by scheme and, where its place is a database, connection type."""
+_PACKAGE = "airflow_wall.publish.targets"
+
+TARGETS: LazyRegistry[type[Target]] = LazyRegistry(
+    {name: f"{_PACKAGE}.{name}:{class_name(name)}Target" for name in modules_of(_PACKAGE)}, "airflow_wall.targets"
+)
+"""Scheme of `to` -> its class. To add a scheme, add a module to `airflow_wall.publish.targets`."""
 
 
-class Targets:
+def parse_target(text: str) -> Target:
     """
-    Opens targets by their `to`; two of one connection share its database, so their pointers move together.
+    Return the target that a `to` names.
 
-    A context manager: leaving it closes the databases.
+    :raises ReleaseError: it has none of the accepted forms; the message lists them, and the hint has the nearest.
+    :raises ConnectionFault: it has an address in the place of a connection. It may hold a password, so it is not
+        repeated.
+    """
+    scheme, separator, rest = text.partition("://")
+    if separator and "@" not in rest and scheme in TARGETS:
+        return TARGETS[scheme].parse(text)
+    forms = listed((target.form for target in TARGETS.values()), conjunction="or")
+    if "@" in rest:
+        raise ConnectionFault(
+            "`to` must name an Airflow connection by its id, not by an address",
+            hint=f"write {forms}; the connection itself holds address and password",
+        )
+    near = nearest(scheme, TARGETS)
+    raise ReleaseError(
+        f"`to` must be {forms}, got `{text}`",
+        hint=f"did you mean `{TARGETS[near].form}`?" if near else "begin it with one of these schemes",
+    )
+
+
+def parse_beginning(text: str) -> Target | None:
+    """
+    Return the target, without its name, of a `to` whose name is known only when the task runs.
+
+    :param text: The text up to the first part that is not known. None is returned if it ends before the name.
+    """
+    scheme, separator, _ = text.partition("://")
+    return TARGETS[scheme].parse_beginning(text) if separator and scheme in TARGETS else None
+
+
+class OpenTargets:
+    """
+    Opens the writers of targets, each once. Targets of one connection share its database.
+
+    As a context manager it closes the databases at the end.
     """
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._databases: dict[str, Database] = {}
-        self._targets: dict[str, Target] = {}
+    def __init__(self, site: ReleaseSite) -> None:
+        self._site = replace(site, databases={})
+        self._writers: dict[Target, TargetWriter] = {}
 
-    def __enter__(self) -> Targets:
+    def __enter__(self) -> OpenTargets:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for database in self._databases.values():
+        for database in self._site.databases.values():
             database.close()
 
-    def open(self, to: str) -> Target:
+    def open(self, target: Target) -> TargetWriter:
         """
-        Return the target of `to`.
+        Return the writer of a target.
 
-        :raises ReleaseError: `to` is not understood.
-        :raises ConnectionFault: its connection is missing, of another type, or refused.
+        :raises ConnectionFault: the connection is missing, has another type, or is refused.
         """
-        if to not in self._targets:
-            address = parse(to)
-            self._targets[to] = self._with_database(address) if _has_database(address) else self._alone(address)
-        return self._targets[to]
-
-    def _alone(self, address: Address) -> Target:
-        return cast("Target", _load(BACKENDS[address.scheme, None])(address, self._site))
-
-    def _with_database(self, address: Address) -> Target:
-        connection = self._site.connections(address.conn_id)
-        backend = BACKENDS.get((address.scheme, connection.conn_type))
-        if backend is None:
-            raise ConnectionFault(
-                f"`to`: `{address.to}`: connection `{address.conn_id}` has type `{connection.conn_type}`",
-                hint=f"name a connection of type {' or '.join(f'`{name}`' for name in SQL_TYPES)}",
-            )
-        if address.conn_id not in self._databases:
-            opened = Database(connection, project=self._site.project, owner=self._site.name)
-            self._databases[address.conn_id] = opened
-            opened.prepare()
-        return cast("Target", _load(backend)(address, self._databases[address.conn_id]))
-
-
-def _has_database(address: Address) -> bool:
-    return (address.scheme, None) not in BACKENDS
-
-
-def _load(reference: str) -> Any:
-    module, _, name = reference.partition(":")
-    return getattr(importlib.import_module(module), name)
+        if target not in self._writers:
+            self._writers[target] = target.open(self._site)
+        return self._writers[target]

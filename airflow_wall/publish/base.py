@@ -1,8 +1,8 @@
 """
-What a place must be able to do to take part in a release.
+The interface of what writes the rows of a target of releases.
 
-Every row that is staged belongs to a *version* (one generation of one release) and a *part* (what one task staged).
-Readers see the version that a *pointer* names. Committing moves pointers and nothing else.
+Every staged row belongs to a *version* (one generation of one release) and a *part* (the rows that one task stages).
+Readers see the version that a *pointer* names. A commit only moves pointers.
 """
 
 from __future__ import annotations
@@ -10,23 +10,30 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import pyarrow as pa
-
-from airflow_wall.connections import Connections
+from airflow_wall.connections.info import Connections
+from airflow_wall.diagnostics.suggestions import did_you_mean, listed
 from airflow_wall.errors import ReleaseError
+from airflow_wall.publish.targets.base import Target
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from airflow_wall.publish.database import Database
 
 
 @dataclass(frozen=True)
-class Site:
+class ReleaseSite:
     """
-    What a backend may know of the release it serves.
+    The parts of a release that a target uses.
 
-    :param name: Name of the release: the owner of the tables, indexes and folders it has made.
-    :param state: Folder of our own state of this release name.
-    :param storage: The lake; published files lie in `<storage>/published`.
-    :param project: Folder that relative paths of connections are under.
+    :param name: Name of the release, which owns the tables, indexes and directories it has created.
+    :param state: Directory for the state of this release name.
+    :param storage: The lake; published files are in `<storage>/published`.
+    :param project: Base directory of relative paths in connections.
+    :param connections: Returns an Airflow connection by id.
+    :param databases: The open databases by connection.
     """
 
     name: str
@@ -34,16 +41,31 @@ class Site:
     storage: Path
     project: Path
     connections: Connections = field(repr=False)
+    databases: dict[str, Database] = field(default_factory=dict, repr=False, compare=False)
+
+    def database(self, conn_id: str) -> Database:
+        """
+        Return the database of a connection. All targets of the connection share it, so their pointers move together.
+
+        :raises ConnectionFault: the connection is missing, holds no SQL tables, or is refused.
+        """
+        if conn_id not in self.databases:
+            from airflow_wall.publish.database import Database  # imports SQLAlchemy
+
+            database = Database(self.connections(conn_id), project=self.project, owner=self.name)
+            self.databases[conn_id] = database
+            database.prepare()
+        return self.databases[conn_id]
 
 
 @dataclass(frozen=True)
-class Rows:
+class StagedRows:
     """
     The rows of one part.
 
-    :param data: Any number of rows; plain column types (a backend may refuse nested ones).
-    :param key: Columns that tell rows apart, checked to be there, not null and unique; may be empty.
-    :param options: Keys of the step that only this backend knows, e.g. `format`.
+    :param data: Any number of rows, with plain column types; a target may refuse nested ones.
+    :param key: Columns that identify a row, checked to exist, to be not null and to be unique; may be empty.
+    :param options: Keys of the step that only this target accepts, e.g. `format`.
     """
 
     data: pa.Table
@@ -51,29 +73,29 @@ class Rows:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Place(Protocol):
-    """Where pointers move in one step: a database, a folder, an endpoint."""
+class PointerStore(Protocol):
+    """A database, directory or endpoint whose pointers move in one step."""
 
     @property
     def reversible(self) -> bool:
-        """Whether `show` can be taken back by another `show`. What cannot is committed last."""
+        """True if another `show` can undo `show`. Targets that cannot undo it are committed last."""
         ...
 
     def shown(self, pointer: str) -> str | None:
-        """The version that readers of `pointer` see, or None."""
+        """Return the version that readers of `pointer` see, or None."""
         ...
 
     def show(self, moves: Mapping[str, str | None]) -> None:
-        """Have each pointer name its version (None: nothing), all in one step. Repeating it changes nothing."""
+        """Set each pointer to its version (None: nothing), all in one step. Repeating it changes nothing."""
         ...
 
 
-class Target(Protocol):
-    """One table, index, folder or endpoint of a release."""
+class TargetWriter(Protocol):
+    """Writes one table, index, directory or endpoint of a release."""
 
     @property
-    def place(self) -> Place:
-        """Where its pointer is. Targets with the same place are committed together."""
+    def place(self) -> PointerStore:
+        """The store of its pointer. Targets with the same store are committed together."""
         ...
 
     @property
@@ -81,30 +103,32 @@ class Target(Protocol):
         """Name of its pointer in `place`."""
         ...
 
-    def stage(self, version: str, part: str, rows: Rows) -> None:
-        """Replace the rows of `part` in `version` by `rows`, in one step, unseen by readers."""
+    def stage(self, version: str, part: str, rows: StagedRows) -> None:
+        """Replace the rows of `part` in `version` by `rows`, in one step and invisible to readers."""
         ...
 
     def discard(self, version: str, part: str) -> None:
-        """Drop the rows of `part` in `version`, if there are any."""
+        """Delete the rows of `part` in `version`, if any."""
         ...
 
     def count(self, version: str) -> dict[str, int]:
-        """Number of rows that lie here in `version`, by part."""
+        """Return the number of stored rows of `version` by part."""
         ...
 
     def forget(self, keep: Collection[str]) -> None:
-        """Drop every version but those of `keep` and the one that readers see."""
+        """Delete every version except those in `keep` and the visible one."""
         ...
 
 
-def check_options(options: Mapping[str, Any], known: Sequence[str], to: str) -> None:
+def check_options(options: Mapping[str, Any], accepted: Sequence[str], target: Target) -> None:
     """
-    Refuse options that the backend of `to` does not know.
+    Check that the target accepts all options.
 
-    :raises ReleaseError: names the first of them and the known ones.
+    :raises ReleaseError: names the first unknown option and the accepted ones.
     """
     for option in options:
-        if option not in known:
-            accepted = f"it knows {', '.join(f'`{name}`' for name in known)}" if known else "it knows none"
-            raise ReleaseError(f"`{option}` is no option of `{to}`; {accepted}", hint=f"remove `{option}`")
+        if option not in accepted:
+            raise ReleaseError(
+                f"`{option}` is not an option of `{target}`; it accepts {listed(accepted) or 'none'}",
+                hint=did_you_mean(option, accepted) or f"remove `{option}`",
+            )

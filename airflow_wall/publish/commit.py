@@ -1,4 +1,4 @@
-"""How a release closes: complete it, move its pointers, put them back if that fails, sweep what nobody will see."""
+"""Close a release: complete it, move its pointers, restore them on failure, and delete old rows."""
 
 from __future__ import annotations
 
@@ -6,38 +6,40 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import ReleaseError, WallError
-from airflow_wall.publish.backends import Targets
-from airflow_wall.publish.base import Place, Site
+from airflow_wall.publish.backends import OpenTargets, parse_target
+from airflow_wall.publish.base import PointerStore, ReleaseSite
 from airflow_wall.publish.ledger import (
     CLOSING,
     COMMITTED,
     COMMITTING,
     OPEN,
     ROLLED_BACK,
-    Ledger,
     Release,
-    overtaken,
+    ReleaseLedger,
+    is_overtaken,
 )
+from airflow_wall.publish.targets.base import Target
 
 log = logging.getLogger(__name__)
 
 
-def complete(ledger: Ledger, release_id: str, expected: Sequence[str], targets: Targets) -> Release:
+def complete(ledger: ReleaseLedger, release_id: str, expected: Sequence[str], targets: OpenTargets) -> Release:
     """
-    Return the release with exactly the expected parts, counted, and the decision to commit written down.
+    Return the release with exactly the expected parts, with its rows counted and its status `committing`.
 
-    :raises ReleaseError: it is not whole, so it has been rolled back.
+    :raises ReleaseError: it is not complete, so it has been rolled back.
     """
     try:
-        begun = ledger.read(release_id)
-        assert begun is not None
-        with ledger.all_parts({*expected, *begun.parts}):
+        before = ledger.read(release_id)
+        assert before is not None
+        with ledger.all_parts({*expected, *before.parts}):
             release = ledger.read(release_id)
             assert release is not None
             problem = _problem(ledger, release, expected) or _miscount(ledger, release, expected, targets)
             if problem is None:
-                release.before = {to: _shown(targets, to) for to in release.targets}
+                release.before = {target: _visible_version(targets, target) for target in release.targets}
                 release.status = COMMITTING
                 ledger.write(release)
                 return release
@@ -48,12 +50,13 @@ def complete(ledger: Ledger, release_id: str, expected: Sequence[str], targets: 
     raise problem
 
 
-def commit(ledger: Ledger, release: Release, targets: Targets, *, resumed: bool) -> None:
+def commit(ledger: ReleaseLedger, release: Release, targets: OpenTargets, *, resumed: bool) -> None:
     """
-    Move all pointers of a completed release, `current.json` last. Repeated after a kill, it goes on where it was.
+    Move all pointers of a completed release, `current.json` last. Repeated after a kill, it resumes.
 
-    :param resumed: Whether an earlier try may have moved some already.
-    :raises WallError: a target refused; clients see what they saw, and the release is open with all it has staged.
+    :param resumed: True if an earlier try may have moved some pointers.
+    :raises WallError: a target refused. Clients see the same release as before, and this one is open with all its
+    staged rows.
     """
     moves = _moves(targets, dict.fromkeys(release.targets, release.version))
     shown = [place for place, _ in moves] if resumed else []
@@ -62,116 +65,125 @@ def commit(ledger: Ledger, release: Release, targets: Targets, *, resumed: bool)
             place.show(pointers)
             shown.append(place)
     except Exception as error:
-        _put_back(ledger, release, targets, shown, error)
-        raise _with(error, ledger.still) from error
+        _revert(ledger, release, targets, shown, error)
+        raise _with_suffix(error, ledger.still_visible) from error
     ledger.flip(release)
     ledger.mark(release.release, COMMITTED)
-    log.info("clients see release `%s` of `%s`: %s", release.version, ledger.name, release.targets)
+    log.info("clients see release `%s` of `%s`: %s", release.version, ledger.name, release.summary()["targets"])
 
 
-def finish(ledger: Ledger, site: Site, *, but: str | None = None) -> None:
-    """Go on with what a killed close of another release than `but` left half done."""
+def finish(ledger: ReleaseLedger, site: ReleaseSite, *, but: str | None = None) -> None:
+    """Finish the releases, except `but`, that a killed `close` left unfinished."""
     for release in ledger.all():
         if release.release == but:
             continue
         if release.status == CLOSING:
             ledger.mark(release.release, OPEN)
         elif release.status == COMMITTING:
-            log.warning("release `%s` of `%s` was left half committed; it goes on", release.version, ledger.name)
+            log.warning("release `%s` of `%s` was left partly committed; resuming", release.version, ledger.name)
             try:
-                with Targets(site) as targets:
+                with OpenTargets(site) as targets:
                     commit(ledger, release, targets, resumed=True)
             except WallError as error:
-                left = ledger.read(release.release)
-                if left is None or left.status != OPEN:  # some of it is visible: nothing else may be published
+                after = ledger.read(release.release)
+                if after is None or after.status != OPEN:  # partly visible: nothing else may be published
                     raise
-                log.warning("release `%s` of `%s` was put back: %s", release.version, ledger.name, first_line(error))
+                log.warning("release `%s` of `%s` was reverted: %s", release.version, ledger.name, first_line(error))
 
 
-def sweep(ledger: Ledger, site: Site, *, thorough: bool) -> None:
+def sweep(ledger: ReleaseLedger, site: ReleaseSite, *, thorough: bool) -> None:
     """
-    Drop the rows of all releases that clients do not see, did not see last, and never will.
+    Delete the rows of all releases that are neither visible, nor the previous one, nor still open.
 
-    It fails no release: what cannot be dropped now is dropped by a later call.
+    It never makes a release fail: rows that cannot be deleted now are deleted by a later call.
 
-    :param thorough: Look at the targets of the visible releases too, not only at those of dead ones.
+    :param thorough: Also clean the targets of the visible releases, not only those of dead ones.
     """
     current = ledger.current()
     visible = [entry for entry in (current, (current or {}).get("previous")) if entry is not None]
     kept = {entry["release"] for entry in visible}
     releases = ledger.all()
-    alive = [one for one in releases if one.status in (OPEN, CLOSING, COMMITTING) and not overtaken(one, current)]
-    dead = [one for one in releases if one not in alive and one.status != COMMITTING]
-    places = {to for one in dead if thorough or one.release not in kept for to in one.targets}
-    if thorough:
-        places |= {to for entry in visible for to in entry["targets"]}
-    versions = {entry["version"] for entry in visible} | {one.version for one in alive}
-    with Targets(site) as targets:
-        clean = [_forgotten(targets, to, versions) for to in sorted(places)]
-    if all(clean):
-        _retire(ledger, [one for one in dead if one.release not in kept], current)
+    alive = [
+        release
+        for release in releases
+        if release.status in (OPEN, CLOSING, COMMITTING) and not is_overtaken(release, current)
+    ]
+    dead = [release for release in releases if release not in alive and release.status != COMMITTING]
+    stale = {target for release in dead if thorough or release.release not in kept for target in release.targets}
+    shown = _targets_of(visible) if thorough else set()
+    stale |= shown or set()
+    versions = {entry["version"] for entry in visible} | {release.version for release in alive}
+    with OpenTargets(site) as targets:
+        clean = [_forget(targets, target, versions) for target in sorted(stale, key=str)]
+    if shown is not None and all(clean):
+        _retire(ledger, [release for release in dead if release.release not in kept], current)
 
 
 def first_line(error: Exception) -> str:
-    """Return what is wrong, without the hint."""
+    """Return the first line of an error's message, without the hint."""
     return (error.message if isinstance(error, WallError) else str(error)).partition("\n")[0]
 
 
-def _retire(ledger: Ledger, dead: Sequence[Release], current: Mapping[str, Any] | None) -> None:
-    """Drop the documents of releases that left nothing; one that may be run again keeps its fence and generation."""
+def _retire(ledger: ReleaseLedger, dead: Sequence[Release], current: Mapping[str, Any] | None) -> None:
+    """Delete the documents of dead releases. A release that may run again keeps its fence and generation."""
     with ledger.documents():
-        for one in dead:
-            if overtaken(one, current):
-                ledger.remove(one.release)
-            elif one.parts:
-                one.parts = {}
-                ledger.write(one)
+        for release in dead:
+            if is_overtaken(release, current):
+                ledger.remove(release.release)
+            elif release.parts:
+                release.parts = {}
+                ledger.write(release)
 
 
-def _problem(ledger: Ledger, release: Release, expected: Sequence[str]) -> ReleaseError | None:
+def _problem(ledger: ReleaseLedger, release: Release, expected: Sequence[str]) -> ReleaseError | None:
     current = ledger.current()
-    if overtaken(release, current):
+    if is_overtaken(release, current):
         assert current is not None
         return ReleaseError(
             f"release `{release.release}` of `{ledger.name}` ({release.order}) is rolled back: `{current['release']}` "
             f"({current['order']}) was committed meanwhile",
-            hint="leave it: clients see the newer one",
+            hint="nothing to do: clients see the newer release",
         )
     if not expected:
         return ReleaseError(
-            f"release `{release.release}` of `{ledger.name}` is rolled back: nothing stages into it; {ledger.still}",
-            hint="put a step that stages, e.g. `persist`, between `start_sender` and `stop_sender`",
+            f"release `{release.release}` of `{ledger.name}` is rolled back: no step stages rows; "
+            f"{ledger.still_visible}",
+            hint="add a step that stages rows, e.g. `persist`, between `start_sender` and `stop_sender`",
         )
-    missing = [part for part in expected if (there := release.parts.get(part)) is None or there.rows is None]
+    missing = [part for part in expected if (staged := release.parts.get(part)) is None or staged.rows is None]
     if missing:
-        names = ", ".join(f"`{part}`" for part in missing)
         return ReleaseError(
             f"release `{release.release}` of `{ledger.name}` is rolled back: {len(missing)} of {len(expected)} parts "
-            f"were not staged ({names}); {ledger.still}",
-            hint="mend the tasks that stage them, then clear the run from `start_sender` on",
+            f"were not staged ({listed(missing)}); {ledger.still_visible}",
+            hint="fix the tasks that stage them, then clear the run from `start_sender` on",
         )
     return None
 
 
-def _miscount(ledger: Ledger, release: Release, expected: Sequence[str], targets: Targets) -> ReleaseError | None:
+def _miscount(
+    ledger: ReleaseLedger, release: Release, expected: Sequence[str], targets: OpenTargets
+) -> ReleaseError | None:
     for part in sorted(release.parts.keys() - set(expected)):
         targets.open(release.parts[part].to).discard(release.version, part)
         del release.parts[part]
-    for to in sorted(release.targets):
-        counted = targets.open(to).count(release.version)
-        staged = {part: there.rows or 0 for part, there in release.parts.items() if there.to == to}
+    for target in sorted(release.targets, key=str):
+        counted = targets.open(target).count(release.version)
+        staged = {name: part.rows or 0 for name, part in release.parts.items() if part.to == target}
         for part in sorted({*counted, *staged}):
             if counted.get(part, 0) != staged.get(part, 0):
                 return ReleaseError(
-                    f"release `{release.release}` of `{ledger.name}` is rolled back: `{to}` holds "
-                    f"{counted.get(part, 0)} rows of part `{part}`, staged were {staged.get(part, 0)}; {ledger.still}",
-                    hint="see who else writes there, then clear the run from `start_sender` on",
+                    f"release `{release.release}` of `{ledger.name}` is rolled back: `{target}` holds "
+                    f"{counted.get(part, 0)} rows of part `{part}`, but {staged.get(part, 0)} were staged; "
+                    f"{ledger.still_visible}",
+                    hint="find out what else writes there, then clear the run from `start_sender` on",
                 )
     return None
 
 
-def _put_back(ledger: Ledger, release: Release, targets: Targets, shown: Sequence[Place], cause: Exception) -> None:
-    """Have every pointer show what it showed before; the release is open again, with all it has staged."""
+def _revert(
+    ledger: ReleaseLedger, release: Release, targets: OpenTargets, shown: Sequence[PointerStore], cause: Exception
+) -> None:
+    """Restore every pointer to its version before the commit. The release is open again with all its staged rows."""
     assert release.before is not None
     try:
         for place, pointers in _moves(targets, release.before):
@@ -179,35 +191,46 @@ def _put_back(ledger: Ledger, release: Release, targets: Targets, shown: Sequenc
                 place.show(pointers)
     except Exception as error:
         raise ReleaseError(
-            f"release `{release.release}` of `{ledger.name}` is half visible: {first_line(cause)}; and what was "
-            f"visible already could not be put back: {first_line(error)}",
-            hint="mend the connection, then clear `stop_sender` alone: it goes on where it was",
+            f"release `{release.release}` of `{ledger.name}` is partly visible: {first_line(cause)}; and the targets "
+            f"that show it could not be reverted: {first_line(error)}",
+            hint="correct the connection, then clear only `stop_sender`: it resumes the commit",
         ) from error
     ledger.mark(release.release, OPEN)
 
 
-def _moves(targets: Targets, versions: Mapping[str, str | None]) -> list[tuple[Place, dict[str, str | None]]]:
-    """Group the pointers by place; places that cannot go back come last."""
-    grouped: dict[int, tuple[Place, dict[str, str | None]]] = {}
-    for to, version in sorted(versions.items()):
-        target = targets.open(to)
-        grouped.setdefault(id(target.place), (target.place, {}))[1][target.pointer] = version
+def _moves(
+    targets: OpenTargets, versions: Mapping[Target, str | None]
+) -> list[tuple[PointerStore, dict[str, str | None]]]:
+    """Group the pointers by store; stores that cannot be reverted come last."""
+    grouped: dict[int, tuple[PointerStore, dict[str, str | None]]] = {}
+    for target in sorted(versions, key=str):
+        writer = targets.open(target)
+        grouped.setdefault(id(writer.place), (writer.place, {}))[1][writer.pointer] = versions[target]
     return sorted(grouped.values(), key=lambda group: not group[0].reversible)
 
 
-def _shown(targets: Targets, to: str) -> str | None:
-    target = targets.open(to)
-    return target.place.shown(target.pointer)
+def _visible_version(targets: OpenTargets, target: Target) -> str | None:
+    writer = targets.open(target)
+    return writer.place.shown(writer.pointer)
 
 
-def _forgotten(targets: Targets, to: str, keep: set[str]) -> bool:
+def _targets_of(entries: Sequence[Mapping[str, Any]]) -> set[Target] | None:
+    """Return the targets of visible releases; None if one of them cannot be read."""
     try:
-        targets.open(to).forget(keep)
+        return {parse_target(to) for entry in entries for to in entry["targets"]}
+    except WallError as error:
+        log.warning("old releases could not be deleted: %s", first_line(error))
+        return None
+
+
+def _forget(targets: OpenTargets, target: Target, keep: set[str]) -> bool:
+    try:
+        targets.open(target).forget(keep)
     except Exception as error:
-        log.warning("old releases of `%s` are still there: %s", to, first_line(error))
+        log.warning("old releases of `%s` could not be deleted: %s", target, first_line(error))
         return False
     return True
 
 
-def _with(error: Exception, text: str) -> Exception:
+def _with_suffix(error: Exception, text: str) -> Exception:
     return type(error)(f"{error.message}; {text}", hint=error.hint) if isinstance(error, WallError) else error

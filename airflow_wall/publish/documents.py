@@ -1,4 +1,4 @@
-"""Rows as documents of a search index: an id, the words it is found by, and what is given back."""
+"""Turn rows into documents of a search index, with an id, the searchable words, and the body."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from airflow_wall.errors import ReleaseError
-from airflow_wall.publish.base import Rows, check_options
+from airflow_wall.publish.base import StagedRows, check_options
 from airflow_wall.publish.rows import json_values, line, plain, render
+from airflow_wall.publish.targets.base import Target
 
 
 @dataclass(frozen=True)
-class Document:
+class SearchDocument:
     """
-    One document.
+    A document of a search index.
 
-    :param number: 63 bits of the hash of its key: the same row has the same number in every try.
+    :param number: 63 bits of the hash of its key, so a row has the same number in every try.
     :param id: Its key as JSON.
     :param words: The words of its text and key columns, in lower case.
     :param body: All its columns as JSON.
@@ -30,28 +31,28 @@ class Document:
     body: str
 
 
-def documents(rows: Rows, to: str) -> list[Document]:
+def documents(rows: StagedRows, target: Target) -> list[SearchDocument]:
     """
-    Return the rows as documents, by number.
+    Return the rows as documents, sorted by number.
 
-    :raises ReleaseError: no `key` tells the rows apart, or there are options.
+    :raises ReleaseError: `key` is missing, or there are options.
     """
-    check_options(rows.options, (), to)
+    check_options(rows.options, (), target)
     if not rows.key:
         raise ReleaseError(
-            f"`key` is missing: `{to}` needs the columns that tell its documents apart",
+            f"`key` is missing: `{target}` needs the columns that identify a document",
             hint="write, e.g., `key: [domain, hour]`",
         )
     data = plain(rows.data)
-    spoken = [f.name for f in data.schema if f.name in rows.key or _is_text(f.type)]
-    made = []
-    for row, body in zip(data.select(spoken).to_pylist(), json_values(data), strict=True):
+    searched = [f.name for f in data.schema if f.name in rows.key or _is_text(f.type)]
+    result = []
+    for row, body in zip(data.select(searched).to_pylist(), json_values(data), strict=True):
         key = line([body[name] for name in rows.key])
         number = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) >> 1
-        said = words(" ".join(render(value) for value in row.values() if value is not None))
-        made.append(Document(number, key, " ".join(said), line(body)))
-    # FTS5 writes a segment whenever a number is below the last one.
-    return sorted(made, key=lambda document: document.number)
+        terms = words(" ".join(render(value) for value in row.values() if value is not None))
+        result.append(SearchDocument(number, key, " ".join(terms), line(body)))
+    # Sorted, because FTS5 writes a new segment whenever a number is below the last one.
+    return sorted(result, key=lambda document: document.number)
 
 
 def words(text: str) -> list[str]:

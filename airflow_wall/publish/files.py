@@ -1,14 +1,15 @@
 """
-`files://NAME`: a folder of Parquet or CSV files below `<storage>/published/NAME`.
+`files://NAME`: a directory of Parquet or CSV files in `<storage>/published/NAME`.
 
 ::
 
-    .staging/<version>/<part>.parquet      unseen
-    releases/<version>/<part>.parquet      whole releases
-    current.json                           names the one that clients see
+    .staging/<version>/<part>.parquet      invisible to clients
+    releases/<version>/<part>.parquet      complete releases
+    current.json                           names the release that clients see
     current -> releases/<version>          the same for humans
 
-A reader resolves `current` (or reads `current.json`) once and then reads one release, which stays for one more release.
+A reader resolves `current` (or reads `current.json`) once and then reads one release. The files of a release are kept
+until the next but one release.
 """
 
 from __future__ import annotations
@@ -24,63 +25,69 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from airflow_wall import state
+from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import ConnectionFault, DataError, ReleaseError
-from airflow_wall.publish.address import Address
-from airflow_wall.publish.base import Rows, Site, check_options
+from airflow_wall.publish.base import ReleaseSite, StagedRows, check_options
+from airflow_wall.publish.targets.base import Target
+from airflow_wall.text.reserved import PUBLISHED
 
 FORMATS = ("parquet", "csv")
-"""Values of the key `format`; the first is the default."""
+"""Values of the key `format`; the first one is the default."""
+
+_OWNER = ".owner.json"
 
 
-class FilesTarget:
+class FilesWriter:
     """
-    One published folder; the `Place` of its own pointer.
+    One published directory, and the `PointerStore` of its own pointer.
 
-    :param address: Its `to`.
+    :param target: The parsed `to`.
     :param site: The release that publishes it.
     """
 
     reversible = True
 
-    def __init__(self, address: Address, site: Site) -> None:
-        self.address = address
+    def __init__(self, target: Target, site: ReleaseSite) -> None:
+        self.target = target
         self.owner = site.name
-        self.folder = site.storage / "published" / address.name
-        self.pointer = address.name
+        self.folder = site.storage / PUBLISHED / target.name
+        self.pointer = target.name
 
     @property
-    def place(self) -> FilesTarget:
-        """Itself: each folder moves on its own."""
+    def place(self) -> FilesWriter:
+        """The writer itself: each directory moves on its own."""
         return self
 
-    def stage(self, version: str, part: str, rows: Rows) -> None:
-        """Write the file of the part, and give it its name when it is whole."""
-        check_options(rows.options, ("format",), self.address.to)
+    def stage(self, version: str, part: str, rows: StagedRows) -> None:
+        """Write the file of the part, and rename it when it is complete."""
+        check_options(rows.options, ("format",), self.target)
         kind = str(rows.options.get("format", FORMATS[0]))
         if kind not in FORMATS:
-            accepted = " or ".join(f"`{name}`" for name in FORMATS)
+            accepted = listed(FORMATS, conjunction="or")
             raise ReleaseError(
-                f"`format` of `{self.address.to}` must be {accepted}, got `{kind}`", hint=f"write {accepted}"
+                f"`format` of `{self.target}` must be {accepted}, got `{kind}`", hint=f"write {accepted}"
             )
-        content = _content(rows.data, kind, self.address.to)
-        with self._faults():
+        content = _content(rows.data, kind, self.target)
+        with self._translate_errors():
             self._claim()
-            self._recall(version)
+            self._unpublish(version)
             state.write_bytes(self._staging(version) / f"{part}.{kind}", content)
             for other in FORMATS:
                 if other != kind:
                     (self._staging(version) / f"{part}.{other}").unlink(missing_ok=True)
 
     def discard(self, version: str, part: str) -> None:
-        """Drop the file of the part."""
-        with self._faults():
-            self._recall(version)
+        """Delete the file of the part."""
+        with self._translate_errors():
+            if not self._is_owner():
+                return
+            self._unpublish(version)
             for kind in FORMATS:
                 (self._staging(version) / f"{part}.{kind}").unlink(missing_ok=True)
 
     def count(self, version: str) -> dict[str, int]:
-        """Rows by part."""
-        with self._faults():
+        """Return the number of rows by part."""
+        with self._translate_errors():
             folders = (self._staging(version), self._release(version))
             return {
                 file.stem: _rows(file)
@@ -89,14 +96,15 @@ class FilesTarget:
                 for file in sorted(folder.glob(f"[!.]*.{kind}"))
             }
 
-    def shown(self, pointer: str) -> str | None:  # noqa: ARG002  the folder has one pointer
-        """The version that `current.json` names."""
+    def shown(self, pointer: str) -> str | None:  # noqa: ARG002  the directory has only one pointer
+        """Return the version that `current.json` names."""
         current = state.read(self.folder / "current.json")
         return None if current is None else current["release"]
 
     def show(self, moves: Mapping[str, str | None]) -> None:
-        """Move the staged folder among the releases, then the pointer, then the link."""
-        with self._faults():
+        """Move the staged directory to the releases, then the pointer, then the link."""
+        with self._translate_errors():
+            self._claim()
             for version in moves.values():
                 if version is not None and self._staging(version).exists():
                     self._release(version).parent.mkdir(parents=True, exist_ok=True)
@@ -105,13 +113,17 @@ class FilesTarget:
                 self._link(version)
 
     def forget(self, keep: Collection[str]) -> None:
-        """Drop the folders of other versions."""
-        with self._faults():
+        """Delete the directories of other versions. Do nothing if the directory belongs to another release."""
+        with self._translate_errors():
+            if not self._is_owner():
+                return
             kept = {*keep, self.shown(self.pointer)}
             for parent in (self.folder / ".staging", self.folder / "releases"):
                 for folder in parent.iterdir() if parent.exists() else ():
                     if folder.name not in kept:
-                        shutil.rmtree(folder, ignore_errors=True)  # a late try may be writing; the next call ends it
+                        shutil.rmtree(
+                            folder, ignore_errors=True
+                        )  # a stale try may be writing here; the next call deletes the rest
 
     def _staging(self, version: str) -> Path:
         return self.folder / ".staging" / version
@@ -119,11 +131,11 @@ class FilesTarget:
     def _release(self, version: str) -> Path:
         return self.folder / "releases" / version
 
-    def _recall(self, version: str) -> None:
-        """Take back among the staged what was shown and put back, so that it can be changed."""
+    def _unpublish(self, version: str) -> None:
+        """Move a version that was shown and reverted back to the staged ones, so that it can be changed."""
         if self._release(version).exists() and self.shown(self.pointer) != version:
             self._staging(version).parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):  # another part has just done so
+            with contextlib.suppress(FileNotFoundError):  # another part has just moved it
                 self._release(version).rename(self._staging(version))
 
     def _link(self, version: str | None) -> None:
@@ -137,27 +149,30 @@ class FilesTarget:
         fresh.replace(link)
 
     def _claim(self) -> None:
-        if state.create(self.folder / ".owner.json", {"name": self.owner}):
-            return
-        owner = (state.read(self.folder / ".owner.json") or {}).get("name")
-        if owner != self.owner:
+        state.create(self.folder / _OWNER, {"name": self.owner})
+        if not self._is_owner():
+            owner = (state.read(self.folder / _OWNER) or {}).get("name")
             raise ReleaseError(
-                f"`to`: `{self.address.to}` belongs to the release `{owner}`, not to `{self.owner}`",
-                hint="name another folder in `to`, or stage into that release",
+                f"`to`: `{self.target}` belongs to the release `{owner}`, not to `{self.owner}`",
+                hint="use another name in `to`, or stage into that release",
             )
 
+    def _is_owner(self) -> bool:
+        """Return True if this release has claimed the directory."""
+        return (state.read(self.folder / _OWNER) or {}).get("name") == self.owner
+
     @contextlib.contextmanager
-    def _faults(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             raise ConnectionFault(
-                f"`to`: `{self.address.to}`: folder `{self.folder}` cannot be written: {error.strerror or error}",
-                hint="let the worker's user write there, or mend `storage`",
+                f"`to`: `{self.target}`: directory `{self.folder}` cannot be written: {error.strerror or error}",
+                hint="give the worker's user write access to it, or correct `storage`",
             ) from error
 
 
-def _content(data: pa.Table, kind: str, to: str) -> bytes:
+def _content(data: pa.Table, kind: str, target: Target) -> bytes:
     sink = pa.BufferOutputStream()
     try:
         if kind == "csv":
@@ -165,7 +180,9 @@ def _content(data: pa.Table, kind: str, to: str) -> bytes:
         else:
             pq.write_table(data, sink, compression="zstd")
     except (pa.ArrowException, NotImplementedError) as error:
-        raise DataError(f"`{to}`: the rows cannot be written as `{kind}`: {error}", hint="write `parquet`") from error
+        raise DataError(
+            f"`{target}`: the rows cannot be written as `{kind}`: {error}", hint="set `format: parquet`"
+        ) from error
     return sink.getvalue().to_pybytes()
 
 

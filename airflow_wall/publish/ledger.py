@@ -1,13 +1,13 @@
 """
-The documents of one release name: what is open, what is staged, what clients see.
+The documents of one release name: open releases, staged parts, and the visible release.
 
 ::
 
     <state>/releases/<name>/<release>.json   one release: status, fence, parts
-    <state>/releases/<name>/current.json     what clients see, and what they saw before
+    <state>/releases/<name>/current.json     the visible release and the previous one
 
-Locks are per name, not per release, so that their files stay few. Whoever holds several takes them in the order
-`turn`, `part`, `documents`.
+Locks are per name, not per release, so that there are few lock files. A process that holds several takes them in the
+order `turn`, `part`, `documents`.
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from airflow_wall import state
-from airflow_wall.errors import Interrupted, ReleaseError
+from airflow_wall.errors import ConnectionFault, Interrupted, ReleaseError
+from airflow_wall.publish.backends import parse_target
+from airflow_wall.publish.targets.base import WORD, WORD_RULE, Target
 
 OPEN = "open"
 CLOSING = "closing"
 COMMITTING = "committing"
 COMMITTED = "committed"
 ROLLED_BACK = "rolled back"
+STATUSES = (OPEN, CLOSING, COMMITTING, COMMITTED, ROLLED_BACK)
 
 _POLL = 0.05
 
@@ -35,30 +38,39 @@ _POLL = 0.05
 @dataclass
 class Part:
     """
-    What one task staged.
+    The rows that one task stages.
 
-    :param attempt: Try of that task.
+    :param attempt: Try number of that task.
     :param rows: Number of rows, None while they are being staged.
     :param digest: SHA-256 of the rows, None while they are being staged.
     """
 
-    to: str
+    to: Target
     attempt: int
     rows: int | None = None
     digest: str | None = None
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Part:
+        """Return the part of a document."""
+        return cls(**{**values, "to": parse_target(values["to"])})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the part as JSON values."""
+        return {**vars(self), "to": self.to.text}
 
 
 @dataclass
 class Release:
     """
-    One release, as its document tells.
+    One release, as its document stores it.
 
     :param order: ISO 8601 time that orders releases.
     :param fence: Orders the tries that open it; an older one is refused.
-    :param generation: Grows with every opening after a commit or a rollback.
-    :param force: Whether it may follow `base` although that is newer.
-    :param base: The version clients saw when it was opened.
-    :param before: While it is being committed: the version each `to` showed before.
+    :param generation: Increases with every opening after a commit or a rollback.
+    :param force: True if it may be committed after `base` although `base` is newer.
+    :param base: The version that clients saw when it was opened.
+    :param before: During a commit, the version that each target showed before.
     """
 
     release: str
@@ -69,7 +81,20 @@ class Release:
     force: bool = False
     base: str | None = None
     parts: dict[str, Part] = field(default_factory=dict)
-    before: dict[str, str | None] | None = None
+    before: dict[Target, str | None] | None = None
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Release:
+        """Return the release of a document."""
+        parts = {check_word("part", name): Part.from_json(part) for name, part in values["parts"].items()}
+        before = values.get("before")
+        shown = None if before is None else {parse_target(to): version for to, version in before.items()}
+        return cls(**{**values, "parts": parts, "before": shown})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the release as JSON values."""
+        before = None if self.before is None else {target.text: version for target, version in self.before.items()}
+        return {**vars(self), "parts": self._parts_to_json(), "before": before}
 
     @property
     def version(self) -> str:
@@ -77,27 +102,30 @@ class Release:
         return self.release if self.generation == 1 else f"{self.release}~{self.generation}"
 
     @property
-    def targets(self) -> dict[str, int]:
-        """Rows by `to`."""
-        rows: dict[str, int] = {}
+    def targets(self) -> dict[Target, int]:
+        """Number of rows by target."""
+        rows: dict[Target, int] = {}
         for part in self.parts.values():
             rows[part.to] = rows.get(part.to, 0) + (part.rows or 0)
         return rows
 
     def summary(self) -> dict[str, Any]:
-        """What a committed release tells: JSON values. `rows` adds up all targets; `targets` has them one by one."""
+        """Return the release as JSON values. `rows` is the sum over all targets, `targets` has the rows of each."""
         return {
             "release": self.release,
             "version": self.version,
             "order": self.order,
             "rows": sum(self.targets.values()),
-            "targets": self.targets,
-            "parts": {name: asdict(part) for name, part in sorted(self.parts.items())},
+            "targets": {target.text: rows for target, rows in self.targets.items()},
+            "parts": self._parts_to_json(),
         }
 
+    def _parts_to_json(self) -> dict[str, Any]:
+        return {name: part.to_json() for name, part in sorted(self.parts.items())}
 
-class Ledger:
-    """The documents of one release name in folder `folder`."""
+
+class ReleaseLedger:
+    """The documents of one release name in the directory `folder`."""
 
     def __init__(self, folder: Path, *, patience: float) -> None:
         self.folder = folder
@@ -105,40 +133,55 @@ class Ledger:
         self.patience = patience
 
     def current(self) -> dict[str, Any] | None:
-        """What clients see (`Release.summary`, and the same of the last one under `previous`), or None."""
+        """Return the visible release (`Release.summary`, with the last one under `previous`), or None."""
         return state.read(self.folder / "current.json")
 
     @property
     def visible(self) -> str | None:
-        """Id of the release that clients see."""
+        """Id of the release that clients see, or None."""
         current = self.current()
         return None if current is None else str(current["release"])
 
     @property
-    def still(self) -> str:
-        """What clients see, as the end of a message about what they do not see."""
+    def still_visible(self) -> str:
+        """The end of an error message, which names the release that clients still see."""
         return f"clients still see {'nothing' if self.visible is None else f'release `{self.visible}`'}"
 
     def flip(self, release: Release) -> None:
-        """Write down that clients see `release` now."""
+        """Record that clients now see `release`."""
         current = self.current()
         if current is not None and current["version"] == release.version:
-            return  # an earlier try died right after it
+            return  # an earlier try died right after this step
         if current is not None:
             current = {key: value for key, value in current.items() if key not in ("previous", "format")}
         state.write(self.folder / "current.json", {**release.summary(), "previous": current})
 
     def read(self, release_id: str) -> Release | None:
-        """The release's document, or None."""
-        document = state.read(self._path(release_id))
+        """
+        Return the release from its document, or None if there is none.
+
+        :raises ReleaseError: the document is not valid, or belongs to another release.
+        """
+        path = self._path(release_id)
+        document = state.read(path)
         if document is None:
             return None
         values = {key: value for key, value in document.items() if key != "format"}
-        return Release(**{**values, "parts": {name: Part(**part) for name, part in values["parts"].items()}})
+        try:
+            release = Release.from_json(values)
+            if release.release != release_id or release.status not in STATUSES or release.generation < 1:
+                raise ValueError(
+                    f"it has release {release.release!r}, status {release.status!r}, generation {release.generation!r}"
+                )
+        except (TypeError, ValueError, AttributeError, KeyError, ConnectionFault, ReleaseError) as error:
+            hint = "restore it from a backup, or remove it and clear the run from `start_sender` on"
+            message = f"`{path}` is not a valid document of release `{release_id}`: {error}"
+            raise ReleaseError(message, hint=hint) from None
+        return release
 
     def write(self, release: Release) -> None:
         """Replace the release's document."""
-        state.write(self._path(release.release), asdict(release))
+        state.write(self._path(release.release), release.to_json())
 
     def mark(self, release_id: str, status: str) -> None:
         """Change the status of a release."""
@@ -151,18 +194,18 @@ class Ledger:
             self.write(release)
 
     def remove(self, release_id: str) -> None:
-        """Drop the release's document."""
+        """Delete the release's document."""
         self._path(release_id).unlink(missing_ok=True)
 
     def all(self) -> list[Release]:
-        """Every release that has a document, by name."""
+        """Return every release that has a document, sorted by id."""
         names = sorted(path.stem for path in self.folder.glob("*.json"))
-        found = (self.read(name) for name in names if name != "current")
-        return [release for release in found if release is not None]
+        releases = (self.read(name) for name in names if name != "current")
+        return [release for release in releases if release is not None]
 
     @contextlib.contextmanager
     def documents(self) -> Iterator[None]:
-        """Hold the lock for a read-change-write of a document. Short."""
+        """Hold the lock for a short read-modify-write of a document."""
         with state.locked(self.folder / "documents"):
             yield
 
@@ -175,9 +218,9 @@ class Ledger:
     @contextlib.contextmanager
     def part(self, name: str) -> Iterator[None]:
         """
-        Hold the right to stage this part: a try that still writes finishes or dies before another begins.
+        Hold the right to stage this part, so that a try that still writes finishes or dies before another one starts.
 
-        :raises Interrupted: another process kept it for longer than `patience` seconds.
+        :raises Interrupted: another process holds it for longer than `patience` seconds.
         """
         deadline = time.monotonic() + self.patience
         with contextlib.ExitStack() as stack:
@@ -187,7 +230,7 @@ class Ledger:
                 except Interrupted as error:
                     if time.monotonic() > deadline:
                         raise Interrupted(
-                            f"part `{name}` of release `{self.name}` has been staged by another process "
+                            f"another process has been staging part `{name}` of release `{self.name}` "
                             f"for more than {self.patience:g} s",
                             hint="wait until that process ends, or end it; then run this task again",
                         ) from error
@@ -198,7 +241,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def all_parts(self, names: Collection[str]) -> Iterator[None]:
-        """Hold `part` for each of `names`."""
+        """Hold `part` for each name in `names`."""
         with contextlib.ExitStack() as stack:
             for name in sorted(names):
                 stack.enter_context(self.part(name))
@@ -208,20 +251,34 @@ class Ledger:
         return self.folder / f"{release_id}.json"
 
 
-def overtaken(release: Release, current: Mapping[str, Any] | None) -> bool:
-    """Whether clients see a newer release, other than the one that `force` was told to go behind."""
+def check_word(key: str, text: str, *, reserved: Collection[str] = ()) -> str:
+    """
+    Return `text` if it is safe as a file name.
+
+    :param key: The key of the text, for the message.
+    :raises ReleaseError: it is not, or is reserved.
+    """
+    if text in reserved:
+        raise ReleaseError(f"`{key}` must not be `{text}`: the name is reserved", hint=f"choose another `{key}`")
+    if not WORD.fullmatch(text):
+        raise ReleaseError(f"`{key}` must be {WORD_RULE}, got `{text}`", hint=f"choose another `{key}`")
+    return text
+
+
+def is_overtaken(release: Release, current: Mapping[str, Any] | None) -> bool:
+    """Return True if clients see a newer release, unless `force` allows this one to follow it."""
     if current is None or current["version"] == release.version or not is_older(release.order, current["order"]):
         return False
     return not (release.force and release.base == current["version"])
 
 
 def is_older(order: str, other: str) -> bool:
-    """Whether the ISO 8601 time `order` is before `other`. Times without an offset are UTC."""
-    return _moment(order) < _moment(other)
+    """Return True if the ISO 8601 time `order` is before `other`. Times without an offset are UTC."""
+    return _parse_time(order) < _parse_time(other)
 
 
 def is_older_fence(fence: int | str, other: int | str) -> bool:
-    """Whether `fence` was given out before `other`. Numbers come before texts."""
+    """Return True if `fence` is older than `other`. Numbers come before texts."""
     return _rank(fence) < _rank(other)
 
 
@@ -229,7 +286,7 @@ def _rank(fence: int | str) -> tuple[int, float, str]:
     return (1, 0, fence) if isinstance(fence, str) else (0, fence, "")
 
 
-def _moment(order: str) -> datetime:
+def _parse_time(order: str) -> datetime:
     try:
         moment = datetime.fromisoformat(order)
     except ValueError as error:

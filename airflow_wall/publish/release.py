@@ -1,13 +1,13 @@
 """
-Releases: several targets, filled by several tasks, become visible as one.
+Releases: the rows of several tasks in several targets become visible at once.
 
-A release is opened, its parts are staged where no reader looks, and closing it moves the pointers: first of all that
-can be taken back (databases and folders, each in one step of its own), then webhooks are sent, and `current.json`
-flips last. From the moment its document says "committing" a release goes forward: whoever is killed there, the next
-`open` or `close` finishes it. Before that moment nothing is visible. If a target fails while committing, every pointer
-is put back and the release stays open with all it has staged, so `close` can be called again.
+A release is opened, its parts are staged invisibly to readers, and closing it moves the pointers: first of targets that
+can be reverted (databases and directories, each in one step), then webhooks are sent, and `current.json` changes last.
+Once its document has the status "committing", a release goes forward: if a process is killed then, the next `open` or
+`close` finishes it. Before that, nothing is visible. If a target fails during the commit, every pointer is reverted and
+the release stays open with all its staged rows, so `close` can be called again.
 
-Who comes late changes nothing: an older try is refused by its fence, an older slice by its order.
+Stale calls change nothing: an older try is refused by its fence, an older slice by its order.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from airflow_wall.connections import Connections
+from airflow_wall.connections.info import Connections
 from airflow_wall.digests import digest_of
 from airflow_wall.errors import ReleaseError
-from airflow_wall.publish.address import check_word
-from airflow_wall.publish.backends import Targets
-from airflow_wall.publish.base import Rows, Site, Target
+from airflow_wall.publish.backends import OpenTargets
+from airflow_wall.publish.base import ReleaseSite, StagedRows, TargetWriter
 from airflow_wall.publish.commit import commit, complete, finish, sweep
 from airflow_wall.publish.ledger import (
     CLOSING,
@@ -32,29 +31,31 @@ from airflow_wall.publish.ledger import (
     COMMITTING,
     OPEN,
     ROLLED_BACK,
-    Ledger,
     Part,
     Release,
+    ReleaseLedger,
+    check_word,
     is_older,
     is_older_fence,
-    overtaken,
+    is_overtaken,
 )
 from airflow_wall.publish.rows import check_key
+from airflow_wall.publish.targets.base import Target
 
 log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 60.0
-"""How long a try waits for another try that still stages the same part."""
+"""Seconds that a try waits for another try that still stages the same part."""
 
 
 class Releases:
     """
     The releases of one lake.
 
-    :param state: Folder of our own state (`Run.state`).
-    :param storage: The lake; `files://` targets lie in `<storage>/published`.
-    :param project: Folder that relative paths of connections are under.
-    :param connections: Gives an Airflow connection by id.
+    :param state: Directory of airflow-wall's state in the lake (`Run.state`).
+    :param storage: The lake; `files://` targets are in `<storage>/published`.
+    :param project: Base directory of relative paths in connections.
+    :param connections: Returns an Airflow connection by id.
     :param patience: Seconds to wait for another process that stages the same part.
     """
 
@@ -77,30 +78,31 @@ class Releases:
         """
         Open a release, or adopt the one that an earlier try opened.
 
-        One that is committed or rolled back is opened anew (a cleared run): clients see what they saw until it commits.
+        A committed or rolled back release is opened again, e.g. for a cleared run. Clients see no change until
+        it commits.
 
-        :param order: ISO 8601 time; a release older than the one clients see is refused.
-        :param fence: Orders the tries that open this release (the try number); an older one is refused.
-        :param force: Accept an `order` older than that of the release clients see now.
-        :return: `name`, `release`, `version`, `order`, `fence`, `adopted`, and `current`: the release clients see.
+        :param order: ISO 8601 time; a release older than the visible one is refused.
+        :param fence: Try number, which orders the tries that open this release; an older one is refused.
+        :param force: Accept an `order` older than that of the visible release.
+        :return: `name`, `release`, `version`, `order`, `fence`, `adopted`, and `current`: the visible release.
         :raises ReleaseError: the order or the fence is too old.
         """
-        ledger, site = self._of(name, release_id)
-        is_older(order, order)  # refuses what is no time
+        ledger, site = self._ledger_and_site(name, release_id)
+        is_older(order, order)  # raises if `order` is not a time
         with ledger.turn():
             finish(ledger, site)
             with ledger.documents():
                 current = ledger.current()
                 base = None if current is None else current["version"]
-                wanted = Release(release_id, order, fence, force=force, base=base)
-                _refuse_older_slice(name, wanted, current)
-                found = ledger.read(release_id)
-                if found is not None and is_older_fence(fence, found.fence):
-                    raise _late(name, release_id, fence, found.fence)
-                release = _adopt(found, wanted)
+                requested = Release(release_id, order, fence, force=force, base=base)
+                _refuse_older_slice(name, requested, current)
+                existing = ledger.read(release_id)
+                if existing is not None and is_older_fence(fence, existing.fence):
+                    raise _stale_try_error(name, release_id, fence, existing.fence)
+                release = _adopt(existing, requested)
                 ledger.write(release)
             sweep(ledger, site, thorough=False)
-        adopted = found is not None and found.generation == release.generation
+        adopted = existing is not None and existing.generation == release.generation
         log.info("release `%s` of `%s` is open%s", release.version, name, " (adopted)" if adopted else "")
         return {
             "name": name,
@@ -118,7 +120,7 @@ class Releases:
         release_id: str,
         *,
         part: str,
-        to: str,
+        to: Target,
         data: pa.Table,
         key: Sequence[str] = (),
         options: Mapping[str, Any] | None = None,
@@ -126,65 +128,65 @@ class Releases:
         attempt: int = 0,
     ) -> dict[str, Any]:
         """
-        Lay the rows of one part where no reader looks. Repeated, it leaves the rows of one try.
+        Store the rows of one part, invisible to readers. Repeated, it leaves only the rows of one try.
 
-        :param part: Names what is staged, e.g. the task: letters, digits, `.`, `_`, `-`.
-        :param to: `sql://CONN/TABLE`, `search://CONN/INDEX`, `files://NAME` or `webhook://CONN`.
+        :param part: Name of the part, e.g. the task: letters, digits, `.`, `_`, `-`.
+        :param to: The target.
         :param data: Any number of rows.
-        :param key: Columns that tell rows apart; checked. `search://` needs them.
-        :param options: Keys that only this backend knows: `format` of `files://`.
-        :param fence: The fence that `open` was given, if known: a try of an earlier opening is refused.
-        :param attempt: Try of the staging task: after a later one has begun, an earlier one is refused.
+        :param key: Columns that identify a row; checked. Some targets need them.
+        :param options: Keys that only this target accepts: `format` of `files://`.
+        :param fence: The fence passed to `open`, if known; a try of an earlier opening is refused.
+        :param attempt: Try number of the staging task; once a later try has started, an earlier one is refused.
         :return: `rows`, `to`, `part`.
-        :raises ReleaseError: the release is not open, or this try is too old, or `to` is not understood.
-        :raises DataError: the rows do not fit the target, or `key` does not tell them apart.
+        :raises ReleaseError: the release is not open, or this try is too old.
+        :raises DataError: the rows do not fit the target, or `key` is not unique.
         :raises ConnectionFault: the target does not answer.
         """
-        ledger, site = self._of(name, release_id)
+        ledger, site = self._ledger_and_site(name, release_id)
         check_word("part", part)
         columns = (key,) if isinstance(key, str) else tuple(key)
         check_key(data, columns)
         mark = digest_of(data)
-        with ledger.part(part), Targets(site) as targets:
-            target = targets.open(to)
+        with ledger.part(part), OpenTargets(site) as targets:
+            writer = targets.open(to)
             with ledger.documents():
-                release = _to_stage(ledger, release_id, fence)
+                release = _release_to_stage(ledger, release_id, fence)
                 before = release.parts.get(part)
                 if release.status == COMMITTED:
-                    return _staged_before(name, release, part, to, mark)
+                    return _repeated_result(name, release, part, to, mark)
                 if before is not None and attempt < before.attempt:
-                    raise _late_part(name, release_id, part, attempt, before.attempt)
+                    raise _stale_part_error(name, release_id, part, attempt, before.attempt)
                 release.parts[part] = Part(to, attempt)
                 ledger.write(release)
             if before is not None and before.to != to:
                 targets.open(before.to).discard(release.version, part)
-            target.stage(release.version, part, Rows(data, columns, options or {}))
-            _record(ledger, release, part, data.num_rows, mark, target)
-        log.info("%d rows staged for `%s` as part `%s` of release `%s`", data.num_rows, to, part, release.version)
-        return {"rows": data.num_rows, "to": to, "part": part}
+            writer.stage(release.version, part, StagedRows(data, columns, options or {}))
+            _record(ledger, release, part, data.num_rows, mark, writer)
+        log.info("staged %d rows for `%s` as part `%s` of release `%s`", data.num_rows, to, part, release.version)
+        return {"rows": data.num_rows, "to": to.text, "part": part}
 
     def close(
         self, name: str, release_id: str, *, expected: Sequence[str], fence: int | str | None = None
     ) -> dict[str, Any]:
         """
-        Show the release to clients if every expected part is staged, else roll it back. Repeated, it tells the same.
+        Show the release to clients if every expected part is staged, else roll it back. Repeated, it returns the same.
 
-        :param expected: Parts that make the release whole. Others that are staged are dropped.
-        :param fence: The fence that `open` was given, if known: a try of an earlier opening is refused.
+        :param expected: Parts that the release must have. Other staged parts are dropped.
+        :param fence: The fence passed to `open`, if known; a try of an earlier opening is refused.
         :return: `release`, `version`, `order`, `rows` (of all targets together), `targets` (rows by `to`), `parts`, and
-            `previous` (the release clients saw before, or None).
+            `previous` (the release that clients saw before, or None).
         :raises ReleaseError: parts are missing, a count is wrong, a newer release was committed meanwhile, or a
-            receiver refused; clients still see what they saw before.
+            receiver refused. Clients still see the same release as before.
         :raises ConnectionFault, Interrupted: a target does not answer; the release is still open.
         """
-        ledger, site = self._of(name, release_id)
+        ledger, site = self._ledger_and_site(name, release_id)
         with ledger.turn():
             finish(ledger, site, but=release_id)
             with ledger.documents():
-                release = _to_close(ledger, release_id, fence)
+                release = _release_to_close(ledger, release_id, fence)
             try:
                 if release.status != COMMITTED:
-                    with Targets(site) as targets:
+                    with OpenTargets(site) as targets:
                         resumed = release.status == COMMITTING
                         if not resumed:
                             release = complete(ledger, release_id, expected, targets)
@@ -195,67 +197,73 @@ class Releases:
 
     def current(self, name: str) -> dict[str, Any] | None:
         """
-        Return what clients see: `release`, `version`, `order`, `rows`, `targets`, `parts`, `previous`; None if nothing.
+        Return the visible release, or None if there is none.
 
-        `previous` is the same of the release before, which is kept.
+        :return: `release`, `version`, `order`, `rows`, `targets`, `parts`, and `previous`: the same of the release
+        before, whose rows are kept.
         """
-        return self._of(name)[0].current()
+        return self._ledger_and_site(name)[0].current()
 
     def rollback(self, name: str, release_id: str) -> dict[str, Any]:
         """
-        Drop all that an open release has staged. Clients see what they saw. Repeated, it changes nothing.
+        Delete everything that an open release has staged. Clients see no change. Repeated, it changes nothing.
 
         :return: `release`, and `current`: the release that clients see.
-        :raises ReleaseError: it is committed.
+        :raises ReleaseError: the release is committed.
         """
-        ledger, site = self._of(name, release_id)
+        ledger, site = self._ledger_and_site(name, release_id)
         with ledger.turn():
             finish(ledger, site)
             release = ledger.read(release_id)
             if release is not None and release.status == COMMITTED:
                 raise ReleaseError(
                     f"release `{release_id}` of `{name}` is committed, so it cannot be rolled back",
-                    hint="publish a newer one",
+                    hint="publish a newer release",
                 )
             if release is not None:
                 ledger.mark(release_id, ROLLED_BACK)
                 sweep(ledger, site, thorough=True)
             return {"release": release_id, "current": ledger.visible}
 
-    def _of(self, name: str, release_id: str = "x") -> tuple[Ledger, Site]:
+    def _ledger_and_site(self, name: str, release_id: str = "x") -> tuple[ReleaseLedger, ReleaseSite]:
         check_word("release", name)
         check_word("release", release_id, reserved=("current",))
         folder = self._folder / name
-        site = Site(name, folder, self._storage, self._project, self._connections)
-        return Ledger(folder, patience=self._patience), site
+        site = ReleaseSite(name, folder, self._storage, self._project, self._connections)
+        return ReleaseLedger(folder, patience=self._patience), site
 
 
 def _refuse_older_slice(name: str, release: Release, current: Mapping[str, Any] | None) -> None:
-    if overtaken(release, current):
+    if is_overtaken(release, current):
         assert current is not None
         raise ReleaseError(
             f"release `{release.release}` of `{name}` ({release.order}) is older than `{current['release']}` "
             f"({current['order']}), which clients see",
-            hint="publish it nevertheless with `force: true`",
+            hint="set `force: true` on `start_sender` to publish it anyway",
         )
 
 
-def _adopt(found: Release | None, wanted: Release) -> Release:
-    if found is None:
-        return wanted
-    if found.status in (COMMITTED, ROLLED_BACK):
-        wanted.generation = found.generation + 1
-        return wanted
-    found.order, found.fence, found.force, found.base = wanted.order, wanted.fence, wanted.force, wanted.base
-    return found
+def _adopt(existing: Release | None, requested: Release) -> Release:
+    if existing is None:
+        return requested
+    if existing.status in (COMMITTED, ROLLED_BACK):
+        requested.generation = existing.generation + 1
+        return requested
+    existing.order, existing.fence, existing.force, existing.base = (
+        requested.order,
+        requested.fence,
+        requested.force,
+        requested.base,
+    )
+    return existing
 
 
-def _to_stage(ledger: Ledger, release_id: str, fence: int | str | None) -> Release:
-    release = _known(ledger, release_id, fence)
+def _release_to_stage(ledger: ReleaseLedger, release_id: str, fence: int | str | None) -> Release:
+    release = _read_opened(ledger, release_id, fence)
     current = ledger.current()
-    if release.status == COMMITTED or (release.status == OPEN and not overtaken(release, current)):
+    if release.status == COMMITTED or (release.status == OPEN and not is_overtaken(release, current)):
         return release
-    if overtaken(release, current):
+    if is_overtaken(release, current):
         why = f"older than `{ledger.visible}`, which clients see"
     else:
         why = "rolled back" if release.status == ROLLED_BACK else "being closed"
@@ -265,19 +273,19 @@ def _to_stage(ledger: Ledger, release_id: str, fence: int | str | None) -> Relea
     )
 
 
-def _staged_before(name: str, release: Release, part: str, to: str, mark: str) -> dict[str, Any]:
-    """Answer a repeated try of a committed part; other rows would need another opening."""
-    there = release.parts.get(part)
-    if there is None or (there.to, there.digest) != (to, mark):
+def _repeated_result(name: str, release: Release, part: str, to: Target, mark: str) -> dict[str, Any]:
+    """Return the result of a repeated try of a committed part. Other rows need another opening."""
+    staged = release.parts.get(part)
+    if staged is None or (staged.to, staged.digest) != (to, mark):
         raise ReleaseError(
-            f"release `{release.release}` of `{name}` is committed, and part `{part}` brings other rows",
+            f"release `{release.release}` of `{name}` is committed, and part `{part}` now has other rows",
             hint="clear the run from `start_sender` on",
         )
-    return {"rows": there.rows, "to": to, "part": part}
+    return {"rows": staged.rows, "to": to.text, "part": part}
 
 
-def _record(ledger: Ledger, begun: Release, part: str, rows: int, mark: str, target: Target) -> None:
-    """Write down that the part is whole; `begun` is the release as it was when staging began."""
+def _record(ledger: ReleaseLedger, begun: Release, part: str, rows: int, mark: str, writer: TargetWriter) -> None:
+    """Record that the part is complete. `begun` is the release at the start of staging."""
     with ledger.documents():
         release = ledger.read(begun.release)
         if release is not None and release.version == begun.version and release.status in (OPEN, CLOSING):
@@ -285,19 +293,19 @@ def _record(ledger: Ledger, begun: Release, part: str, rows: int, mark: str, tar
             release.parts[part].digest = mark
             ledger.write(release)
             return
-    target.discard(begun.version, part)
+    writer.discard(begun.version, part)
     raise ReleaseError(
         f"release `{begun.release}` of `{ledger.name}` was rolled back while part `{part}` was staged",
         hint="clear the run from `start_sender` on",
     )
 
 
-def _to_close(ledger: Ledger, release_id: str, fence: int | str | None) -> Release:
-    """Bar new tries of staging. Those that are under way may finish."""
-    release = _known(ledger, release_id, fence)
+def _release_to_close(ledger: ReleaseLedger, release_id: str, fence: int | str | None) -> Release:
+    """Return the release with the status `closing`, which refuses new tries of staging. Running ones may finish."""
+    release = _read_opened(ledger, release_id, fence)
     if release.status == ROLLED_BACK:
         raise ReleaseError(
-            f"release `{release_id}` of `{ledger.name}` is rolled back; {ledger.still}",
+            f"release `{release_id}` of `{ledger.name}` is rolled back; {ledger.still_visible}",
             hint="clear the run from `start_sender` on",
         )
     if release.status == OPEN:
@@ -306,34 +314,34 @@ def _to_close(ledger: Ledger, release_id: str, fence: int | str | None) -> Relea
     return release
 
 
-def _known(ledger: Ledger, release_id: str, fence: int | str | None) -> Release:
+def _read_opened(ledger: ReleaseLedger, release_id: str, fence: int | str | None) -> Release:
     release = ledger.read(release_id)
     if release is None:
         raise ReleaseError(
-            f"release `{release_id}` of `{ledger.name}` is not open; {ledger.still}",
+            f"release `{release_id}` of `{ledger.name}` is not open; {ledger.still_visible}",
             hint="open it first: clear the run from `start_sender` on",
         )
     if fence is not None and is_older_fence(fence, release.fence):
-        raise _late(ledger.name, release_id, fence, release.fence)
+        raise _stale_try_error(ledger.name, release_id, fence, release.fence)
     return release
 
 
-def _result(ledger: Ledger, release: Release) -> dict[str, Any]:
+def _result(ledger: ReleaseLedger, release: Release) -> dict[str, Any]:
     current = ledger.current()
     previous = current["previous"] if current is not None and current["version"] == release.version else None
     return {**release.summary(), "previous": None if previous is None else previous["release"]}
 
 
-def _late(name: str, release_id: str, fence: int | str, latest: int | str) -> ReleaseError:
+def _stale_try_error(name: str, release_id: str, fence: int | str, latest: int | str) -> ReleaseError:
     return ReleaseError(
-        f"release `{release_id}` of `{name}`: try {fence} came after try {latest} had opened it, so it is refused",
-        hint="leave it: the later try counts",
+        f"release `{release_id}` of `{name}`: try {fence} is refused, because the later try {latest} has opened it",
+        hint="nothing to do: the later try replaces this one",
     )
 
 
-def _late_part(name: str, release_id: str, part: str, attempt: int, latest: int) -> ReleaseError:
+def _stale_part_error(name: str, release_id: str, part: str, attempt: int, latest: int) -> ReleaseError:
     return ReleaseError(
-        f"part `{part}` of release `{release_id}` of `{name}`: try {attempt} came after try {latest} had begun, "
-        "so it is refused",
-        hint="leave it: the later try counts",
+        f"part `{part}` of release `{release_id}` of `{name}`: try {attempt} is refused, "
+        f"because the later try {latest} has started",
+        hint="nothing to do: the later try replaces this one",
     )

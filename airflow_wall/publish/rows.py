@@ -1,4 +1,4 @@
-"""Rows of a part: their key, and the plain values that tables, documents and lines are made of."""
+"""Check the key of a part's rows, and convert the rows to plain values."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import DataError
 
 _SHOWN = 3
@@ -19,21 +20,21 @@ _SHOWN = 3
 
 def check_key(data: pa.Table, key: Sequence[str], *, where: str = "the data") -> None:
     """
-    Check that the columns of `key` are there, hold no null, and tell all rows apart.
+    Check that the columns of `key` exist, hold no nulls, and are unique together.
 
-    :raises DataError: names the key `key`, the columns, and the first values at fault.
+    :raises DataError: the message names `key`, the columns, and the first wrong values.
     """
     missing = [name for name in key if name not in data.column_names]
     if missing:
         raise DataError(
-            f"`key` names {_names(missing)}, but {where} has the columns {_names(data.column_names)}",
-            hint="name columns that are there",
+            f"`key` names {listed(missing)}, but {where} has the columns {listed(data.column_names)}",
+            hint="use these columns in `key`, or add the missing ones in the transform",
         )
     for name in key:
         if nulls := data.column(name).null_count:
             raise DataError(
                 f"`key`: column `{name}` is null in {nulls} of {data.num_rows} rows",
-                hint="drop these rows in the transform, or name another `key`",
+                hint="drop these rows in the transform, or use another `key`",
             )
     if not key:
         return
@@ -46,13 +47,13 @@ def check_key(data: pa.Table, key: Sequence[str], *, where: str = "the data") ->
         ]
         more = f" and {double.num_rows - _SHOWN} more" if double.num_rows > _SHOWN else ""
         raise DataError(
-            f"`key` {_names(key)} does not tell rows apart: {', '.join(first)}{more} stand in more than one row",
+            f"`key` {listed(key)} must be unique, but {', '.join(first)}{more} occur in more than one row",
             hint="remove the duplicates in the transform, or add a column to `key`",
         )
 
 
 def plain(data: pa.Table) -> pa.Table:
-    """Return the rows with dictionaries decoded, times in microseconds and, where they have a zone, in UTC."""
+    """Return the rows with dictionaries decoded and times in microseconds; times with a zone are in UTC."""
     columns = []
     for column in data.columns:
         kind = column.type
@@ -69,7 +70,7 @@ def plain(data: pa.Table) -> pa.Table:
 
 
 def json_values(data: pa.Table) -> Iterator[dict[str, Any]]:
-    """Yield each row as JSON values: times in ISO 8601, decimals as text, bytes in hex; what is no number is null."""
+    """Yield each row as JSON values: times in ISO 8601, decimals as text, bytes in hex, NaN and infinity as null."""
     for row in plain(data).to_pylist():
         yield {name: _json_value(value) for name, value in row.items()}
 
@@ -80,7 +81,7 @@ def line(values: Any) -> str:
 
 
 def render(value: Any) -> str:
-    """Return a value as the words one would search for: `2013-07-01 05:00:00`, `EWR`, `7`."""
+    """Return a value as searchable text: `2013-07-01 05:00:00`, `EWR`, `7`."""
     if isinstance(value, datetime.datetime):
         return value.replace(tzinfo=None).isoformat(sep=" ")
     return str(value)
@@ -100,7 +101,3 @@ def _json_value(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(name): _json_value(item) for name, item in value.items()}
     return format(value, "f") if isinstance(value, decimal.Decimal) else str(value)
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)

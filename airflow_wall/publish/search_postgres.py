@@ -9,29 +9,29 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 
 from airflow_wall.errors import DataError
-from airflow_wall.publish.address import Address
-from airflow_wall.publish.base import Rows
+from airflow_wall.publish.base import StagedRows
 from airflow_wall.publish.database import Database, shown
 from airflow_wall.publish.documents import documents, words
+from airflow_wall.publish.targets.base import Target
 
 
 class PostgresIndex:
     """
     One published index.
 
-    :param address: Its `to`.
-    :param place: Its database.
+    :param target: The parsed `to`.
+    :param place: The database.
     """
 
-    def __init__(self, address: Address, place: Database) -> None:
-        self.address = address
+    def __init__(self, target: Target, place: Database) -> None:
+        self.target = target
         self.place = place
-        self.pointer = f"search:{address.name}"
-        self._table = _table(address.name)
+        self.pointer = f"search:{target.name}"
+        self._table = _table(target.name)
 
-    def stage(self, version: str, part: str, rows: Rows) -> None:
+    def stage(self, version: str, part: str, rows: StagedRows) -> None:
         """Replace the documents of the part in one transaction."""
-        made = documents(rows, self.address.to)
+        new = documents(rows, self.target)
         table = self._table
         with self.place.define() as database:
             self.place.claim(database, self.pointer)
@@ -39,31 +39,31 @@ class PostgresIndex:
         with self.place.write() as database:
             database.execute(sa.delete(table).where(table.c.release == version, table.c.part == part))
             query = sa.select(table.c.number, table.c.part).where(table.c.release == version)
-            taken = {row[0]: row[1] for row in database.execute(query)}
-            for document in made:
-                if document.number in taken:
+            part_of = {row[0]: row[1] for row in database.execute(query)}
+            for document in new:
+                if document.number in part_of:
                     raise DataError(
-                        f"`key`: {document.id} stands in part `{part}` and in part `{taken[document.number]}` "
-                        f"of `{self.address.to}`",
-                        hint="add a column to `key`, or have each part hold its own rows",
+                        f"`key`: {document.id} is in part `{part}` and in part `{part_of[document.number]}` "
+                        f"of `{self.target}`",
+                        hint="add a column to `key`, or let each part hold different rows",
                     )
-            if made:
-                vector = sa.func.to_tsvector(sa.literal_column("'simple'"), sa.bindparam("said", type_=sa.Text))
+            if new:
+                vector = sa.func.to_tsvector(sa.literal_column("'simple'"), sa.bindparam("text", type_=sa.Text))
                 body = sa.cast(sa.bindparam("document", type_=sa.Text), JSONB)
                 database.execute(
                     sa.insert(table).values(release=version, part=part, words=vector, body=body),
-                    [{"number": one.number, "document": one.body, "said": one.words} for one in made],
+                    [{"number": item.number, "document": item.body, "text": item.words} for item in new],
                 )
 
     def discard(self, version: str, part: str) -> None:
-        """Drop the documents of the part."""
+        """Delete the documents of the part."""
         table = self._table
         with self.place.write() as database:
-            if sa.inspect(database).has_table(table.name):
+            if self.place.owns(database, self.pointer) and sa.inspect(database).has_table(table.name):
                 database.execute(sa.delete(table).where(table.c.release == version, table.c.part == part))
 
     def count(self, version: str) -> dict[str, int]:
-        """Documents by part."""
+        """Return the number of documents by part."""
         table = self._table
         with self.place.read() as database:
             if not sa.inspect(database).has_table(table.name):
@@ -72,24 +72,26 @@ class PostgresIndex:
             return {part: int(rows) for part, rows in database.execute(query)}
 
     def forget(self, keep: Collection[str]) -> None:
-        """Drop the documents of other versions."""
+        """Delete the documents of other versions."""
         table = self._table
         with self.place.write() as database:
-            if sa.inspect(database).has_table(table.name):
+            if self.place.owns(database, self.pointer) and sa.inspect(database).has_table(table.name):
                 kept = {*keep, shown(database, self.pointer)} - {None}
                 database.execute(sa.delete(table).where(table.c.release.not_in(kept)))
 
 
 def search(database: sa.Connection, index: str, text: str, limit: int) -> list[dict[str, Any]] | None:
-    """Return the documents that hold all words of `text`, best first; None where nothing is published."""
+    """Return the documents that hold all words of `text`, best first; None if nothing is published."""
     version = shown(database, f"search:{index}")
     if version is None:
         return None
     table = _table(index)
     query = sa.select(table.c.body).where(table.c.release == version).limit(limit)
     if terms := words(text):
-        wanted = sa.func.plainto_tsquery(sa.literal_column("'simple'"), " ".join(terms))
-        query = query.where(table.c.words.op("@@")(wanted)).order_by(sa.func.ts_rank(table.c.words, wanted).desc())
+        search_query = sa.func.plainto_tsquery(sa.literal_column("'simple'"), " ".join(terms))
+        query = query.where(table.c.words.op("@@")(search_query)).order_by(
+            sa.func.ts_rank(table.c.words, search_query).desc()
+        )
     return list(database.scalars(query.order_by(table.c.number)))
 
 

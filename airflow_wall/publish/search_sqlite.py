@@ -1,7 +1,7 @@
 """
-`search://CONN/INDEX` on SQLite: an FTS5 index per version, and a pointer that names the one to search.
+`search://CONN/INDEX` on SQLite: an FTS5 index per version, and a pointer that names the version to search.
 
-The pointer lies beside those of `sql://` tables in the same file, so both move in one transaction.
+The pointer is stored with those of `sql://` tables in the same file, so both move in one transaction.
 """
 
 from __future__ import annotations
@@ -17,60 +17,60 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import DDLElement
 
 from airflow_wall.errors import DataError
-from airflow_wall.publish.address import Address
-from airflow_wall.publish.base import Rows
+from airflow_wall.publish.base import StagedRows
 from airflow_wall.publish.database import Database, shown
 from airflow_wall.publish.documents import documents, words
+from airflow_wall.publish.targets.base import Target
 
 
 class SqliteIndex:
     """
     One published index.
 
-    :param address: Its `to`.
-    :param place: Its database.
+    :param target: The parsed `to`.
+    :param place: The database.
     """
 
-    def __init__(self, address: Address, place: Database) -> None:
-        self.address = address
+    def __init__(self, target: Target, place: Database) -> None:
+        self.target = target
         self.place = place
-        self.pointer = f"search:{address.name}"
+        self.pointer = f"search:{target.name}"
 
-    def stage(self, version: str, part: str, rows: Rows) -> None:
+    def stage(self, version: str, part: str, rows: StagedRows) -> None:
         """Replace the documents of the part in one transaction."""
-        made = documents(rows, self.address.to)
-        table = _table(self.address.name, version)
+        new = documents(rows, self.target)
+        table = _table(self.target.name, version)
         with self.place.define() as database:
             self.place.claim(database, self.pointer)
             database.execute(CreateIndex(table.name))
             database.execute(sa.delete(table).where(table.c.part == part))
-            taken = {row[0]: row[1] for row in database.execute(sa.select(table.c.rowid, table.c.part))}
-            for document in made:
-                if document.number in taken:
+            part_of = {row[0]: row[1] for row in database.execute(sa.select(table.c.rowid, table.c.part))}
+            for document in new:
+                if document.number in part_of:
                     raise DataError(
-                        f"`key`: {document.id} stands in part `{part}` and in part `{taken[document.number]}` "
-                        f"of `{self.address.to}`",
-                        hint="add a column to `key`, or have each part hold its own rows",
+                        f"`key`: {document.id} is in part `{part}` and in part `{part_of[document.number]}` "
+                        f"of `{self.target}`",
+                        hint="add a column to `key`, or let each part hold different rows",
                     )
-            if made:
+            if new:
                 database.execute(
                     sa.insert(table),
                     [
-                        {"rowid": one.number, "id": one.id, "part": part, "body": one.body, "words": one.words}
-                        for one in made
+                        {"rowid": item.number, "id": item.id, "part": part, "body": item.body, "words": item.words}
+                        for item in new
                     ],
                 )
 
     def discard(self, version: str, part: str) -> None:
-        """Drop the documents of the part."""
-        table = _table(self.address.name, version)
+        """Delete the documents of the part."""
+        table = _table(self.target.name, version)
         with self.place.write() as database:
-            if sa.inspect(database).has_table(table.name):
+            if self.place.owns(database, self.pointer) and sa.inspect(database).has_table(table.name):
                 database.execute(sa.delete(table).where(table.c.part == part))
 
     def count(self, version: str) -> dict[str, int]:
-        """Documents by part."""
-        table = _table(self.address.name, version)
+        """Return the number of documents by part."""
+        table = _table(self.target.name, version)
         with self.place.read() as database:
             if not sa.inspect(database).has_table(table.name):
                 return {}
@@ -78,18 +78,20 @@ class SqliteIndex:
             return {part: int(rows) for part, rows in database.execute(query)}
 
     def forget(self, keep: Collection[str]) -> None:
-        """Drop the indexes of other versions."""
+        """Delete the indexes of other versions."""
         with self.place.define() as database:
+            if not self.place.owns(database, self.pointer):
+                return
             visible = shown(database, self.pointer)
-            kept = {_table(self.address.name, version).name for version in (*keep, visible) if version is not None}
-            ours = re.compile(re.escape(self.address.name) + "__search_[0-9a-f]{12}")
+            kept = {_table(self.target.name, version).name for version in (*keep, visible) if version is not None}
+            ours = re.compile(re.escape(self.target.name) + "__search_[0-9a-f]{12}")
             for name in sa.inspect(database).get_table_names():
                 if ours.fullmatch(name) and name not in kept:
                     database.execute(DropIndex(name))
 
 
 def search(database: sa.Connection, index: str, text: str, limit: int) -> list[dict[str, Any]] | None:
-    """Return the documents that hold all words of `text`, best first; None where nothing is published."""
+    """Return the documents that hold all words of `text`, best first; None if nothing is published."""
     version = shown(database, f"search:{index}")
     if version is None:
         return None
@@ -110,7 +112,7 @@ def _table(index: str, version: str) -> sa.TableClause:
 
 
 class CreateIndex(DDLElement):
-    """A full-text table."""
+    """`CREATE VIRTUAL TABLE` for a full-text index."""
 
     inherit_cache = False
 
@@ -119,7 +121,7 @@ class CreateIndex(DDLElement):
 
 
 class DropIndex(DDLElement):
-    """The end of a full-text table."""
+    """`DROP TABLE` for a full-text index."""
 
     inherit_cache = False
 

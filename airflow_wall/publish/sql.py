@@ -1,9 +1,9 @@
 """
 `sql://CONN/TABLE`: a view that shows one version of the rows.
 
-Rows of all versions lie in `<table>__releases`; the view `<table>` shows those whose `_release` the pointer names. So a
-commit moves one value, and a reader at any isolation level sees the whole of a release: renaming, truncating or making
-a view anew at that moment showed empty tables to readers of REPEATABLE READ.
+Rows of all versions are in `<table>__releases`; the view `<table>` shows the rows whose `_release` the pointer names.
+So a commit changes one value, and a reader at any isolation level sees one whole release. Renaming, truncating or
+recreating a view at that moment showed empty tables to readers with REPEATABLE READ.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ from sqlalchemy.schema import CreateColumn, CreateIndex, DDLElement
 from sqlalchemy.sql import quoted_name
 
 from airflow_wall.errors import DataError, ReleaseError
-from airflow_wall.publish.address import Address
-from airflow_wall.publish.base import Rows, check_options
+from airflow_wall.publish.base import StagedRows, check_options
 from airflow_wall.publish.database import POINTERS, Database, shown
 from airflow_wall.publish.rows import plain
+from airflow_wall.publish.targets.base import Target
 
 RESERVED = ("_release", "_part")
-"""Columns that we add."""
+"""Columns that airflow-wall adds."""
 
 _MOST_BYTES = 63  # of a name in Postgres
 
 
-class SqlTarget:
+class SqlWriter:
     """
     One published table.
 
-    :param address: Its `to`.
-    :param place: Its database.
+    :param target: The parsed `to`.
+    :param place: The database.
     """
 
-    def __init__(self, address: Address, place: Database) -> None:
-        self.address = address
+    def __init__(self, target: Target, place: Database) -> None:
+        self.target = target
         self.place = place
-        self.pointer = _quoted(address.name)
-        self._store = _quoted(f"{address.name}__releases")
+        self.pointer = _quoted(target.name)
+        self._store = _quoted(f"{target.name}__releases")
 
-    def stage(self, version: str, part: str, rows: Rows) -> None:
-        """Replace the rows of the part in one transaction; columns that are new are added first."""
-        check_options(rows.options, (), self.address.to)
+    def stage(self, version: str, part: str, rows: StagedRows) -> None:
+        """Replace the rows of the part in one transaction, after adding new columns."""
+        check_options(rows.options, (), self.target)
         data = plain(rows.data)
         columns = self._columns(data.schema)
         with self.place.define() as database:
             table = self._prepare(database, columns)
         values = data.to_pylist()
-        for row, decimal in ((row, name) for name in self._as_text(data.schema) for row in values):
+        for row, decimal in ((row, name) for name in self._decimal_columns(data.schema) for row in values):
             row[decimal] = None if row[decimal] is None else format(row[decimal], "f")
         with self.place.write() as database:
             database.execute(sa.delete(table).where(table.c._release == version, table.c._part == part))
@@ -59,37 +59,38 @@ class SqlTarget:
                 database.execute(sa.insert(table), [{"_release": version, "_part": part, **row} for row in values])
 
     def discard(self, version: str, part: str) -> None:
-        """Drop the rows of the part."""
+        """Delete the rows of the part."""
         with self.place.write() as database:
-            if (table := self._found(database)) is not None:
+            if (table := self._store_table(database)) is not None:
                 database.execute(sa.delete(table).where(table.c._release == version, table.c._part == part))
 
     def count(self, version: str) -> dict[str, int]:
-        """Rows by part."""
+        """Return the number of rows by part."""
         with self.place.read() as database:
-            if (table := self._found(database)) is None:
+            if (table := self._store_table(database)) is None:
                 return {}
             query = sa.select(table.c._part, sa.func.count()).where(table.c._release == version).group_by(table.c._part)
             return {part: int(rows) for part, rows in database.execute(query)}
 
     def forget(self, keep: Collection[str]) -> None:
-        """Drop the rows of other versions."""
+        """Delete the rows of other versions."""
         with self.place.write() as database:
-            if (table := self._found(database)) is None:
+            if (table := self._store_table(database)) is None:
                 return
             kept = {*keep, shown(database, self.pointer)} - {None}
             database.execute(sa.delete(table).where(table.c._release.not_in(kept)))
 
-    def _found(self, database: sa.Connection) -> sa.Table | None:
-        if not sa.inspect(database).has_table(self._store):
+    def _store_table(self, database: sa.Connection) -> sa.Table | None:
+        """Return the table of all versions; None if it does not exist or belongs to another release."""
+        if not self.place.owns(database, self.pointer) or not sa.inspect(database).has_table(self._store):
             return None
         return sa.Table(self._store, sa.MetaData(), sa.Column("_release", sa.Text), sa.Column("_part", sa.Text))
 
     def _prepare(self, database: sa.Connection, columns: list[sa.Column[Any]]) -> sa.Table:
-        """Have the store with at least `columns`, and the view over all it has."""
+        """Create or widen the table of all versions to hold `columns`, and the view over all its columns."""
         inspector = sa.inspect(database)
         views, tables = inspector.get_view_names(), inspector.get_table_names()
-        self._check_ours(inspector, views, tables)
+        self._check_not_foreign(inspector, views, tables)
         self.place.claim(database, self.pointer)
         table = sa.Table(
             self._store, sa.MetaData(), *(sa.Column(n, sa.Text, nullable=False) for n in RESERVED), *columns
@@ -103,10 +104,10 @@ class SqlTarget:
         if self.pointer not in views or len(names) > len(inspector.get_columns(self.pointer)):
             if database.dialect.name == "sqlite":
                 database.execute(DropView(self.pointer))
-            database.execute(CreateView(self.pointer, self._shown_rows(names)))
+            database.execute(CreateView(self.pointer, self._visible_rows(names)))
         return table
 
-    def _check_ours(self, inspector: sa.Inspector, views: list[str], tables: list[str]) -> None:
+    def _check_not_foreign(self, inspector: sa.Inspector, views: list[str], tables: list[str]) -> None:
         foreign = None
         if self._store in tables:
             if not {*RESERVED} <= {column["name"] for column in inspector.get_columns(self._store)}:
@@ -117,27 +118,27 @@ class SqlTarget:
             foreign = f"table `{self.pointer}`"
         if foreign:
             raise ReleaseError(
-                f"`to`: connection `{self.place.conn_id}` has a {foreign} that is not a release's; it is left as it is",
-                hint="name another table in `to`, or rename that one",
+                f"`to`: connection `{self.place.conn_id}` has a {foreign} that no release created; it is not changed",
+                hint="use another table in `to`, or rename that one",
             )
 
     def _widen(self, database: sa.Connection, inspector: sa.Inspector, columns: list[sa.Column[Any]]) -> list[str]:
-        there = {column["name"]: column["type"] for column in inspector.get_columns(self._store)}
+        existing = {column["name"]: column["type"] for column in inspector.get_columns(self._store)}
         for column in columns:
-            if column.name not in there:
+            if column.name not in existing:
                 database.execute(AddColumn(self._store, column))
-            elif isinstance(column.type, _Nothing):
-                column.type = there[column.name]  # Postgres wants even nulls of the right type
-            elif not _holds(there[column.name], column.type):
+            elif isinstance(column.type, _NullType):
+                column.type = existing[column.name]  # Postgres needs the right type even for nulls
+            elif not _fits(existing[column.name], column.type):
                 raise DataError(
                     f"`to`: column `{column.name}` of `{self.pointer}` in connection `{self.place.conn_id}` holds "
-                    f"{_family(there[column.name])}, the data have {_family(column.type)}",
+                    f"{_family(existing[column.name])}, but the data have {_family(column.type)}",
                     hint="cast the column in the transform, or publish to a new table",
                 )
-        added = [column.name for column in columns if column.name not in there]
-        return [name for name in there if name not in RESERVED] + added
+        added = [column.name for column in columns if column.name not in existing]
+        return [name for name in existing if name not in RESERVED] + added
 
-    def _shown_rows(self, names: list[str]) -> sa.Select[Any]:
+    def _visible_rows(self, names: list[str]) -> sa.Select[Any]:
         store = sa.table(self._store, sa.column("_release"), *(sa.column(_quoted(name)) for name in names))
         release = sa.select(POINTERS.c.release).where(POINTERS.c.table == self.pointer).scalar_subquery()
         return sa.select(*(store.c[name] for name in names)).where(store.c._release == release)
@@ -146,20 +147,20 @@ class SqlTarget:
         seen: set[str] = set()
         for name in schema.names:
             if name in RESERVED or name.lower() in seen:
-                why = "is a name that releases use themselves" if name in RESERVED else "is there twice"
-                raise DataError(f"`{self.address.to}`: column `{name}` {why}", hint="rename it in the transform")
+                why = "is reserved for releases" if name in RESERVED else "occurs twice, ignoring case"
+                raise DataError(f"`{self.target}`: column `{name}` {why}", hint="rename it in the transform")
             if not name.isprintable() or not 0 < len(name.encode()) <= _MOST_BYTES:
                 raise DataError(
-                    f"`{self.address.to}`: column {name!r} is no name for SQL: 1 to {_MOST_BYTES} printable bytes",
+                    f"`{self.target}`: column {name!r} must have a name of 1 to {_MOST_BYTES} printable bytes",
                     hint="rename it in the transform",
                 )
             seen.add(name.lower())
         if not seen:
-            raise DataError(f"`{self.address.to}`: the data have no columns", hint="mend the transform")
+            raise DataError(f"`{self.target}`: the data have no columns", hint="return columns from the transform")
         return [sa.Column(_quoted(field.name), self._type(field)) for field in schema]
 
     def _type(self, field: pa.Field[Any]) -> sa.types.TypeEngine[Any]:
-        if self.place.dialect.name == "sqlite":  # it has floats only, and no zones: those times are UTC
+        if self.place.dialect.name == "sqlite":  # SQLite has no decimals and no zones: times are UTC
             if pa.types.is_decimal(field.type):
                 return sa.Text()
             if pa.types.is_timestamp(field.type):
@@ -168,21 +169,21 @@ class SqlTarget:
             if matches(field.type):
                 return kind
         raise DataError(
-            f"`{self.address.to}`: column `{field.name}` has type `{field.type}`, which no SQL column holds",
-            hint="turn it into text or into plain columns in the transform",
+            f"`{self.target}`: column `{field.name}` has type `{field.type}`, which SQL columns cannot hold",
+            hint="convert it to text or to plain columns in the transform",
         )
 
-    def _as_text(self, schema: pa.Schema) -> list[str]:
+    def _decimal_columns(self, schema: pa.Schema) -> list[str]:
         return [f.name for f in schema if pa.types.is_decimal(f.type) and self.place.dialect.name == "sqlite"]
 
 
 def _quoted(name: str) -> quoted_name:
-    """A name that is always quoted: SQLAlchemy's list of SQLite's words lacks some, e.g. `nothing`."""
+    """Return a name that is always quoted: SQLAlchemy's list of SQLite keywords lacks some, e.g. `nothing`."""
     return quoted_name(name, quote=True)
 
 
-class _Nothing(sa.Text):
-    """Type of a column that is null in every row: it fits any column that is there."""
+class _NullType(sa.Text):
+    """Type of a column that is null in every row; it fits any existing column."""
 
 
 _TYPES: tuple[tuple[Any, sa.types.TypeEngine[Any]], ...] = (
@@ -199,7 +200,7 @@ _TYPES: tuple[tuple[Any, sa.types.TypeEngine[Any]], ...] = (
     (pa.types.is_time, sa.Time()),
     (lambda kind: pa.types.is_binary(kind) or pa.types.is_large_binary(kind), sa.LargeBinary()),
     (pa.types.is_decimal, sa.Numeric()),
-    (pa.types.is_null, _Nothing()),
+    (pa.types.is_null, _NullType()),
 )
 
 _FAMILIES: tuple[tuple[type[Any], str], ...] = (
@@ -221,13 +222,17 @@ def _family(kind: sa.types.TypeEngine[Any]) -> str:
     return next((name for family, name in _FAMILIES if isinstance(kind, family)), str(kind))
 
 
-def _holds(there: sa.types.TypeEngine[Any], kind: sa.types.TypeEngine[Any]) -> bool:
-    """Whether a column that is there holds such values unchanged (Postgres would round floats in whole numbers)."""
-    return _family(there) == _family(kind) or (_family(there) == "floats" and _family(kind) == "whole numbers")
+def _fits(existing: sa.types.TypeEngine[Any], kind: sa.types.TypeEngine[Any]) -> bool:
+    """
+    Return True if a column of type `existing` holds values of type `kind` unchanged.
+
+    A column of whole numbers does not hold floats: Postgres would round them.
+    """
+    return _family(existing) == _family(kind) or (_family(existing) == "floats" and _family(kind) == "whole numbers")
 
 
 class CreateView(DDLElement):
-    """`CREATE VIEW`; on Postgres `OR REPLACE`, which keeps the grants."""
+    """`CREATE VIEW`; on Postgres `CREATE OR REPLACE VIEW`, which keeps the grants."""
 
     inherit_cache = False
 

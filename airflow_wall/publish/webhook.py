@@ -1,13 +1,13 @@
 """
-`webhook://CONN`: each part as JSON lines in one POST, to a connection of type `http`.
+`webhook://CONN`: send each part as JSON lines in one POST to a connection of type `http`.
 
-What was sent cannot be taken back. So webhooks are sent after every other target shows the new release and before the
-release counts as committed; if one is refused, the others are put back and the release stays open. Each part is sent
-once: what the receiver has accepted is written down, an unchanged part is not sent again by a later opening of the
-same release, and the header `Idempotency-Key: <release>:<part>` tells a receiver of a try whose answer was lost.
+A sent webhook cannot be undone. So webhooks are sent after every other target shows the new release, and before the
+release counts as committed. If one is refused, the other targets are reverted and the release stays open. Each part is
+sent once: accepted parts are recorded, and a later opening of the same release does not send an unchanged part again.
+The header `Idempotency-Key: <release>:<part>` lets a receiver detect a repeated try whose answer was lost.
 
-Read from the connection: host (or a whole URL), schema, port, login and password (basic authentication), and from its
-extra `headers`, a mapping.
+The connection's host (or a whole URL), schema, port, login and password (basic authentication) are used, and its extras
+(see `publish.http_client`). Messages show only scheme, host and port of its URL.
 """
 
 from __future__ import annotations
@@ -21,77 +21,84 @@ from pathlib import Path
 import httpx
 
 from airflow_wall import state
-from airflow_wall.connections import ConnectionInfo
+from airflow_wall.connections.extras import resolved
+from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.errors import ConnectionFault, Interrupted, ReleaseError
-from airflow_wall.publish.address import Address
-from airflow_wall.publish.base import Rows, Site, check_options
+from airflow_wall.publish.base import ReleaseSite, StagedRows, check_options
+from airflow_wall.publish.http_client import http_client
 from airflow_wall.publish.rows import json_values, line
+from airflow_wall.publish.targets.base import Target
+from airflow_wall.redaction import short_url
 
 BUDGET_SECONDS = 30.0
-"""How long one part is tried, pauses included."""
+"""Seconds to try one part, pauses included."""
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
-_TIMEOUT = 10.0
+_READ = 10_000
 _QUOTED = 200
+"""Characters of an answer that an error quotes. Secrets are masked in a longer text, so that none is cut in two."""
 
 
-class WebhookTarget:
+class WebhookWriter:
     """
-    One endpoint; the `Place` of its own "pointer".
+    One endpoint, and the `PointerStore` of its own pointer.
 
-    :param address: Its `to`.
-    :param site: The release that sends.
-    :param budget: Seconds that one part is tried.
-    :raises ConnectionFault: the connection is not of type `http` or has no host.
+    :param target: The parsed `to`.
+    :param site: The release that is sent.
+    :param budget: Seconds to try one part.
+    :raises ConnectionFault: the connection is not of type `http`, has no host, or has an unsupported extra.
     """
 
     reversible = False
 
-    def __init__(self, address: Address, site: Site, *, budget: float = BUDGET_SECONDS) -> None:
-        self.address = address
-        self.pointer = address.conn_id
+    def __init__(self, target: Target, site: ReleaseSite, *, budget: float = BUDGET_SECONDS) -> None:
+        self.target = target
+        self.pointer = target.conn_id
         self.budget = budget
-        self._connection = site.connections(address.conn_id)
-        self._url = _url(self._connection)
-        self._folder = site.state / "webhooks" / address.conn_id
+        connection = site.connections(target.conn_id)
+        self._url = _url(connection)
+        self._connection = resolved(connection)
+        self._client = http_client(self._connection, self._url)
+        self._shown = f"`{target}` ({short_url(str(self._url))})"
+        self._folder = site.state / "webhooks" / target.conn_id
 
     @property
-    def place(self) -> WebhookTarget:
-        """Itself: each endpoint is sent to on its own."""
+    def place(self) -> WebhookWriter:
+        """The writer itself: each endpoint is sent to on its own."""
         return self
 
-    def stage(self, version: str, part: str, rows: Rows) -> None:
-        """Keep the body of the part until it is sent."""
-        check_options(rows.options, (), self.address.to)
+    def stage(self, version: str, part: str, rows: StagedRows) -> None:
+        """Store the body of the part until it is sent."""
+        check_options(rows.options, (), self.target)
         body = "".join(f"{line(values)}\n" for values in json_values(rows.data))
         state.write_bytes(self._body(version, part), body.encode())
 
     def discard(self, version: str, part: str) -> None:
-        """Drop the body of the part."""
+        """Delete the body of the part."""
         self._body(version, part).unlink(missing_ok=True)
 
     def count(self, version: str) -> dict[str, int]:
-        """Lines by part."""
+        """Return the number of lines by part."""
         return {file.stem: file.read_bytes().count(b"\n") for file in self._bodies(version)}
 
-    def shown(self, pointer: str) -> str | None:  # noqa: ARG002  nothing can be asked
-        """None: what was sent is out of our hands."""
+    def shown(self, pointer: str) -> str | None:  # noqa: ARG002  a receiver cannot be asked
+        """Return None, because a receiver cannot be asked."""
         return None
 
     def show(self, moves: Mapping[str, str | None]) -> None:
         """
         Send every part that the receiver has not accepted yet.
 
-        :raises ReleaseError: it refused one (any answer but 2xx, 429 and 5xx).
-        :raises Interrupted: it did not accept one within the budget.
+        :raises ReleaseError: the receiver refused one (any answer except 2xx, 429 and 5xx).
+        :raises Interrupted: the receiver did not accept one within the budget.
         """
         for version in moves.values():
             for body in self._bodies(version) if version is not None else ():
                 self._send_once(str(version), body)
 
     def forget(self, keep: Collection[str]) -> None:
-        """Drop the bodies of other versions, and what was written down of their releases."""
+        """Delete the bodies of other versions, and the records of their releases."""
         releases = {_release(version) for version in keep}
         for folder in (path for path in self._folder.glob("*") if path.is_dir()):
             if folder.name not in keep:
@@ -119,29 +126,27 @@ class WebhookTarget:
                 return
             if time.monotonic() + pause > deadline:
                 raise Interrupted(
-                    f"`{self.address.to}` ({self._url}) did not accept `{key}` within {self.budget:g} s: {problem}",
-                    hint="see to the receiver, then run this task again",
+                    f"{self._shown} did not accept `{key}` within {self.budget:g} s: {problem}",
+                    hint="repair the receiver, then run this task again",
                 )
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _post(self, key: str, content: bytes) -> str | None:
-        """Send once. Return None if it was accepted, else what may pass by itself."""
-        own = self._connection.extra.get("headers", {})
-        headers = {**own, "Content-Type": "application/x-ndjson", "Idempotency-Key": key}
-        login = (self._connection.login, self._connection.password or "") if self._connection.login else None
+        """Send a body once. Return None if it was accepted, else the reason, which may be temporary."""
+        headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": key}
         try:
-            answer = httpx.post(self._url, content=content, headers=headers, auth=login, timeout=_TIMEOUT)
+            answer = self._client.post(self._url.copy_with(userinfo=b""), content, headers)
         except httpx.TransportError as error:
-            return str(error) or type(error).__name__
+            return self._connection.hide(str(error)) or type(error).__name__
         if answer.is_success:
             return None
-        said = f"status {answer.status_code}, `{answer.text[:_QUOTED].strip()}`"
+        reason = f"status {answer.status_code}, `{self._connection.hide(answer.text[:_READ])[:_QUOTED].strip()}`"
         if answer.is_server_error or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
-            return said
+            return reason
         raise ReleaseError(
-            f"`{self.address.to}` ({self._url}) refused `{key}`: {said}",
-            hint=f"mend the connection `{self.address.conn_id}` or the receiver, then run this task again",
+            f"{self._shown} refused `{key}`: {reason}",
+            hint=f"correct the connection `{self.target.conn_id}` or the receiver, then run this task again",
         )
 
     def _accepted(self) -> dict[str, str]:
@@ -158,20 +163,25 @@ def _release(version: str) -> str:
     return version.partition("~")[0]
 
 
-def _url(connection: ConnectionInfo) -> str:
+def _url(connection: ConnectionInfo) -> httpx.URL:
     if connection.conn_type != "http":
         raise ConnectionFault(
-            f"connection `{connection.conn_id}` has type `{connection.conn_type}`, which takes no webhooks",
-            hint="name a connection of type `http`",
+            f"connection `{connection.conn_id}` has type `{connection.conn_type}`, but webhooks need type `http`",
+            hint="use a connection of type `http`",
         )
     if not connection.host:
-        raise ConnectionFault(f"connection `{connection.conn_id}` has no `host`", hint="give it one")
+        raise ConnectionFault(f"connection `{connection.conn_id}` has no `host`", hint="set the host in the connection")
     base = connection.host if "://" in connection.host else f"{connection.schema or 'http'}://{connection.host}"
     try:
         url = httpx.URL(base)
-        return str(url.copy_with(port=connection.port) if connection.port else url)
-    except (httpx.InvalidURL, TypeError) as error:
+        url = url.copy_with(port=connection.port) if connection.port else url
+        if url.scheme not in ("http", "https") or not url.host:
+            raise httpx.InvalidURL("no server")
+    except (httpx.InvalidURL, TypeError, ValueError):
+        # The error would quote a part of the URL, which may be a part of the password.
         raise ConnectionFault(
-            f"connection `{connection.conn_id}`: `host` is no URL: {error}",
-            hint="write, e.g., `https://example.com/hook`",
-        ) from error
+            f"connection `{connection.conn_id}`: expected the URL of a server in `host`, got something else",
+            hint="write, e.g., `https://example.com/hook`; in a login or password, write `@`, `:`, `/`, `#` and `?` as "
+            "`%40`, `%3A`, `%2F`, `%23` and `%3F`",
+        ) from None
+    return url

@@ -1,1 +1,1 @@
-"""What a user may write: one frozen model per block of the YAML."""
+"""Former name of `airflow_wall.language`. Installed kinds of clusters may import from here."""

@@ -1,4 +1,4 @@
-"""Which store a lake has. Delta tables are the only kind so far; another kind is a module and a line here."""
+"""Open the tables of a lake. Delta is the only kind so far; to add another, add a module and a line here."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from airflow_wall.storage.base import TableStore
 
 def open_tables(storage: Path, fence: Callable[[], None] = lambda: None) -> TableStore:
     """
-    Return the tables under `storage`, an absolute folder that need not exist yet.
+    Return the tables below `storage`, an absolute directory that need not exist yet.
 
-    :param fence: Is called right before each commit, and raises where the caller may write no more.
+    :param fence: Called right before each commit. It raises if the caller may no longer write.
     """
-    from airflow_wall.storage.delta import DeltaStore  # the SDK is loaded by whoever opens tables
+    from airflow_wall.storage.delta import DeltaStore  # the SDK is imported only to open tables
 
     return DeltaStore(storage, fence)

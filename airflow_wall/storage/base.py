@@ -1,29 +1,31 @@
-"""What a store of tables can do, whatever it is made of."""
+"""The protocol of a store of tables, and the types of its arguments and results."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import DataError
+from airflow_wall.text.reserved import RESERVED, reserved_part
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 SLICE = "_wall_slice"
-"""Hidden column: id of the slice a row belongs to; null where the row belongs to all of them (`replace_table`)."""
+"""Hidden column: id of the slice a row belongs to; null if the row belongs to all slices (`replace_table`)."""
 
 SOURCE = "_wall_source"
 """Hidden column: uri of the source a row was ingested from."""
 
+WRITER = "@"
+"""Sign between a slice and its writer in a shared table, e.g. `20130701T000000Z@scores.load`. No slice id has it."""
+
 HIDDEN = (SLICE, SOURCE)
 """Columns that `read` and `schema` leave out unless asked."""
-
-STATE = "_wall"
-"""Folder of the lake that holds our own state and no tables."""
 
 _PART = re.compile(r"[^\x00-\x1f\\/*?\[\]:]+")
 
@@ -31,13 +33,16 @@ _PART = re.compile(r"[^\x00-\x1f\\/*?\[\]:]+")
 @dataclass(frozen=True)
 class SourceVersion:
     """
-    One version of one source: what a slice is about.
+    One version of one source. A slice consists of such versions.
 
     :param uri: The source, e.g. `landing/domain_1/2013-07-01.csv` or `sql://warehouse/orders`.
-    :param version: Which state of it: for a file its size and time, for SQL the highest cursor or a digest.
-    :param size: Bytes, where the source is a file.
-    :param since: The version that rows must lie above, where only newer rows are read.
-    :param cursor: The column that `since` and `version` are values of.
+    :param version: Its state: digest of a file, highest cursor or digest of a SQL table.
+    :param size: Bytes, if the source is a file.
+    :param since: If only newer rows are read, the version that they must lie above.
+    :param cursor: The column that holds the values `since` and `version`.
+    :param stamp: Size and time of a file, which were its version in lakes of airflow-wall before digests.
+    :param moves: True if the rows of a newer version belong to the slice that reads it. Else they belong to the slice
+        that took the first version.
     """
 
     uri: str
@@ -45,30 +50,36 @@ class SourceVersion:
     size: int | None = None
     since: str | None = None
     cursor: str | None = None
+    stamp: str | None = field(default=None, compare=False)
+    moves: bool = False
 
 
 @dataclass(frozen=True)
 class Commit:
     """
-    What became of a write.
+    The result of a write.
 
-    :param version: Version of the table that holds the rows; -1 where there was nothing to write and no table yet.
+    :param version: Version of the table that holds the rows; -1 if the table does not exist and there are no rows.
     :param rows: Rows of the slice, or of the table, after the call.
-    :param changed: False where an earlier try, or another process, had already committed it.
+    :param changed: False if an earlier try, or another process, had already committed the rows.
+    :param content: Digest of the rows of the slice, or of the table; None if another process has committed other rows.
+    :param corrected: Other slices that the commit changed -> the sources of which they took newer rows.
     """
 
     table: str
     version: int
     rows: int
     changed: bool
+    content: int | None = None
+    corrected: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Files:
     """
-    Where the rows of a table are, for an engine that reads them itself.
+    The files of a table, for an engine that reads them itself.
 
-    :param paths: Parquet files. A column that one does not have is null in its rows.
+    :param paths: Parquet files. A column that a file lacks is null in its rows.
     :param schema: The columns of the table, without the hidden ones.
     """
 
@@ -76,26 +87,48 @@ class Files:
     schema: pa.Schema
 
 
+class Contents(Protocol):
+    """Digests of the rows of one version of a table. Every commit records them, so no row is read."""
+
+    def of(self, slices: Sequence[str] | None) -> str:
+        """Return a digest of the rows that `read` returns for these slices, or "" if there are none."""
+        ...
+
+    def slice(self, partition: str | None) -> int:
+        """Return `Commit.content` of a partition, or of the rows that belong to all slices; 0 if there are none."""
+        ...
+
+
+def partition_of(slice_id: str, writer: str | None) -> str:
+    """Return the id of a slice in a table: the rows of a writer other than the owner are kept apart."""
+    return slice_id if writer is None else f"{slice_id}{WRITER}{writer}"
+
+
+def slice_in(partition: str) -> str:
+    """Return the slice of a partition."""
+    return partition.partition(WRITER)[0]
+
+
 class TableStore(Protocol):
-    """Tables under one folder. Every method raises DataError where a name is no table name."""
+    """Tables below one directory. Every method raises DataError if a name is not a table name."""
 
     def names(self, pattern: str) -> list[str]:
         """
-        Return the sorted names of the tables that `pattern` matches: a name, or a pattern such as `silver/*`.
+        Return the sorted names of the tables that match `pattern`: a name, or a pattern such as `silver/*`.
 
-        :raises DataError: there is none.
+        :raises DataError: no table matches.
         """
         ...
 
     def exists(self, table: str) -> bool:
-        """Return whether the table has been written."""
+        """Return True if the table has been written."""
         ...
 
     def version(self, table: str) -> int:
         """
         Return the version of the newest commit.
 
-        :raises DataError: there is no such table; so do all methods below except the two that write.
+        :raises DataError: the table does not exist; so do all methods below except the two that write.
         """
         ...
 
@@ -117,22 +150,28 @@ class TableStore(Protocol):
         hidden: bool = False,
     ) -> pa.Table:
         """
-        Return rows, in an order that is the same whenever the content is.
+        Return rows. Equal content is always returned in the same order.
 
-        :param slices: Only rows of these slices, and rows that belong to all.
+        :param slices: Only rows of these slices, and rows that belong to all slices.
         :param columns: Only these columns, in this order.
         :param where: SQL predicate on the columns of the table.
-        :param hidden: Whether to return the hidden columns too.
-        :raises DataError: there is no such column, or the predicate fails.
+        :param hidden: Return the hidden columns too.
+        :raises DataError: a column does not exist, or the predicate fails.
         """
         ...
 
     def files(self, table: str, *, slices: Sequence[str] | None = None) -> Files:
-        """Return the files that hold the rows, and no others, which `read` gives of these slices."""
+        """Return the files with exactly the rows that `read` returns for these slices."""
         ...
 
-    def held_elsewhere(self, table: str, sources: Sequence[SourceVersion], *, slice_id: str) -> list[SourceVersion]:
-        """Return those source versions whose rows stand in another slice of the table; none if there is no table."""
+    def held_elsewhere(
+        self, table: str, sources: Sequence[SourceVersion], *, slice_id: str, writer: str | None = None
+    ) -> dict[SourceVersion, str]:
+        """Return the source versions whose rows are in another slice -> that slice; {} if there is no such table."""
+        ...
+
+    def contents(self, table: str) -> Contents:
+        """Return the digests of a table's rows, in its newest version. There need be no such table."""
         ...
 
     def replace_slice(
@@ -143,35 +182,52 @@ class TableStore(Protocol):
         slice_id: str,
         number: int,
         sources: Sequence[SourceVersion] = (),
+        retype: bool = False,
+        homes: Mapping[str, str] | None = None,
+        writer: str | None = None,
+        order: int | None = None,
     ) -> Commit:
         """
-        Replace the rows of one slice in one atomic step; the same slice twice leaves the rows of one.
+        Replace the rows of one slice atomically. To write a slice twice has the same effect as to write it once.
 
-        New columns are added to the table. Rows of a source version that another slice holds are left out; rows of
-        an older version of a source are removed from the slices that hold them, in the same step.
+        New columns are added to the table. Rows of a source version that another slice holds are left out. Rows of a
+        newer version of a source replace those of the older one in the slice that took it first, in the same commit. A
+        column whose type becomes wider is converted in the same commit, with all rows of the table.
 
-        :param data: The rows; with `sources` they have the column `_wall_source`.
+        :param data: The rows. If `sources` is given, they have the column `_wall_source`.
         :param number: The slice as a number of at most 62 bits.
-        :raises DataError: a column changed its type, or has a type that no table holds.
+        :param order: Place of the slice in time, in microseconds since 1970, for a table with a key.
+        :param retype: The types of the rows replace those of the table, whose rows are converted.
+        :param homes: uri of a source -> the slice that took it first, for sources without rows in the table.
+        :param writer: A writer that shares the table with its owner. Only its own rows of the slice are replaced.
+        :raises DataError: a column changed its type, or has a type that tables cannot store, or a value of the table is
+            not exactly a value of the new type.
         :raises Interrupted: other writers won every race.
         """
         ...
 
     def replace_table(self, table: str, data: pa.Table) -> Commit:
-        """Replace all rows and the schema in one atomic step; the rows belong to no slice. Raises as above."""
+        """Replace all rows and the schema atomically. The rows belong to no slice. Raises like `replace_slice`."""
         ...
 
 
 def check_name(table: str) -> str:
     """
-    Return the name of a table if it is one: relative, `/` between its parts, and not in our own folder.
+    Return a table name if it is valid: relative, with `/` between its parts, and without reserved names.
 
-    :raises DataError: it is not.
+    :raises DataError: the name is not valid.
     """
     parts = table.split("/")
-    if any(_PART.fullmatch(part) is None or part in {".", ".."} for part in parts) or parts[0] == STATE:
+    if any(_PART.fullmatch(part) is None or part in {".", ".."} for part in parts):
         raise DataError(
-            f"`{table}` is no table name: it must be a path below the storage, without `..`, outside `{STATE}`",
+            f"`{table}` is not a table name: it must be a path below the storage, without `..`",
+            hint="write a name such as `bronze/orders`",
+        )
+    part = reserved_part(table)
+    if part is not None:
+        names = listed(RESERVED)
+        raise DataError(
+            f"`{table}` is not a table name: its part `{part}` is, or looks like, one of the reserved names {names}",
             hint="write a name such as `bronze/orders`",
         )
     return table

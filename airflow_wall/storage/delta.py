@@ -1,75 +1,109 @@
 """
-Delta tables in folders, without a JVM: `bronze/orders` is the folder `<storage>/bronze/orders`.
+Delta tables in directories, without a JVM: `bronze/orders` is the directory `<storage>/bronze/orders`.
 
-Every write is one Delta commit: it replaces a partition (`_wall_slice`) and records what it was about (ownership.py).
+Every write is one Delta commit: it replaces a partition (`_wall_slice`) and records the versions of its sources
+(ownership.py).
 """
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
+import hashlib
 import os
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from airflow_wall import duck
+from airflow_wall.diagnostics.suggestions import did_you_mean, listed
+from airflow_wall.engines.duckdb import connection as duck
 from airflow_wall.errors import DataError, Interrupted
-from airflow_wall.storage.base import HIDDEN, SLICE, SOURCE, STATE, Commit, Files, SourceVersion, check_name
-from airflow_wall.storage.columns import fit, storable
-from airflow_wall.storage.ownership import Overlap, State, dataset_of, digest, schema_of
+from airflow_wall.state import write_bytes
+from airflow_wall.storage.base import (
+    HIDDEN,
+    SLICE,
+    SOURCE,
+    WRITER,
+    Commit,
+    Files,
+    SourceVersion,
+    check_name,
+    partition_of,
+    slice_in,
+)
+from airflow_wall.storage.columns import convert, fit, to_storable, without_rows
+from airflow_wall.storage.contract import Contract, Contracts
+from airflow_wall.storage.current_rows import RowKey, current_rows
+from airflow_wall.storage.ownership import (
+    WHOLE,
+    Overlap,
+    TableContents,
+    TableState,
+    content_of,
+    dataset_of,
+    digest,
+    partitions_of,
+    schema_of,
+)
+from airflow_wall.text.reserved import STATE, reserved_part
+
+_KEPT = 7 * 24 * 3600
+"""Seconds for which a file with current rows is kept for jobs that read it."""
+
+_LOGICAL_DATE = "%Y%m%dT%H%M%SZ"
 
 ATTEMPTS = 12
-"""How often a writer that lost a race begins again before it gives up."""
-
-_LISTED = 12
+"""Number of times that a writer tries to commit before it gives up."""
 
 
 class DeltaStore:
-    """Tables below one folder. See `TableStore` for what each method does."""
+    """Delta tables below one directory. See `TableStore` for the contract of each method."""
 
     def __init__(self, storage: Path, fence: Callable[[], None] = lambda: None) -> None:
         self._storage = storage
         self._fence = fence
 
     def names(self, pattern: str) -> list[str]:
-        """The tables that a name or a pattern means."""
+        """Return the tables that match a name or a pattern."""
         if not any(sign in pattern for sign in "*?["):
             check_name(pattern)
             if self.exists(pattern):
                 return [pattern]
             raise self._missing(pattern)
-        every = self._all()
-        found = [name for name in every if _matches(name, pattern)]
-        if not found:
-            raise DataError(f"no table in `{self._storage}` matches `{pattern}`: there {_are(every)}")
-        return found
+        tables = self._all()
+        matches = [name for name in tables if _matches(name, pattern)]
+        if not matches:
+            raise DataError(
+                f"no table in `{self._storage}` matches `{pattern}`: {_describe_tables(tables)}",
+                hint="correct the pattern, or run the tasks that write these tables first",
+            )
+        return matches
 
     def exists(self, table: str) -> bool:
-        """Whether the table has a commit."""
+        """Return True if the table has a commit."""
         return self._open(table) is not None
 
     def version(self, table: str) -> int:
-        """Version of the newest commit."""
+        """Return the version of the newest commit."""
         return int(self._opened(table).version())
 
     def schema(self, table: str) -> pa.Schema:
-        """The columns that are not hidden."""
+        """Return the columns that are not hidden."""
         schema = schema_of(self._opened(table))
         return pa.schema([field for field in schema if field.name not in HIDDEN])
 
     def slices(self, table: str) -> list[str]:
-        """The slices that have rows, from the names of the files alone: the slice is the partition."""
-        values = {partition[SLICE] for partition in self._opened(table).partitions()}
-        return sorted(value for value in values if value is not None)
+        """Return the slices that have rows."""
+        return sorted({slice_in(partition) for partition in partitions_of(self._opened(table), None)})
 
     def read(
         self,
@@ -80,34 +114,68 @@ class DeltaStore:
         where: str | None = None,
         hidden: bool = False,
     ) -> pa.Table:
-        """Rows, ordered by slice and file."""
-        source = dataset_of(self._opened(table))
+        """Return rows, ordered by slice and file."""
+        handle = self._opened(table)
+        source = dataset_of(handle)
         names = [name for name in source.schema.names if hidden or name not in HIDDEN]
         unknown = [name for name in columns or () if name not in source.schema.names]
         if unknown:
-            raise DataError(f"table `{table}` has no column `{unknown[0]}`{_known(unknown[0], names)}")
-        only = _of(slices)
-        wanted = list(columns) if columns is not None else names
-        if where is None:
-            return source.to_table(columns=wanted, filter=only)
-        rows = source.to_table(filter=only)
-        return _filtered(rows, where, table).select(wanted)
+            raise _no_column(table, unknown[0], names)
+        in_slices = _in_slices(handle, slices)
+        selected = list(columns) if columns is not None else names
+        key = self._key(table)
+        if where is None and key is None:
+            return _without_writers(source.to_table(columns=selected, filter=in_slices))
+        rows = source.to_table(filter=in_slices)
+        rows = _without_writers(rows if key is None else current_rows(rows, key, _orders(handle)))
+        return (rows if where is None else _filtered(rows, where, table)).select(selected)
 
     def files(self, table: str, *, slices: Sequence[str] | None = None) -> Files:
-        """The files of these slices: the slice is the partition, so each file is of one."""
-        source = dataset_of(self._opened(table))
-        paths = [self._folder(table) / fragment.path for fragment in source.get_fragments(filter=_of(slices))]
+        """Return the files of these slices. The slice is the partition, so each file belongs to one slice."""
+        handle = self._opened(table)
+        source = dataset_of(handle)
+        if self._key(table) is not None:
+            return self._current_files(table, int(handle.version()), slices)
+        fragments = source.get_fragments(filter=_in_slices(handle, slices))
+        paths = [self._folder(table) / fragment.path for fragment in fragments]
         return Files(tuple(paths), pa.schema([field for field in source.schema if field.name not in HIDDEN]))
 
-    def held_elsewhere(self, table: str, sources: Sequence[SourceVersion], *, slice_id: str) -> list[SourceVersion]:
-        """The source versions whose rows another slice holds."""
-        handle = self._open(table)
-        return [] if handle is None else State(handle).overlap(sources, slice_id, pa.table({})).same
+    def _key(self, table: str) -> RowKey | None:
+        recorded = Contracts(self._storage / STATE).read(table)
+        contract = Contract() if recorded is None else recorded[0]
+        return RowKey(contract.key, contract.order_by) if contract.key else None
+
+    def _current_files(self, table: str, version: int, slices: Sequence[str] | None) -> Files:
+        """Return a file with the current rows of a table with a key. Each version of the table makes one of its own."""
+        rows = self.read(table, slices=slices)
+        folder = self._storage / STATE / "current" / table
+        chosen = hashlib.sha256("\0".join(sorted(slices or ())).encode()).hexdigest()[:16]
+        path = folder / f"{version}-{'all' if slices is None else chosen}.parquet"
+        if not path.exists():
+            content = pa.BufferOutputStream()
+            pq.write_table(rows, content)
+            write_bytes(path, content.getvalue().to_pybytes())
+            for other in folder.glob("*.parquet"):
+                if time.time() - other.stat().st_mtime > _KEPT:
+                    other.unlink(missing_ok=True)
+        return Files((path,), rows.schema)
+
+    def held_elsewhere(
+        self, table: str, sources: Sequence[SourceVersion], *, slice_id: str, writer: str | None = None
+    ) -> dict[SourceVersion, str]:
+        """Return the source versions whose rows are in another slice, or are those of another writer."""
+        state = TableState(self._open(table))
+        same = state.overlap(sources, partition_of(slice_id, writer), {}).same
+        return {source: slice_in(partition) for source, partition in same.items()}
+
+    def contents(self, table: str) -> TableContents:
+        """Return the digests of the newest version."""
+        return TableContents(TableState(self._open(table)))
 
     def owner(self, table: str, source: SourceVersion) -> int | None:
-        """Return the number of the slice that took this version of the source last, or None."""
+        """Return the number of the slice that last claimed this version of the source, or None."""
         handle = self._open(table)
-        return None if handle is None else State(handle).owner(source)
+        return None if handle is None else TableState(handle).owner(source)
 
     def replace_slice(
         self,
@@ -117,62 +185,97 @@ class DeltaStore:
         slice_id: str,
         number: int,
         sources: Sequence[SourceVersion] = (),
+        retype: bool = False,
+        homes: Mapping[str, str] | None = None,
+        writer: str | None = None,
+        order: int | None = None,
     ) -> Commit:
         """Replace the rows of one slice."""
-        rows = storable(data, table=table)
-        before: list[int | None] = []
+        slice_id = partition_of(slice_id, writer)
+        homes = {uri: partition_of(home, writer) for uri, home in (homes or {}).items()}
+        rows = to_storable(data, table=table)
+        first: tuple[int | None, int | None] | None = None
         for attempt in range(ATTEMPTS):
             pause(attempt)
-            state = State(self._open(table))
-            overlap = state.overlap(sources, slice_id, rows)
-            kept = rows if not overlap.same else rows.filter(_not_from(overlap.same))
-            wanted = digest(kept, sources)
-            committed = state.get(state.slice_key(slice_id))
-            before.append(committed)
-            raced = committed is not None and committed != before[0]
-            if raced or (committed == wanted and not overlap.older):
-                return Commit(table, state.version, state.count(slice_id), changed=False)
+            state = TableState(self._open(table))
+            overlap = state.overlap(sources, slice_id, homes)
+            kept = _not_from(rows, [*(source.uri for source in overlap.same), *overlap.corrected])
+            written = digest(kept, sources)
+            seen = (state.get(state.slice_key(slice_id)), state.get(state.corrected_key(slice_id)))
+            first = seen if first is None or first[1] != seen[1] else first
+            is_raced = seen[0] is not None and seen[0] != first[0]
+            if is_raced or (seen[0] == written and not overlap.elsewhere):
+                content = state.content(slice_id) or 0 if seen[0] == written else None
+                return Commit(table, state.version, state.count(slice_id), False, content)
             if state.handle is None and not kept.schema.names:
-                return Commit(table, -1, 0, changed=False)
-            claims = {state.slice_key(slice_id): wanted, **state.claims(sources, overlap.same, number)}
-            whole = _with_slice(fit(kept, state.schema, table=table), slice_id)
-            if self._commit(table, state, whole, claims, _predicate(slice_id, overlap)):
-                return Commit(table, self.version(table), kept.num_rows, changed=True)
+                return Commit(table, -1, 0, changed=False, content=0)
+            ranges = [source for source in sources if source.cursor is not None]
+            parts, retyped = _parts(rows, state, overlap, slice_id, table=table, retype=retype, ranges=ranges)
+            if (
+                seen[0] is not None
+                and not overlap.elsewhere
+                and state.holds(
+                    slice_id,
+                    _with_slice(parts[slice_id], slice_id),
+                    [s for s in sources if s not in overlap.same],
+                    number,
+                )
+            ):  # the table's types became wider
+                return Commit(table, state.version, parts[slice_id].num_rows, False, state.content(slice_id) or 0)
+            content = content_of(parts[slice_id])
+            claims = {state.slice_key(slice_id): written, **state.claims(sources, overlap.same, number)}
+            claims |= {state.content_key(name): content_of(part) for name, part in parts.items()}
+            if order is not None:
+                claims[state.order_key(slice_id)] = order
+            for name in parts.keys() - {slice_id}:  # so that an equal write of that slice afterwards counts as a change
+                claims |= dict.fromkeys((state.slice_key(name), state.corrected_key(name)), state.version + 1)
+            new = pa.concat_tables(
+                [_with_slice(part, name) for name, part in parts.items()], promote_options="default"
+            ).combine_chunks()
+            predicate: str | None = _predicate(parts)
+            if retyped:
+                new, predicate = _retyped(table, state, retyped, str(predicate), new), None
+            if self._commit(table, state, new, claims, predicate):
+                corrected = {slice_in(name): _uris_of(name, overlap.corrected) for name in parts.keys() - {slice_id}}
+                return Commit(table, self.version(table), parts[slice_id].num_rows, True, content, corrected)
         raise _lost(table)
 
     def replace_table(self, table: str, data: pa.Table) -> Commit:
         """Replace all rows and the schema."""
-        rows = storable(data.drop_columns([SLICE]) if SLICE in data.column_names else data, table=table)
-        wanted = digest(rows, ())
+        rows = to_storable(data.drop_columns([SLICE]) if SLICE in data.column_names else data, table=table)
+        content = digest(rows, ())
         for attempt in range(ATTEMPTS):
             pause(attempt)
-            state = State(self._open(table))
-            if state.get("table") == wanted:
-                return Commit(table, state.version, rows.num_rows, changed=False)
-            claims = {"table": wanted, "epoch": state.version + 2}
+            state = TableState(self._open(table))
+            if state.get("table") == content:
+                return Commit(table, state.version, rows.num_rows, False, content)
+            epoch = state.version + 2
+            claims = {"table": content, "epoch": epoch, f"content:{epoch}:{WHOLE}": content}
             if self._commit(table, state, _with_slice(rows, None), claims, None):
-                return Commit(table, self.version(table), rows.num_rows, changed=True)
+                return Commit(table, self.version(table), rows.num_rows, True, content)
         raise _lost(table)
 
-    def _commit(self, table: str, state: State, rows: pa.Table, claims: dict[str, int], predicate: str | None) -> bool:
-        """Write one commit. Return False where another writer came first."""
+    def _commit(
+        self, table: str, state: TableState, rows: pa.Table, claims: dict[str, int], predicate: str | None
+    ) -> bool:
+        """Write one commit. Return False if another writer committed first."""
         empty = [field.name for field in rows.schema if pa.types.is_null(field.type)]
         if empty:
             raise DataError(
-                f"column `{empty[0]}` of the rows for table `{table}` has no value and no type",
-                hint=f"give it one: `CAST({empty[0]} AS DOUBLE) AS {empty[0]}`",
+                f"column `{empty[0]}` of the rows for table `{table}` must have a type, got only untyped nulls",
+                hint=f"give it a type: `CAST({empty[0]} AS DOUBLE) AS {empty[0]}`",
             )
         folder = self._folder(table)
         folder.mkdir(parents=True, exist_ok=True)
-        # Of two processes that create a table, Delta would put the second's commit after the first's without looking at
-        # it, unless told not to try again. Later commits are checked against each other each time.
+        # If two processes create a table, Delta's retry appends the second commit to the first without a check for
+        # conflicts. So a commit that creates the table is not retried. All later commits are checked for conflicts.
         properties = CommitProperties(
             app_transactions=[Transaction(name, value) for name, value in claims.items()],
             max_commit_retries=0 if state.handle is None else None,
         )
         options: dict[str, Any] = {"predicate": predicate} if state.handle is not None and predicate else {}
         whole = predicate is None and state.handle is not None
-        self._fence()  # after `state` was read: whoever passes it between here and the commit wins that race
+        self._fence()  # after `state` was read: a writer that passes the fence later wins the race for the commit
         try:
             write_deltalake(
                 state.handle if state.handle is not None else folder.as_uri(),
@@ -187,8 +290,11 @@ class DeltaStore:
             return False
         except DeltaError as error:
             if state.handle is None and self._open(table) is not None:
-                return False  # another process created it meanwhile
-            raise DataError(f"table `{table}` could not be written: {error}") from error
+                return False  # another process has created it
+            raise DataError(
+                f"table `{table}` in `{folder}` could not be written: {error}",
+                hint="look at the directory's permissions and free space, then run the task again",
+            ) from error
         return True
 
     def _folder(self, table: str) -> Path:
@@ -204,7 +310,7 @@ class DeltaStore:
             return None  # a first writer was killed before its commit
         except DeltaError as error:
             raise DataError(
-                f"table `{table}` in `{folder}` cannot be read: {error}", hint="restore the folder from a backup"
+                f"table `{table}` in `{folder}` cannot be read: {error}", hint="restore the directory from a backup"
             ) from error
 
     def _opened(self, table: str) -> DeltaTable:
@@ -214,42 +320,132 @@ class DeltaStore:
         return handle
 
     def _missing(self, table: str) -> DataError:
-        every = self._all()
-        near = difflib.get_close_matches(table, every, n=1)
+        tables = self._all()
         return DataError(
-            f"there is no table `{table}` in `{self._storage}`: there {_are(every)}",
-            hint=f"did you mean `{near[0]}`?" if near else "run the task that writes it first",
+            f"there is no table `{table}` in `{self._storage}`: {_describe_tables(tables)}",
+            hint=did_you_mean(table, tables) or "run the task that writes it first",
         )
 
     def _all(self) -> list[str]:
-        found = []
+        tables = []
         for folder, below, _ in os.walk(self._storage):
             path = Path(folder)
-            if path == self._storage:
-                below[:] = [name for name in below if name != STATE]
-            elif "_delta_log" in below:
-                found.append(path.relative_to(self._storage).as_posix())
-                below.clear()  # a table holds no tables
-        return sorted(found)
+            if "_delta_log" in below and path != self._storage:
+                tables.append(path.relative_to(self._storage).as_posix())
+                below.clear()  # tables are never nested
+            below[:] = [name for name in below if reserved_part(name) is None]
+        return sorted(tables)
 
 
-def _of(slices: Sequence[str] | None) -> pc.Expression | None:
-    """The condition of rows of these slices; rows without a slice belong to every slice."""
-    return None if slices is None else pc.field(SLICE).isin(list(slices)) | pc.field(SLICE).is_null()
+def _in_slices(handle: DeltaTable, slices: Sequence[str] | None) -> pc.Expression | None:
+    """Return the condition for rows of these slices. Rows without a slice belong to every slice."""
+    if slices is None:
+        return None
+    partitions = pa.array(partitions_of(handle, slices), pa.string())
+    return pc.field(SLICE).isin(partitions) | pc.field(SLICE).is_null()
 
 
-def _predicate(slice_id: str, overlap: Overlap) -> str:
-    return " OR ".join([f"{SLICE} = {duck.literal(slice_id)}", *overlap.older])
+def _orders(handle: DeltaTable) -> dict[str | None, int]:
+    """Return partition -> its place in time. An older airflow-wall did not record it: the id shows the logical date."""
+    state = TableState(handle)
+    orders: dict[str | None, int] = {}
+    for partition in partitions_of(handle, None):
+        recorded = state.get(state.order_key(partition))
+        orders[partition] = _time_of(slice_in(partition)) if recorded is None else recorded
+    return orders
 
 
-def _not_from(sources: Iterable[SourceVersion]) -> pc.Expression:
-    return ~pc.field(SOURCE).isin([source.uri for source in sources])
+def _time_of(slice_id: str) -> int:
+    try:
+        date = datetime.strptime(slice_id, _LOGICAL_DATE).replace(tzinfo=UTC)
+    except ValueError:
+        return 0
+    return round(date.timestamp() * 1_000_000)
+
+
+def _without_writers(rows: pa.Table) -> pa.Table:
+    """Return the rows with slices in place of partitions."""
+    if SLICE not in rows.column_names:
+        return rows
+    slices = pc.replace_substring_regex(rows.column(SLICE), f"{WRITER}.*", "")
+    return rows.set_column(rows.column_names.index(SLICE), SLICE, slices)
+
+
+def _parts(
+    rows: pa.Table,
+    state: TableState,
+    overlap: Overlap,
+    slice_id: str,
+    *,
+    table: str,
+    retype: bool,
+    ranges: Sequence[SourceVersion],
+) -> tuple[dict[str, pa.Table], Mapping[str, pa.DataType]]:
+    """
+    Return the slices that a commit writes with their rows, and the columns of the table that get another type.
+
+    Rows of a corrected source go to the slice that took it first, beside the rows that the slice has of other sources.
+    They are ordered by source, as if the slice had been read again. Rows that a cursor delivers again are left out.
+
+    :param ranges: Versions of sources with a cursor.
+    """
+    fitted = fit(rows, state.schema, table=table, retype=retype)
+    own = _not_from(fitted.rows, [*(source.uri for source in overlap.same), *overlap.corrected])
+    for source in ranges:
+        held = state.rows_elsewhere(source, slice_id, own)
+        own = without_rows(own, convert(held, fitted.retyped, table=table) if fitted.retyped else held)
+    parts = {slice_id: own}
+    for home in sorted({*overlap.corrected.values(), *overlap.moved.values()}):
+        uris = _uris_of(home, overlap.corrected)
+        others = state.rows_of(home, without=[*uris, *_uris_of(home, overlap.moved)])
+        if fitted.retyped:
+            others = convert(others.cast(_without_slice(state.schema)), fitted.retyped, table=table)
+        part = pa.concat_tables([others, _rows_from(fitted.rows, uris)], promote_options="default")
+        parts[home] = part.take(pc.sort_indices(part, sort_keys=[(SOURCE, "ascending")]))
+    return parts, fitted.retyped
+
+
+def _without_slice(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([field for field in schema if field.name != SLICE])
+
+
+def _not_from(rows: pa.Table, uris: Sequence[str]) -> pa.Table:
+    return rows.filter(~_is_from(uris)) if uris and SOURCE in rows.column_names else rows
+
+
+def _rows_from(rows: pa.Table, uris: Sequence[str]) -> pa.Table:
+    return rows.filter(_is_from(uris)) if SOURCE in rows.column_names else rows.slice(0, 0)
+
+
+def _is_from(uris: Sequence[str]) -> pc.Expression:
+    return pc.field(SOURCE).isin(pa.array(list(uris), pa.string()))
+
+
+def _uris_of(slice_id: str, slices: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(uri for uri, home in slices.items() if home == slice_id)
+
+
+def _predicate(parts: Iterable[str]) -> str:
+    return " OR ".join([f"{SLICE} = {duck.literal(name)}" for name in parts])
 
 
 def _with_slice(rows: pa.Table, slice_id: str | None) -> pa.Table:
-    # In one chunk, because Delta writes chunks side by side and in any order.
+    # The rows are in one chunk, because Delta writes chunks concurrently and in any order.
     others = (rows.drop_columns([SLICE]) if SLICE in rows.column_names else rows).combine_chunks()
     return others.append_column(pa.field(SLICE, pa.string()), pa.array([slice_id] * rows.num_rows, pa.string()))
+
+
+def _retyped(
+    table: str, state: TableState, types: Mapping[str, pa.DataType], predicate: str, new: pa.Table
+) -> pa.Table:
+    """Return all rows of the table in its new types: those that a predicate does not select, and the new ones."""
+    if state.handle is None:
+        return new
+    with duck.connect() as database:
+        database.register("rows", dataset_of(state.handle).to_table())
+        kept = database.sql(f"SELECT * FROM rows WHERE ({predicate}) IS NOT TRUE").to_arrow_table()  # noqa: S608
+    old = convert(kept.cast(state.schema), types, table=table)
+    return pa.concat_tables([old, new], promote_options="default").combine_chunks()
 
 
 def _filtered(rows: pa.Table, where: str, table: str) -> pa.Table:
@@ -259,25 +455,28 @@ def _filtered(rows: pa.Table, where: str, table: str) -> pa.Table:
         duck.seal(database)
         try:
             query = f"SELECT * FROM rows WHERE ({where}\n)"  # noqa: S608
-            if (other := duck.not_one_query(database, query)) is not None:
-                raise duckdb.ParserException(f"it makes {other} of one query")
+            if (others := duck.describe_other_statements(database, query)) is not None:
+                raise duckdb.ParserException(f"it turns the query into {others}")
             kept: pa.Table = database.sql(query).to_arrow_table()
         except duckdb.Error as error:
             raise DataError(
-                f"`{where}` is no condition on table `{table}`: {duck.reason(error)}",
-                hint="write a SQL condition on its columns: " + ", ".join(columns[:_LISTED]),
+                f"`{where}` must be a SQL condition on table `{table}`: {duck.reason(error)}",
+                hint=f"use its columns: {listed(columns)}",
             ) from error
     return kept
 
 
 def pause(attempt: int) -> None:
-    """Wait a little, longer and more at random each time, so that writers that meet do not meet again."""
+    """Sleep for a random time that grows with each attempt, so that colliding writers do not collide again."""
     if attempt:
         time.sleep(random.uniform(0, min(1.0, 0.02 * 2**attempt)))  # noqa: S311
 
 
 def _lost(table: str) -> Interrupted:
-    return Interrupted(f"table `{table}`: other writers came first {ATTEMPTS} times; nothing of this try was written")
+    return Interrupted(
+        f"table `{table}`: other writers committed first {ATTEMPTS} times; this try wrote nothing",
+        hint="run the task again",
+    )
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -285,12 +484,12 @@ def _matches(name: str, pattern: str) -> bool:
     return len(parts) == len(signs) and all(map(fnmatch.fnmatchcase, parts, signs))
 
 
-def _are(names: Sequence[str]) -> str:
-    if not names:
-        return "are no tables yet"
-    return "are " + ", ".join(f"`{name}`" for name in names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+def _describe_tables(names: Sequence[str]) -> str:
+    return f"it has {listed(names)}" if names else "it has no tables yet"
 
 
-def _known(name: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
-    return (f", did you mean `{near[0]}`?" if near else "") + " (it has: " + ", ".join(names) + ")"
+def _no_column(table: str, name: str, names: Sequence[str]) -> DataError:
+    return DataError(
+        f"table `{table}` has no column `{name}`; it has {listed(names)}",
+        hint=did_you_mean(name, names) or "name one of its columns",
+    )

@@ -1,6 +1,6 @@
 """
-Which source versions a pipeline has processed: a Delta table in our own folder of the lake, one row per version and
-table that holds it. It lies with the data, so that a lake copied to another Airflow goes on where it was.
+The ledger of the source versions that a pipeline has processed: a Delta table with a row per version and target table.
+It is stored in the lake beside the data, so that a lake copied to another Airflow continues where it was.
 
 Columns: `pipeline`, `uri`, `version`, `table`, `slice`, `rows` (int64), `committed_at` (UTC).
 """
@@ -8,7 +8,8 @@ Columns: `pipeline`, `uri`, `version`, `table`, `slice`, `rows` (int64), `commit
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from airflow_wall.storage.base import SourceVersion
 from airflow_wall.storage.delta import ATTEMPTS, pause
 
 COMPACT_ABOVE = 100
-"""Number of files above which an append also merges them: each append makes one."""
+"""Number of files above which an append also merges them. Each append creates one file."""
 
 _FIELDS: list[tuple[str, pa.DataType]] = [
     ("pipeline", pa.string()),
@@ -36,46 +37,101 @@ _FIELDS: list[tuple[str, pa.DataType]] = [
 _SCHEMA = pa.schema(_FIELDS)
 
 
-class Ledger:
+@dataclass(frozen=True)
+class Processed:
+    """
+    The source versions that a pipeline has processed, as pairs of uri and version.
+
+    :param versions: All of them.
+    :param latest: The newest version of each source in each table. A file that gets an earlier content again is new.
+    """
+
+    versions: frozenset[tuple[str, str]] = frozenset()
+    latest: frozenset[tuple[str, str]] = frozenset()
+
+    def has(self, source: SourceVersion) -> bool:
+        """Return True if a version needs no further processing."""
+        done = self.latest if source.cursor is None else self.versions  # ranges of a cursor replace no earlier ones
+        return (source.uri, source.version) in done
+
+
+class IngestLedger:
     """
     The ledger of one lake.
 
-    :param state: Folder of our own state; the table is `ledger` in it and is made by the first `record`.
+    :param state: Directory of our own state. The table is `ledger` below it; the first `record` creates it.
     """
 
     def __init__(self, state: Path) -> None:
         self._folder = state / "ledger"
 
-    def processed(self, pipeline: str, *, table: str | None = None) -> set[tuple[str, str]]:
-        """Return (uri, version) of all that the pipeline has processed, into any table or only into `table`."""
+    def processed(self, pipeline: str, *, table: str | None = None) -> Processed:
+        """Return the versions that the pipeline has processed, into any table or only into `table`."""
         return _processed(self._open(), pipeline, table)
+
+    def first_slices(self, table: str) -> dict[str, str]:
+        """Return uri -> the slice that first took it into a table, by any pipeline."""
+        handle = self._open()
+        if handle is None:
+            return {}
+        rows = handle.to_pyarrow_dataset().to_table(
+            columns=["uri", "slice", "committed_at"], filter=pc.field("table") == table
+        )
+        latest_first = rows.sort_by([("committed_at", "descending")]).select(["uri", "slice"]).to_pylist()
+        return {str(row["uri"]): str(row["slice"]) for row in latest_first}
+
+    def taken_by(self, pipeline: str, slice_id: str) -> set[str]:
+        """Return the uris of the sources whose rows a pipeline has put into a slice, of any table."""
+        handle = self._open()
+        if handle is None:
+            return set()
+        condition = (pc.field("pipeline") == pipeline) & (pc.field("slice") == slice_id)
+        return {*map(str, handle.to_pyarrow_dataset().to_table(columns=["uri"], filter=condition)["uri"].to_pylist())}
 
     def record(self, pipeline: str, table: str, slice_id: str, rows: Mapping[SourceVersion, int]) -> bool:
         """
-        Note that `table` holds these versions, with the number of rows of each. Return whether there was any to add.
+        Record that a slice of `table` holds these versions, with the number of rows of each.
 
+        :return: False if all were recorded.
         :raises Interrupted: other writers won every race.
         """
         for attempt in range(ATTEMPTS):
             pause(attempt)
-            handle = self._open()  # one version for the look and the append, so that Delta sees what came between
-            known = _processed(handle, pipeline, table)
-            missing = {source: count for source, count in rows.items() if (source.uri, source.version) not in known}
+            handle = self._open()  # one version for the read and the append, so that Delta detects commits in between
+            done = _processed(handle, pipeline, table)
+            missing = {source: count for source, count in rows.items() if not done.has(source)}
             if not missing:
                 return False
             if self._append(handle, _rows(pipeline, table, slice_id, missing), _transaction(pipeline, table, missing)):
                 return True
-        raise Interrupted(f"the ledger in `{self._folder}`: other writers came first {ATTEMPTS} times")
+        raise Interrupted(
+            f"the ledger in `{self._folder}`: other writers committed first {ATTEMPTS} times", hint="run the task again"
+        )
+
+    def upgrade(self, pipeline: str, versions: Collection[SourceVersion]) -> None:
+        """Record the digests of files that an older airflow-wall recorded by size and time."""
+        handle = self._open()
+        by_stamp = {(version.uri, version.stamp): version for version in versions}
+        if handle is None or not by_stamp:
+            return
+        rows = handle.to_pyarrow_dataset().to_table(filter=pc.field("pipeline") == pipeline).to_pylist()
+        upgraded: dict[tuple[str, str], dict[SourceVersion, int]] = {}
+        for row in rows:
+            version = by_stamp.get((row["uri"], row["version"]))
+            if version is not None:
+                upgraded.setdefault((row["table"], row["slice"]), {})[version] = row["rows"]
+        for (table, slice_id), counts in upgraded.items():
+            self.record(pipeline, table, slice_id, counts)
 
     def _append(self, handle: DeltaTable | None, rows: pa.Table, transaction: Transaction) -> bool:
-        """Return False where another writer came first with the same rows, or with the table itself."""
+        """Append rows. Return False if another writer has committed the same rows, or has created the table."""
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
             write_deltalake(
                 handle if handle is not None else self._folder.as_uri(),
                 rows,
                 mode="append" if handle is not None else "error",
-                # Of two that create the table Delta would add the second's rows unseen, unless told not to try again.
+                # If two processes create the table, a retry of Delta would append the second's rows without a check.
                 commit_properties=CommitProperties(
                     app_transactions=[transaction], max_commit_retries=0 if handle is None else None
                 ),
@@ -84,7 +140,7 @@ class Ledger:
             return False
         except DeltaError:
             if handle is None and self._open() is not None:
-                return False  # created by another process meanwhile
+                return False  # another process has created it
             raise
         if handle is not None:
             _compact(handle)
@@ -99,14 +155,19 @@ class Ledger:
             return None  # a first writer was killed before its commit
 
 
-def _processed(handle: DeltaTable | None, pipeline: str, table: str | None) -> set[tuple[str, str]]:
+def _processed(handle: DeltaTable | None, pipeline: str, table: str | None) -> Processed:
     if handle is None:
-        return set()
-    wanted = pc.field("pipeline") == pipeline
+        return Processed()
+    condition = pc.field("pipeline") == pipeline
     if table is not None:
-        wanted &= pc.field("table") == table
-    rows = handle.to_pyarrow_dataset().to_table(columns=["uri", "version"], filter=wanted)
-    return {(str(row["uri"]), str(row["version"])) for row in rows.to_pylist()}
+        condition &= pc.field("table") == table
+    columns = ["table", "uri", "version", "committed_at"]
+    rows = handle.to_pyarrow_dataset().to_table(columns=columns, filter=condition).sort_by("committed_at").to_pylist()
+    latest = {(row["table"], row["uri"]): str(row["version"]) for row in rows}
+    return Processed(
+        frozenset((str(row["uri"]), str(row["version"])) for row in rows),
+        frozenset((str(uri), version) for (_, uri), version in latest.items()),
+    )
 
 
 def _compact(handle: DeltaTable) -> None:
@@ -114,9 +175,9 @@ def _compact(handle: DeltaTable) -> None:
         return
     try:
         handle.optimize.compact()
-        handle.vacuum(dry_run=False)  # files that no version of the last week needs
+        handle.vacuum(dry_run=False)  # remove files that no version of the last week needs
     except CommitFailedError:
-        pass  # another process merges them now
+        pass  # another process is merging them
 
 
 def _rows(pipeline: str, table: str, slice_id: str, rows: Mapping[SourceVersion, int]) -> pa.Table:
@@ -137,6 +198,6 @@ def _rows(pipeline: str, table: str, slice_id: str, rows: Mapping[SourceVersion,
 
 
 def _transaction(pipeline: str, table: str, rows: Mapping[SourceVersion, int]) -> Transaction:
-    """Delta refuses the second of two concurrent commits of one transaction, so a racing retry adds nothing."""
+    """Return an id of these rows. Delta rejects the second of two concurrent commits with one id."""
     text = "\0".join([pipeline, table, *sorted(f"{source.uri}\0{source.version}" for source in rows)])
     return Transaction(hashlib.sha256(text.encode()).hexdigest()[:32], 1)

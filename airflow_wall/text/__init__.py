@@ -1,1 +1,1 @@
-"""The bounded YAML reader: bytes to values with positions."""
+"""The bounded YAML reader, and the kinds of values."""

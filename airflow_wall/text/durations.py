@@ -1,4 +1,4 @@
-"""Lengths of time as the YAML writes them."""
+"""Parse lengths of time such as `5m`, `1h30m` and ISO 8601 `PT5M`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Length:
     """
     A length of time as it is written, unit by unit.
 
-    :param units: `years`, `months`, `weeks`, `days`, `hours`, `minutes`, `seconds` to how many.
-    :param is_iso: Whether it is written as ISO 8601 has it, `PT5M`, and not as `5m`.
+    :param units: Number of `years`, `months`, `weeks`, `days`, `hours`, `minutes` and `seconds`, by unit.
+    :param is_iso: True if it is written in ISO 8601, as `PT5M` and not as `5m`.
     """
 
     units: dict[str, int]
@@ -28,12 +28,12 @@ class Length:
 
     @property
     def is_calendar(self) -> bool:
-        """Whether it has years or months, whose length depends on when they begin."""
+        """Return True if it has years or months, whose length depends on when they begin."""
         return bool(self.units.get("years") or self.units.get("months"))
 
 
 def parse_length(text: str) -> Length | None:
-    """The length of time that `5m`, `1h30m` or ISO 8601 `P1Y2M` is written as, or None where it is none."""
+    """Return the units of a length of time such as `5m`, `1h30m` or ISO 8601 `P1Y2M`, or None for any other text."""
     if len(text) > _LONGEST:
         return None
     if (match := _SHORT.fullmatch(text)) and any(match.groups()):
@@ -48,11 +48,11 @@ def _counts(units: tuple[str, ...], match: re.Match[str]) -> dict[str, int]:
 
 
 def parse_duration(text: str) -> timedelta | None:
-    """The length of time that `5m`, `1h30m` or ISO 8601 `PT5M` means, or None where it is none."""
+    """Return the duration of a text such as `5m`, `1h30m` or ISO 8601 `PT5M`, or None for any other text."""
     length = parse_length(text)
     if length is None or length.is_calendar:
         return None
     try:
         return timedelta(**{unit: length.units[unit] for unit in _UNITS})
-    except OverflowError:  # longer than a timedelta can be: two million years
+    except OverflowError:  # longer than the longest timedelta, two million years
         return None

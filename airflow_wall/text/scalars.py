@@ -1,4 +1,4 @@
-"""What a plain (unquoted) scalar means: YAML 1.2's core schema, and nothing silently else."""
+"""Parse plain (unquoted) scalars by YAML 1.2's core schema, and reject those that other versions read differently."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Scalar = str | int | float | bool | None
 
 
 class AmbiguousScalar(ValueError):
-    """A plain scalar that YAML versions read differently, or that no field can mean. Holds (what, hint)."""
+    """Raised for a plain scalar that YAML versions read differently, or that no field can hold. Args: message, hint."""
 
 
-def plain(text: str) -> Scalar:
+def parse_plain(text: str) -> Scalar:
     """
-    Return what a plain scalar means.
+    Return the value of a plain scalar.
 
-    :raises AmbiguousScalar: readers of YAML disagree about it (`0755`), or it is no finite number of bounded size.
+    :raises AmbiguousScalar: YAML versions disagree about it (`0755`), or it is a number that is infinite or too long.
     """
     if text in _NULL:
         return None

@@ -1,9 +1,9 @@
 """
-YAML 1.1 with its standard tags and merge keys, for documents that another program's rules hold for.
+Read YAML 1.1 with its standard tags and merge keys, for documents that follow the rules of another program.
 
-Within the bounds of the reader: the events of a document become nodes, counted before a value is made of any, and
-PyYAML's own rules for scalars and merge keys then make the values, so that they are those of every reader built on it.
-The scanner is PyYAML's too, not libyaml, which accepts some texts that it refuses.
+The bounds of the reader apply: the events of a document become nodes, which are counted before any value is built.
+PyYAML's own rules for scalars and merge keys then build the values, so that they equal those of every reader built on
+PyYAML. The scanner is PyYAML's too, because libyaml accepts some texts that PyYAML refuses.
 """
 
 from __future__ import annotations
@@ -19,54 +19,46 @@ from yaml.constructor import SafeConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.resolver import Resolver
 
-from airflow_wall.text.faults import MAX_FAULTS, Fault, FaultyText, Loc, Place, shown
-from airflow_wall.text.reader import (
-    MAX_ALIASES,
-    MAX_DEPTH,
-    MAX_NODES,
-    MAX_SCALAR,
-    Builder,
-    Document,
-    Marks,
-    hint_on_key,
-    place_of,
-)
+from airflow_wall.diagnostics.faults import MAX_FAULTS, Fault, FaultyText, Loc, SourcePosition
+from airflow_wall.diagnostics.printable import brief
+from airflow_wall.text.builder import MAX_ALIASES, MAX_DEPTH, MAX_NODES, Builder, hint_on_key
+from airflow_wall.text.document import Marks, YamlDocument, place_of
 
 MAX_DIGITS = 4_000
-"""How long a number may be. Python itself reads none above 4,300 digits."""
+"""The most digits of a number. Python itself reads at most 4,300."""
 
-MAX_CHARACTERS = 1 << 17
-"""How long a text may be. PyYAML's own scanner is slow: a longer one would hold a DAG processor for seconds."""
+MAX_CHARACTERS = 1 << 15
+"""The most characters of a text. PyYAML's scanner is slow: a longer text would block a DAG processor for seconds."""
 
 _STANDARD = "tag:yaml.org,2002:"
 _NUMBERS = (f"{_STANDARD}int", f"{_STANDARD}float")
 _MERGE = f"{_STANDARD}merge"
 _ONLY_KEYS = {
-    _MERGE: "`<<` merges mappings, and is no value",
-    f"{_STANDARD}value": "`=` stands for the default of a mapping in YAML 1.1, and is no value",
+    _MERGE: "`<<` merges mappings and cannot be a value",
+    f"{_STANDARD}value": "`=` stands for the default of a mapping in YAML 1.1 and cannot be a value",
 }
 
 
-def marked_documents(path: Path, text: str, mark: str) -> Iterator[Document]:
-    """Read every document of a text: those with the key `mark` at the top as YAML 1.1, the others as ever."""
+def marked_documents(path: Path, text: str, mark: str) -> Iterator[YamlDocument]:
+    """Read every document of a text: those with the key `mark` at the top as YAML 1.1, the others as usual."""
     if len(text) > MAX_CHARACTERS:
         message = f"file with `{mark}` in it has more than {MAX_CHARACTERS:,} characters"
-        raise FaultyText([Fault(path, Place(1, 1), message, "split it into several files")], text)
+        raise FaultyText([Fault(path, SourcePosition(1, 1), message, "split it into several files")], text)
     events = yaml.parse(text, Loader=yaml.SafeLoader)
     others = Builder(path, text)
     composer = _Composer(path, text)
     for event in events:
         if type(event) is yaml.DocumentStartEvent:
             others.count_document(event)
-            head, is_marked = _peeked(events, mark)
+            head, is_marked = _read_until(events, mark)
             whole = itertools.chain(head, events)
             yield composer.document(whole) if is_marked else others.document(event, whole)
     if composer.faults:
         raise FaultyText([*composer.faults, *others.faults], text)
 
 
-def _peeked(events: Any, mark: str) -> tuple[list[Any], bool]:
-    """The events of a document up to its key `mark`, and whether it has that key at the top."""
+def _read_until(events: Any, mark: str) -> tuple[list[Any], bool]:
+    """Return the events of a document up to its key `mark`, and True if it has that key at the top."""
     head: list[Any] = []
     depth = parts = 0
     for event in events:
@@ -86,8 +78,8 @@ def _peeked(events: Any, mark: str) -> tuple[list[Any], bool]:
 
 
 @dataclass(slots=True)
-class _Open:
-    """A list or mapping whose end has not come yet."""
+class _OpenNode:
+    """A list or mapping whose end event has not come yet."""
 
     node: Node
     anchor: str | None
@@ -106,9 +98,9 @@ class _Composer:
         self.resolver = Resolver()
         self.nodes = 0
 
-    def document(self, events: Any) -> Document:
+    def document(self, events: Any) -> YamlDocument:
         """Read one document, whose start has been read."""
-        self.stack: list[_Open] = []
+        self.stack: list[_OpenNode] = []
         self.anchors: dict[str, tuple[Node, int, int]] = {}
         self.root: Node | None = None
         self.aliases = 0
@@ -131,11 +123,9 @@ class _Composer:
         keys: Marks = {}
         values: Marks = {}
         constructor.note_places(self.root, value, (), keys, values)
-        return Document(self.path, self.text, value, keys, values, is_yaml_1_1=True)
+        return YamlDocument(self.path, self.text, value, keys, values, is_yaml_1_1=True)
 
     def _scalar(self, event: Any) -> None:
-        if len(event.value) > MAX_SCALAR:
-            self._fatal(event, f"value has {len(event.value):,} characters; at most {MAX_SCALAR:,} are read", None)
         tag = self._tag(event, ScalarNode)
         is_key = bool(self.stack) and type(self.stack[-1].node) is MappingNode and self.stack[-1].key is None
         if tag in _ONLY_KEYS and not (is_key and tag == _MERGE):
@@ -149,14 +139,14 @@ class _Composer:
             self._fatal(event, f"nested deeper than {MAX_DEPTH} levels", "flatten the document")
         node = kind(self._tag(event, kind), [], event.start_mark, event.end_mark)
         self._new_anchor(event)
-        self.stack.append(_Open(node, event.anchor, self.nodes))
+        self.stack.append(_OpenNode(node, event.anchor, self.nodes))
         self._count(event, 1)
 
     def _end(self) -> None:
-        done = self.stack.pop()
-        if done.anchor is not None:
-            self.anchors[done.anchor] = (done.node, self.nodes - done.first_node, done.height)
-        self._attach(done.node, done.height)
+        closed = self.stack.pop()
+        if closed.anchor is not None:
+            self.anchors[closed.anchor] = (closed.node, self.nodes - closed.first_node, closed.height)
+        self._attach(closed.node, closed.height)
 
     def _alias(self, event: Any) -> None:
         self.aliases += 1
@@ -206,13 +196,13 @@ class _Composer:
         return str(event.tag)
 
     def _count(self, event: Any, size: int) -> None:
-        # An alias counts for all it stands for, so a few lines cannot grow into billions of values.
+        # An alias counts for all values of its anchor, so that a few lines cannot become billions of values.
         self.nodes += size
         if self.nodes > MAX_NODES:
             self._fatal(event, f"more than {MAX_NODES:,} values", "split the file into several pipelines")
 
     def fault(self, node: Node, message: str, hint: str | None) -> None:
-        """Note what is wrong with a node."""
+        """Note a fault of a node."""
         self.faults.append(Fault(self.path, place_of(node), message, hint))
         if len(self.faults) > MAX_FAULTS:
             raise FaultyText(self.faults, self.text)
@@ -222,7 +212,7 @@ class _Composer:
 
 
 class _Constructor(SafeConstructor):
-    """Values of nodes. A key that is written twice and a scalar that is not what its tag says are noted as faults."""
+    """Builds values from nodes. Notes a key that is written twice, and a scalar that does not fit its tag."""
 
     def __init__(self, composer: _Composer) -> None:
         super().__init__()
@@ -237,7 +227,9 @@ class _Constructor(SafeConstructor):
                 raise
             kind = node.tag.removeprefix(_STANDARD)
             reason = "" if isinstance(error, LookupError | AttributeError) else f": {error}"
-            self.composer.fault(node, f"`{shown(node.value)}` is no {kind}{reason}", "quote it to mean the text")
+            self.composer.fault(
+                node, f"`{brief(node.value)}` is not a valid {kind}{reason}", "quote it to mean the text"
+            )
             del self.recursive_objects[node]
             self.constructed_objects[node] = None
             return None
@@ -255,15 +247,15 @@ class _Constructor(SafeConstructor):
                 raise FaultyText(self.composer.faults, self.composer.text)
             if key in seen:
                 line = place_of(seen[key]).line
-                what = f"key `{shown(key)}` is written twice; the first is on line {line}"
-                self.composer.fault(key_node, what, "remove one of them")
+                message = f"key `{brief(key)}` is written twice; the first is on line {line}"
+                self.composer.fault(key_node, message, "remove one of them")
             seen.setdefault(key, key_node)
-        made: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
+        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
         self.pairs[node] = [(self.construct_object(key), key, value) for key, value in node.value]
-        return made
+        return mapping
 
     def note_places(self, node: Any, value: Any, loc: Loc, keys: Marks, values: Marks) -> None:
-        """Note where `value`, which was made from `node`, and all in it stand; of merged keys, where they came from."""
+        """Note the nodes of `value` and of all values in it. A merged key has the node that it was merged from."""
         if node is None:
             return
         values[loc] = node
@@ -274,5 +266,5 @@ class _Constructor(SafeConstructor):
                 keys[(*loc, part)] = key_node
                 self.note_places(value_node, value[key], (*loc, part), keys, values)
         elif isinstance(value, list) and isinstance(node, SequenceNode) and len(value) == len(node.value):
-            for index, (child, each) in enumerate(zip(node.value, value, strict=True)):
-                self.note_places(child, each, (*loc, index), keys, values)
+            for index, (child, item) in enumerate(zip(node.value, value, strict=True)):
+                self.note_places(child, item, (*loc, index), keys, values)

@@ -14,25 +14,27 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from airflow_wall.clusters.backends import open_cluster
-from airflow_wall.clusters.base import Awaited, Clock, Event, Owner, RemoteCluster, Site
+from airflow_wall.clusters.base import Awaited, Clock, ClusterSite, Event, Owner, RemoteCluster
 from airflow_wall.errors import Interrupted
 from airflow_wall.hooks.clients import open_client
 
 PATIENCE = timedelta(minutes=5)
-"""How long a cloud may give no answer, before a worker looks itself."""
+"""Longest time without an answer of the cloud before a worker checks itself."""
 
 
 class ClusterTrigger(BaseTrigger):
     """
-    Wait for what a call of a cluster has handed over. Whatever comes of it, the task makes the same call again, and
-    tells what it meets: the trigger only says when that is worth while.
+    Wait for the event that a call of a cluster has handed over.
+
+    The task then repeats the call and reports its result or error. The trigger only decides when to repeat it.
 
     :param name: The cluster's name.
-    :param config: What the YAML says under `cluster`.
+    :param config: The `cluster` block of the YAML.
     :param owner: The fields of its `Owner`.
-    :param state: Folder of our own state in the lake. Nothing in it is needed here, so the triggerer need not mount it.
+    :param state: Directory of airflow-wall's state in the lake. The trigger does not read it, so the triggerer need not
+    mount it.
     :param awaited: The fields of the `Awaited`.
-    :param poll_interval: Seconds between two looks.
+    :param poll_interval: Seconds between two checks.
     """
 
     clock = Clock()
@@ -58,9 +60,9 @@ class ClusterTrigger(BaseTrigger):
 
     @classmethod
     def of(
-        cls, name: str, config: Mapping[str, Any], site: Site, awaited: Awaited, poll_interval: float
+        cls, name: str, config: Mapping[str, Any], site: ClusterSite, awaited: Awaited, poll_interval: float
     ) -> ClusterTrigger:
-        """The trigger that waits for what a call of that cluster handed over."""
+        """Return the trigger that waits for the event that a call of that cluster handed over."""
         fields = {**asdict(awaited), "event": awaited.event.value, "most": awaited.most.total_seconds()}
         return cls(
             name=name,
@@ -72,12 +74,12 @@ class ClusterTrigger(BaseTrigger):
         )
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """What Airflow keeps of it: where the class is, and its arguments."""
+        """Return the path of the class and its arguments, as Airflow stores them."""
         names = ("name", "config", "owner", "state", "awaited", "poll_interval")
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Give one event, when there is something for the task to do."""
+        """Yield one event, when the task should repeat its call."""
         awaited = self._awaited
         end = self.clock.now() + awaited.most
         silent: datetime | None = None
@@ -91,14 +93,14 @@ class ClusterTrigger(BaseTrigger):
                 self.log.warning("cluster %s: %s", self.name, error)
                 if self.clock.now() > silent + PATIENCE:
                     break
-            except Exception as error:  # the task meets it too, and tells it
+            except Exception as error:  # the task gets the same error, and reports it
                 self.log.warning("cluster %s: %s", self.name, error)
                 break
             await self.sleep(self.poll_interval)
         yield TriggerEvent({"name": self.name, "awaited": awaited.event.value})  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
-        """End the job that is waited for: somebody has said that its task is over. Of Airflow 3.3 and later."""
+        """Cancel the awaited job, because its task was ended by hand. Airflow 3.3 and later call this."""
         if self._awaited.job_id is not None:
             await sync_to_async(self._cluster.cancel, thread_sensitive=False)(self._awaited.job_id)
 
@@ -113,9 +115,9 @@ class ClusterTrigger(BaseTrigger):
 
     @cached_property
     def _cluster(self) -> RemoteCluster:
-        site = Site(Path(self.state), Owner(**self.owner), open_client, Clock())
+        site = ClusterSite(Path(self.state), Owner(**self.owner), open_client, Clock())
         cluster = open_cluster(self.name, self.config, site)
-        assert isinstance(cluster, RemoteCluster), "only such a one hands over"
+        assert isinstance(cluster, RemoteCluster), "only remote clusters hand over a wait"
         return cluster
 
     def _pending(self) -> bool:
@@ -123,7 +125,7 @@ class ClusterTrigger(BaseTrigger):
 
 
 def _plain(value: Any) -> Any:
-    """A configuration as JSON values, which is what is kept of a trigger."""
+    """Return a configuration as JSON values, which Airflow can store."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -1,5 +1,5 @@
 """
-What decides how many workers there are, in seconds of simulated time: KEDA, the HPA, a Deployment and Celery.
+A simulation, in seconds, of all that decides the number of workers: KEDA, the HPA, a Deployment and Celery.
 
 KEDA and the HPA do here what keda/pkg/scaling and kubernetes/pkg/controller/podautoscaler do: KEDA wakes a Deployment
 at 0 and puts it back there when nothing was needed for its cooldown; between 1 and the maximum the HPA follows the
@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 
 TOLERANCE = 0.1
-"""Of the HPA: nothing changes while the answer is nearer to what there is."""
+"""Tolerance of the HPA: it changes nothing while the wanted number is nearer to the current one."""
 
 HPA_PERIOD = 15
 """Seconds between two looks of the HPA."""
@@ -35,7 +35,7 @@ DEFAULT_BEHAVIOR = {
         "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}],
     },
 }
-"""Of the HPA, where nothing is said."""
+"""The HPA's default behaviour."""
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Worker:
     :param name: Its address.
     :param created: When the Deployment made it.
     :param ready: When it takes tasks.
-    :param told: When it was told to end; None while it is wanted.
+    :param told: Time at which it got the signal to end; None before.
     """
 
     name: str
@@ -104,7 +104,7 @@ class Settings:
 
 class Answers:
     """
-    What a query answers to the tasks there are; equal states are asked once.
+    Results of a query for the current tasks; equal states are queried once.
 
     :param query: The SQL.
     """
@@ -136,7 +136,7 @@ class Autoscaler:
     """
     KEDA and its HPA over one Deployment.
 
-    :param settings: What they are told.
+    :param settings: Their settings.
     """
 
     def __init__(self, settings: Settings) -> None:

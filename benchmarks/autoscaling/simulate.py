@@ -52,7 +52,7 @@ OFFICIAL: dict[str, Any] = {
 @dataclass
 class Outcome:
     """
-    What a day cost. Hours are node-hours.
+    The cost of a day. Hours are node-hours.
 
     :param boots: Nodes that were started.
     :param total: All hours, from a node's start until it is given back.
@@ -232,7 +232,7 @@ DAYS: dict[str, Callable[[random.Random], list[Task]]] = {
 
 
 def ours() -> Settings:
-    """What the chart renders, with its defaults but for the number of workers at most."""
+    """Return the settings that the chart renders with its defaults, except for the maximum number of workers."""
     program = which("helm", path=str(Path(sys.executable).parent)) or which("helm") or "helm"
     arguments = ["--set", "workers.celery.keda.enabled=true", "--set", f"workers.celery.keda.maxReplicaCount={MOST}"]
     text = subprocess.run(

@@ -56,13 +56,13 @@ AirportDay = tuple[str, str]
 
 
 class LandingError(Exception):
-    """The data cannot be read or landed. The message says why and how to mend it."""
+    """The data cannot be read or landed. The message says why and how to fix it."""
 
 
 @dataclass(frozen=True)
 class Landed:
     """
-    What one call did.
+    The result of one call.
 
     :param written: Files that are new or had other content.
     :param kept: Files that were there already, byte for byte.
@@ -163,7 +163,7 @@ def _csv(rows: Sequence[Row]) -> bytes:
 
 
 def write_if_changed(path: Path, content: bytes) -> bool:
-    """Have `path` hold `content`: whole, or not at all. Returns False when it held it already."""
+    """Write `content` to `path`, whole or not at all. Return False if it was there already."""
     try:
         if path.read_bytes() == content:
             return False

@@ -66,7 +66,7 @@ def have(namespace, name, kinds, known):
 
 
 def main(namespace, wanted):
-    """Those first that others are made of."""
+    """Create the wanted secrets; first those from which others are derived."""
     known = {}
     for name, kinds in sorted(wanted.items(), key=lambda item: any("://" in str(kind) for kind in item[1].values())):
         known[name] = have(namespace, name, kinds, known)

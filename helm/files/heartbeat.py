@@ -1,4 +1,4 @@
-"""Whether a job of this pod has beaten of late: `python heartbeat.py JOB_TYPE`. Without Airflow, which takes long."""
+"""Check for a recent heartbeat of a job of this pod, without importing Airflow: `python heartbeat.py JOB_TYPE`."""
 
 import os
 import socket

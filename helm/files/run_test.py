@@ -28,7 +28,7 @@ def asked(query):
 
 
 def airflow(*command):
-    """Whether an `airflow` command succeeds; prints its last line where it does not."""
+    """Return True if an `airflow` command succeeds; print its last line if it does not."""
     done = subprocess.run(["airflow", *command], capture_output=True, text=True)
     if done.returncode:
         print(f"airflow {' '.join(command)}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}", flush=True)
@@ -40,7 +40,7 @@ def state():
     return asked("SELECT state FROM dag_run WHERE dag_id = :dag_id AND run_id = :run_id")
 
 
-until(lambda: asked("SELECT NOT is_stale FROM dag WHERE dag_id = :dag_id"), f"{dag_id} is no DAG")
+until(lambda: asked("SELECT NOT is_stale FROM dag WHERE dag_id = :dag_id"), f"{dag_id} is not in Airflow")
 print(f"{dag_id} is a DAG", flush=True)
 until(lambda: airflow("dags", "unpause", "--yes", dag_id), f"{dag_id} cannot be unpaused")
 until(lambda: airflow("dags", "trigger", dag_id, "--run-id", run_id), f"{dag_id} cannot be triggered")

@@ -1,4 +1,4 @@
-"""What NetworkPolicies let through, worked out as a network plugin does."""
+"""Compute the connections that NetworkPolicies allow, as a network plugin does."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from rendering import Manifest, Rendered, selects
 @dataclass(frozen=True)
 class End:
     """
-    Where a connection begins or ends.
+    An end of a connection.
 
-    :param labels: Of the pod; None for what is no pod.
+    :param labels: Labels of the pod; None outside pods.
     :param namespace: Its name.
     :param address: IP.
     """
@@ -24,14 +24,14 @@ class End:
 
 
 def reaches(rendered: Rendered, source: End, target: End, port: int, protocol: str = "TCP") -> bool:
-    """Whether the policies of a release let a connection through, on both of its ends."""
+    """Return True if the policies of a release allow a connection at both of its ends."""
     policies = rendered.of("NetworkPolicy")
     out = _allowed(policies, "egress", source, target, port, protocol)
     return out and _allowed(policies, "ingress", target, source, port, protocol)
 
 
 def _allowed(policies: list[Manifest], way: str, end: End, other: End, port: int, protocol: str) -> bool:
-    """Whether one end lets the connection go, or come: no policy selects it, or one that does has a rule for it."""
+    """Return True if one end allows the connection: no policy selects it, or one that does has a rule for it."""
     mine = [each["spec"] for each in policies if _selects(each, way, end)]
     if not mine:
         return True

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,6 +30,9 @@ ORDERS = (
 )
 """Values of `executor` that have Celery, first, second or last, by class, path and alias."""
 
+CACHE = ROOT / ".pytest_cache" / "helm"
+"""Results of Helm, by a digest of the chart's files, the arguments and Helm's version."""
+
 Manifest = dict[str, Any]
 WORKLOADS = ("Deployment", "Job", "CronJob", "Pod")
 
@@ -40,18 +45,44 @@ def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def template(*arguments: str) -> str:
+    """Render the chart, by Helm."""
     done = helm("template", "wall", str(CHART), "--namespace", "data", *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
+def cached_template(*arguments: str) -> str:
+    """Render the chart, or read what another process rendered from the same files and arguments."""
+    file = CACHE / f"{_digest(arguments)}.yaml"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(f".{os.getpid()}")
+        partial.write_text(template(*arguments), encoding="utf-8")
+        partial.replace(file)
+    return file.read_text(encoding="utf-8")
+
+
+def _digest(arguments: tuple[str, ...]) -> str:
+    values = [Path(word) for word in arguments if word.endswith(".yaml") and Path(word).is_file()]
+    digest = hashlib.sha256(_chart_digest())
+    digest.update(repr([*arguments, *(path.read_bytes() for path in values)]).encode())
+    return digest.hexdigest()
+
+
+@functools.cache
+def _chart_digest() -> bytes:
+    files = sorted(path for path in CHART.rglob("*") if path.is_file())
+    parts = [(str(path.relative_to(CHART)), path.read_bytes()) for path in files]
+    return hashlib.sha256(repr([helm("version").stdout, *parts]).encode()).digest()
+
+
 @functools.cache
 def _manifests(*arguments: str) -> tuple[Manifest, ...]:
-    return tuple(document for document in yaml.load_all(template(*arguments), yaml.CSafeLoader) if document)
+    return tuple(document for document in yaml.load_all(cached_template(*arguments), yaml.CSafeLoader) if document)
 
 
 def refusal(*arguments: str) -> str:
-    """What Helm says to values that it must refuse."""
+    """Return Helm's error for values that it must reject."""
     done = helm("template", "wall", str(CHART), "--namespace", "data", *arguments)
     assert done.returncode == 1, done.stdout
     return done.stderr
@@ -99,7 +130,7 @@ class Rendered:
         return text
 
     def query(self, name: str) -> str:
-        """What KEDA asks for a ScaledObject."""
+        """Return the query of a ScaledObject that KEDA sends."""
         text: str = self.one("ScaledObject", name)["spec"]["triggers"][0]["metadata"]["query"]
         return text
 
@@ -123,7 +154,7 @@ def containers(pod: Manifest) -> Iterator[Manifest]:
 
 
 def selects(selector: Manifest, labels: dict[str, str]) -> bool:
-    """Whether a label selector of Kubernetes selects what has these labels."""
+    """Return True if a label selector of Kubernetes matches these labels."""
     assert not selector.keys() - {"matchLabels", "matchExpressions"}
     for expression in selector.get("matchExpressions", []):
         assert expression["operator"] == "In"

@@ -1,4 +1,8 @@
-"""The chart as a whole: Helm accepts it, renders it the same each time and quickly, and Kubernetes knows its fields."""
+"""
+The chart as a whole: Helm accepts it, renders it the same each time and quickly, and Kubernetes knows its fields.
+
+Waits for: Kubernetes' schemas of three versions for every values set.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,7 @@ def test_two_renders_are_identical(case: str) -> None:
 
 
 def test_a_render_takes_less_than_a_quarter_of_a_second() -> None:
-    """Of the processor: on a busy machine, the clock tells what others do."""
+    """CPU time is measured, because the clock also counts other programs of a busy machine."""
     seconds = []
     for _ in range(5):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

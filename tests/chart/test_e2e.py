@@ -1,4 +1,4 @@
-"""What `make e2e-kubernetes` would install, as far as can be seen without a cluster."""
+"""`make e2e-kubernetes` installs valid manifests, as far as this can be tested without a cluster."""
 
 from __future__ import annotations
 

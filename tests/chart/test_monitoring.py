@@ -27,7 +27,7 @@ SUFFIXES = ("_bucket", "_count", "_sum")
 
 
 def metrics() -> set[str]:
-    """What Prometheus knows Airflow's metrics by."""
+    """Return the names of Airflow's metrics in Prometheus."""
     names = set()
     for each in yaml.safe_load(TEMPLATE.read_text())["metrics"]:
         heartbeat = each["name"] == "{job_name}_heartbeat_failure"
@@ -162,7 +162,7 @@ def free_port() -> int:
 
 
 def _exported(home: Path, web: int) -> str:
-    """What the exporter shows of metrics that Airflow wrote with the chart's airflow.cfg."""
+    """Return the exporter's output for metrics that Airflow wrote with the chart's airflow.cfg."""
     address = f"http://127.0.0.1:{web}"
     for _ in range(100):
         try:

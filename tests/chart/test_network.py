@@ -20,7 +20,7 @@ OUTSIDE = {
     "ssh": (End(None, address="203.0.113.7"), 22, "TCP"),
     "redshift": (End(None, address="10.2.0.5"), 5439, "TCP"),
 }
-"""What pods might connect to beyond the release."""
+"""Targets outside the release that pods might connect to."""
 
 PORTS = {
     "api-server": (8080, "TCP"),
@@ -36,7 +36,7 @@ PORTS = {
     "postgres": (5432, "TCP"),
     "redis": (6379, "TCP"),
 }
-"""What the release's own pods listen on."""
+"""Ports of the release's own pods."""
 
 STRANGERS = {
     "stranger": End({"app": "other"}),
@@ -51,7 +51,7 @@ STRANGERS = {
     "keda": End({"app": "keda-operator", "name": "keda-operator"}, "keda"),  # of its YAML; its chart adds to them
     "ingress": End({"app": "nginx"}, "ingress-nginx"),
 }
-"""Who might connect to them from elsewhere."""
+"""Sources outside the release that might connect to them."""
 
 
 def paths(rendered: Rendered) -> set[Path]:

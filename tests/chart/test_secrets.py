@@ -29,7 +29,7 @@ def strict(**options):
     return made
 ssl.create_default_context = strict
 """
-"""What `ssl` does from Python 3.13 on."""
+"""A check with the strict flags that `ssl` sets from Python 3.13 on."""
 
 
 @dataclass
@@ -173,7 +173,7 @@ def test_an_authority_without_key_identifiers_is_trusted(api: KubernetesApi, tmp
     assert "CERTIFICATE_VERIFY_FAILED" in done.stderr  # of another name, it is still not
 
 
-def test_a_refusal_is_told(api: KubernetesApi, tmp_path: Path) -> None:
+def test_rejection_is_reported(api: KubernetesApi, tmp_path: Path) -> None:
     api.refuse = 403
     done = make(api, tmp_path, "--set", "createSecrets.enabled=true")
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""What a pod may do and what it is given, in every values set."""
+"""Pods have few rights and get few secrets, in every values set."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SECRETS = {
 """Component to the Secrets it is given; the scheduler's others depend on the executors."""
 
 VOLUMES = {"configMap", "emptyDir", "projected", "secret", "persistentVolumeClaim", "downwardAPI", "csi", "ephemeral"}
-"""What Pod Security "restricted" admits."""
+"""Types of volumes that Pod Security "restricted" admits."""
 
 TOKENS = {
     "kubernetes-values": {"scheduler", "api-server", "cleanup"},

@@ -1,4 +1,4 @@
-"""What an upgrade changes: nothing that Kubernetes would refuse, and no pod that need not restart."""
+"""An upgrade changes nothing that Kubernetes would reject, and restarts no pod without need."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHANGES = (
 
 
 def frozen(rendered: Rendered) -> dict[tuple[str, str, str], object]:
-    """What cannot be changed, by kind, namespace and name."""
+    """Return the fields that cannot be changed, by kind, namespace and name."""
     return {
         (each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]): IMMUTABLE[each["kind"]](each)
         for each in rendered.all

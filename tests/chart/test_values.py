@@ -13,15 +13,15 @@ KEDA = ("--set", "workers.celery.keda.enabled=true")
 
 
 def test_what_only_the_official_chart_has_is_refused_with_what_to_use() -> None:
-    def said(path: str) -> str:
+    def refusal_of(path: str) -> str:
         return refusal("--set-string", f"{path}=x")
 
     with ThreadPoolExecutor(2) as pool:
-        for (path, instead), message in zip(REMOVED.items(), pool.map(said, REMOVED), strict=True):
+        for (path, instead), message in zip(REMOVED.items(), pool.map(refusal_of, REMOVED), strict=True):
             assert f"{path} is not in this chart; use {instead}" in message
 
 
-def test_what_is_removed_is_no_value_of_ours() -> None:
+def test_removed_values_are_not_in_the_chart() -> None:
     defaults = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     for path in REMOVED:
         found = defaults

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_wall.environments.base import Place
+from airflow_wall.environments.base import EnvironmentCache
 from airflow_wall.environments.venv import Venvs
 from airflow_wall.errors import Interrupted
 
 try:
-    PYTHON = str(Venvs(Place.of(None).cache / "venvs").have(["six"], None, print))
+    PYTHON = str(Venvs(EnvironmentCache.of(None).cache / "venvs").provide(["six"], None, print))
 except Interrupted as error:
     pytest.skip(f"the package index does not answer: {error}", allow_module_level=True)

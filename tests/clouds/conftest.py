@@ -16,7 +16,7 @@ os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # nothing outside is asked for
 @pytest.fixture
 def job(tmp_path: Path) -> dict[str, Any]:
     """A job that reads one file of the lake into a table."""
-    from airflow_wall.jobs.document import Job, Run, Slice
+    from airflow_wall.job import Job, Run, Slice
 
     landing = tmp_path / "lake" / "landing"
     landing.mkdir(parents=True)
@@ -29,7 +29,8 @@ def job(tmp_path: Path) -> dict[str, Any]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Look often, so that tests do not wait."""
-    from airflow_wall.clusters import dataproc, emr, remote
+    from airflow_wall.clusters import remote
+    from airflow_wall.clusters.kinds import dataproc, emr
 
     for module in (dataproc, emr, remote):
         monkeypatch.setattr(module, "POLL", 0.1)
@@ -51,7 +52,7 @@ def google_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def google_world(google_server: Any, monkeypatch: pytest.MonkeyPatch, quick: None) -> Iterator[Any]:
-    """What Google has and does wrong, and a connection `wall_google` to it."""
+    """A fake Google with a connection `wall_google` to it."""
     from google_server import World
 
     server = google_server

@@ -26,11 +26,11 @@ REGION = "eu-central-1"
 
 
 class Refused(Exception):
-    """What a watcher raises to have a call refused: HTTP status, code and words."""
+    """Raised by a watcher to reject a call: HTTP status, code and message."""
 
 
 class NoAnswer(Exception):
-    """What a watcher raises to have no answer sent."""
+    """Raised by a watcher to send no response."""
 
 
 class Watcher(Protocol):
@@ -45,7 +45,7 @@ class Watcher(Protocol):
 
 @dataclass
 class World:
-    """What was asked, and what goes wrong."""
+    """The calls that were received, and the faults to inject."""
 
     url: str = ""
     moto: str = ""
@@ -167,7 +167,7 @@ class Front(BaseHTTPRequestHandler):
 
 
 class FrontServer(ThreadingHTTPServer):
-    """Who is killed leaves its connections, and that is no error here."""
+    """A server that ignores clients that were killed and left their connections."""
 
     daemon_threads = True
 
@@ -178,7 +178,7 @@ class FrontServer(ThreadingHTTPServer):
 
 @contextlib.contextmanager
 def emr() -> Iterator[World]:
-    """Have EMR while in the context."""
+    """Run a fake EMR while in the context."""
     from moto.server import ThreadedMotoServer
 
     world = World()

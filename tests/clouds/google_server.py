@@ -55,7 +55,7 @@ class Watcher(Protocol):
 
 @dataclass
 class World:
-    """What there is, and what goes wrong. Everything happens under one lock."""
+    """The state of the fake cloud, and the faults to inject. One lock guards all of it."""
 
     starts: float = 0.3
     ends: float = 0.3
@@ -68,7 +68,7 @@ class World:
     jobs: dict[str, Job] = field(default_factory=dict)
     refuse: Callable[[str, Any], tuple[grpc.StatusCode, str] | None] = lambda method, request: None
     lose: Callable[[str, int], bool] = lambda method, number: False
-    """Whether the answer of that call is lost, after it was done."""
+    """Returns True to lose the response of a call, after it took effect."""
     fails: str | None = None
     """Why the next creation fails, when it has been accepted."""
     calls: list[str] = field(default_factory=list)
@@ -356,7 +356,7 @@ class Google:
 
 @contextlib.contextmanager
 def google(folder: Path) -> Iterator[Google]:
-    """Have the servers while in the context."""
+    """Run the servers while in the context."""
     world = World()
     certificate, private = certified(folder)
     server = grpc.server(ThreadPoolExecutor(8))

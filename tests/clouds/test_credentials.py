@@ -48,7 +48,8 @@ def test_a_role_that_is_refused_is_named_with_the_reason() -> None:
         prove("aws", "wall_aws", role="wall", scopes=(), permissions=())
     assert str(error.value) == (
         "`conn_id`: role `wall` by connection `wall_aws` is refused: Parameter validation failed:\n"
-        "Invalid length for parameter RoleArn, value: 4, valid min length: 20\n\nhint: grant it that, or name another"
+        "Invalid length for parameter RoleArn, value: 4, valid min length: 20\n\n"
+        "hint: grant it this right, or use another connection or role"
     )
 
 
@@ -65,8 +66,8 @@ def test_a_permission_that_is_missing_is_named(google_world: Any) -> None:
     with pytest.raises(ConnectionFault) as error:
         prove("google_cloud_platform", "wall_google", role=None, scopes=(), permissions=[CREATE])
     assert str(error.value) == (
-        "`conn_id`: connection `wall_google` is refused: it has not `dataproc.clusters.create` in project `p`\n\n"
-        "hint: grant it that, or name another"
+        "`conn_id`: connection `wall_google` is refused: it lacks `dataproc.clusters.create` in project `p`\n\n"
+        "hint: grant it this right, or use another connection or role"
     )
 
 
@@ -75,6 +76,6 @@ def test_other_connections_know_no_role() -> None:
     with pytest.raises(ConnectionFault) as error:
         prove("sqlite", "shop", role=ROLE, scopes=(), permissions=())
     assert str(error.value) == (
-        "`conn_id`: connection `shop` has type `sqlite`, which knows no role, scopes or permissions\n\n"
-        "hint: name a connection of type `aws` or `google_cloud_platform`, or remove `role`, `scopes` and `permissions`"
+        "`conn_id`: connection `shop` has type `sqlite`, which has no role, scopes or permissions\n\n"
+        "hint: use a connection of type `aws` or `google_cloud_platform`, or remove `role`, `scopes` and `permissions`"
     )

@@ -17,7 +17,7 @@ from cluster_python import PYTHON
 from google_server import World
 
 from airflow_wall.clusters.backends import open_cluster, open_fleet
-from airflow_wall.clusters.base import Cluster, Owner, Site, State
+from airflow_wall.clusters.base import Cluster, ClusterSite, ClusterState, Owner
 from airflow_wall.errors import ClusterError, ConnectionFault, Interrupted, WallError
 from airflow_wall.hooks.clients import open_client
 
@@ -40,8 +40,10 @@ def world(google_world: World) -> World:
     return google_world
 
 
-def site(folder: Path) -> Site:
-    return Site(folder / "lake" / "_wall", Owner("test", "churn", "manual__2013-07-01T00:00:00+00:00"), open_client)
+def site(folder: Path) -> ClusterSite:
+    return ClusterSite(
+        folder / "lake" / "_wall", Owner("test", "churn", "manual__2013-07-01T00:00:00+00:00"), open_client
+    )
 
 
 def cluster(folder: Path, **more: Any) -> Cluster:
@@ -54,7 +56,7 @@ def test_a_cluster_is_created_adopted_and_deleted(world: World, tmp_path: Path) 
     described = one.ensure()
     assert cluster(tmp_path).ensure() == described == {"type": "dataproc", "name": NAME, "region": "europe-west1"}
     assert world.created == [NAME]
-    assert one.state() is State.RUNNING
+    assert one.state() is ClusterState.RUNNING
     deleted = one.delete()
     assert deleted.ended == (NAME,)
     assert deleted.node_hours is not None
@@ -86,7 +88,7 @@ def test_the_fleet_says_whose_clusters_there_are(world: World, tmp_path: Path) -
     found = {each.name: each for each in fleet.list()}
     assert set(found) == {NAME, "wall-other-0123456789ab"}
     ours = found[NAME]
-    assert (ours.owner, ours.state, ours.nodes) == (site(tmp_path).owner, State.RUNNING, 5)
+    assert (ours.owner, ours.state, ours.nodes) == (site(tmp_path).owner, ClusterState.RUNNING, 5)
     assert ours.lease - ours.created == timedelta(hours=6)
     fleet.end(ours)
     assert world.alive == ["wall-other-0123456789ab"]
@@ -139,7 +141,7 @@ def test_a_start_waits_until_the_last_one_of_its_name_is_gone(world: World, tmp_
     fleet.end(fleet.list()[0])
     one.ensure()
     assert world.created == [NAME, NAME]
-    assert one.state() is State.RUNNING
+    assert one.state() is ClusterState.RUNNING
 
 
 def test_a_creation_that_fails_tells_why_and_leaves_nothing(world: World, tmp_path: Path) -> None:
@@ -148,14 +150,14 @@ def test_a_creation_that_fails_tells_why_and_leaves_nothing(world: World, tmp_pa
         cluster(tmp_path).ensure()
     assert str(error.value) == (
         "`cluster`: could not start cluster `wall-churn-0123456789ab`: dataproc: Insufficient 'CPUS' quota. Requested "
-        "16.0, available 4.0.\n\nhint: it is tried again, as other clusters end; else ask for less by "
+        "16.0, available 4.0.\n\nhint: the task is retried, as other clusters may end; or lower "
         "`cluster.workers`, or raise the quota"
     )
     assert world.alive == []
 
 
 @pytest.mark.parametrize(
-    ("code", "words", "kind", "said"),
+    ("code", "words", "kind", "message"),
     [
         (
             grpc.StatusCode.INVALID_ARGUMENT,
@@ -163,7 +165,7 @@ def test_a_creation_that_fails_tells_why_and_leaves_nothing(world: World, tmp_pa
             ClusterError,
             "`cluster.image: 2.3-debian12`: could not start cluster `wall-churn-0123456789ab`: dataproc: Selected "
             "software image version 2.3-debian12 can no longer be used\n\n"
-            "hint: mend the key, or what it names in the cloud, and clear this task",
+            "hint: correct this key, or the resource that it names in the cloud, and clear this task",
         ),
         (
             grpc.StatusCode.PERMISSION_DENIED,
@@ -171,27 +173,27 @@ def test_a_creation_that_fails_tells_why_and_leaves_nothing(world: World, tmp_pa
             ConnectionFault,
             "connection `wall_google` (`cluster.conn_id`) may not start cluster `wall-churn-0123456789ab`: dataproc: "
             "Not authorized to requested resource: dataproc.clusters.create\n\n"
-            "hint: grant its role that, or name another connection; then clear this task",
+            "hint: grant the role of the connection this right, or name another connection; then clear this task",
         ),
     ],
 )
 def test_a_refusal_names_the_key_and_the_clouds_reason(
-    world: World, tmp_path: Path, code: grpc.StatusCode, words: str, kind: type[WallError], said: str
+    world: World, tmp_path: Path, code: grpc.StatusCode, words: str, kind: type[WallError], message: str
 ) -> None:
     world.refuse = lambda method, request: (code, words) if method == "CreateCluster" else None
     with pytest.raises(kind) as error:
         cluster(tmp_path).ensure()
-    assert str(error.value) == said
+    assert str(error.value) == message
 
 
-def test_a_task_that_is_told_to_stop_cancels_its_job(world: World, tmp_path: Path, job: dict[str, Any]) -> None:
+def test_stopped_task_cancels_its_job(world: World, tmp_path: Path, job: dict[str, Any]) -> None:
     one = cluster(tmp_path)
     one.ensure()
 
     class Stopped(Interrupted):
         pass
 
-    one.site.clock.sleep = lambda seconds: (_ for _ in ()).throw(Stopped("it was told to stop"))  # type: ignore[attr-defined]
+    one.site.clock.sleep = lambda seconds: (_ for _ in ()).throw(Stopped("the task is stopped"))  # type: ignore[attr-defined]
     with pytest.raises(Stopped):
         one.run(job, {}, lambda line: None)
     (left,) = world.jobs.values()
@@ -209,11 +211,13 @@ def test_a_lost_job_says_what_the_cluster_must_see(
     one.ensure()
     with pytest.raises(Interrupted) as error:
         one.run(job, {}, lambda line: None)
-    assert "has failed, and there is no answer of it in" in str(error.value)
+    assert "has failed and left no answer in" in str(error.value)
     assert "Job failed with exit code 1" in str(error.value)
-    assert "`storage` must be a folder that the worker and the cluster both mount at the same path" in str(error.value)
+    assert "`storage` must be a directory that the worker and the cluster both mount at the same path" in str(
+        error.value
+    )
 
 
-def test_a_connection_that_is_not_defined_is_told(world: World, tmp_path: Path) -> None:
+def test_undefined_connection_is_reported(world: World, tmp_path: Path) -> None:
     with pytest.raises(ConnectionFault, match=r"`cluster\.conn_id`: .*elsewhere"):
         cluster(tmp_path, conn_id="elsewhere")

@@ -20,9 +20,9 @@ pytest.importorskip("airflow.providers.amazon", reason="make clouds installs it"
 from cluster_python import PYTHON
 from emr_server import REGION, World, emr
 
-from airflow_wall.clusters import emr as backend
 from airflow_wall.clusters.backends import open_cluster, open_fleet
-from airflow_wall.clusters.base import Cluster, Owner, Site, State
+from airflow_wall.clusters.base import Cluster, ClusterSite, ClusterState, Owner
+from airflow_wall.clusters.kinds import emr as backend
 from airflow_wall.errors import ClusterError, ConnectionFault, Interrupted, WallError
 from airflow_wall.hooks.clients import open_client
 
@@ -60,8 +60,10 @@ def world(server: World, monkeypatch: pytest.MonkeyPatch, quick: None) -> World:
     return server
 
 
-def site(folder: Path) -> Site:
-    return Site(folder / "lake" / "_wall", Owner("test", "churn", "manual__2013-07-01T00:00:00+00:00"), open_client)
+def site(folder: Path) -> ClusterSite:
+    return ClusterSite(
+        folder / "lake" / "_wall", Owner("test", "churn", "manual__2013-07-01T00:00:00+00:00"), open_client
+    )
 
 
 def cluster(folder: Path, **more: Any) -> Cluster:
@@ -74,7 +76,7 @@ def test_a_cluster_is_created_adopted_and_ended(world: World, tmp_path: Path) ->
     described = one.ensure()
     assert cluster(tmp_path).ensure() == described
     assert len(world.asked("RunJobFlow")) == 1
-    assert one.state() is State.RUNNING
+    assert one.state() is ClusterState.RUNNING
     deleted = one.delete()
     assert deleted.ended == (described["id"],)
     assert deleted.node_hours is not None
@@ -108,7 +110,7 @@ def test_the_fleet_says_whose_clusters_there_are(world: World, tmp_path: Path) -
     cluster(tmp_path).ensure()
     fleet = open_fleet(CONFIG, site(tmp_path))
     (found,) = fleet.list()
-    assert (found.name, found.owner, found.state) == (NAME, site(tmp_path).owner, State.RUNNING)
+    assert (found.name, found.owner, found.state) == (NAME, site(tmp_path).owner, ClusterState.RUNNING)
     assert found.lease - found.created == timedelta(hours=6)
     fleet.end(found)
     assert list(fleet.list()) == []
@@ -158,8 +160,8 @@ def test_a_job_with_the_secret_of_a_connection_is_refused(world: World, tmp_path
     with pytest.raises(ClusterError) as error:
         one.run({**job, "connections": ["shop"]}, {"shop": {"password": "s3cr3t"}}, lambda line: None)
     assert str(error.value) == (
-        "`cluster`: this step reads the connection `shop`, whose secret is not sent to a cluster of a cloud\n\n"
-        "hint: remove `cluster` from this step: it then runs in the worker"
+        "`cluster`: this step reads the connection `shop`, and secrets are not sent to a cluster in a cloud\n\n"
+        "hint: remove `cluster` from this step, so that it runs in the worker"
     )
 
 
@@ -232,14 +234,14 @@ def test_a_start_that_is_killed_between_request_and_answer_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    ("refused", "kind", "said"),
+    ("refused", "kind", "message"),
     [
         (
             (400, "ValidationException", "The supplied release label is invalid: emr-7.9.0."),
             ClusterError,
             "`cluster.image: emr-7.9.0`: could not start cluster `wall-churn-0123456789ab`: emr: The supplied release "
             "label is invalid: emr-7.9.0. (RunJobFlow: ValidationException)\n\n"
-            "hint: mend the key, or what it names in the cloud, and clear this task",
+            "hint: correct this key, or the resource that it names in the cloud, and clear this task",
         ),
         (
             (400, "AccessDeniedException", "User: arn:aws:iam::1:user/w is not authorized to perform: "
@@ -247,7 +249,8 @@ def test_a_start_that_is_killed_between_request_and_answer_leaves_nothing(
             ConnectionFault,
             "connection `wall_aws` (`cluster.conn_id`) may not start cluster `wall-churn-0123456789ab`: emr: User: "
             "arn:aws:iam::1:user/w is not authorized to perform: elasticmapreduce:RunJobFlow (RunJobFlow: "
-            "AccessDeniedException)\n\nhint: grant its role that, or name another connection; then clear this task",
+            "AccessDeniedException)\n\n"
+            "hint: grant the role of the connection this right, or name another connection; then clear this task",
         ),
         (
             (400, "ThrottlingException", "Rate exceeded"),
@@ -257,12 +260,12 @@ def test_a_start_that_is_killed_between_request_and_answer_leaves_nothing(
     ],
 )  # fmt: skip
 def test_a_refusal_names_the_key_and_the_clouds_reason(
-    world: World, tmp_path: Path, refused: tuple[int, str, str], kind: type[WallError], said: str
+    world: World, tmp_path: Path, refused: tuple[int, str, str], kind: type[WallError], message: str
 ) -> None:
     world.refuse = lambda operation: refused if operation == "RunJobFlow" else None
     with pytest.raises(kind) as error:
         cluster(tmp_path).ensure()
-    assert str(error.value) == said
+    assert str(error.value) == message
     assert type(error.value) is kind
 
 
@@ -287,16 +290,16 @@ def test_a_cluster_that_costs_too_much_takes_no_more_jobs(world: World, tmp_path
         cluster(tmp_path, max_node_hours=1e-6).run(job, {}, lambda line: None)
 
 
-def test_a_task_that_is_told_to_stop_cancels_its_job(world: World, tmp_path: Path, job: dict[str, Any]) -> None:
+def test_stopped_task_cancels_its_job(world: World, tmp_path: Path, job: dict[str, Any]) -> None:
     one = cluster(tmp_path)
     one.ensure()
-    looks = iter([None, Stopped("it was told to stop")])
+    looks = iter([None, Stopped("the task is stopped")])
 
     def sleep(seconds: float) -> None:
-        time.sleep(1)
         stop = next(looks)
         if stop is not None:
             raise stop
+        time.sleep(0.2)  # the job is still at work then
 
     one.site.clock.sleep = sleep  # type: ignore[attr-defined]
     with pytest.raises(Stopped):
@@ -305,7 +308,7 @@ def test_a_task_that_is_told_to_stop_cancels_its_job(world: World, tmp_path: Pat
 
 
 class Stopped(Interrupted):
-    """What the task is told to stop by."""
+    """Raised to stop the task."""
 
 
 def test_no_secret_reaches_the_cluster(world: World, tmp_path: Path, job: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What documents of the suite name that Airflow does not have."""
+"""Names in documents of the suite that Airflow does not have."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import airflow
 import pytest
+import yaml
 from packaging.version import Version
 
 HERE = Path(__file__).parent
@@ -42,6 +43,7 @@ def of(*kinds: str) -> list[str]:
 
 
 BUILT = [name for name in DOCUMENTS if name not in of("bad", "ours", "refused", "more")]
+UNRECORDED = ["merge_list"]  # which mapping of a list wins is the decision of the PyYAML that is installed
 NEEDS_3_4 = [name for name in BUILT if name.startswith("run_")]
 
 
@@ -82,7 +84,7 @@ class TestBesideAirflow:
         from airflow.sdk.importers.yaml_importer.models import DAG_CALLBACK_KEYS, TASK_ASSET_IO_KEYS, TASK_CALLBACK_KEYS
         from airflow.sdk.importers.yaml_importer.versions import get_bundle
 
-        from airflow_wall.spec import native
+        from airflow_wall.language import native
 
         assert {version.value for version in get_bundle().versions} == set(native.EDITIONS)
         assert KNOWN_CONTEXT_KEYS == native.CONTEXT_NAMES
@@ -90,11 +92,21 @@ class TestBesideAirflow:
         assert TASK_CALLBACK_KEYS | TASK_ASSET_IO_KEYS == native.TASK_DEFERRED
 
 
+def test_the_mapping_of_a_merged_list_that_wins_is_that_of_pyyaml() -> None:
+    """As in Airflow, which reads by PyYAML: the first one before PyYAML 6.0.4, the last one since."""
+    made = by_us(Path("merge_list.yaml"))
+    assert not isinstance(made, str), made
+    (dag,) = made.values()
+    _, expected = yaml.safe_load(Path("merge_list.yaml").read_text())["tasks"]
+    assert expected["retries"] in (1, 5)
+    assert dag["dag"]["tasks"]["b"]["__var"].get("retries", 0) == expected["retries"]
+
+
 @pytest.mark.parametrize("name", [name for name in BUILT if VERSION >= (3, 4) or name not in NEEDS_3_4])
 def test_every_airflow_builds_it(name: str) -> None:
     made = by_us(Path(f"{name}.yaml"))
     assert not isinstance(made, str), made
-    if RECORDED_WITH == VERSION:
+    if RECORDED_WITH == VERSION and name not in UNRECORDED:
         compare(json.dumps(made, indent=1, sort_keys=True) + "\n", EXPECTED / f"{name}.json")
 
 
@@ -105,12 +117,12 @@ def test_run_needs_a_newer_airflow(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", of("bad", "ours", "refused"))
-def test_what_is_refused_is_told_with_its_place(name: str) -> None:
-    told = by_us(Path(f"{name}.yaml"))
-    assert isinstance(told, str), told
-    assert told.startswith(f"error: {name}.yaml:")
+def test_rejected_document_is_reported_with_its_position(name: str) -> None:
+    report = by_us(Path(f"{name}.yaml"))
+    assert isinstance(report, str), report
+    assert report.startswith(f"error: {name}.yaml:")
     if RECORDED_WITH == VERSION:
-        compare(f"{told.replace(str(Path.cwd()), 'FOLDER')}\n", EXPECTED / f"{name}.txt")
+        compare(f"{report.replace(str(Path.cwd()), 'FOLDER')}\n", EXPECTED / f"{name}.txt")
 
 
 OTHER_SCALARS = ("moments_for_days", "odd_times", "values_of_time", "what_is_no_time")

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Has what `make e2e-compose` needs, and writes to .e2e/environment how to use it: a Docker engine, Compose 2, the images.
+# Prepare the needs of `make e2e-compose`: a Docker engine, Compose 2 and the images. Write their use to .e2e/environment.
 #
-# Where a Docker engine runs, it takes the official images. Where none does, it needs Debian, root and the package
-# registries: it installs Debian's engine and starts it, and makes images that stand in for the official ones, without
-# asking for those (tests/e2e/standins). E2E_IMAGES=official or =standins decides otherwise. What it started,
-# tests/e2e/stop.sh stops.
+# With a Docker engine that runs, the official images are used. Without one, this needs Debian, root and the package
+# registries: it installs and starts Debian's engine, and builds stand-ins for the official images
+# (tests/e2e/standins). E2E_IMAGES=official or =standins overrides this choice. tests/e2e/stop.sh stops the engine.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -42,7 +42,7 @@ clean() {
   exit "$code"
 }
 
-# What a query of the metadata database answers.
+# Print the result of a query of the metadata database.
 asked() {
   kube exec "deployment/$NAME-scheduler" --container scheduler -- python -c '
 import sys

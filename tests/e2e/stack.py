@@ -69,7 +69,7 @@ class Stack:
         return self.compose("exec", "--no-TTY", service, *command, data=data, check=check)
 
     def sql(self, database: str, query: str) -> str:
-        """What psql prints of a query to `postgres` or `warehouse`."""
+        """Return the output of psql for a query to `postgres` or `warehouse`."""
         user = {"postgres": "airflow", "warehouse": "platform"}[database]
         return self.exec(database, "psql", "-U", user, "-d", user, "-tAc", query).strip()
 

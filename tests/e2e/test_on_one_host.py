@@ -62,7 +62,7 @@ def land(stack: Stack, until_day: str) -> None:
     stack.exec("worker", "tar", "-C", "/opt/airflow/lake", "-x", "--skip-old-files", data=files)
 
 
-def said(stack: Stack, dag_id: str, run_id: str) -> str:
+def log_of(stack: Stack, dag_id: str, run_id: str) -> str:
     answer = stack.client.get(
         f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/say/logs/1", headers={"Accept": "application/json"}
     )
@@ -121,8 +121,8 @@ def test_a_changed_yaml_takes_effect_while_tasks_under_way_finish(stack: Stack) 
     stack.trigger("changed", "after")
     assert stack.finished("changed", "after", 120) == "success"
     assert stack.finished("changed", "before", 120) == "success"
-    assert "the old text" in said(stack, "changed", "before")
-    assert "the new text" in said(stack, "changed", "after")
+    assert "the old text" in log_of(stack, "changed", "before")
+    assert "the new text" in log_of(stack, "changed", "after")
 
 
 def source(stack: Stack) -> str:
@@ -310,11 +310,11 @@ def test_the_pipeline_of_the_article_runs_on_the_spark_cluster(stack: Stack) -> 
     stack.compose("rm", "--stop", "--force", "spark-master", "spark-worker")
 
 
-def test_what_is_wrong_is_said_as_soon_as_a_file_is_saved(stack: Stack) -> None:
+def test_faults_appear_as_soon_as_a_file_is_saved(stack: Stack) -> None:
     stack.compose("up", "--detach", "--wait", "dev")
     write(stack, "saved.yaml", "dag_id: saved\ntasks:\n  - id: a\n    need: b\n")
-    told = "saved.yaml:4:5: `tasks[a].need` is not a known key"
-    until("the fault is told", lambda: told in stack.compose("logs", "--no-log-prefix", "dev") or None, 30)
+    fault = "saved.yaml:4:5: `tasks[a].need` is not a known key"
+    until("the fault is logged", lambda: fault in stack.compose("logs", "--no-log-prefix", "dev") or None, 30)
     (stack.folder / "dags/saved.yaml").unlink()
     stack.compose("rm", "--stop", "--force", "dev")
 

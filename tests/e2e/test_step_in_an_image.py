@@ -17,7 +17,7 @@ import pytest
 from airflow_wall.environments.backends import open_environment
 from airflow_wall.environments.image import ImageEnvironment
 from airflow_wall.errors import EnvironmentFault, UserCodeError
-from airflow_wall.jobs.document import Job, Run, Slice
+from airflow_wall.job import Job, Run, Slice
 from airflow_wall.storage.backends import open_tables
 
 IMAGE = os.environ.get("WALL_JOBS_IMAGE", "airflow-wall-jobs:e2e")
@@ -168,16 +168,18 @@ def test_next_try_ends_the_container_of_the_last_one(folder: Path) -> None:
     until(lambda: ours() == [])
 
 
-def test_image_that_lacks_something_is_told_what_to_put_in(folder: Path) -> None:
+def test_image_without_a_package_gets_an_error_that_names_it(folder: Path) -> None:
     with pytest.raises(EnvironmentFault) as error:
         run(folder, job("ingest", folder, source="landing", target="bronze/a"), image=BARE)
-    assert str(error.value).startswith(f"`image`: `{BARE}` lacks what jobs need: `deltalake>=1.5`, `duckdb>=2.0`, ")
-    assert "\n\nhint: put it into the image: `RUN pip install 'deltalake>=1.5' " in str(error.value)
+    assert str(error.value).startswith(
+        f"`image`: `{BARE}` lacks packages that jobs need: `deltalake>=1.5`, `duckdb>=2.0`, "
+    )
+    assert "\n\nhint: install them in the image: `RUN pip install 'deltalake>=1.5' " in str(error.value)
 
 
 def test_image_that_does_not_exist_is_one_message(folder: Path) -> None:
     name = "localhost:9/no/such:image"
-    with pytest.raises(Exception, match="`image`: `localhost:9/no/such:image` cannot be had now: ") as error:
+    with pytest.raises(Exception, match="`image`: `localhost:9/no/such:image` cannot be pulled now: ") as error:
         run(folder, job("ingest", folder, source="landing", target="bronze/a"), image=name)
     assert type(error.value).__name__ == "Interrupted"
 

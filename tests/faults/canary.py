@@ -68,7 +68,7 @@ def forms_of(secret: str) -> dict[str, bytes]:
 @dataclass(frozen=True)
 class Looked:
     """
-    What was found.
+    The places in which the secrets appeared.
 
     :param places: Where, by name of the secret and form.
     :param planted: Where the planted one was.
@@ -142,7 +142,7 @@ class Canary:
     # --- runs that have them in hand
 
     def prepare(self, there: Lab) -> None:
-        """Have what the connection of SQL leads to, and the two DAGs."""
+        """Create the target of the SQL connection, and the two DAGs."""
         with there.stack.postgres.open() as database:
             database.autocommit = True
             database.execute(f"create role canary login password '{self.sql}'")

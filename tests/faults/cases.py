@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from signal import SIGCONT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM
 
-import blows as b
-from blows import Blow
+import fault_injections as b
+from fault_injections import Injection
 from pipelines import Shape
 
-KILL_TASK = Blow("SIGKILL to the task", b.to_task(SIGKILL))
-TERM_TASK = Blow("SIGTERM to the task", b.to_task(SIGTERM), holds=8)
-KILL_SUPERVISOR = Blow("SIGKILL to the task's supervisor", b.to_supervisor(SIGKILL), holds=8)
-TERM_SUPERVISOR = Blow("SIGTERM to the task's supervisor", b.to_supervisor(SIGTERM), holds=8)
-LOSE_NODE = Blow("SIGKILL to task, supervisor and children", b.lose_node, holds=2)
-MARK_FAILED = Blow("run marked failed", b.mark_run("failed"), marked=True, holds=5)
-KILL_TWICE = Blow("SIGKILL to the task, and to its retry", b.kill_each_try)
+KILL_TASK = Injection("SIGKILL to the task", b.to_task(SIGKILL))
+TERM_TASK = Injection("SIGTERM to the task", b.to_task(SIGTERM), holds=8)
+KILL_SUPERVISOR = Injection("SIGKILL to the task's supervisor", b.to_supervisor(SIGKILL), holds=8)
+TERM_SUPERVISOR = Injection("SIGTERM to the task's supervisor", b.to_supervisor(SIGTERM), holds=8)
+LOSE_NODE = Injection("SIGKILL to task, supervisor and children", b.lose_node, holds=2)
+MARK_FAILED = Injection("run marked failed", b.mark_run("failed"), marked=True, holds=5)
+KILL_TWICE = Injection("SIGKILL to the task, and to its retry", b.kill_each_try)
 
 ALL_STEPS = ("start.waiting", "job", "stop.before")
-"""Where a fault of all of Airflow meets several runs at once."""
+"""Moments at which a fault of all of Airflow meets several runs at once."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Case:
     """
 
     name: str
-    blow: Blow
+    injection: Injection
     at: tuple[str, ...]
     kinds: tuple[str, ...] = ("emr",)
     shape: Shape = field(default_factory=Shape)
@@ -49,7 +49,7 @@ IN_WORKER = Shape(deferrable=False)
 """The task itself waits, so there is a process of it to hit."""
 
 LATE = Shape(head={"dagrun_timeout": "80s"})
-"""Time enough to come to the moment of the blow."""
+"""Time enough to come to the moment of the injection."""
 
 CASES = (
     # --- the process of a task
@@ -76,24 +76,24 @@ CASES = (
     Case("node_stop", LOSE_NODE, ("stop.after",)),
     Case(
         "freeze_job",
-        Blow("task frozen for 60 s", b.freeze, 60, b.thaw, holds=55),
+        Injection("task frozen for 60 s", b.freeze, 60, b.thaw, holds=55),
         ("job",),
         ("emr", "local", "spark"),
         IN_WORKER,
     ),
     Case(
         "freeze_start",
-        Blow("task frozen for 60 s", b.freeze, 60, b.thaw, holds=20),
+        Injection("task frozen for 60 s", b.freeze, 60, b.thaw, holds=20),
         ("start.waiting",),
         shape=IN_WORKER,
     ),
     Case(
         "thaw_job_first",
-        Blow("task frozen for 60 s, its job 5 s less", b.freeze, 60, b.thaw_job_first, holds=55),
+        Injection("task frozen for 60 s, its job 5 s less", b.freeze, 60, b.thaw_job_first, holds=55),
         ("job",),
         ("local",),
     ),
-    Case("kill_the_job", Blow("SIGKILL to the job itself", b.kill_job), ("job",), CLOUDS),
+    Case("kill_the_job", Injection("SIGKILL to the job itself", b.kill_job), ("job",), CLOUDS),
     # --- what people do
     Case(
         "failed_in_start", MARK_FAILED, ("start.waiting",), ("emr", "dataproc", "spark"), control=False, colour="failed"
@@ -104,20 +104,31 @@ CASES = (
     Case("failed_in_stop", MARK_FAILED, ("stop.before",), colour=None),  # by then all is done
     Case(
         "green_in_job",
-        Blow("run marked successful", b.mark_run("success"), marked=True, holds=5),
+        Injection("run marked successful", b.mark_run("success"), marked=True, holds=5),
         ("job",),
         colour=None,
     ),
-    Case("task_failed", Blow("task marked failed", b.mark_task("failed"), marked=True, holds=5), ("job",), colour=None),
     Case(
-        "task_cleared", Blow("task cleared while it runs", b.clear_task, holds=10), ("job",), ("emr", "local", "spark")
+        "task_failed",
+        Injection("task marked failed", b.mark_task("failed"), marked=True, holds=5),
+        ("job",),
+        colour=None,
     ),
     Case(
-        "deleted", Blow("run marked failed and deleted", b.delete_run, marked=True, holds=5), ("job",), colour="deleted"
+        "task_cleared",
+        Injection("task cleared while it runs", b.clear_task, holds=10),
+        ("job",),
+        ("emr", "local", "spark"),
+    ),
+    Case(
+        "deleted",
+        Injection("run marked failed and deleted", b.delete_run, marked=True, holds=5),
+        ("job",),
+        colour="deleted",
     ),
     Case(
         "paused",
-        Blow("DAG paused until its lease ends", b.pause, mend=b.unpause, lease=True),
+        Injection("DAG paused until its lease ends", b.pause, repair=b.unpause, lease=True),
         ("job",),
         CLOUDS,
         control=True,
@@ -125,23 +136,23 @@ CASES = (
     ),
     Case(
         "file_removed",
-        Blow("DAG's file removed until its lease ends", b.remove_file, mend=b.restore_file, lease=True),
+        Injection("DAG's file removed until its lease ends", b.remove_file, repair=b.restore_file, lease=True),
         ("job",),
         control=True,
         colour=None,  # its cluster ends under it
     ),
     Case(
         "stop_edited_out",
-        Blow("stop edited out of the file", b.edit(b.without_stop), marked=True),
+        Injection("stop edited out of the file", b.edit(b.without_stop), marked=True),
         ("job",),
         control=True,
         colour=None,
     ),
-    Case("file_broken", Blow("file edited to a broken one", b.edit(b.broken)), ("job",)),
+    Case("file_broken", Injection("file edited to a broken one", b.edit(b.broken)), ("job",)),
     # --- times
     Case(
         "execution_timeout",
-        Blow("`execution_timeout` of the work", b.nothing, holds=None),
+        Injection("`execution_timeout` of the work", b.nothing, holds=None),
         ("job",),
         ("emr", "local"),
         Shape(retries=0, work={"execution_timeout": "10s"}),
@@ -149,7 +160,7 @@ CASES = (
     ),
     Case(
         "execution_timeout_spark",
-        Blow("`execution_timeout` of the work", b.nothing, holds=None),
+        Injection("`execution_timeout` of the work", b.nothing, holds=None),
         ("job",),
         ("spark",),
         Shape(retries=0, work={"execution_timeout": "90s"}),  # beginning on Spark takes longer than 10 s
@@ -157,7 +168,7 @@ CASES = (
     ),
     Case(
         "run_timeout",
-        Blow("`dagrun_timeout`", b.nothing, holds=None),
+        Injection("`dagrun_timeout`", b.nothing, holds=None),
         ("start.waiting", "job"),
         ("emr", "local", "spark"),
         LATE,
@@ -166,14 +177,14 @@ CASES = (
     ),
     Case(
         "run_timeout_worker",
-        Blow("`dagrun_timeout`, the task itself waits", b.nothing, holds=None),
+        Injection("`dagrun_timeout`, the task itself waits", b.nothing, holds=None),
         ("job",),
         shape=replace(LATE, deferrable=False),
         colour="failed",
     ),
     Case(
         "sibling_fails",
-        Blow("one task fails while another works for 60 s", b.nothing, holds=60),
+        Injection("one task fails while another works for 60 s", b.nothing, holds=60),
         ("job",),
         CLOUDS,
         Shape(sibling=True),
@@ -183,70 +194,72 @@ CASES = (
     # --- the cloud
     Case(
         "cloud_out_stop",
-        Blow("cloud out of order for 40 s", b.refusing("out_of_order"), 40, b.accept),
+        Injection("cloud out of order for 40 s", b.refusing("out_of_order"), 40, b.accept),
         ("stop.before",),
         CLOUDS,
         control=True,
     ),
     Case(
         "cloud_out_job",
-        Blow("cloud out of order for 40 s", b.refusing("out_of_order"), 40, b.accept, holds=20),
+        Injection("cloud out of order for 40 s", b.refusing("out_of_order"), 40, b.accept, holds=20),
         ("job",),
         CLOUDS,
     ),
     Case(
         "cloud_out_start",
-        Blow("cloud out of order for 20 s", b.refusing("out_of_order", "start"), 20, b.accept),
+        Injection("cloud out of order for 20 s", b.refusing("out_of_order", "start"), 20, b.accept),
         ("start.before",),
         CLOUDS,
         colour=None,
     ),
-    Case("lost_create", Blow("answer lost, listed 20 s late", b.lose_answer(20)), ("start.after",), executors=BOTH),
-    Case("lost_submit", Blow("answer lost", b.lose_answer(0)), ("submit.after",), CLOUDS),
-    Case("lost_stop", Blow("answer lost", b.lose_answer(0)), ("stop.after",), CLOUDS),
+    Case(
+        "lost_create", Injection("answer lost, listed 20 s late", b.lose_answer(20)), ("start.after",), executors=BOTH
+    ),
+    Case("lost_submit", Injection("answer lost", b.lose_answer(0)), ("submit.after",), CLOUDS),
+    Case("lost_stop", Injection("answer lost", b.lose_answer(0)), ("stop.after",), CLOUDS),
     Case(
         "quota",
-        Blow("quota exceeded for good", b.refusing("quota", "start")),
+        Injection("quota exceeded for good", b.refusing("quota", "start")),
         ("start.before",),
         CLOUDS,
         colour="failed",
     ),
     Case(
         "denied",
-        Blow("permission lost for 60 s", b.refusing("denied"), 60, b.accept, holds=5),
+        Injection("permission lost for 60 s", b.refusing("denied"), 60, b.accept, holds=5),
         ("job",),
         CLOUDS,
         colour="failed",
     ),
-    Case("cluster_lost", Blow("cluster ended by the cloud", b.lose_cluster), ("job",), colour="failed"),
+    Case("cluster_lost", Injection("cluster ended by the cloud", b.lose_cluster), ("job",), colour="failed"),
     Case(
         "spark_watchdog",
-        Blow("SIGKILL to the watchdog of the cluster", b.to_watchdog),
+        Injection("SIGKILL to the watchdog of the cluster", b.to_watchdog),
         ("job",),
         ("spark",),
         colour=None,
     ),
-    Case("spark_java", Blow("SIGKILL to master and worker", b.to_java), ("job",), ("spark",), colour=None),
+    Case("spark_java", Injection("SIGKILL to master and worker", b.to_java), ("job",), ("spark",), colour=None),
     # --- all of Airflow
     Case(
         "scheduler_killed",
-        Blow("SIGKILL to the scheduler alone", b.component("scheduler", SIGKILL, tree=False), whole=True, holds=8),
+        Injection("SIGKILL to the scheduler alone", b.component("scheduler", SIGKILL, tree=False), whole=True, holds=8),
         ALL_STEPS,
         executors=BOTH,
     ),
     Case(
         "scheduler_tree",
-        Blow("SIGKILL to the scheduler with children", b.component("scheduler", SIGKILL, tree=True), whole=True),
+        Injection("SIGKILL to the scheduler with children", b.component("scheduler", SIGKILL, tree=True), whole=True),
         ALL_STEPS,
     ),
     Case(
         "scheduler_term",
-        Blow("SIGTERM to the scheduler", b.component("scheduler", SIGTERM, tree=False), whole=True, holds=5),
+        Injection("SIGTERM to the scheduler", b.component("scheduler", SIGTERM, tree=False), whole=True, holds=5),
         ALL_STEPS,
     ),
     Case(
         "scheduler_frozen",
-        Blow(
+        Injection(
             "scheduler frozen for 40 s",
             b.component("scheduler", SIGSTOP, tree=False),
             40,
@@ -257,19 +270,19 @@ CASES = (
     ),
     Case(
         "triggerer_killed",
-        Blow("SIGKILL to the triggerer", b.component("triggerer", SIGKILL, tree=True), whole=True, holds=5),
+        Injection("SIGKILL to the triggerer", b.component("triggerer", SIGKILL, tree=True), whole=True, holds=5),
         ("start.waiting", "job"),
         CLOUDS,
         executors=BOTH,
     ),
     Case(
         "triggerer_down",
-        Blow("triggerer down for 60 s", b.hold_down("triggerer"), 60, b.let_come_back, whole=True, holds=5),
+        Injection("triggerer down for 60 s", b.hold_down("triggerer"), 60, b.let_come_back, whole=True, holds=5),
         ("start.waiting", "job"),
     ),
     Case(
         "triggerer_frozen",
-        Blow(
+        Injection(
             "triggerer frozen for 40 s",
             b.component("triggerer", SIGSTOP, tree=True),
             40,
@@ -280,49 +293,49 @@ CASES = (
     ),
     Case(
         "processor_killed",
-        Blow("SIGKILL to the DAG processor", b.component("dag-processor", SIGKILL, tree=True), whole=True),
+        Injection("SIGKILL to the DAG processor", b.component("dag-processor", SIGKILL, tree=True), whole=True),
         ("job",),
     ),
     Case(
         "api_down_20",
-        Blow("API server down for 20 s", b.hold_down("api-server"), 20, b.let_come_back, whole=True),
+        Injection("API server down for 20 s", b.hold_down("api-server"), 20, b.let_come_back, whole=True),
         ALL_STEPS,
         executors=BOTH,
     ),
     Case(
         "api_down_90",
-        Blow("API server down for 90 s", b.hold_down("api-server"), 90, b.let_come_back, whole=True),
+        Injection("API server down for 90 s", b.hold_down("api-server"), 90, b.let_come_back, whole=True),
         ALL_STEPS,
         control=True,
     ),
     Case(
         "postgres_crash",
-        Blow("Postgres killed, back after 5 s", b.crash_postgres, 5, b.start_postgres, whole=True, holds=5),
+        Injection("Postgres killed, back after 5 s", b.crash_postgres, 5, b.start_postgres, whole=True, holds=5),
         ALL_STEPS,
         executors=BOTH,
     ),
     Case(
         "postgres_frozen",
-        Blow("Postgres frozen for 20 s", b.freeze_postgres, 20, b.thaw_postgres, whole=True),
+        Injection("Postgres frozen for 20 s", b.freeze_postgres, 20, b.thaw_postgres, whole=True),
         ("job",),
     ),
     Case(
         "everything_spark",
-        Blow("SIGKILL to everything, back after 15 s", b.kill_everything, 15, b.start_everything, whole=True),
+        Injection("SIGKILL to everything, back after 15 s", b.kill_everything, 15, b.start_everything, whole=True),
         ("job",),
         ("spark",),
         executors=BOTH,
     ),
     Case(
         "everything",
-        Blow("SIGKILL to everything, back after 15 s", b.kill_everything, 15, b.start_everything, whole=True),
+        Injection("SIGKILL to everything, back after 15 s", b.kill_everything, 15, b.start_everything, whole=True),
         ALL_STEPS,
         executors=BOTH,
     ),
     # --- Celery
     Case(
         "pool_child",
-        Blow("SIGKILL to the pool's child", b.to_supervisor(SIGKILL), holds=8),
+        Injection("SIGKILL to the pool's child", b.to_supervisor(SIGKILL), holds=8),
         ("start.waiting", "job"),
         ("emr", "local"),
         IN_WORKER,
@@ -330,21 +343,21 @@ CASES = (
     ),
     Case(
         "worker_lost",
-        Blow("SIGKILL to the worker with children", b.to_worker(SIGKILL, tree=True), whole=True, holds=2),
+        Injection("SIGKILL to the worker with children", b.to_worker(SIGKILL, tree=True), whole=True, holds=2),
         ("start.after",),
         control=True,
         executors=ONLY_CELERY,
     ),
     Case(
         "worker_lost_job",
-        Blow("SIGKILL to the worker with children", b.to_worker(SIGKILL, tree=True), whole=True, holds=2),
+        Injection("SIGKILL to the worker with children", b.to_worker(SIGKILL, tree=True), whole=True, holds=2),
         ("job", "stop.after"),
         shape=IN_WORKER,
         executors=ONLY_CELERY,
     ),
     Case(
         "worker_main",
-        Blow("SIGKILL to the worker's main process", b.to_worker(SIGKILL, tree=False), whole=True, holds=30),
+        Injection("SIGKILL to the worker's main process", b.to_worker(SIGKILL, tree=False), whole=True, holds=30),
         ("job",),
         ("emr", "local", "spark"),
         shape=IN_WORKER,
@@ -352,21 +365,21 @@ CASES = (
     ),
     Case(
         "worker_warm",
-        Blow("SIGTERM to the worker (warm)", b.to_worker(SIGTERM, tree=False), whole=True, holds=15),
+        Injection("SIGTERM to the worker (warm)", b.to_worker(SIGTERM, tree=False), whole=True, holds=15),
         ("job",),
         shape=IN_WORKER,
         executors=ONLY_CELERY,
     ),
     Case(
         "worker_cold",
-        Blow("SIGQUIT to the worker (cold)", b.to_worker(SIGQUIT, tree=False), whole=True, holds=15),
+        Injection("SIGQUIT to the worker (cold)", b.to_worker(SIGQUIT, tree=False), whole=True, holds=15),
         ("job",),
         shape=IN_WORKER,
         executors=ONLY_CELERY,
     ),
     Case(
         "worker_term_all",
-        Blow("SIGTERM to every process of the worker", b.to_worker(SIGTERM, tree=True), whole=True, holds=15),
+        Injection("SIGTERM to every process of the worker", b.to_worker(SIGTERM, tree=True), whole=True, holds=15),
         ("job",),
         ("emr", "local"),
         shape=IN_WORKER,
@@ -374,7 +387,7 @@ CASES = (
     ),
     Case(
         "worker_frozen",
-        Blow("worker frozen for 60 s", b.freeze_worker, 60, b.thaw, whole=True, holds=40),
+        Injection("worker frozen for 60 s", b.freeze_worker, 60, b.thaw, whole=True, holds=40),
         ("job", "start.waiting"),
         ("emr", "local"),
         shape=IN_WORKER,
@@ -382,7 +395,7 @@ CASES = (
     ),
     Case(
         "redis_lost",
-        Blow("Redis killed, back empty after 5 s", b.crash_redis, 5, b.start_redis, whole=True),
+        Injection("Redis killed, back empty after 5 s", b.crash_redis, 5, b.start_redis, whole=True),
         ALL_STEPS,
         executors=ONLY_CELERY,
     ),

@@ -146,7 +146,7 @@ class Emr:
         return [Span(each.id, self.born.get(each.id, 0.0), self.gone.get(each.id)) for each in found]
 
     def age(self, dag: str, seconds: float) -> None:
-        """Have the clusters of a DAG be that much older."""
+        """Make the clusters of a DAG older by some seconds."""
         import datetime
 
         for each in self.world.clusters.values():
@@ -343,7 +343,7 @@ class Clouds:
 
 @dataclass(frozen=True)
 class Secrets:
-    """What must be seen nowhere."""
+    """Secrets that must appear nowhere."""
 
     aws_key: str
     aws_secret: str
@@ -352,7 +352,7 @@ class Secrets:
 
 @contextlib.contextmanager
 def clouds(folder: Path, secrets: Secrets, storage: Path) -> Iterator[Clouds]:
-    """Have both clouds while in the context."""
+    """Run both clouds while in the context."""
     director = Director()
     with emr_server.emr() as amazon, google_server.google(folder) as google:
         kinds = {

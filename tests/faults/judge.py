@@ -1,4 +1,4 @@
-"""What is measured of a run, and what is held against it."""
+"""The measurements of a run, and its faults."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Run:
 
 @dataclass
 class Verdict:
-    """One run, measured and judged. Seconds are from the blow."""
+    """One run, measured and judged. Seconds are from the injection."""
 
     case: str
     fault: str
@@ -80,11 +80,11 @@ class Verdict:
     writes: int = 0
     leak: bool = False
     faults: list[str] = field(default_factory=list)
-    """What is held against it, in words."""
+    """The faults, in words."""
 
     @property
     def unjudged(self) -> bool:
-        """Whether the harness did not get so far as to hit the run."""
+        """True if the harness did not get to hit the run."""
         return is_unjudged(self.faults)
 
     def to_json(self) -> dict[str, Any]:
@@ -92,12 +92,12 @@ class Verdict:
 
 
 def is_unjudged(faults: list[str]) -> bool:
-    """Whether what is held against a run is that the harness did not get so far as to hit it."""
-    return any(said.startswith("harness") for said in faults)
+    """Return True if the only fault is that the harness did not get to hit the run."""
+    return any(fault.startswith("harness") for fault in faults)
 
 
 def ticks_of(lake: Path) -> dict[str, list[float]]:
-    """Who computed, and the times at which it was alive."""
+    """Return each process that computed, with the times at which it was alive."""
     found: dict[str, list[float]] = {}
     path = lake / "held" / "ticks"
     if path.exists():
@@ -115,7 +115,7 @@ def overlap_of(ticks: dict[str, list[float]]) -> float:
 
 
 def writes_of(table: Path) -> list[str]:
-    """Who made the commits of a table, in their order."""
+    """Return the authors of a table's commits, in order."""
     found = []
     for path in sorted((table / "_delta_log").glob("*.json")):
         actions = [json.loads(line) for line in path.read_text().splitlines()]
@@ -139,7 +139,7 @@ def judge(
     lake: Path,
     table: Path,
     *,
-    blow: float,
+    injection: float,
     limit: float,
     now: float,
     marked: bool,
@@ -162,9 +162,9 @@ def judge(
     if run is not None:
         verdict.tasks = {name: str(task.state) for name, task in sorted(run.tasks.items())}
         verdict.tries = {name: task.tries for name, task in sorted(run.tasks.items())}
-    verdict.ended_after = None if over is None else round(max(over - blow, 0.0), 1)
+    verdict.ended_after = None if over is None else round(max(over - injection, 0.0), 1)
     last = max((span.gone or now for span in spans), default=None)
-    verdict.gone_after = None if last is None else round(max(last - blow, 0.0), 1)
+    verdict.gone_after = None if last is None else round(max(last - injection, 0.0), 1)
     ticks = ticks_of(lake)
     verdict.executions = len(ticks)
     verdict.overlap = round(overlap_of(ticks), 1)

@@ -21,7 +21,7 @@ from servers import Postgres
 from stack import Stack, stack
 
 BEGIN = 300.0
-"""Seconds until a run must be at the moment of its blow."""
+"""Seconds until a run must be at the moment of its injection."""
 
 END = 300.0
 """Seconds after which a run that has not ended is judged as it is."""
@@ -38,7 +38,7 @@ class NotReached(Exception):
 @dataclass
 class Trial:
     """
-    One run of one pipeline, which a blow will meet at one moment.
+    One run of one pipeline, which an injection meets at one moment.
 
     :param at: The moment.
     :param control: Whether it is the DAG of Airflow's own parts.
@@ -53,7 +53,7 @@ class Trial:
     lake: Path
     storage: Path
     source: Path
-    blow: float = 0.0
+    injection: float = 0.0
     limit: float | None = None
     """By when its clusters must be gone, where its run does not end."""
 
@@ -76,7 +76,7 @@ class Trial:
 
     @property
     def waits(self) -> bool:
-        """Whether the triggerer is to wait at that moment."""
+        """True if the triggerer must wait at that moment."""
         remote = self.kind in ("emr", "dataproc") and self.shape.deferrable and not self.control
         return remote and self.at in ("start.waiting", "job")
 
@@ -147,7 +147,7 @@ class Trial:
 
 @dataclass
 class Lab:
-    """What there is to hit."""
+    """Everything that a fault can hit."""
 
     folder: Path
     executor: str
@@ -222,7 +222,7 @@ class Lab:
             self.clouds.kinds[trial.kind].spans(trial.dag),
             trial.lake,
             trial.storage / "silver" / trial.dag,
-            blow=trial.blow,
+            injection=trial.injection,
             limit=limit,
             now=time.time(),
             marked=marked,
@@ -238,7 +238,7 @@ class Lab:
         )
 
     def settle(self) -> None:
-        """Have the whole of Airflow healthy, before the next blow."""
+        """Wait until all of Airflow is healthy, before the next fault."""
         self.stack.held.clear()
         self.until(self.stack.healthy, 180, "Airflow did not come back")
 
@@ -251,7 +251,7 @@ def lab(
     more: Callable[[Postgres], dict[str, str]],
     log: Callable[[str], None],
 ) -> Iterator[Lab]:
-    """Have it all while in the context."""
+    """Run it all while in the context."""
     dags = folder / "dags"
     dags.mkdir(parents=True)
     (folder / "google").mkdir()

@@ -23,9 +23,9 @@ HERE = Path(__file__).parent
 for _place in (HERE, HERE.parent / "clouds", HERE.parent / "integration"):
     sys.path.insert(0, str(_place))
 
-from blows import LEASE  # noqa: E402
 from canary import Canary, Looked  # noqa: E402
 from cases import CASES, Case  # noqa: E402
+from fault_injections import LEASE  # noqa: E402
 from judge import BOUND, Verdict  # noqa: E402
 from lab import Lab, NotReached, Trial, lab  # noqa: E402
 from stack import versions  # noqa: E402
@@ -34,7 +34,7 @@ MOMENTS = {"local": ("job",), "spark": ("start.waiting", "job")}
 """At which moments a run can be met on kinds that are processes of this machine: no call of theirs can be held up."""
 
 HELD = {"spark": ("job",)}
-"""At which of them a run stays until it is let go, which a blow needs that comes by itself in its time."""
+"""Moments at which a run stays until it is released. Injections that take effect by themselves, in time, need this."""
 
 SIDE_BY_SIDE = 4
 """How many faults of single tasks are under way at once."""
@@ -50,7 +50,7 @@ class Play:
 
 @dataclass
 class Sheet:
-    """What was measured, kept after each case: a run of an hour may be ended before its end."""
+    """The measurements, written after each case, because a run of an hour may be stopped early."""
 
     there: Lab
     path: Path | None
@@ -135,21 +135,21 @@ def prepared(there: Lab, cases: list[Case], kinds: list[str]) -> list[Play]:
 
 
 def can_meet(case: Case, kind: str, at: str) -> bool:
-    """Whether a fault can meet a run on that kind of cluster at that moment."""
-    moments = MOMENTS if case.blow.holds is not None else {**MOMENTS, **HELD}
+    """Return True if a fault can meet a run on that kind of cluster at that moment."""
+    moments = MOMENTS if case.injection.holds is not None else {**MOMENTS, **HELD}
     return at in moments.get(kind, (at,))
 
 
 def run_all(there: Lab, plays: list[Play], side_by_side: int, sheet: Sheet) -> None:
     """Faults of single tasks side by side, those of the whole one after the other."""
-    single = [(play, trial) for play in plays if not play.case.blow.whole for trial in play.trials]
+    single = [(play, trial) for play in plays if not play.case.injection.whole for trial in play.trials]
     with ThreadPoolExecutor(side_by_side) as pool:
         asked = [pool.submit(strike, there, play.case, [trial]) for play, trial in single]
         for each in as_completed(asked):
             each.result()
             sheet.save()
     for play in plays:
-        if play.case.blow.whole:
+        if play.case.injection.whole:
             there.settle()
             strike(there, play.case, play.trials)
             there.stack.clear_strays()
@@ -157,8 +157,8 @@ def run_all(there: Lab, plays: list[Play], side_by_side: int, sheet: Sheet) -> N
 
 
 def strike(there: Lab, case: Case, trials: list[Trial]) -> None:
-    """Have runs come to their moments, hit, mend, and judge them."""
-    blow = case.blow
+    """Bring runs to their moments, inject the fault, repair it, and judge the runs."""
+    injection = case.injection
     try:
         for trial in trials:
             trial.begin()
@@ -166,17 +166,17 @@ def strike(there: Lab, case: Case, trials: list[Trial]) -> None:
             trial.reach()
         now = time.time()
         for trial in trials:
-            trial.blow = now
-        blow.hit(there, trials)
-        if blow.holds is not None:
-            time.sleep(blow.holds)
+            trial.injection = now
+        injection.hit(there, trials)
+        if injection.holds is not None:
+            time.sleep(injection.holds)
             for trial in trials:
                 trial.let_go()
-        if blow.mend is not None and not blow.lease:
-            time.sleep(max(0.0, now + blow.lasts - time.time()))
-            blow.mend(there, trials)
-        settled = now + LEASE if blow.lease else time.time()
-        if blow.whole:
+        if injection.repair is not None and not injection.lease:
+            time.sleep(max(0.0, now + injection.lasts - time.time()))
+            injection.repair(there, trials)
+        settled = now + LEASE if injection.lease else time.time()
+        if injection.whole:
             there.settle()
             settled = time.time()
     except (NotReached, AssertionError, OSError, psutil.Error) as error:
@@ -191,17 +191,17 @@ def strike(there: Lab, case: Case, trials: list[Trial]) -> None:
 
 def conclude(there: Lab, case: Case, trial: Trial, settled: float) -> None:
     """Judge one run. One that did not end is given back what it lacked, once its cluster is judged."""
-    blow = case.blow
-    if blow.lease:
+    injection = case.injection
+    if injection.lease:
         there.outlast(trial, settled)
-        assert blow.mend is not None
-        blow.mend(there, [trial])
-    there.conclude(trial, verdict_of(there, case, trial, []), settled, marked=blow.marked, colour=case.colour)
+        assert injection.repair is not None
+        injection.repair(there, [trial])
+    there.conclude(trial, verdict_of(there, case, trial, []), settled, marked=injection.marked, colour=case.colour)
 
 
 def verdict_of(there: Lab, case: Case, trial: Trial, faults: list[str]) -> Verdict:
     """The empty sheet of one run."""
-    words = case.blow.words + ("" if case.shape.retries else "; no retry")
+    words = case.injection.words + ("" if case.shape.retries else "; no retry")
     return Verdict(case.name, words, trial.at, trial.kind, there.executor, trial.dag, trial.control, faults=faults)
 
 

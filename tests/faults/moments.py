@@ -1,4 +1,4 @@
-"""What the pipelines compute: they write down that they are alive, until they are let go."""
+"""The work of the pipelines: they record that they are alive, until they are released."""
 
 import json
 import os

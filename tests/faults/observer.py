@@ -1,4 +1,4 @@
-"""What became of runs and tasks, and when: read from the metadata database, which needs no API server."""
+"""Read the states of runs and tasks, and their times, from the metadata database, without an API server."""
 
 from __future__ import annotations
 

@@ -25,27 +25,24 @@ STEPS = {
 HEAD = """\
 # Faults
 
-What becomes of a run and its cluster when a process is killed, terminated or frozen, a run is marked, a file changes or the
-cloud does not answer: measured by `make faults` on {date}, with {versions}. This page is written by it.
+This page lists the outcome for a run and its cluster when a process is killed, terminated or frozen, a run is marked, a file changes or the cloud does
+not answer. `make faults` measured it on {date}, with {versions}, and writes this page.
 
-{calls}A whole Airflow runs on loopback: API server, scheduler, DAG processor, triggerer, two workers where it is Celery, with
-Postgres and Redis, and whoever of them ends is started again after two seconds. EMR is moto's server behind a front that
-holds calls up; Dataproc is served over TLS and gRPC; on both a job is a process that ends with its cluster. The lake is real.
-Each run has three tasks, start, work and stop, and is held at the step that is named until the fault has come. The work writes
-down five times a second that it is alive, and who writes a table says who it is.
+{calls}A whole Airflow runs on one machine: API server, scheduler, DAG processor, triggerer, two workers with Celery, Postgres and Redis. A component that ends is
+started again after two seconds. EMR is moto's server behind a proxy that delays calls. Dataproc is served over TLS and gRPC. On both, a job is a process that
+ends with its cluster. The lake is real. Each run has three tasks, start, work and stop, and waits at the named step until the fault has happened. The work
+records five times a second that it is alive, and each write to the table names its try.
 
-Held against a run:
+A run counts as bad for one of these:
 
-- **leak**: a cluster alive more than {bound:.0f} s after the end of its run, or of the fault if that is later, or of its
-  lease where the run does not end (the reaper runs each minute); or a process of a job;
-- **lie**: green with a task that failed, a stop that failed or a cluster that lived on; red where all was done; another colour
-  than the one that is honest;
+- **leak**: a cluster is alive more than {bound:.0f} s after the end of its run, or of the fault if that is later, or of its lease if the run does not end
+  (the reaper runs each minute); or a process of a job is left;
+- **lie**: the run succeeded although a task failed, a stop failed or a cluster lived on; it failed although all was done; or it has another wrong state;
 - **stale**: a try wrote the table after its successor had, or computed beside it for more than two seconds.
 
-Settings are those of docker-compose.yaml, but what decides how soon a fault is noticed, to keep this short: a task whose
-heartbeat is missing counts as lost after 30 s, not 120. Tasks have one retry after 2 s, unless the table says none.
-Seconds are those of a machine of two cores that did much other work (a load of 3 to 18): they say what is bounded, not how
-fast it is.
+Settings are those of docker-compose.yaml, except those that delay the detection of a fault: a task without a heartbeat counts as lost after 30 s, not 120.
+Tasks have one retry after 2 s, unless the table says none. Seconds are from a busy machine with two cores (a load of 3 to 18): they show what is bounded, not
+how fast it is.
 
 ## In short
 
@@ -68,9 +65,9 @@ def page(results: Sequence[dict[str, Any]], bound: float) -> str:
     ]
     parts.append(
         "## Airflow's own operators under the same faults\n\nA DAG of `EmrCreateJobFlowOperator`, `EmrAddStepsOperator` "
-        "and `EmrTerminateJobFlowOperator` as setup and teardown, on the same EMR. If none of these leaked, nothing above would "
-        f"prove anything. A cluster counts as left {_LEFT} s after the end of the run; where the run does not end, after the same "
-        "time at which ours had to be gone.\n\n" + _controls(controls)
+        "and `EmrTerminateJobFlowOperator` as setup and teardown, on the same EMR. They are the control: if none of them leaked, the tables above would "
+        f"prove nothing. A cluster counts as left {_LEFT} s after the end of the run; if the run does not end, after the same "
+        "bound as above.\n\n" + _controls(controls)
     )
     parts.append(
         "## Secrets\n\n" + "\n".join(_secrets(result, canary) for result in results for canary in result["canaries"])
@@ -85,7 +82,7 @@ def _calls(results: Sequence[dict[str, Any]]) -> str:
     counts = " and ".join(f"{result['calls']} with {NAMES[result['executor']]}" for result in results)
     if all(result["calls"] == 1 for result in results):
         return ""
-    return f"It took several calls ({counts}); what was called again counts as it was last.\n\n"
+    return f"It took several calls ({counts}); a repeated case counts with its last result.\n\n"
 
 
 def _short(results: Sequence[dict[str, Any]]) -> str:
@@ -97,10 +94,10 @@ def _short(results: Sequence[dict[str, Any]]) -> str:
         ours = [run for run in result["runs"] if not run["control"] and not is_unjudged(run["faults"])]
         kinds = {(run["fault"], run["step"]) for run in ours}
         counts = [
-            sum(any(said.startswith(word) for said in run["faults"]) for run in ours)
+            sum(any(fault.startswith(word) for fault in run["faults"]) for run in ours)
             for word in ("leak", "lie", "stale")
         ]
-        counts[1] += sum(any(said.startswith("colour") for said in run["faults"]) for run in ours)
+        counts[1] += sum(any(fault.startswith("colour") for fault in run["faults"]) for run in ours)
         overlap = max((run["overlap"] for run in ours), default=0.0)
         row = [NAMES[result["executor"]], len(kinds), len(ours), *counts, f"{overlap} s"]
         lines.append("| " + " | ".join(str(cell) for cell in row) + " |")
@@ -111,15 +108,15 @@ def _short(results: Sequence[dict[str, Any]]) -> str:
     green = [run for run in leaked if run["colour"] == "success"]
     lines.append("")
     lines.append(
-        f"A fault is counted once for each step it meets. Of Airflow's own operators {len(leaked)} of {len(controls)} left their "
-        f"cluster, {len(green)} of them in a green run."
+        f"A fault is counted once for each step. {len(leaked)} of {len(controls)} runs of Airflow's own operators left their cluster, "
+        f"{len(green)} of them in a successful run."
     )
     broken = [run for result in results for run in result["runs"] if is_unjudged(run["faults"])]
     if broken:
         listed = ", ".join(
             f"{run['fault']} ({STEPS[run['step']]}, {run['kind']}, {NAMES[run['executor']]})" for run in broken
         )
-        lines.append(f"\nNot judged, because the run did not come to the step in time: {listed}.")
+        lines.append(f"\nNot judged, because the run did not reach the step in time: {listed}.")
     return "\n".join(lines)
 
 
@@ -163,9 +160,9 @@ def _secrets(result: dict[str, Any], found: dict[str, Any]) -> str:
     places = "; ".join(found["places"]) or "none"
     return (
         f"- {NAMES[result['executor']]}: {found['secrets']} secrets (AWS key, secret and session token, Google's private key and "
-        f"every token it gave, two passwords of `sql://`), each raw, in Base64, for a URL and in capitals, looked for in "
+        f"every token it gave, two passwords of `sql://`), each raw, in Base64, URL-encoded and in capitals, searched for in "
         f"{found['files']} files ({found['megabytes']:.0f} MB: logs, output of all components, the lake, a dump of the metadata "
-        f"database) and {found['lines']} command lines: {len(found['places'])} hits ({places}). One that a task printed on "
+        f"database) and {found['lines']} command lines: {len(found['places'])} hits ({places}). A secret that a task printed on "
         f"purpose was found in {len(found['planted'])} places."
     )
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Have every fault befall a whole Airflow, by LocalExecutor and by CeleryExecutor, in a venv apart. ONLY names cases, with
-# patterns and commas; EXECUTOR is `local` or `celery`. Without either, docs/faults.md is written anew.
+# Hit every part of a whole Airflow, with LocalExecutor and with CeleryExecutor. ONLY names cases, with patterns and
+# commas; EXECUTOR is `local` or `celery`. Without either, docs/faults.md is written anew.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 . tests/venv.sh
-have_venv faults -c constraints.txt -e '.[local,amazon,google,spark]' --group faults
+use_venv faults -c constraints.txt -r pyproject.toml --extra local --extra amazon --extra google --extra spark --group faults
 
-results=$VENV/results status=0
+results=.venvs/fault-results status=0
 mkdir -p "$results"
 for executor in ${EXECUTOR:-local celery}; do
   "$VENV/bin/python" tests/faults/main.py --executor "$executor" ${ONLY:+--only "$ONLY"} --results "$results/$executor.json" || status=1

@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import psutil
-from airflow_server import TRIGGERER, AirflowServer, free_port, metadata_of
+from airflow_server import TRIGGERER, AirflowServer, free_port, new_metadata
 from servers import Postgres, Redis, served
 
 RESTART = 2.0
@@ -44,7 +44,7 @@ SHIPPED = {
     "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "20",
     "WORKERS__EXECUTION_API_TIMEOUT": "90",
 }
-"""What docker-compose.yaml and the chart say of workers."""
+"""Settings of workers in docker-compose.yaml and the chart."""
 
 
 def worker(number: int) -> dict[str, tuple[str, ...]]:
@@ -102,7 +102,7 @@ class Stack(AirflowServer):
                         if time.monotonic() - since >= RESTART:
                             self._start(name, self.components[name])
 
-    # --- blows
+    # --- injections
 
     def signal(self, name: str, number: signal.Signals, *, tree: bool) -> None:
         """Send a signal to a component, and with `tree` to all its children, as the end of its container is one."""
@@ -120,7 +120,7 @@ class Stack(AirflowServer):
 
     @contextlib.contextmanager
     def down(self, *names: str) -> Iterator[None]:
-        """Have components not come back while in the context."""
+        """Keep components stopped while in the context."""
         self.held.update(names)
         try:
             yield
@@ -144,7 +144,7 @@ class Stack(AirflowServer):
                 os.kill(pid, signal.SIGKILL)
 
     def healthy(self) -> bool:
-        """Whether all components run, and scheduler and API server say they are well."""
+        """Return True if all components run, and scheduler and API server report that they are healthy."""
         if any(process.poll() is not None for name, process in self.processes.items() if name in self.components):
             return False
         try:
@@ -158,7 +158,7 @@ class Stack(AirflowServer):
 @contextlib.contextmanager
 def stack(folder: Path, executor: str, more: Callable[[Postgres], Mapping[str, str]]) -> Iterator[Stack]:
     """
-    Have a whole Airflow while in the context.
+    Run a whole Airflow while in the context.
 
     :param executor: `local` or `celery`.
     :param more: Gives further variables of its environment.
@@ -168,7 +168,7 @@ def stack(folder: Path, executor: str, more: Callable[[Postgres], Mapping[str, s
     with contextlib.ExitStack() as open_:
         postgres: Postgres = open_.enter_context(served(Postgres))
         redis = open_.enter_context(served(Redis)) if executor == "celery" else None
-        metadata = metadata_of(postgres.connection, "airflow")
+        metadata = new_metadata(postgres.connection, "airflow")
         environment = {
             **{f"AIRFLOW__{name}": value for name, value in {**FAST, **SHIPPED}.items()},
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor" if redis else "LocalExecutor",
@@ -198,7 +198,7 @@ def _fernet() -> str:
 
 
 def versions() -> dict[str, str]:
-    """What was tested with what."""
+    """Return the versions of everything that is tested."""
     providers = (f"apache-airflow-providers-{name}" for name in ("celery", "amazon", "google"))
     names = ("apache-airflow", *providers, "moto", "pyspark")
     found = {name: version(name) for name in names}

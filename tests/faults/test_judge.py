@@ -1,4 +1,4 @@
-"""What `make faults` holds against a run. The runs themselves take an hour; see main.py."""
+"""`make faults` finds each fault of a run. The runs themselves take an hour; see main.py."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def sheet(
     lake: Path, run: Run | None = None, spans: tuple[Span, ...] = (Span("j-1", 0.0, 20.0),), **more: Any
 ) -> Verdict:
     verdict = Verdict("case", "a fault", "job", "emr", "local", "case_e", more.pop("control", False))
-    usual = {"blow": 10.0, "limit": 20.0 + BOUND, "now": 500.0, "marked": False, "colour": None, "alive": []}
+    usual = {"injection": 10.0, "limit": 20.0 + BOUND, "now": 500.0, "marked": False, "colour": None, "alive": []}
     judge(verdict, run or of("success"), list(spans), lake, lake / "silver/rows", **{**usual, **more})
     return verdict
 
@@ -77,18 +77,18 @@ def test_green_while_its_cluster_lives_on_is_a_lie(lake: Path) -> None:
     assert sheet(lake, spans=(Span("j-1", 0.0, 60.0),)).faults == ["lie: green, and its cluster lived on"]
 
 
-def test_green_without_its_table_is_a_lie_unless_somebody_said_it_be_green(lake: Path) -> None:
+def test_green_without_its_table_is_a_fault_unless_marked_green(lake: Path) -> None:
     (lake / "silver/rows/_delta_log/00000000000000000000.json").unlink()
     assert sheet(lake).faults == ["lie: green, and the table was not written"]
     assert sheet(lake, marked=True).faults == []
 
 
-def test_red_though_all_was_done_is_a_lie_unless_somebody_said_it_be_red(lake: Path) -> None:
+def test_red_after_all_work_is_a_fault_unless_marked_red(lake: Path) -> None:
     assert sheet(lake, of("failed")).faults == ["lie: red, and all was done"]
     assert sheet(lake, of("failed"), marked=True).faults == []
 
 
-def test_another_colour_than_the_honest_one_is_told(lake: Path) -> None:
+def test_wrong_colour_is_reported(lake: Path) -> None:
     assert sheet(lake, colour="failed").faults == ["colour: success, and it must be failed"]
     assert sheet(lake, of("running", None), colour="success").faults == ["colour: running, and it must be success"]
 

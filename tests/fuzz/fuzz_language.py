@@ -18,12 +18,12 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["airflow_wall"]):
-    from airflow_wall.compiler.plan import Plan
-    from airflow_wall.compiler.planner import plan_all
-    from airflow_wall.loader.load import load_documents
+    from airflow_wall.diagnostics.faults import FaultyText
+    from airflow_wall.language.native import SCHEMA_KEY
+    from airflow_wall.loader.load import load_spec, pipelines_among
+    from airflow_wall.planner.plan import Plan
+    from airflow_wall.planner.planner import plan_all
     from airflow_wall.settings import Settings
-    from airflow_wall.spec.native import SCHEMA_KEY
-    from airflow_wall.text.faults import FaultyText
     from airflow_wall.text.reader import read_text
 
 # A folder with SQL and check files that an input may name.
@@ -35,7 +35,8 @@ RESTRICTED = Settings(env=OPEN.env, environment="production", policy="restricted
 def outcome(content: bytes, settings: Settings) -> list[Plan] | str:
     """The plans of a text, or its faults."""
     try:
-        return plan_all(load_documents(read_text(content, PATH, SCHEMA_KEY), settings), settings)
+        documents = pipelines_among(read_text(content, PATH, SCHEMA_KEY))
+        return plan_all([load_spec(document, settings) for document in documents], settings)
     except FaultyText as error:
         return str(error)
 

@@ -20,16 +20,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jinja2.sandbox import SandboxedEnvironment
 
-from airflow_wall.compiler.plan import Plan
-from airflow_wall.compiler.planner import plan_all
-from airflow_wall.loader.load import load_documents
-from airflow_wall.loader.templates import beyond
+from airflow_wall.diagnostics.faults import FaultyText
+from airflow_wall.language.markers import MARKERS
+from airflow_wall.language.native import SCHEMA_KEY
+from airflow_wall.language.pipeline import Group, Pipeline, Task
+from airflow_wall.language.step_registry import STEPS
+from airflow_wall.loader.load import load_spec, pipelines_among
+from airflow_wall.loader.templates import disallowed_part
+from airflow_wall.planner.plan import Plan
+from airflow_wall.planner.planner import plan_all
 from airflow_wall.settings import Settings
-from airflow_wall.spec.markers import MARKERS
-from airflow_wall.spec.native import SCHEMA_KEY
-from airflow_wall.spec.pipeline import Group, Pipeline, Task
-from airflow_wall.spec.steps.table import STEPS
-from airflow_wall.text.faults import FaultyText
 from airflow_wall.text.reader import read_text
 
 pytestmark = pytest.mark.timeout(900)
@@ -112,7 +112,8 @@ CORPUS = [path.read_bytes() for folder in ("dags", "tests/cases") for path in so
 def outcome(content: bytes, chosen: Settings) -> list[Plan] | str:
     """The plans of a text, or its faults. Anything else is a bug."""
     try:
-        return plan_all(load_documents(read_text(content, PATH, SCHEMA_KEY), chosen), chosen)
+        documents = pipelines_among(read_text(content, PATH, SCHEMA_KEY))
+        return plan_all([load_spec(document, chosen) for document in documents], chosen)
     except FaultyText as error:
         return str(error)
 
@@ -162,8 +163,8 @@ def reversed_keys(value: Any) -> Any:
     return [reversed_keys(each) for each in value] if isinstance(value, list) else value
 
 
-def said(plan: Plan) -> Any:
-    """What a plan says, without its text and places."""
+def content_of(plan: Plan) -> Any:
+    """Return a plan without its text and positions."""
     tasks = {
         task.task_id: (task.uses, task.arguments, task.settings, task.upstream, task.group, task.closes)
         for task in plan.tasks
@@ -179,7 +180,7 @@ def test_the_order_of_keys_means_nothing(value: dict[str, Any]) -> None:
     found, other = (outcome(json.dumps(each).encode(), OPEN) for each in (value, reversed_keys(value)))
     assert isinstance(found, str) == isinstance(other, str)
     if not isinstance(found, str) and not isinstance(other, str) and not matrices:
-        assert [said(plan) for plan in found] == [said(plan) for plan in other]
+        assert [content_of(plan) for plan in found] == [content_of(plan) for plan in other]
 
 
 @PROFILE
@@ -193,7 +194,7 @@ def test_the_order_of_keys_means_nothing(value: dict[str, Any]) -> None:
     ).map("".join)
 )  # fmt: skip
 def test_a_template_that_is_allowed_only_fills_in_names(text: str) -> None:
-    if beyond(text, ()) is not None:
+    if disallowed_part(text, ()) is not None:
         return
     environment = SandboxedEnvironment(undefined=jinja2.StrictUndefined)
     with contextlib.suppress(jinja2.UndefinedError):

@@ -19,11 +19,11 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.execution_time import macros
 
-from airflow_wall.compiler.dag import build_dag
-from airflow_wall.compiler.plan import Plan
-from airflow_wall.compiler.planner import plan_all
+from airflow_wall.dag.build import build_dag
 from airflow_wall.errors import SpecError
 from airflow_wall.loader.load import load_specs
+from airflow_wall.planner.plan import Plan
+from airflow_wall.planner.planner import plan_all
 from airflow_wall.settings import Settings
 
 pytestmark = pytest.mark.timeout(900)
@@ -244,7 +244,7 @@ class Watched:
 
 
 def rendered(dag: DAG) -> list[Any]:
-    """What the fields of all tasks hold once they are filled in."""
+    """Return the fields of all tasks after rendering."""
     names = (
         "var",
         "conn",
@@ -306,8 +306,10 @@ def test_a_template_is_refused(place: str, tmp_path: Path) -> None:
     for value in TEMPLATES:
         with pytest.raises(SpecError) as error:
             planned(tmp_path, MARKED[place](quoted(value)), value)
-        told = str(error.value)
-        assert "in a template, which this deployment does not allow" in told or "not a Jinja template" in told, value
+        message = str(error.value)
+        assert "in a template, which this deployment does not allow" in message or "not a Jinja template" in message, (
+            value
+        )
 
 
 def test_nothing_is_evaluated_in_a_run_of_airflow(tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ import itertools
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,8 +22,10 @@ from typing import Any, TypeVar
 
 import httpx
 import psycopg
+from airflow_database import migrate, migrated_sqlite
+from cryptography.fernet import Fernet
 
-from airflow_wall.connections import ConnectionInfo
+from airflow_wall.connections.info import ConnectionInfo
 
 T = TypeVar("T")
 
@@ -30,6 +34,9 @@ START_TIMEOUT = 300.0
 
 PATIENCE = 180.0
 """Seconds until what a test waits for must hold; on two quiet cores few things take 10."""
+
+TEMPLATE = "airflow_template"
+"""Name of the Postgres database that Airflow's tables are copied from."""
 
 COMPONENTS = {
     "api-server": ("api-server", "--host", "127.0.0.1", "--workers", "1"),
@@ -72,6 +79,9 @@ class AirflowServer:
             "core": {
                 "dags_folder": self.dags,
                 "executor": "LocalExecutor",
+                # Without one, each component writes a configuration with a key of its own if all start at once, and
+                # the triggerer cannot decrypt the triggers.
+                "fernet_key": Fernet.generate_key().decode(),
                 "load_examples": False,
                 "parallelism": 4,
                 "simple_auth_manager_all_admins": True,
@@ -103,8 +113,8 @@ class AirflowServer:
     def __enter__(self) -> AirflowServer:
         self.home.mkdir(parents=True, exist_ok=True)
         try:
-            if (code := self._start("migrate", ("db", "migrate")).wait(START_TIMEOUT)) != 0:
-                raise AssertionError(f"`airflow db migrate` exited with {code}\n{self.last_lines()}")
+            if "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" not in self.environment:
+                shutil.copy(migrated_sqlite(), self.home / "airflow.db")
             for name, command in self.components.items():
                 self._start(name, command)
             self._wait_until_healthy()
@@ -147,10 +157,8 @@ class AirflowServer:
                 raise AssertionError(f"{', '.join(ended)} ended while Airflow was starting\n{self.last_lines()}")
             with contextlib.suppress(httpx.TransportError):
                 health = self.client.get("/monitor/health")
-                if health.is_success and all(
-                    health.json()[name]["status"] == "healthy"
-                    for name in ("metadatabase", "scheduler", "dag_processor")
-                ):
+                wanted = {"metadatabase", "scheduler", "dag_processor", *({"triggerer"} & self.components.keys())}
+                if health.is_success and all(health.json()[name]["status"] == "healthy" for name in wanted):
                     return
         raise AssertionError(f"Airflow was not healthy within {START_TIMEOUT:.0f} s\n{self.last_lines()}")
 
@@ -158,11 +166,12 @@ class AirflowServer:
         return self.home / f"{name}.log"
 
     def last_lines(self, count: int = 40) -> str:
-        """The end of what each component printed."""
+        """The end of what each component printed, and which have ended."""
         parts = []
-        for name in self.processes:
+        for name, process in self.processes.items():
+            ended = "" if process.poll() is None else f", ended with {process.returncode}"
             lines = self._console(name).read_text(encoding="utf-8", errors="replace").splitlines()
-            parts.append("\n".join([f"--- {name}, {self._console(name)}", *lines[-count:]]))
+            parts.append("\n".join([f"--- {name}, {self._console(name)}{ended}", *lines[-count:]]))
         return "\n".join(parts)
 
     # --- its REST API
@@ -220,7 +229,7 @@ class AirflowServer:
         return {each["task_id"]: each["state"] for each in found}
 
     def log(self, dag_id: str, run_id: str, task_id: str) -> str:
-        """What the first try of a task logged, as JSON lines."""
+        """Return the log of a task's first try, as JSON lines."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/1"
         return "\n".join(json.dumps(entry) for entry in self.get(path, full_content=True)["content"])
 
@@ -255,11 +264,28 @@ def connected(server: ConnectionInfo, database: str) -> psycopg.Connection[Any]:
     )
 
 
-def metadata_of(server: ConnectionInfo, database: str) -> str:
-    """Make a database for Airflow's metadata; its URL."""
+def new_database(server: ConnectionInfo, database: str, template: str = "template1") -> str:
+    """Create a Postgres database and return its URL."""
     with connected(server, "postgres") as there:
-        there.execute(f"create database {database}")
+        there.execute(f"create database {database} template {template}")
     return f"postgresql+psycopg://{server.login}:{server.password}@{server.host}:{server.port}/{database}"
+
+
+def new_metadata(server: ConnectionInfo, database: str) -> str:
+    """Create a Postgres database with Airflow's tables and return its URL."""
+    return new_database(server, database, _migrated_postgres(server))
+
+
+def _migrated_postgres(server: ConnectionInfo) -> str:
+    """Name of the migrated database on this server, which others are copied from; the first call makes it."""
+    with connected(server, "postgres") as there:
+        exists = there.execute("select 1 from pg_database where datname = %s", [TEMPLATE]).fetchone()
+    if not exists:
+        url = new_database(server, TEMPLATE)
+        with tempfile.TemporaryDirectory() as home:
+            names = ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC")
+            migrate({"AIRFLOW_HOME": home, **dict.fromkeys(names, url)})
+    return TEMPLATE
 
 
 def free_port() -> int:
@@ -271,7 +297,7 @@ def free_port() -> int:
 
 
 def answers(port: int) -> bool:
-    """Whether something listens on a TCP port of loopback."""
+    """Return True if something listens on a TCP port of loopback."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

@@ -39,7 +39,7 @@ class Bucket:
 
 
 def has_stores() -> bool:
-    """Whether the providers and emulators of both are installed, as `tests/compat/run.sh` does."""
+    """Return True if the providers and emulators of both are installed, as `tests/compat/run.sh` does."""
     return all(
         map(_is_installed, ("airflow.providers.amazon", "airflow.providers.google", "moto", "gcp_storage_emulator"))
     )

@@ -19,7 +19,7 @@ def work(name: str, seconds: float) -> None:
     """
     Make a folder, and a file in it at the end.
 
-    Celery hands a message out again where its worker was told to end while it fetched another. Airflow's api-server then
+    Celery delivers a message again if its worker got the signal to end while it fetched another. Airflow's api-server then
     refuses the second start, and the worker ignores the message; so does this.
     """
     folder = Path(os.environ["WORK"]) / name

@@ -23,6 +23,8 @@ import pytest
 
 HOME = "/opt/airflow"
 SERVICES = ("api-server", "statsd")
+PROGRAMS = (str(Path(__file__).parents[2]), sys.prefix)
+"""The checkout and its Python, which an empty folder of the container would hide, e.g. `/tmp`."""
 
 
 def tools() -> tuple[str, str]:
@@ -41,7 +43,7 @@ def tools() -> tuple[str, str]:
 
 class Node:
     """
-    Where the pods of one release run.
+    A stand-in for the node on which the pods of one release run.
 
     :param folder: For what they write.
     :param config: airflow.cfg of the release.
@@ -126,6 +128,7 @@ class Container:
             "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
             "--ro-bind", str(self.hosts), "/etc/hosts",
             "--tmpfs", "/opt", "--tmpfs", "/run", "--ro-bind", str(node.home), HOME, *mounts,
+            *(word for path in PROGRAMS for word in ("--ro-bind", path, path)),
             "--bind", str(node.shared), "/opt/shared",
             "--chdir", HOME,
         ]  # fmt: skip
@@ -136,7 +139,7 @@ class Container:
         return [*programs.get(words[0], words[:1]), *words[1:]]
 
     def _environment(self) -> dict[str, str]:
-        """What the container is given, and nothing of ours but where programs are."""
+        """Return the container's variables; of this process it has only the search path."""
         given = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "AIRFLOW_HOME": HOME, "HOME": "/tmp"}
         for each in self.spec.get("env", []):
             if "value" in each:
@@ -167,7 +170,7 @@ class Container:
         return self.process.wait(seconds)
 
     def output(self) -> str:
-        """What it printed."""
+        """Its output."""
         return self.console.read_text(encoding="utf-8", errors="replace")
 
     def kill(self) -> None:

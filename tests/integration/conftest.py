@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from servers import Missing, Postgres, Redis, served
+from servers import MariaDB, Missing, Postgres, Redis, served
 
-from airflow_wall.connections import ConnectionInfo
+from airflow_wall.connections.info import ConnectionInfo
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +15,16 @@ def postgres() -> Iterator[ConnectionInfo]:
     """A Postgres of our own, on a free loopback port."""
     try:
         with served(Postgres) as server:
+            yield server.connection
+    except Missing as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[ConnectionInfo]:
+    """A MariaDB of our own, on a free loopback port."""
+    try:
+        with served(MariaDB) as server:
             yield server.connection
     except Missing as error:
         pytest.skip(str(error))

@@ -19,7 +19,7 @@ from typing import Any
 
 from process_tree import all_processes
 
-from airflow_wall.connections import ConnectionInfo
+from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.errors import DataError
 from airflow_wall.publish.search import search
 from airflow_wall.storage.backends import open_tables
@@ -32,7 +32,7 @@ DOMAINS = ("domain_1", "domain_2", "domain_3")
 @dataclass(frozen=True)
 class Ran:
     """
-    What a user saw of one `airflow-wall run`.
+    The result of one `airflow-wall run`.
 
     :param code: Its exit code.
     :param text: All it printed.
@@ -94,7 +94,7 @@ class Project:
     # --- what a user does
 
     def land(self, until: str) -> None:
-        """Have the days before `until` in the landing folder."""
+        """Put the days before `until` into the landing folder."""
         script = REPOSITORY / "examples" / "nycflights13" / "land.py"
         subprocess.run(
             [sys.executable, script, "--until", until, self.lake / "landing"], check=True, capture_output=True

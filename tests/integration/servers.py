@@ -19,13 +19,13 @@ import psutil
 import psycopg
 from airflow_server import PATIENCE, answers, free_port, until
 
-from airflow_wall.connections import ConnectionInfo
+from airflow_wall.connections.info import ConnectionInfo
 
 USER = "postgres"
 
 
 class Missing(Exception):
-    """What a server needs is not on this machine."""
+    """Raised if a program of the server is not on this machine."""
 
 
 def tool(name: str) -> str:
@@ -87,7 +87,26 @@ class Postgres(_Server):
             schema=USER,
             port=free_port(),
         )
+        self.options: list[str] = []
         self._init()
+
+    def use_tls(self, certificate: Path, key: Path, authority: Path, access: str) -> None:
+        """
+        Make it speak TLS from its next start on.
+
+        :param authority: The authority that signs the certificates of clients.
+        :param access: Content of its `pg_hba.conf`.
+        """
+        data = self.folder / "data"
+        (data / "pg_hba.conf").write_text(access)
+        for name, file in (("cert", certificate), ("key", key), ("ca", authority)):
+            own = data / f"{name}.pem"
+            own.write_bytes(file.read_bytes())
+            own.chmod(0o600)
+            if self.as_user:
+                os.chown(own, self.as_user["user"], self.as_user["group"])
+            self.options += ["-c", f"ssl_{name}_file={own}"]
+        self.options += ["-c", "ssl=on"]
 
     def _init(self) -> None:
         password = self.folder / "password"
@@ -95,7 +114,7 @@ class Postgres(_Server):
         if self.as_user:
             for path in (self.folder, password):
                 os.chown(path, self.as_user["user"], self.as_user["group"])
-        # Where the machine's language is `C`, the database would be SQL_ASCII, and give bytes for JSON.
+        # On a machine with language `C` the database would be SQL_ASCII, and return bytes for JSON.
         language = ["-E", "UTF8", "--locale=C.UTF-8"]
         made = [tool("initdb"), "-D", str(self.folder / "data"), "-U", USER, "-A", "scram-sha-256", *language]
         subprocess.run(
@@ -104,7 +123,7 @@ class Postgres(_Server):
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
-        options = ["-c", "listen_addresses=127.0.0.1", "-k", str(self.folder), "-c", "fsync=off"]
+        options = ["-c", "listen_addresses=127.0.0.1", "-k", str(self.folder), "-c", "fsync=off", *self.options]
         command = [tool("postgres"), "-D", str(self.folder / "data"), "-p", str(self.connection.port), *options]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **self.as_user)
@@ -123,6 +142,63 @@ class Postgres(_Server):
         return psycopg.connect(
             host=known.host, port=known.port, user=known.login, password=known.password, dbname=database
         )
+
+
+class MariaDB(_Server):
+    """
+    A MariaDB.
+
+    :param folder: An empty folder, not below one that only its owner may enter.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.program = shutil.which("mariadbd") or next(
+            (path for path in ("/usr/sbin/mariadbd",) if Path(path).exists()), None
+        )
+        if self.program is None:
+            raise Missing("`mariadbd` is not installed (Debian: `apt install mariadb-server`)")
+        self.connection = ConnectionInfo(
+            "shop",
+            "mysql",
+            host="127.0.0.1",
+            login="wall",
+            password=secrets.token_hex(8),
+            schema="shop",
+            port=free_port(),
+        )
+        self.own = ["--no-defaults", f"--datadir={folder}/data"]
+        statements = [  # one per line, as the server reads them
+            "CREATE DATABASE shop;",
+            f"CREATE USER wall@'127.0.0.1' IDENTIFIED BY '{self.connection.password}';",
+            "GRANT ALL ON *.* TO wall@'127.0.0.1';",
+        ]
+        (folder / "first.sql").write_text("\n".join(statements))
+        user = ["--user=root"] if os.geteuid() == 0 else []
+        self.own += user
+        install = shutil.which("mariadb-install-db") or "/usr/bin/mariadb-install-db"
+        subprocess.run(
+            [install, *self.own, "--auth-root-authentication-method=normal", "--skip-test-db"],
+            check=True, capture_output=True, cwd=folder,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        options = [f"--port={self.connection.port}", "--bind-address=127.0.0.1",
+            "--skip-name-resolve", f"--socket={self.folder}/socket",
+                   f"--pid-file={self.folder}/pid", f"--init-file={self.folder}/first.sql",
+                   "--innodb-flush-log-at-trx-commit=0"]  # fmt: skip
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(self.program), *self.own, *options], stdout=log, stderr=log, cwd=self.folder
+            )
+        until(lambda: answers(int(self.connection.port or 0)))
+
+    def stop(self) -> None:
+        """End it in order."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(30)
 
 
 class Redis(_Server):
@@ -154,8 +230,8 @@ class Redis(_Server):
 
 
 @contextlib.contextmanager
-def served(kind: type[Postgres] | type[Redis]) -> Iterator[Any]:
-    """Have such a server while in the context."""
+def served(kind: type[Postgres] | type[Redis] | type[MariaDB]) -> Iterator[Any]:
+    """Run such a server while in the context."""
     folder = Path(tempfile.mkdtemp(prefix=f"wall-{kind.__name__.lower()}-"))
     try:
         server = kind(folder)

@@ -3,6 +3,8 @@ Files that break in a real Airflow with Postgres: delivered by the loader, by th
 importer; from a folder, from Git and, where Airflow's providers of them are installed, from buckets.
 
 `make compat` runs this with the newest Airflow that has importers.
+
+Waits for: an Airflow of its own on Postgres with a bundle for each delivery, and its refreshes.
 """
 
 from __future__ import annotations
@@ -19,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_server import AirflowServer, connected, metadata_of, until, waiting
+from airflow_server import AirflowServer, connected, new_metadata, until, waiting
 from buckets import BUCKET, Bucket, gcs, has_stores, s3
 
-from airflow_wall.connections import ConnectionInfo
+from airflow_wall.connections.info import ConnectionInfo
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
 
 PIPELINE = """\
 dag_id: {dag_id}
@@ -99,11 +101,11 @@ class Delivery:
     def smash(self) -> None:
         self.write("held.yaml", self.good().replace("uses: stop_cluster", "uses: stop_clustre"))
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         self.write("held.yaml", self.good())
 
     def error_name(self, file: str) -> str:
-        """What Airflow files the error of a file under that still gives DAGs."""
+        """Return the name under which Airflow stores the error of a file that still gives DAGs."""
         return f"{file}#faults" if self.name in IMPORTED else file
 
 
@@ -178,7 +180,7 @@ def airflow(
     postgres: ConnectionInfo,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[AirflowServer]:
-    metadata = metadata_of(postgres, "broken_files")
+    metadata = new_metadata(postgres, "broken_files")
     bundles = [_bundle(delivery, buckets) for delivery in deliveries.values()]
     home = tmp_path_factory.mktemp("airflow")
     environment = {
@@ -244,20 +246,20 @@ def _error_of(airflow: AirflowServer, delivery: Delivery) -> str:
     return until(lambda: airflow.errors_of(delivery.name).get(name, ""))
 
 
-def _is_mended(airflow: AirflowServer, delivery: Delivery) -> bool:
-    """Whether the error is gone, and another run has begun."""
+def _is_repaired(airflow: AirflowServer, delivery: Delivery) -> bool:
+    """Return True if the error is gone, and another run has started."""
     errors = airflow.errors_of(delivery.name)
     return delivery.error_name("held.yaml") not in errors and len(_runs(airflow, delivery.held_id)) > 1
 
 
 def _source(airflow: AirflowServer, delivery: Delivery) -> str:
-    """What the Code tab shows of the pipeline that breaks."""
+    """Return the text in the Code tab of the pipeline that breaks."""
     found: str = airflow.get(f"/dagSources/{delivery.held_id}")["content"]
     return found
 
 
 def _starts_no_run(airflow: AirflowServer, dag_id: str) -> None:
-    """Whoever asks for a run is told that there is none."""
+    """Every request for a run is rejected."""
     by_hand = airflow.client.post(f"/dags/{dag_id}/dagRuns", json={"logical_date": "2026-02-01T00:00:00Z"})
     assert by_hand.is_client_error, by_hand.text
     dates = {"from_date": "2026-02-01T00:00:00Z", "to_date": "2026-02-03T00:00:00Z"}
@@ -273,8 +275,8 @@ def test_a_broken_document_has_an_error_under_the_name_of_its_file_and_all_other
     until(lambda: wanted <= {dag_id for dag_id, is_stale in stale().items() if not is_stale})
     errors = until(lambda: airflow.errors_of(name))  # asked again, Airflow may have forgotten them for a moment
     assert list(errors) == [deliveries[name].error_name("many.yaml")]
-    (told,) = errors.values()
-    assert "many.yaml:8:5: `tasks[nothing].usess`" in told
+    (report,) = errors.values()
+    assert "many.yaml:8:5: `tasks[nothing].usess`" in report
     assert f"{name}_bad" not in stale()
 
 
@@ -297,7 +299,7 @@ def test_runs_under_way_finish_when_their_file_breaks_and_no_other_begins(
         each.smash()
     for each in holding:
         error = _error_of(airflow, each)
-        assert "error: held.yaml:14:11: `tasks[stop_cluster].uses` names `stop_clustre`, which is no step" in error
+        assert "error: held.yaml:14:11: `tasks[stop_cluster].uses` names `stop_clustre`, which is not a step" in error
     for _ in waiting(STALE + 3):
         found = stale()
         assert [dag_id for dag_id in run_ids if found[dag_id]] == []
@@ -314,9 +316,9 @@ def test_runs_under_way_finish_when_their_file_breaks_and_no_other_begins(
         }
 
     for each in holding:
-        each.mend()
+        each.repair()
     for each in holding:
-        until(functools.partial(_is_mended, airflow, each))
+        until(functools.partial(_is_repaired, airflow, each))
         airflow.client.patch(f"/dags/{each.held_id}", json={"is_paused": True}).raise_for_status()
 
 
@@ -358,7 +360,7 @@ def test_runs_stand_still_while_their_file_is_broken_where_no_good_version_is_he
         assert airflow.states(dag_id, run_id)["stop_cluster"] is None
         assert [run["dag_run_id"] for run in _runs(airflow, dag_id)] == [run_id]
     for each in standing:
-        each.mend()
+        each.repair()
     for dag_id, run_id in run_ids.items():
         state, tasks = airflow.finished(dag_id, run_id)
         assert (state, tasks["stop_cluster"]) == ("success", "success")

@@ -1,4 +1,8 @@
-"""Pipelines of the bundle on a real Celery worker, and as a pod of KubernetesExecutor runs them."""
+"""
+Pipelines of the bundle on a real Celery worker, and as a pod of KubernetesExecutor runs them.
+
+Waits for: an Airflow of its own with CeleryExecutor, and four runs in it.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +16,14 @@ from pathlib import Path
 
 import pytest
 from airflow.models.taskinstance import TaskInstance
-from airflow_server import CELERY_WORKER, AirflowServer, connected, metadata_of, until
+from airflow_server import CELERY_WORKER, AirflowServer, connected, new_metadata, until
 from kubernetes.client.models import V1Pod
 from redis import Redis
 from sqlalchemy import create_engine, select
 
-from airflow_wall.connections import ConnectionInfo
+from airflow_wall.connections.info import ConnectionInfo
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
 
 PIPELINE = """\
 dag_id: scores
@@ -88,7 +92,7 @@ def platform(redis: str, postgres: ConnectionInfo, tmp_path_factory: pytest.Temp
     (dags / "models").mkdir(parents=True)
     (dags / "models/weights.py").write_text("WEIGHT = ' by weight'\n", encoding="utf-8")
     (dags / "in_a_pod.yaml").write_text(IN_A_POD, encoding="utf-8")
-    metadata = metadata_of(postgres, "celery")
+    metadata = new_metadata(postgres, "celery")
     bundle = {"classpath": "airflow_wall.bundles.PipelineBundle", "kwargs": {"path": str(dags)}}
     environment = {
         "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
@@ -185,7 +189,7 @@ def test_a_pod_of_plain_yaml_reaches_the_executor(platform: Platform) -> None:
     until(lambda: "in_a_pod" in platform.airflow.active_dags())
     run_id = platform.airflow.trigger("in_a_pod", "2026-01-02T00:00:00Z")
     until(lambda: platform.airflow.states("in_a_pod", run_id)["score"] == "queued")
-    # Where KubernetesExecutor has it from; the REST API shows it only as text.
+    # KubernetesExecutor reads it there; the REST API shows it only as text.
     engine = create_engine(platform.airflow.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
     with engine.connect() as database:
         config = database.execute(

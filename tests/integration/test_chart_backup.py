@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from airflow_server import connected, metadata_of
+from airflow_server import connected, new_database
 
-from airflow_wall.connections import ConnectionInfo
+from airflow_wall.connections.info import ConnectionInfo
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "chart"))
 from rendering import CASES, Rendered
@@ -30,7 +30,7 @@ def backup(url: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_the_latest_dumps_are_kept_and_are_whole(postgres: ConnectionInfo, tmp_path: Path) -> None:
     if shutil.which("pg_dump") is None:
         pytest.skip("`pg_dump` is not installed (Debian: `apt install postgresql-client`)")
-    url = metadata_of(postgres, "kept")
+    url = new_database(postgres, "kept")
     with connected(postgres, "kept") as database:
         database.execute("CREATE TABLE dag AS SELECT 'scores' AS dag_id")
     for day in (1, 2, 3):

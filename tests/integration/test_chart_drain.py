@@ -1,4 +1,8 @@
-"""Workers of Celery, with the chart's settings and signals, terminated in mid task again and again: no task is lost."""
+"""
+Workers of Celery, with the chart's settings and signals, terminated in mid task again and again: no task is lost.
+
+Waits for: tasks of up to 14 s that workers finish after SIGTERM.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ from chart_pods import tools
 sys.path.insert(0, str(Path(__file__).parents[1] / "chart"))
 from rendering import Rendered
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 DRAINS = int(os.environ.get("DRAINS", "4"))
 """How many workers are terminated in mid task: `make drain` says 100."""
@@ -178,7 +182,7 @@ def test_no_task_is_lost_when_workers_are_terminated_in_mid_task(workers: Worker
 
 
 def test_a_signal_to_all_processes_would_lose_them(workers: Workers, app: Celery) -> None:
-    """What `DUMB_INIT_SETSID=0` is for, and that the test above sees a loss."""
+    """Without `DUMB_INIT_SETSID=0` tasks are lost, and the test above sees it."""
     worker = workers.start(DUMB_INIT_SETSID="1")
     send(app, 2, 0, (30.0, 30.0))
     until(lambda: worker.busy() == 2 and len(list((workers.folder / "work").iterdir())) == 2)

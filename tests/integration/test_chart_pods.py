@@ -1,4 +1,8 @@
-"""A release of the chart, each container as rendered, on real Postgres and Redis: it starts, runs `helm test`, drains."""
+"""
+A release of the chart, each container as rendered, on real Postgres and Redis: it starts, runs `helm test`, drains.
+
+Waits for: every component of a release to start, and tasks of up to 14 s that workers finish after SIGTERM.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +18,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from airflow_server import free_port, metadata_of, until
+from airflow_server import free_port, new_database, until
 from chart_pods import Container, Node, completed, until_up
 
-from airflow_wall.connections import ConnectionInfo
+from airflow_wall.connections.info import ConnectionInfo
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "chart"))
 from rendering import Rendered
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 DRAINS = max(2, int(os.environ.get("DRAINS", "0")) // 10)
 """How many workers are terminated in mid task; `make drain` says 10, and test_chart_drain.py has 100 without Airflow."""
@@ -86,7 +90,7 @@ def release(postgres: ConnectionInfo, redis: str, tmp_path_factory: pytest.TempP
     shared = folder / "shared"
     shared.mkdir()
     port, health = free_port(), free_port()
-    metadata = metadata_of(postgres, "chart")
+    metadata = new_database(postgres, "chart")
     kwargs = {"path": "/opt/airflow/dags", "refresh_interval": 5}
     bundle = {"name": "pipelines", "classpath": "airflow_wall.bundles.PipelineBundle", "kwargs": kwargs}
     rendered = Rendered(
@@ -168,7 +172,7 @@ def test_probes_answer(release: Release) -> None:
 
 
 def test_no_task_is_lost_when_workers_are_terminated_in_mid_task(release: Release) -> None:
-    """Two workers with tasks all the time; again and again one is told to end, and another takes its place."""
+    """Two workers always have tasks; again and again one is terminated, and another takes its place."""
     client, shared = release.client, release.node.shared
     until(lambda: client.get("/dags/steady").is_success, timeout=120)
     client.patch("/dags/steady", json={"is_paused": False}).raise_for_status()

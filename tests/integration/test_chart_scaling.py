@@ -1,4 +1,8 @@
-"""The SQL of the chart's autoscaling, on the tables of a migrated Airflow in a real Postgres, by the role KEDA has."""
+"""
+The SQL of the chart's autoscaling, on the tables of a migrated Airflow in a real Postgres, by the role KEDA has.
+
+Waits for: the migration of a Postgres database by Airflow.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +17,11 @@ import pytest
 from airflow.executors import executor_loader
 from airflow.models.callback import CallbackFetchMethod, ExecutorCallback
 from airflow.sdk.definitions.callback import SyncCallback
-from airflow_server import connected, metadata_of
+from airflow_server import connected, new_metadata
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from airflow_wall.connections import ConnectionInfo
+from airflow_wall.connections.info import ConnectionInfo
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "chart"))
 from rendering import CHART, ORDERS, Rendered
@@ -34,7 +38,7 @@ Row = tuple[str, str, str | None, str]
 @pytest.fixture(scope="module")
 def metadata(postgres: ConnectionInfo, tmp_path_factory: pytest.TempPathFactory) -> str:
     """URL of Airflow's tables, which the role of KEDA may read as the migration Job grants it."""
-    url = metadata_of(postgres, DATABASE)
+    url = new_metadata(postgres, DATABASE)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW__")}
     environment = {
         **inherited,
@@ -42,10 +46,6 @@ def metadata(postgres: ConnectionInfo, tmp_path_factory: pytest.TempPathFactory)
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url,
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": url,
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "airflow", "db", "migrate"], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
     with connected(postgres, DATABASE) as database:
         database.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{postgres.password}'")
     grant = (CHART / "files/grant_read.py").read_text()
@@ -155,7 +155,7 @@ def test_tasks_are_counted_where_airflow_sends_them_to_celery(
         ([("running", "default", None, f"10.0.0.{host}") for host in range(3)], 3),
         ([("restarting", "default", None, "10.0.0.1"), ("running", "default", None, "10.0.0.2")], 2),
         ([("running", "default", None, "")], 1),
-        # What asks for no worker.
+        # Tasks that need no worker.
         (
             [
                 (state, "default", None, "10.0.0.1")

@@ -1,4 +1,8 @@
-"""Steps in environments of their own: real venvs, filled from the package index, and real jobs in them."""
+"""
+Steps in environments of their own: real venvs, filled from the package index, and real jobs in them.
+
+Waits for: venvs that are filled from the package index, twice.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +19,17 @@ import pytest
 from packaging.requirements import Requirement
 
 from airflow_wall.environments.backends import open_environment
-from airflow_wall.environments.base import NEEDS, Place
-from airflow_wall.environments.installer import Refused
+from airflow_wall.environments.base import NEEDS, EnvironmentCache
+from airflow_wall.environments.installer import InstallError
 from airflow_wall.environments.venv import Venvs
 from airflow_wall.errors import EnvironmentFault, Interrupted, UserCodeError
-from airflow_wall.jobs.document import Job, Run, Slice
+from airflow_wall.job import Job, Run, Slice
 from airflow_wall.storage.backends import open_tables
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.full]
 
 OLD = "pydantic<2"
-"""What Airflow cannot have beside it."""
+"""A requirement that conflicts with Airflow's own."""
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "airflow-wall"
 
@@ -61,16 +65,16 @@ def train(features: pd.DataFrame) -> Trained:
 
 
 @pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def place(tmp_path_factory: pytest.TempPathFactory) -> EnvironmentCache:
     """A cache of our own. What was downloaded before is in the installer's."""
-    return Place(tmp_path_factory.mktemp("cache"))
+    return EnvironmentCache(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")
-def venv(place: Place) -> Path:
+def venv(place: EnvironmentCache) -> Path:
     """The interpreter of a venv with `OLD`."""
     try:
-        return Venvs(place.cache / "venvs").have([OLD], None, lambda _: None)
+        return Venvs(place.cache / "venvs").provide([OLD], None, lambda _: None)
     except Interrupted as error:
         pytest.skip(f"the package index does not answer: {error}")
 
@@ -101,7 +105,7 @@ def tell(folder: Path) -> dict[str, Any]:
 
 
 def run(
-    place: Place, document: Mapping[str, Any], asked: Mapping[str, Any], **more: Any
+    place: EnvironmentCache, document: Mapping[str, Any], asked: Mapping[str, Any], **more: Any
 ) -> tuple[dict[str, Any], list[str]]:
     lines: list[str] = []
     environment = open_environment({"venv_cache": str(place.cache), **document})
@@ -109,14 +113,14 @@ def run(
     return environment.run(asked, sent, lines.append, limits=more.get("limits", {})), lines
 
 
-def told(folder: Path) -> dict[str, Any]:
-    """What the function of the user saw."""
+def recorded_facts(folder: Path) -> dict[str, Any]:
+    """Return the values that the user's function recorded."""
     first: dict[str, Any] = open_tables(folder / "lake").read("silver/a").to_pylist()[0]
     return first
 
 
 def test_every_kind_of_job_runs_without_airflow(
-    place: Place, venv: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    place: EnvironmentCache, venv: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "secret")
     own = {"requirements": [OLD]}
@@ -124,10 +128,10 @@ def test_every_kind_of_job_runs_without_airflow(
     result, lines = run(place, own, tell(folder), limits={"AIRFLOW_WALL_THREADS": "1"})
     assert result["rows"] == 24
     assert [line for line in lines if line.startswith(("pydantic 1.", "a line"))] == [
-        f"pydantic {told(folder)['pydantic']}",
+        f"pydantic {recorded_facts(folder)['pydantic']}",
         "a line on standard error",
     ]
-    facts = told(folder)
+    facts = recorded_facts(folder)
     assert facts["pydantic"].startswith("1.")
     assert (facts["airflow"], facts["secrets"], facts["threads"]) == (False, False, "1")
     assert facts["prefix"] == str(venv.parents[1])
@@ -149,7 +153,7 @@ def test_venv_has_what_jobs_need_and_no_airflow(venv: Path) -> None:
     assert not [name for name in names if "airflow" in name]
 
 
-def test_connections_come_by_standard_input(place: Place, venv: Path, folder: Path) -> None:
+def test_connections_come_by_standard_input(place: EnvironmentCache, venv: Path, folder: Path) -> None:
     import sqlite3
 
     with sqlite3.connect(folder / "orders.db") as database:
@@ -160,40 +164,44 @@ def test_connections_come_by_standard_input(place: Place, venv: Path, folder: Pa
     assert run(place, {"requirements": [OLD]}, asked, connections={"shop": values})[0]["rows"] == 1
 
 
-def test_interpreter_of_the_deployment_is_used_as_it_is(place: Place, venv: Path, folder: Path) -> None:
+def test_interpreter_of_the_deployment_is_used_as_it_is(place: EnvironmentCache, venv: Path, folder: Path) -> None:
     own = {"python": str(venv)}
     run(place, own, ingest(folder))
     run(place, own, tell(folder))
-    assert told(folder)["prefix"] == str(venv.parents[1])
+    assert recorded_facts(folder)["prefix"] == str(venv.parents[1])
 
 
-def test_interpreter_that_lacks_something_is_told_what_to_install(place: Place, folder: Path, tmp_path: Path) -> None:
+def test_interpreter_without_a_package_gets_an_error_that_names_it(
+    place: EnvironmentCache, folder: Path, tmp_path: Path
+) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
     python = tmp_path / "bare" / "bin" / "python"
     with pytest.raises(EnvironmentFault) as error:
         run(place, {"python": str(python)}, ingest(folder))
     assert str(error.value) == (
-        f"`python`: `{python}` lacks what jobs need: " + ", ".join(f"`{each}`" for each in sorted(NEEDS)) + "\n\n"
-        f"hint: install it there: `{python} -m pip install " + " ".join(f"'{each}'" for each in NEEDS) + "`"
+        f"`python`: `{python}` lacks packages that jobs need: "
+        + ", ".join(f"`{each}`" for each in sorted(NEEDS))
+        + "\n\n"
+        f"hint: install them: `{python} -m pip install " + " ".join(f"'{each}'" for each in NEEDS) + "`"
     )
 
 
 @pytest.mark.parametrize(
-    ("python", "said"),
+    ("python", "message"),
     [
         ("/no/such/python", "No such file or directory"),
         ("/bin/false", "it ends with exit code 1"),
-        ("/bin/true", "its answer is not that of a Python"),
+        ("/bin/true", "its output is not that of Python"),
         ("/etc/passwd", "Permission denied"),
     ],
 )
-def test_interpreter_that_is_none_is_refused(place: Place, folder: Path, python: str, said: str) -> None:
+def test_interpreter_that_is_none_is_refused(place: EnvironmentCache, folder: Path, python: str, message: str) -> None:
     for asked in ({"python": python}, {"python": python, "requirements": ["six"]}):
         with pytest.raises(EnvironmentFault) as error:
             run(place, asked, ingest(folder))
         assert str(error.value) == (
-            f"`python`: `{python}` is no interpreter that can be used here: {said}\n\n"
-            "hint: name the path of a Python 3.11 or later that every worker has, e.g. `/opt/venvs/ml/bin/python`"
+            f"`python`: `{python}` must be the path of a Python interpreter, and cannot be used: {message}\n\n"
+            "hint: set the path of a Python 3.11 or later that every worker has, e.g. `/opt/venvs/ml/bin/python`"
         )
 
 
@@ -202,27 +210,28 @@ UNSATISFIABLE = "we can conclude that your requirements are unsatisfiable."
 REFUSED = {
     "beside what jobs need": (
         ["six", "pyarrow<10"],
-        "`requirements`: `pyarrow<10` cannot stand beside what jobs need, `pyarrow>=20`: "
+        "`requirements`: `pyarrow<10` conflicts with the packages that jobs need, `pyarrow>=20`: "
         f"Because you require pyarrow>=20 and pyarrow<10, {UNSATISFIABLE}",
-        "ask for a version that goes with it; what must stay older can run in a step of its own, e.g. "
+        "use a compatible version, or run the code that needs the old one in a task of Airflow's own, e.g. "
         "`uses: airflow.providers.standard.operators.python.ExternalPythonOperator`",
     ),
     "with each other": (
         ["six>=1.16", "requests", "six<1.15"],
-        "`requirements`: no versions fit `six>=1.16`, `six<1.15`: "
+        "`requirements`: there are no compatible versions of `six>=1.16`, `six<1.15`: "
         f"Because you require six>=1.16 and six<1.15, {UNSATISFIABLE}",
-        "mend the name or the version, or remove one of those that exclude each other",
+        "correct the name or the version, or remove one of two requirements that exclude each other",
     ),
     "no such version": (
         ["six==99"],
-        f"`requirements`: no versions fit `six==99`: Because there is no version of six==99 and you require six==99, {UNSATISFIABLE}",
-        "mend the name or the version, or remove one of those that exclude each other",
+        "`requirements`: there are no compatible versions of `six==99`: "
+        f"Because there is no version of six==99 and you require six==99, {UNSATISFIABLE}",
+        "correct the name or the version, or remove one of two requirements that exclude each other",
     ),
 }
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_packages_that_do_not_fit_are_one_message(place: Place, venv: Path, folder: Path, what: str) -> None:
+def test_packages_that_do_not_fit_are_one_message(place: EnvironmentCache, venv: Path, folder: Path, what: str) -> None:
     if Venvs(place.cache).installer.uv is None:
         pytest.skip("the words are those of uv, which is not installed")
     asked, message, hint = REFUSED[what]
@@ -233,25 +242,27 @@ def test_packages_that_do_not_fit_are_one_message(place: Place, venv: Path, fold
     assert left <= {path.stem for path in (place.cache / "venvs").glob("*.json")}
 
 
-def test_index_that_does_not_answer_is_tried_again(place: Place, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_index_that_does_not_answer_is_tried_again(
+    place: EnvironmentCache, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://someone:hunter2@127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_INDEX_URL", "http://someone:hunter2@127.0.0.1:9/simple")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     monkeypatch.setenv("UV_NO_CACHE", "1")
     lines: list[str] = []
     with pytest.raises(Interrupted) as error:
-        Venvs(place.cache / "venvs").have(["six"], None, lines.append)
+        Venvs(place.cache / "venvs").provide(["six"], None, lines.append)
     assert str(error.value).startswith(
         "`requirements`: the package index does not answer, so `six` cannot be installed: "
     )
     assert str(error.value).endswith(
-        "\n\nhint: it is tried again; which index is asked is said by UV_DEFAULT_INDEX, with pip PIP_INDEX_URL"
+        "\n\nhint: the task is retried; UV_DEFAULT_INDEX, or PIP_INDEX_URL with pip, sets the address of the index"
     )
     assert "hunter2" not in str(error.value) + "".join(lines)
 
 
 @pytest.fixture
-def by_pip(place: Place) -> Venvs:
+def by_pip(place: EnvironmentCache) -> Venvs:
     venvs = Venvs(place.cache / "by_pip")
     venvs.installer.uv = None
     return venvs
@@ -259,11 +270,11 @@ def by_pip(place: Place) -> Venvs:
 
 def test_pip_says_the_same(by_pip: Venvs, venv: Path) -> None:
     with pytest.raises(EnvironmentFault) as error:
-        by_pip.have(["pyarrow<10"], None, lambda _: None)
+        by_pip.provide(["pyarrow<10"], None, lambda _: None)
     assert str(error.value).startswith(
-        "`requirements`: `pyarrow<10` cannot stand beside what jobs need, `pyarrow>=20`: "
+        "`requirements`: `pyarrow<10` conflicts with the packages that jobs need, `pyarrow>=20`: "
     )
-    with pytest.raises(Refused):
+    with pytest.raises(InstallError):
         by_pip.installer.find("3.99")
 
 
@@ -282,7 +293,7 @@ tasks:
 """
 
 
-def test_pipeline_runs_its_steps_in_it_on_a_local_cluster(place: Place, venv: Path, folder: Path) -> None:
+def test_pipeline_runs_its_steps_in_it_on_a_local_cluster(place: EnvironmentCache, venv: Path, folder: Path) -> None:
     (folder / "dags").mkdir()
     (folder / "own.py").rename(folder / "dags" / "own.py")
     (folder / "dags" / "own.yaml").write_text(PIPELINE)
@@ -297,13 +308,13 @@ def test_pipeline_runs_its_steps_in_it_on_a_local_cluster(place: Place, venv: Pa
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    facts = told(folder)
+    facts = recorded_facts(folder)
     assert facts["prefix"] == str(venv.parents[1])
     assert (facts["airflow"], facts["threads"]) == (False, "1")
 
 
 def test_venv_is_of_the_version_that_is_asked_for(
-    place: Place, venv: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    place: EnvironmentCache, venv: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = sys.version_info[:2]
     others = [numbers for numbers in ((3, 12), (3, 13), (3, 11)) if numbers != here]
@@ -319,6 +330,6 @@ def test_venv_is_of_the_version_that_is_asked_for(
     own = {"requirements": [OLD], "python": version}
     run(place, own, ingest(folder))
     run(place, own, tell(folder))
-    assert told(folder)["python"].startswith(f"{version}.")
-    with pytest.raises(EnvironmentFault, match=r"`python`: no Python 3\.99 is found here: "):
+    assert recorded_facts(folder)["python"].startswith(f"{version}.")
+    with pytest.raises(EnvironmentFault, match=r"`python`: Python 3\.99 is not installed here: "):
         run(place, {**own, "python": "3.99"}, ingest(folder))

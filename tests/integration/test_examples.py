@@ -1,4 +1,8 @@
-"""The pipelines of `docs/examples`, from which the reference takes its examples, are run."""
+"""
+The pipelines of `docs/examples`, from which the reference takes its examples, are run.
+
+Waits for: a run of each example, by `airflow-wall run`.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,7 @@ OURS = [
     "steps_with_packages.yaml",
     "airflow_3_4.yaml",
 ]
-"""Files that are no pipeline, have a test of their own, or need more than this machine or this Airflow."""
+"""Files without a pipeline, with a test of their own, or that need more than this machine or this Airflow."""
 
 
 def pipelines() -> list[tuple[str, str]]:
@@ -84,8 +88,8 @@ def run(folder: Path, *arguments: str) -> str:
 
 
 def test_every_step_runs(folder: Path, partner: list[bytes]) -> None:
-    said = run(folder, "steps.yaml")
-    assert "24 rows in sql://shop/order_values" in said
+    output = run(folder, "steps.yaml")
+    assert "24 rows in sql://shop/order_values" in output
     assert len(partner) == 1
     assert partner[0].count(b"\n") == 24
 

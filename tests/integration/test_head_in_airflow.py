@@ -1,4 +1,8 @@
-"""What the head of a pipeline promises, in a real Airflow."""
+"""
+The keys of a pipeline's head have their effects in a real Airflow.
+
+Waits for: an Airflow of its own with an environment in force, and five passes of its DAG processor.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from pathlib import Path
 import pytest
 from airflow_server import AirflowServer, waiting
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 LOADER = "from airflow_wall import load_dags\n\nglobals().update(load_dags(__file__))  # airflow dag\n"
 SMTP = "airflow.providers.smtp.notifications.smtp.SmtpNotifier"

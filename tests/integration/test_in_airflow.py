@@ -1,4 +1,8 @@
-"""Pipelines in a real Airflow, looked at through its REST API alone."""
+"""
+Pipelines in a real Airflow, looked at through its REST API alone.
+
+Waits for: an Airflow of its own with no environment in force, and a run of the article's pipeline in it.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +41,7 @@ tasks:
 TWIN = "dag_id: twin\nstart_date: 2013-01-01\ntasks:\n  - id: nothing\n"
 
 CLEAN_UP = {("start_cluster", "stop_cluster"), ("start_sender", "stop_sender")}
-"""What Airflow adds: an edge from each set-up to its teardown."""
+"""Edges that Airflow adds, from each setup to its teardown."""
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +124,7 @@ def test_each_file_with_faults_has_an_import_error_of_its_own_and_the_other_dags
         f"""\
 SerializationError: `broken.yaml` has faults
 
-error: {path}:5:11: `tasks[load].uses` names `ingestt`, which is no step
+error: {path}:5:11: `tasks[load].uses` names `ingestt`, which is not a step
   5 |     uses: ingestt
     |           ^^^^^^^
 
@@ -190,7 +194,7 @@ def test_the_guide_shows_that_dag() -> None:
     assert f"```python\n{source}```\n" in GUIDE.read_text(encoding="utf-8")
 
 
-def test_a_mended_file_gives_its_dag_without_a_restart(airflow: AirflowServer, project: Path) -> None:
+def test_fixed_file_gives_its_dag_without_a_restart(airflow: AirflowServer, project: Path) -> None:
     (project / "dags/twin_2.yaml").unlink()
     (project / "dags/broken.yaml").write_text(TWIN.replace("twin", "mended"), encoding="utf-8")
     _wait_for_dag(airflow, "mended")

@@ -1,4 +1,8 @@
-"""Who is told of a run, in a real Airflow, by the real notifiers, over a real wire."""
+"""
+Notifications of a run, by a real Airflow with the real notifiers over a real network.
+
+Waits for: an Airflow of its own with a triggerer, because it measures that nothing else is sent; and 15 s of silence.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ import pytest
 from airflow_server import TRIGGERER, AirflowServer, waiting
 from fakes import Posts, http_server, mail_server
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 LOADER = "from airflow_wall import load_dags\n\nglobals().update(load_dags(__file__))  # airflow dag\n"
 BASH = "airflow.providers.standard.operators.bash.BashOperator"
@@ -27,6 +31,8 @@ EVERYBODY = """\
     - apprise: {}
     - http: {endpoint: hook}
 """
+PATHS = ("/api/chat.postMessage", "/services/T/B/X", "/apprise", "/hook")
+
 PIPELINES = {
     # `kill -9 $PPID` is the process that Airflow runs the task in.
     "killed": f"""\
@@ -84,14 +90,24 @@ class Platform:
     def mails_of(self, dag_id: str) -> list[Message]:
         return [mail for mail in self.mails if dag_id in str(mail["subject"])]
 
-    def run(self, dag_id: str) -> tuple[str, str, dict[str, str]]:
+    def trigger(self, dag_id: str) -> str:
         for _ in waiting(60):
             if dag_id in self.airflow.active_dags():
-                break
-        else:
-            pytest.fail(f"no DAG `{dag_id}`; import errors: {self.airflow.import_errors()}")
-        run_id = self.airflow.trigger(dag_id, "2026-01-01T00:00:00Z")
-        return run_id, *self.airflow.finished(dag_id, run_id)
+                return self.airflow.trigger(dag_id, "2026-01-01T00:00:00Z")
+        pytest.fail(f"no DAG `{dag_id}`; import errors: {self.airflow.import_errors()}")
+
+    def notifications(self, dag_id: str) -> list[int]:
+        """How many came on each of five channels."""
+        return [*(len(self.posts_to(path, dag_id)) for path in PATHS), len(self.mails_of(dag_id))]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run that has ended."""
+
+    run_id: str
+    state: str
+    tasks: dict[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -139,29 +155,30 @@ def _consoles_of_a_failure(request: pytest.FixtureRequest, platform: Platform) -
         print(platform.posts, platform.mails, platform.airflow.last_lines())  # noqa: T201
 
 
-PATHS = ("/api/chat.postMessage", "/services/T/B/X", "/apprise", "/hook")
-
-
-def _told(platform: Platform, dag_id: str) -> list[int]:
-    return [*(len(platform.posts_to(path, dag_id)) for path in PATHS), len(platform.mails_of(dag_id))]
-
-
-def _assert_each_is_told_once(platform: Platform, dag_id: str) -> None:
+@pytest.fixture(scope="module")
+def runs(platform: Platform) -> dict[str, Run]:
+    """A run of each pipeline, side by side, after which no further notification comes."""
+    run_ids = {dag_id: platform.trigger(dag_id) for dag_id in PIPELINES}
+    found = {dag_id: Run(run_id, *platform.airflow.finished(dag_id, run_id)) for dag_id, run_id in run_ids.items()}
     for _ in waiting(60):
-        if all(_told(platform, dag_id)):
+        channels = [*platform.notifications("killed"), *platform.notifications("late")]
+        if all(channels) and platform.posts_to("/success", "retried"):
             break
     time.sleep(QUIET)
-    assert _told(platform, dag_id) == [1] * 5
+    return found
 
 
-def test_a_task_that_is_killed_leads_to_one_notification_on_each_channel(platform: Platform) -> None:
-    run_id, state, tasks = platform.run("killed")
-    assert (state, tasks) == ("failed", {"fine": "success", "work": "failed", "after": "upstream_failed"})
-    _assert_each_is_told_once(platform, "killed")
+def test_a_task_that_is_killed_leads_to_one_notification_on_each_channel(
+    platform: Platform, runs: dict[str, Run]
+) -> None:
+    killed = runs["killed"]
+    assert killed.state == "failed"
+    assert killed.tasks == {"fine": "success", "work": "failed", "after": "upstream_failed"}
+    assert platform.notifications("killed") == [1] * 5
     (sent,) = platform.posts_to("/hook", "killed")
-    url = f"{platform.airflow.url}/dags/killed/runs/{run_id.replace(':', '%3A').replace('+', '%2B')}"
-    assert (sent["event"], sent["run_id"], sent["tasks"], sent["url"]) == ("failure", run_id, "work", url)
-    text = f"killed failed (production)\nrun: {run_id}\nfailed: work\nreason: task_failure\n{url}"
+    url = f"{platform.airflow.url}/dags/killed/runs/{killed.run_id.replace(':', '%3A').replace('+', '%2B')}"
+    assert (sent["event"], sent["run_id"], sent["tasks"], sent["url"]) == ("failure", killed.run_id, "work", url)
+    text = f"killed failed (production)\nrun: {killed.run_id}\nfailed: work\nreason: task_failure\n{url}"
     assert sent["text"] == text
     (slack,) = platform.posts_to("/api/chat.postMessage", "killed")
     assert (slack["channel"], slack["text"]) == ("#data", text)
@@ -173,13 +190,8 @@ def test_a_task_that_is_killed_leads_to_one_notification_on_each_channel(platfor
     assert f'<a href="{url}">'.encode() in mail.get_payload()[0].get_payload(decode=True)  # type: ignore[index, union-attr, operator]
 
 
-def test_a_retry_and_the_success_after_it_are_told(platform: Platform) -> None:
-    _, state, _ = platform.run("retried")
-    assert state == "success"
-    for _ in waiting(60):
-        if platform.posts_to("/success", "retried"):
-            break
-    time.sleep(QUIET)
+def test_a_retry_and_the_success_after_it_are_notified(platform: Platform, runs: dict[str, Run]) -> None:
+    assert runs["retried"].state == "success"
     (retry,) = platform.posts_to("/retry", "retried")
     assert (retry["event"], retry["task_id"], retry["subject"]) == (
         "retry",
@@ -192,10 +204,9 @@ def test_a_retry_and_the_success_after_it_are_told(platform: Platform) -> None:
     assert platform.posts_to("/failure", "retried") == []
 
 
-def test_a_missed_deadline_is_told_while_the_run_goes_on(platform: Platform) -> None:
-    _, state, _ = platform.run("late")
-    assert state == "success"
-    _assert_each_is_told_once(platform, "late")
+def test_a_missed_deadline_is_notified_while_the_run_goes_on(platform: Platform, runs: dict[str, Run]) -> None:
+    assert runs["late"].state == "success"
+    assert platform.notifications("late") == [1] * 5
     (sent,) = platform.posts_to("/hook", "late")
     assert (sent["event"], sent["subject"]) == ("deadline", "late missed its deadline")
     assert sent["reason"].startswith("it was due at 20")

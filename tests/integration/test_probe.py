@@ -1,4 +1,8 @@
-"""Health checks of components without a port, against a real Postgres and a real Celery worker."""
+"""
+Health checks of components without a port, against a real Postgres and a real Celery worker.
+
+Waits for: a Celery worker that starts, and one that does not answer.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,14 @@ import sys
 import time
 
 import pytest
-from airflow_server import connected, metadata_of
+from airflow_server import connected, new_database
 
-from airflow_wall.connections import ConnectionInfo
+from airflow_wall.connections.info import ConnectionInfo
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 JOB = "create table job (job_type text, hostname text, state text, latest_heartbeat timestamptz)"
-"""Those columns of Airflow's table that the probe reads; on Airflow's own it runs in `make e2e-compose`."""
+"""The columns of Airflow's table that the probe reads; `make e2e-compose` runs it on the real table."""
 
 
 def probe(component: str, **environment: str) -> tuple[int, str]:
@@ -30,7 +34,7 @@ def probe(component: str, **environment: str) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def metadata(postgres: ConnectionInfo) -> str:
-    url = metadata_of(postgres, "probed")
+    url = new_database(postgres, "probed")
     with connected(postgres, "probed") as database:
         database.execute(JOB)
         database.execute(
@@ -48,25 +52,25 @@ def test_a_component_is_alive_by_its_heartbeat(metadata: str) -> None:
 
 
 def test_one_that_is_late_is_not(metadata: str) -> None:
-    code, said = probe("triggerer", AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=metadata)
+    code, output = probe("triggerer", AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=metadata)
     assert code == 1
     assert re.fullmatch(
-        r"DeploymentError: the triggerer of this host was last heard of 1\d\d s ago, more than 60 s", said
+        r"DeploymentError: the last heartbeat of this host's triggerer was 1\d\d s ago, more than 60 s", output
     )
 
 
 def test_one_of_another_host_says_nothing_of_this(metadata: str) -> None:
-    code, said = probe("scheduler", AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=metadata)
+    code, output = probe("scheduler", AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=metadata)
     me = socket.getfqdn()
-    assert (code, said) == (
-        1, f"DeploymentError: no scheduler of this host ({me}) runs, says the metadata database",
+    assert (code, output) == (
+        1, f"DeploymentError: the metadata database has no running scheduler of this host ({me})",
     )  # fmt: skip
 
 
-def test_a_database_that_is_no_postgres_and_an_unknown_component_are_told() -> None:
-    code, said = probe("scheduler", AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="sqlite:////tmp/airflow.db")
+def test_other_database_and_unknown_component_are_reported() -> None:
+    code, output = probe("scheduler", AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="sqlite:////tmp/airflow.db")
     assert code == 1
-    assert "the metadata database is `sqlite`, expected `postgresql`" in said
+    assert "the metadata database is `sqlite`, expected `postgresql`" in output
     assert probe("webserver") == (
         2, "expected one of dag-processor, triggerer, scheduler, worker, got `webserver`",
     )  # fmt: skip
@@ -86,5 +90,5 @@ def test_a_worker_is_alive_while_it_answers(redis: str) -> None:
     finally:
         worker.kill()
         worker.wait()
-    code, said = probe("worker", AIRFLOW__CELERY__BROKER_URL=redis)
-    assert (code, said) == (1, f"DeploymentError: worker {name} does not answer by way of the broker")
+    code, output = probe("worker", AIRFLOW__CELERY__BROKER_URL=redis)
+    assert (code, output) == (1, f"DeploymentError: worker {name} does not answer through the broker")

@@ -10,10 +10,10 @@ import airflow
 import pytest
 from packaging.version import Version
 
-from airflow_wall.spec import native, refused
-from airflow_wall.spec.base import SpecModel
-from airflow_wall.spec.operator import OperatorArguments
-from airflow_wall.spec.pipeline import Group, Head, Task
+from airflow_wall.language import native, refused
+from airflow_wall.language.base import SpecModel
+from airflow_wall.language.operator import OperatorArguments
+from airflow_wall.language.pipeline import Group, Head, Task
 
 HERE = Path(__file__).parent
 INSTALLED: dict[str, list[str]] = runpy.run_path(str(HERE / "signatures.py"))["installed"]()
@@ -42,7 +42,7 @@ OWN = {
     },
     "TaskGroup": {"id", "tasks", "needs", "matrix"},
 }
-"""Keys of ours that are no argument of the class, whatever Airflow."""
+"""Our keys that are arguments of the class in no version of Airflow."""
 
 
 def keys(name: str) -> set[str]:

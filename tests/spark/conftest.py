@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from spark_clusters import SMALL, processes_of, site_of, until
 
-from airflow_wall.clusters.spark import SparkCluster
+from airflow_wall.clusters.kinds.spark import SparkCluster
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,7 +40,7 @@ def cluster_of(tmp_path: Path) -> Iterator[Callable[..., SparkCluster]]:
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkCluster]:
     """A cluster that tests share which do not break it."""
-    cluster = SparkCluster("wall-shared-1", SMALL, site_of(tmp_path_factory.mktemp("shared")))
+    cluster = SparkCluster(f"wall-shared-{os.getpid()}", SMALL, site_of(tmp_path_factory.mktemp("shared")))
     cluster.ensure()
     yield cluster
     cluster.delete()

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from airflow_wall.clusters.base import Owner, Site
-from airflow_wall.jobs.document import Job, Run, Slice
+from airflow_wall.clusters.base import ClusterSite, Owner
+from airflow_wall.job import Job, Run, Slice
 
 os.environ["AIRFLOW_CONN_CANARY"] = "canary"  # what a task has, and Spark must not
 SMALL: dict[str, Any] = {
@@ -23,8 +23,10 @@ SMALL: dict[str, Any] = {
 SLICE = Slice("20130701T000000Z", "2013-07-01T00:00:00+00:00")
 
 
-def site_of(folder: Path) -> Site:
-    return Site(folder / "lake" / "_wall", Owner("test", "churn", "manual"), lambda kind, config: pytest.fail(kind))
+def site_of(folder: Path) -> ClusterSite:
+    return ClusterSite(
+        folder / "lake" / "_wall", Owner("test", "churn", "manual"), lambda kind, config: pytest.fail(kind)
+    )
 
 
 def run_of(folder: Path, task_id: str = "normalize") -> Run:

@@ -15,10 +15,10 @@ pytest.importorskip("pyspark", reason="make spark installs it")
 
 from spark_clusters import run_of
 
-from airflow_wall.clusters.spark import SparkCluster
-from airflow_wall.jobs.query import answer
-from airflow_wall.jobs.spark import Engine, _ordered
-from airflow_wall.spark_request import SparkRequest
+from airflow_wall.clusters.kinds.spark import SparkCluster
+from airflow_wall.engines.duckdb.query import run_query
+from airflow_wall.engines.spark.engine import Engine, _sort
+from airflow_wall.engines.spark_request import SparkRequest
 from airflow_wall.storage.delta import DeltaStore
 
 pytestmark = pytest.mark.timeout(1200)
@@ -128,8 +128,10 @@ def engine(running: SparkCluster, tmp_path_factory: pytest.TempPathFactory) -> I
     store = DeltaStore(folder / "lake")
     for name, rows in {"x": X, "y": Y}.items():
         store.replace_slice(f"silver/{name}", rows, slice_id="one", number=1)
-    found = running._running()
-    with Engine(SparkRequest(found["master"], running._conf(found), folder / "staging"), run_of(folder)) as made:
+    found = running._require_running()
+    with Engine(
+        SparkRequest(running._check_master(found), running._conf(), folder / "staging"), run_of(folder)
+    ) as made:
         for name in ("x", "y"):
             made.add(name, [f"silver/{name}"], [store.files(f"silver/{name}")])
         yield made
@@ -152,9 +154,9 @@ def same(own: pa.Table, other: pa.Table, words: list[str] | None = None) -> None
 
 
 def compare(engine: Engine, sql: str, words: list[str] | None = None) -> None:
-    own = answer(sql, {"x": X, "y": Y}, None)
-    on_spark = engine.answer(sql, None)
-    same(own if re.search(r"order by [^()]*$", sql) else _ordered(own), on_spark, words)
+    own = run_query(sql, {"x": X, "y": Y}, None)
+    on_spark = engine.run_query(sql, None)
+    same(own if re.search(r"order by [^()]*$", sql) else _sort(own), on_spark, words)
 
 
 def test_expressions(engine: Engine) -> None:

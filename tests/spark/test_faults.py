@@ -22,10 +22,10 @@ from spark_clusters import SLICE, job_of, processes_of, run_of, site_of, until
 
 from airflow_wall import state
 from airflow_wall.clusters.backends import open_fleet
-from airflow_wall.clusters.base import Deleted, State
-from airflow_wall.clusters.spark import SparkCluster
+from airflow_wall.clusters.base import ClusterState, Deleted
+from airflow_wall.clusters.kinds.spark import SparkCluster
 from airflow_wall.errors import ClusterError, Interrupted
-from airflow_wall.jobs.document import Job
+from airflow_wall.job import Job
 from airflow_wall.storage.delta import DeltaStore
 
 pytestmark = pytest.mark.timeout(1200)  # a machine that is busy starts a JVM in a minute
@@ -36,7 +36,7 @@ import sys, pytest
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
 from spark_clusters import SMALL, site_of
-from airflow_wall.clusters.spark import SparkCluster
+from airflow_wall.clusters.kinds.spark import SparkCluster
 print(SparkCluster(sys.argv[2], SMALL, site_of(Path(sys.argv[1]))).ensure()["master"], flush=True)
 """
 SLOW = """
@@ -83,13 +83,13 @@ def test_starter_is_killed_and_its_successors_adopt(cluster_of: Make, tmp_path: 
     masters = {other.communicate()[0] for other in others}
     assert masters == {f"{cluster.ensure()['master']}\n"}
     assert kinds(cluster.name) == ["master", "watchdog", "worker"]
-    assert cluster.state() is State.RUNNING
+    assert cluster.state() is ClusterState.RUNNING
     (found,) = open_fleet({"type": "spark"}, site_of(tmp_path)).list()
-    assert (found.name, found.state, found.owner) == (cluster.name, State.RUNNING, cluster.site.owner)
+    assert (found.name, found.state, found.owner) == (cluster.name, ClusterState.RUNNING, cluster.site.owner)
 
     # Stopped by another process than any of those that started it, twice.
     assert cluster.delete() == Deleted(ended=(cluster.name,))
-    assert kinds(cluster.name) == []
+    until(lambda: kinds(cluster.name) == [], 20)  # the watchdog lets go of its lock just before it ends
     assert cluster.delete() == Deleted()
     assert cluster.state() is None
     with pytest.raises(ClusterError, match="is not running"):
@@ -105,7 +105,7 @@ def test_creators_at_once_make_one(cluster_of: Make, tmp_path: Path) -> None:
     # The watchdog is killed: the kernel ends its master and its worker, and the next start makes another.
     kill(cluster.name, "watchdog")
     until(lambda: kinds(cluster.name) == [], 10)
-    assert cluster.state() is State.BROKEN
+    assert cluster.state() is ClusterState.BROKEN
     left = Path((state.read(cluster.document) or {})["scratch"])
     assert left.is_dir()
     with pytest.raises(ClusterError, match="is not running"):
@@ -131,7 +131,7 @@ def test_task_is_killed_and_nothing_works_on(cluster_of: Make, tmp_path: Path) -
     program = (
         f"import sys, json, pytest; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from pathlib import Path\nfrom spark_clusters import SMALL, site_of\n"
-        "from airflow_wall.clusters.spark import SparkCluster\n"
+        "from airflow_wall.clusters.kinds.spark import SparkCluster\n"
         f"SparkCluster({cluster.name!r}, SMALL, site_of(Path({str(tmp_path)!r}))).run(json.load(sys.stdin), {{}}, print)\n"
     )
     task = subprocess.Popen(
@@ -146,21 +146,21 @@ def test_task_is_killed_and_nothing_works_on(cluster_of: Make, tmp_path: Path) -
     until(lambda: kinds(cluster.name) == ["master", "watchdog", "worker"], 20)
 
     # The cluster ends while a job runs: the job ends too, and says that.
-    told: list[BaseException] = []
+    errors: list[BaseException] = []
 
     def work() -> None:
         try:
             cluster.run(document, {}, lambda line: None)
         except BaseException as error:
-            told.append(error)
+            errors.append(error)
 
     working = threading.Thread(target=work)
     working.start()
     until(lambda: "executor" in kinds(cluster.name), 300)
     cluster.delete()
     working.join(60)
-    assert [type(error) for error in told] == [ClusterError]
-    assert "is not running" in str(told[0])
+    assert [type(error) for error in errors] == [ClusterError]
+    assert "is not running" in str(errors[0])
     until(lambda: kinds(cluster.name) == [], 20)
 
 
@@ -174,14 +174,14 @@ def test_whole_job_ends_with_its_executor_and_with_its_task(cluster_of: Make, tm
     document = Job("retrain", step, run_of(tmp_path, "train")).to_json()
 
     def killed(whom: Callable[[], int]) -> BaseException:
-        told: list[BaseException] = []
+        errors: list[BaseException] = []
         lines: list[str] = []
 
         def work() -> None:
             try:
                 cluster.run(document, {}, lines.append)
             except BaseException as error:
-                told.append(error)
+                errors.append(error)
 
         working = threading.Thread(target=work)
         working.start()
@@ -190,7 +190,7 @@ def test_whole_job_ends_with_its_executor_and_with_its_task(cluster_of: Make, tm
         os.kill(whom(), signal.SIGKILL)
         working.join(60)
         until(lambda: kinds(cluster.name) == ["master", "watchdog", "worker"], 20)
-        (error,) = told
+        (error,) = errors
         return error
 
     def executor() -> int:
@@ -214,7 +214,7 @@ def test_start_that_is_overtaken_by_the_stop_makes_no_other(cluster_of: Make, tm
     )
     until(lambda: "watchdog" in kinds(cluster.name), 300)
     assert cluster.delete() == Deleted(ended=(cluster.name,))
-    assert "cluster `wall-overtaken-1` was stopped while it was waited for" in overtaken.communicate()[1]
+    assert "cluster `wall-overtaken-1` was stopped while this task waited for it" in overtaken.communicate()[1]
     assert cluster.state() is None
     until(lambda: kinds(cluster.name) == [], 60)
 
@@ -233,13 +233,13 @@ def test_lease_ends(cluster_of: Make, tmp_path: Path) -> None:
         short.run(job_of(tmp_path), {}, print)
     fleet = open_fleet({"type": "spark"}, site_of(tmp_path))
     (listed,) = fleet.list()
-    assert listed.state is State.BROKEN
+    assert listed.state is ClusterState.BROKEN
     fleet.end(listed)
     assert fleet.list() == []
 
 
 def test_frozen_watchdog_is_ended_with_its_cluster(cluster_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow_wall.clusters import spark
+    from airflow_wall.clusters.kinds import spark
 
     monkeypatch.setattr(spark, "ENDING", 1.0)
     cluster = cluster_of("wall-frozen-1")
@@ -260,8 +260,8 @@ def test_port_in_use(cluster_of: Make) -> None:
         with pytest.raises(ClusterError) as error:
             cluster.ensure()
     assert str(error.value) == (
-        f"`cluster.host: 127.0.0.1`, `cluster.port: {port}`: Spark's master cannot listen there: another process does\n\n"
-        "hint: name another port, or leave `port` out: any free one is taken then"
+        f"`cluster.host: 127.0.0.1`, `cluster.port: {port}`: Spark's master cannot listen there: "
+        "another process uses the port\n\nhint: set another port, or remove `port` to use any free one"
     )
     until(lambda: kinds(cluster.name) == [], 20)  # it says why before it has gone
 
@@ -276,4 +276,4 @@ def test_two_clusters_run_side_by_side_on_one_machine(cluster_of: Make) -> None:
     clusters = [cluster_of("wall-one-1"), cluster_of("wall-two-1")]
     for cluster in clusters:
         cluster.ensure()
-    assert [cluster.state() for cluster in clusters] == [State.RUNNING, State.RUNNING]
+    assert [cluster.state() for cluster in clusters] == [ClusterState.RUNNING, ClusterState.RUNNING]

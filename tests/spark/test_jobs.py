@@ -23,15 +23,15 @@ from spark_clusters import SLICE, SMALL, processes_of, run_of, site_of
 
 from airflow_wall.clusters.backends import open_cluster
 from airflow_wall.clusters.base import Deleted
-from airflow_wall.clusters.spark import SparkCluster
+from airflow_wall.clusters.kinds.spark import SparkCluster
+from airflow_wall.engines.spark.engine import Engine
+from airflow_wall.engines.spark_request import SparkRequest
 from airflow_wall.errors import ClusterError, UserCodeError, WallError
-from airflow_wall.jobs.document import Job, Run
-from airflow_wall.jobs.spark import Engine
-from airflow_wall.jobs.table import run_job
+from airflow_wall.job import Job, Run
+from airflow_wall.jobs.base import run_job
 from airflow_wall.models import formats
 from airflow_wall.models.backends import open_registry
 from airflow_wall.models.base import Candidate, Decision, Feature, Lineage, Window
-from airflow_wall.spark_request import SparkRequest
 from airflow_wall.storage.delta import DeltaStore
 
 pytestmark = pytest.mark.timeout(1200)
@@ -137,7 +137,7 @@ def test_function_is_called_with_frames_of_spark(do: Callable[..., dict[str, Any
     assert rows.to_pydict() == {"domain": ["domain_1"], "total": [2 * 2 * sum(range(1, 41))]}
 
 
-def test_failures_are_told_as_the_users(do: Callable[..., dict[str, Any]]) -> None:
+def test_failures_are_reported_as_the_users(do: Callable[..., dict[str, Any]]) -> None:
     inputs = {"raw": "bronze/domain_1"}
     with pytest.raises(UserCodeError, match=r"`sql`: Spark: \[DIVIDE_BY_ZERO\]"):
         do(target="silver/bad", sql="select n // (n - n) as x from raw", inputs=inputs)
@@ -148,8 +148,8 @@ def test_failures_are_told_as_the_users(do: Callable[..., dict[str, Any]]) -> No
 
 
 def both(running: SparkCluster, lake: Path, kind: str, **arguments: Any) -> tuple[Any, Any, list[str]]:
-    """What a job gives on Spark and by the embedded engine, to two targets, and what the first has logged."""
-    told: list[str] = []
+    """Return the results of a job on Spark and by the embedded engine, with two targets, and the log of the first."""
+    log: list[str] = []
 
     def done(do: Callable[[Job], dict[str, Any]], name: str) -> dict[str, Any] | tuple[str, str, str | None]:
         named = {key: value.format(name) if isinstance(value, str) else value for key, value in arguments.items()}
@@ -158,8 +158,8 @@ def both(running: SparkCluster, lake: Path, kind: str, **arguments: Any) -> tupl
         except WallError as error:
             return type(error).__name__, error.message, error.hint
 
-    on_spark = done(lambda job: running.run(job.to_json(), {}, told.append), "spark")
-    return on_spark, done(lambda job: run_job(job, lambda conn_id: pytest.fail(conn_id)), "own"), told
+    on_spark = done(lambda job: running.run(job.to_json(), {}, log.append), "spark")
+    return on_spark, done(lambda job: run_job(job, lambda conn_id: pytest.fail(conn_id)), "own"), log
 
 
 def test_ingest_is_done_by_an_executor(running: SparkCluster, lake: Path) -> None:
@@ -167,12 +167,13 @@ def test_ingest_is_done_by_an_executor(running: SparkCluster, lake: Path) -> Non
     landing.mkdir(parents=True)
     for name, text in LANDED.items():
         (landing / name).write_text(text)
-    on_spark, own, told = both(running, lake, "ingest", source="landing", target="bronze/{}_orders")
-    assert on_spark == {"table": "bronze/spark_orders", "rows": 3, "files": 2, "version": 0, "changed": True}
+    on_spark, own, log = both(running, lake, "ingest", source="landing", target="bronze/{}_orders")
+    counts = {"rows": 3, "rejected": 0, "files": 2, "version": 0, "changed": True, "warnings": []}
+    assert on_spark == {"table": "bronze/spark_orders", **counts}
     assert {**own, "table": "bronze/spark_orders"} == on_spark
     store = DeltaStore(lake / "lake")
     assert store.read("bronze/spark_orders", hidden=True).equals(store.read("bronze/own_orders", hidden=True))
-    assert f"table bronze/spark_orders: slice {SLICE.id} has 3 rows of 2 sources" in told
+    assert f"table bronze/spark_orders: slice {SLICE.id} has 3 rows of 2 sources" in log
     again, _, _ = both(running, lake, "ingest", source="landing", target="bronze/{}_orders")
     assert again == {**on_spark, "changed": False}
 
@@ -186,10 +187,10 @@ def test_ingest_is_done_by_an_executor(running: SparkCluster, lake: Path) -> Non
 
 def test_retrain_is_done_by_an_executor(running: SparkCluster, lake: Path) -> None:
     step = {"inputs": {"rows": "bronze/domain_1"}, "model": "{}_distance", "entrypoint": "trains:train"}
-    on_spark, own, told = both(running, lake, "retrain", **step)
+    on_spark, own, log = both(running, lake, "retrain", **step)
     assert on_spark["rows_trained"] == 64
     assert {**own, "model": "spark_distance"} == on_spark
-    (line,) = [line for line in told if line.startswith("trained below")]
+    (line,) = [line for line in log if line.startswith("trained below")]
     assert "pyspark.daemon" in line
     assert line.endswith("with 2GB")
     registry = open_registry(lake / "lake" / "_wall")
@@ -240,8 +241,8 @@ def test_predict_scores_where_the_rows_are(running: SparkCluster, lake: Path) ->
         running.site,
     )
     step = {"model": "delays", "inputs": {"rows": "bronze/domain_*"}}
-    told: list[str] = []
-    first = few.run(Job("predict", {**step, "target": "gold/spark"}, run_of(lake)).to_json(), {}, told.append)
+    log: list[str] = []
+    first = few.run(Job("predict", {**step, "target": "gold/spark"}, run_of(lake)).to_json(), {}, log.append)
     assert first == {"table": "gold/spark", "rows": 80, "model": "delays", "model_version": 1, "skipped_rows": 0}
     own = run_job(Job("predict", {**step, "target": "gold/own"}, run_of(lake)), lambda conn_id: pytest.fail(conn_id))
     assert own == {**first, "table": "gold/own"}
@@ -250,7 +251,7 @@ def test_predict_scores_where_the_rows_are(running: SparkCluster, lake: Path) ->
     assert len({row["score"] for row in scores}) > 10
     store = DeltaStore(lake / "lake")
     assert store.schema("gold/spark") == store.schema("gold/own")
-    again = few.run(Job("predict", {**step, "target": "gold/spark"}, run_of(lake)).to_json(), {}, told.append)
+    again = few.run(Job("predict", {**step, "target": "gold/spark"}, run_of(lake)).to_json(), {}, log.append)
     assert again == first
     assert store.version("gold/spark") == 0  # nothing was to be written
 
@@ -280,20 +281,22 @@ def test_faults_of_predict_are_those_of_the_embedded_engine(running: SparkCluste
 
 
 @pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning")  # as the engine does
-def test_executors_that_lack_what_a_step_needs_are_told(
+def test_executors_without_a_requirement_of_a_step_are_reported(
     running: SparkCluster, lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bare = tmp_path / "python"  # with nothing but its standard library
     bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
     bare.chmod(0o755)
     monkeypatch.setenv("PYSPARK_PYTHON", str(bare))
-    found = running._running()
-    with Engine(SparkRequest(found["master"], running._conf(found), tmp_path / "staging"), run_of(lake)) as engine:
+    found = running._require_running()
+    with Engine(
+        SparkRequest(running._check_master(found), running._conf(), tmp_path / "staging"), run_of(lake)
+    ) as engine:
         schema = engine.add("rows", ["bronze/domain_1"], [DeltaStore(lake / "lake").files("bronze/domain_1")])
         with pytest.raises(ClusterError) as error:
-            engine.mapped("rows", iter, schema)
+            engine.map_rows("rows", iter, schema)
         with pytest.raises(ClusterError) as of_whole:
-            engine.whole(Job("ingest", {"source": "landing", "target": "bronze/x"}, run_of(lake)))
+            engine.run_whole_job(Job("ingest", {"source": "landing", "target": "bronze/x"}, run_of(lake)))
     for each in (error.value, of_whole.value):
         assert each.message.startswith(
             "`cluster`: the Python of Spark's executors cannot run this step: ModuleNotFound"

@@ -7,8 +7,8 @@ import pickle
 import pytest
 
 from airflow_wall import errors
+from airflow_wall.diagnostics.faults import Fault, FaultyText, SourcePosition
 from airflow_wall.errors import Terminal, Transient, WallError
-from airflow_wall.text.faults import Fault, FaultyText, Place
 
 ALL = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, WallError)]
 
@@ -23,7 +23,7 @@ def test_error_survives_pickling(kind: type[WallError]) -> None:
 def test_faulty_text_survives_pickling(tmp_path: object) -> None:
     from pathlib import Path
 
-    error = pickle.loads(pickle.dumps(FaultyText([Fault(Path("a.yaml"), Place(1, 1), "bad")], "x: y")))
+    error = pickle.loads(pickle.dumps(FaultyText([Fault(Path("a.yaml"), SourcePosition(1, 1), "bad")], "x: y")))
     assert str(error) == "error: a.yaml:1:1: bad\n  1 | x: y\n    | ^"
     assert error.faults[0].message == "bad"
 

@@ -1,4 +1,4 @@
-"""What the deployment decides."""
+"""Settings are read from the deployment."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_unknown_policy_is_refused() -> None:
         Settings.from_environment({"AIRFLOW__WALL__POLICY": "strict"})
     assert str(error.value) == (
         "setting `[wall] policy` must be `open` or `restricted`, got `strict`\n\n"
-        "hint: mend airflow.cfg, or the variable AIRFLOW__WALL__POLICY"
+        "hint: correct it in airflow.cfg, or in the variable AIRFLOW__WALL__POLICY"
     )
 
 

@@ -36,7 +36,7 @@ def test_document_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
     )
 
 
-def test_foreign_file_is_no_document(tmp_path: Path) -> None:
+def test_foreign_file_is_skipped_as_a_document(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text("[]")
     with pytest.raises(WallError, match=r"is not a state document of airflow-wall"):
         state.read(tmp_path / "b.json")

@@ -1,4 +1,4 @@
-"""What the examples call."""
+"""Functions that the examples call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the examples decide when they run."""
+"""Decisions that the examples make when they run."""
 
 from __future__ import annotations
 

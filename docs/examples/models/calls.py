@@ -1,4 +1,4 @@
-"""What the example pipelines have called."""
+"""Functions that the example pipelines call."""
 
 
 def count(context):

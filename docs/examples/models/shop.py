@@ -1,4 +1,4 @@
-"""What the example pipelines compute in Python."""
+"""Functions with which the example pipelines compute."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ state=$(cd ../../.. && pwd)/.e2e/cluster
 mkdir -p "$state/bin" "$state/go/kube" "$state/go/keda"
 export GOFLAGS="-mod=mod -buildvcs=false" CGO_ENABLED=0
 
-# Where a module, which is not the main one, keeps what it replaces and excludes: Go heeds only those of the main one.
+# Print the path of the go.mod of a module. Go ignores its `replace` and `exclude`, because it is not the main module.
 file() { go mod download -json "$1" | sed -n 's/^\t"GoMod": "\(.*\)",$/\1/p'; }
 
 cd "$state/go/kube"

@@ -75,7 +75,8 @@ cat >"$state/cni/10-pods.conflist" <<EOF
   {"type": "bridge", "bridge": "pods0", "isGateway": true, "hairpinMode": true, "ipam": {"type": "host-local",
    "dataDir": "$run/addresses", "ranges": [[{"subnet": "$pods"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}
 EOF
-# Where a process may not be preferred to its parent when memory runs out, e.g. in a container, no pod would start.
+# `restrict_oom_score_adj`: without the right to raise a process's priority when memory runs out, e.g. in a container,
+# no pod would start otherwise.
 cat >"$state/containerd.toml" <<EOF
 version = 2
 root = "$state/containerd"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the official image's entrypoint does at the first start: a cluster, its superuser, one database.
+# Like the official image's entrypoint at the first start: create a cluster, its superuser and one database.
 set -euo pipefail
 
 if [ ! -s "$PGDATA/PG_VERSION" ]; then

@@ -16,8 +16,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from airflow_wall.connections import ConnectionInfo
+from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.errors import ConnectionFault, DataError
+from airflow_wall.publish.backends import parse_target
 from airflow_wall.publish.release import Releases
 from airflow_wall.publish.search import search
 
@@ -56,7 +57,7 @@ class Lab:
 
     def stage(self, release: str, part: str, to: str, data: pa.Table | None = None) -> None:
         data = scores(release) if data is None else data
-        self.releases.stage("platform", release, part=part, to=to, data=data, key=data.column_names[:1])
+        self.releases.stage("platform", release, part=part, to=parse_target(to), data=data, key=data.column_names[:1])
 
     def close(self, release: str, *parts: str) -> dict[str, Any]:
         return self.releases.close("platform", release, expected=parts)
@@ -134,11 +135,11 @@ def test_wrong_password_gives_one_clear_message(lab: Lab) -> None:
     with pytest.raises(ConnectionFault) as error:
         lab.stage("r1", "a", SQL)
     lab.info = right
-    where = f"postgresql+psycopg://{right.login}:***@127.0.0.1:{right.port}/{right.schema}"
+    where = f"postgresql+psycopg://127.0.0.1:{right.port}/{right.schema}"
     assert error.value.message.startswith(f"connection `platform` ({where}) was refused: ")
     assert error.value.message.count("password authentication failed") == 1
     assert "wrong" not in error.value.message
-    assert error.value.hint == "mend the connection: `airflow connections get platform` shows it"
+    assert error.value.hint == "correct the connection: `airflow connections get platform` shows it"
 
 
 def _stage(lab: Lab, part: str) -> None:

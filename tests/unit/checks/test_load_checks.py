@@ -39,13 +39,7 @@ error: checks/scores.yaml:3:5: `checks[1].row_count` `min` 5 is above `max` 1
   3 |   - row_count: {min: 5, max: 1}
     |     ^^^^^^^^^
 
-error: checks/scores.yaml:4:5: `checks[2].not_null` needs `columns`
-  4 |   - not_null: {colums: [a]}
-    |     ^^^^^^^^
-
-hint: add `columns`: one column or several
-
-error: checks/scores.yaml:4:16: `checks[2].not_null.colums` is not an option of `not_null`
+error: checks/scores.yaml:4:16: `checks[2].not_null.colums` is not a known key
   4 |   - not_null: {colums: [a]}
     |                ^^^^^^
 
@@ -55,49 +49,55 @@ error: checks/scores.yaml:7:12: `checks[3].range.min` must be a number, got `low
   7 |       min: low
     |            ^^^
 
+hint: write a number, e.g., `min: 0.5`
+
 error: checks/scores.yaml:8:17: `checks[3].range.severity` must be one of `error` or `warn`, got `fatal`
   8 |       severity: fatal
     |                 ^^^^^
+
+hint: write, e.g., `severity: error`
 
 error: checks/scores.yaml:9:40: `checks[4].freshness.max_age` must be a duration, got `soon`
   9 |   - freshness: {column: hour, max_age: soon}
     |                                        ^^^^
 
-error: checks/scores.yaml:10:5: `checks[5].unique` needs `key`
+error: checks/scores.yaml:10:5: `checks[5].unique.key` is missing
   10 |   - unique
      |     ^^^^^^
 
-hint: add `key`: one column, or several that make the key together
+hint: add `key`: one column, or several that form the key together
 
-error: checks/scores.yaml:11:29: `checks[6].columns.required.a` must be one of `integer`, `float`, `number`, `text`, \
-`boolean`, `timestamp` or `date`, got `txt`
+error: checks/scores.yaml:11:29: `checks[6].columns.required.a` must be one of `integer`, `float`, `number`, `text`, `boolean`, `timestamp` or `date`, got `txt`
   11 |   - columns: {required: {a: txt}}
      |                             ^^^
 
-error: checks/scores.yaml:12:43: `checks[7].accepted_values.values[0]` must be `true` or `false` or a whole number or \
-a number or text, got `null`
+hint: did you mean `text`?
+
+error: checks/scores.yaml:12:43: `checks[7].accepted_values.values[0]` must be `true` or `false` or an integer or a number or text, got `null`
   12 |   - accepted_values: {column: a, values: [null]}
      |                                           ^^^^
 
-error: checks/scores.yaml:13:5: `checks[8].distribution` needs one of \
-`min_distinct`, `min_stddev`, `min_mean`, `max_mean`
+error: checks/scores.yaml:13:5: `checks[8].distribution` needs one of `min_distinct`, `min_stddev`, `min_mean`, `max_mean`
   13 |   - distribution: {column: a}
      |     ^^^^^^^^^^^^
 
-error: checks/scores.yaml:14:5: `checks[9]` must be one check with its options, got \
-`{"sql": {"query": ""}, "name": "x"}`
+error: checks/scores.yaml:14:5: `checks[9]` must be one check with its options, got `{"sql": {"query": ""}, "name": "x"}`
   14 |   - {sql: {query: ""}, name: x}
      |     ^
 
 hint: write, e.g., `- row_count: {min: 1}`
 
-error: checks/scores.yaml:15:25: `checks[10].not_null.columns` must be not empty, got `[]`
+error: checks/scores.yaml:15:25: `checks[10].not_null.columns` must have at least 1 entry, got `[]`
   15 |   - not_null: {columns: [], max_fraction: 2}
      |                         ^
 
-error: checks/scores.yaml:15:43: `checks[10].not_null.max_fraction` must be below 1, got `2`
+hint: write at least 1, or remove the key
+
+error: checks/scores.yaml:15:43: `checks[10].not_null.max_fraction` must be less than 1, got `2`
   15 |   - not_null: {columns: [], max_fraction: 2}
      |                                           ^
+
+hint: write a number below 1
 
 error: checks/scores.yaml:16:1: `more` is not a key of a file of checks
   16 | more: 1
@@ -122,9 +122,8 @@ def test_faults_of_a_list_name_their_keys():
     with pytest.raises(SpecError) as caught:
         load_checks([{"range": {"colum": "a", "min": 0}}, {"row_count": {"min": -1}}], path=None)
     assert str(caught.value) == (
-        "`checks[0].range` needs `column` (add `column`: a column of numbers)\n"
-        "`checks[0].range.colum` is not an option of `range` (did you mean `column`?)\n"
-        "`checks[1].row_count.min` must be at least 0, got `-1`"
+        "`checks[0].range.colum` is not a known key (did you mean `column`?)\n"
+        "`checks[1].row_count.min` must be at least 0, got `-1` (write, e.g., `min: 0`)"
     )
 
 
@@ -188,6 +187,6 @@ def test_a_duration_is_read(text, expected):
 
 
 @pytest.mark.parametrize("text", ["", "5", "soon", "P", "-1d", 5, None])
-def test_what_is_no_duration_is_refused(text):
+def test_invalid_duration_is_rejected(text):
     with pytest.raises(ValueError, match=f"^must be a duration, got `{text}`$"):
         duration(text)

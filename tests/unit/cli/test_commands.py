@@ -1,4 +1,8 @@
-"""What a user of the command line sees."""
+"""
+The output and exit codes of the command line.
+
+Waits for: a new process for each command.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +38,7 @@ def test_validate_says_all_is_good(tmp_path: Path) -> None:
     assert (found.returncode, found.stderr) == (0, "")
     assert (
         found.stdout
-        == "skipped: notes.yaml is no pipeline (no `dag_id` at its top)\n\n1 pipeline in 2 files: all good\n"
+        == "skipped: notes.yaml is not a pipeline (no `dag_id` at its top)\n\n1 pipeline in 2 files: all good\n"
     )
 
 
@@ -72,7 +76,7 @@ def test_yaml_of_others_is_left_alone_whatever_it_holds(tmp_path: Path) -> None:
     (tmp_path / "chart.yaml").write_text("a: {{ .Values.x }}\nmode: 0644\n<<: *base\n")
     found = wall("validate", ".", cwd=tmp_path)
     assert found.returncode == 0
-    assert found.stdout.startswith("skipped: chart.yaml is no pipeline")
+    assert found.stdout.startswith("skipped: chart.yaml is not a pipeline")
 
 
 def test_validate_imports_no_airflow(tmp_path: Path) -> None:
@@ -145,7 +149,7 @@ def test_run_refuses_a_bad_date(tmp_path: Path) -> None:
     )
 
 
-def test_query_refuses_what_is_no_address(tmp_path: Path) -> None:
+def test_query_rejects_an_invalid_address(tmp_path: Path) -> None:
     found = wall("query", "platform", cwd=tmp_path)
     assert (found.returncode, found.stderr) == (
         1,
@@ -192,14 +196,14 @@ def test_what_operators_print_when_they_are_imported_is_not_in_the_json(tmp_path
     assert [each["message"] for each in json.loads(found.stdout)] == ["`tasks[t1].with.bash_command` is missing"]
 
 
-def test_faults_of_operators_are_told_beside_those_of_the_text(tmp_path: Path) -> None:
+def test_faults_of_operators_are_reported_beside_those_of_the_text(tmp_path: Path) -> None:
     bash = "airflow.providers.standard.operators.bash.BashOperator"
     (tmp_path / "both.yaml").write_text(
         f"dag_id: both\nschedule: daily\ntasks:\n  - {{id: a, uses: {bash}, with: {{comand: x}}, retires: 3}}\n"
         f"  - {{id: b, uses: {bash}, with: {{bash_comand: x}}}}\n"
     )
     found = wall("validate", "--operators", "--format", "json", "both.yaml", cwd=tmp_path)
-    keys = ["schedule", "tasks[a].retires", "tasks[b].with.bash_comand"]  # of `a` there is enough to mend
+    keys = ["schedule", "tasks[a].retires", "tasks[b].with.bash_comand"]  # `a` has enough to fix
     assert [each["key"] for each in json.loads(found.stdout)] == keys
 
 
@@ -233,7 +237,7 @@ def test_validate_writes_a_code_quality_report_for_gitlab(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("format", ["json", "github", "gitlab"])
-def test_faults_that_files_share_are_told_in_every_format(tmp_path: Path, format: str) -> None:
+def test_shared_faults_are_reported_in_every_format(tmp_path: Path, format: str) -> None:
     (tmp_path / "a.yaml").write_text(GOOD)
     (tmp_path / "b.yaml").write_text(GOOD)
     found = wall("validate", "--format", format, ".", cwd=tmp_path)
@@ -254,13 +258,13 @@ def test_warnings_are_warnings_in_every_format(tmp_path: Path) -> None:
         )
 
 
-def test_a_fault_of_ours_is_told_apart_from_the_users(tmp_path: Path) -> None:
+def test_defect_of_ours_differs_from_a_fault_of_the_user(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("dag_id: bad\ntasks: []\n")
     (tmp_path / "odd.yaml").write_text("dag_id: odd\ntasks:\n  - id: a\n")
     program = (
         "import sys; sys.argv = ['airflow-wall', 'validate', '.']\n"
         "from airflow_wall.cli.main import main\n"
-        "from airflow_wall.compiler import check\n"
+        "from airflow_wall.planner import check\n"
         "plan = check.plan\n"
         "check.plan = lambda spec, settings: 1 / 0 if spec.head.dag_id == 'odd' else plan(spec, settings)\n"
         "main()\n"
@@ -272,7 +276,7 @@ def test_a_fault_of_ours_is_told_apart_from_the_users(tmp_path: Path) -> None:
     first, *_, last = found.stderr.splitlines()
     assert first == "error: odd.yaml: airflow-wall failed, by a defect of its own that this file meets"
     assert "ZeroDivisionError: division by zero" in found.stderr
-    assert last == "please report it, with the lines above"
+    assert last == "please report it with the lines above"
 
 
 def test_interrupted_validation_ends_with_130(tmp_path: Path) -> None:
@@ -286,3 +290,29 @@ def test_interrupted_validation_ends_with_130(tmp_path: Path) -> None:
     )
     found = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert found.returncode == 130
+
+
+def test_run_refuses_a_date_beside_a_range() -> None:
+    for arguments, message in (
+        (("--date", "2013-07-01", "--from", "2013-07-01"), "use one or the other"),
+        (("--to", "2013-07-01"), "it needs `--from`"),
+    ):
+        found = wall("run", str(PIPELINE), *arguments)
+        assert (found.returncode, message in found.stderr) == (2, True), found.stderr
+
+
+@pytest.mark.parametrize("command", [["validate"], ["graph"], ["explain"]])
+def test_what_is_safe_on_a_pull_request_imports_nothing_of_it(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "mine.py").write_text("open('ran', 'w').close()\nclass X: ...\n")
+    (tmp_path / "mine.yaml").write_text("dag_id: mine\ntasks: [{id: t, uses: mine.X, on_failure_callback: mine:f}]\n")
+    wall(*command, "mine.yaml", cwd=tmp_path)
+    assert not (tmp_path / "ran").exists()
+    wall("validate", "--operators", "mine.yaml", cwd=tmp_path)  # the control
+    assert (tmp_path / "ran").exists()
+
+
+def test_recipes_for_pull_requests_import_nothing() -> None:
+    guide = (ROOT / "docs" / "guides" / "checking-pipelines.md").read_text(encoding="utf-8")
+    recipes = [line for line in guide.splitlines() if "--format github" in line or "--format gitlab" in line]
+    assert len(recipes) == 2
+    assert not any("--operators" in line for line in recipes)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from airflow_wall.cli.home import find_home
-from airflow_wall.connections import FILE_VARIABLE
+from airflow_wall.connections.info import FILE_VARIABLE
 from airflow_wall.settings import Settings
 
 PROGRAM = """

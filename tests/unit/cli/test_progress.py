@@ -8,7 +8,7 @@ import threading
 
 from rich.console import Console
 
-from airflow_wall.cli.changes import Change
+from airflow_wall.cli.outcome import Change
 from airflow_wall.cli.progress import Progress
 
 TASKS = [f"task_{number:02}" for number in range(21)]

@@ -1,4 +1,4 @@
-"""What a run that is gone on with does again."""
+"""A resumed run repeats the tasks whose inputs have changed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from airflow_wall.cli.recipes import Recipes
-from airflow_wall.compiler.planner import plan_all
 from airflow_wall.loader.load import load_specs
+from airflow_wall.planner.planner import plan_all
 from airflow_wall.settings import Settings
 
 PIPELINE = """

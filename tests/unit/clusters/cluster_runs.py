@@ -1,5 +1,5 @@
 """
-One run of start, work and stop by the real operators, as Airflow would run them, with a cloud in memory.
+Run start, work and stop with the real operators, as Airflow does, against a cloud in memory.
 
 What Airflow does is written down from its source: tries and their ends, that a task is `upstream_failed` after a failed
 one, that a teardown with `all_done` always runs, and that such a last one alone decides the colour of the run.
@@ -24,7 +24,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleExcept
 from fake_clouds import FakeCloud, Killed
 
 from airflow_wall.clusters.backends import open_cluster
-from airflow_wall.clusters.base import Owner, Site
+from airflow_wall.clusters.base import ClusterSite, Owner
 from airflow_wall.operators.base import StepOperator
 from airflow_wall.operators.compute import ComputeOperator
 from airflow_wall.operators.reap_clusters import ReapClustersOperator
@@ -77,7 +77,7 @@ class Run:
             start >> work >> stop.as_teardown(setups=start, on_failure_fail_dagrun=True)
             self.reaper = ReapClustersOperator(task_id="reap", clusters=[CONFIGS[kind]])
         self.dag = dag
-        site = Site(lake / "_wall", Owner("test", "scores", run_id), lambda kind, config: cloud, cloud.clock)
+        site = ClusterSite(lake / "_wall", Owner("test", "scores", run_id), lambda kind, config: cloud, cloud.clock)
         patch.setattr(StepOperator, "site_of", lambda self, context: site)
         patch.setattr("airflow_wall.operators.base.die_with_parent", lambda: None)
         self.site = site
@@ -130,7 +130,7 @@ class Run:
         return None
 
     def _executed(self, task_id: str) -> Any:
-        """What a task returns, with the triggerer's waits in between; each of its executions is a process of its own."""
+        """Return the result of a task, with the triggerer's waits in between. Each execution is a separate process."""
         context = self.context(task_id)
         call: Callable[[Any], Any] = functools.partial(executed, context=context)
         while True:
@@ -143,9 +143,9 @@ class Run:
                 self._triggered(deferred.trigger)
                 call = functools.partial(resumed, method_name=deferred.method_name, kwargs=kwargs, context=context)
 
-    def _triggered(self, given: Any) -> None:
-        """What the triggerer does, in a process of its own; one that is killed is followed by another."""
-        _, arguments = given.serialize()
+    def _triggered(self, trigger_event: Any) -> None:
+        """Run the triggerer in a separate process. A killed one is replaced by another."""
+        _, arguments = trigger_event.serialize()
         while True:
             trigger = ClusterTrigger(**json.loads(json.dumps(arguments)))
             vars(trigger)["_cluster"] = open_cluster(trigger.name, trigger.config, self.site)
@@ -160,7 +160,7 @@ class Run:
         self.cloud.clock.sleep(seconds)
 
     def task(self, task_id: str, before: str | None) -> None:
-        """All tries of a task, if what is before it lets it run."""
+        """Run all tries of a task, if its upstream tasks let it run."""
         if before is not None and self.states[before] != "success":
             self.states[task_id] = "upstream_failed"
             return
@@ -170,7 +170,7 @@ class Run:
         self.states[task_id] = state
 
     def go(self, *, stopped: bool = True) -> None:
-        """The whole run. `stopped`: whether Airflow gets to the stop, which `dagrun_timeout` and others leave out."""
+        """Run all tasks. `stopped` is False if Airflow skips the stop, as with `dagrun_timeout`."""
         self.task("start", None)
         self.task("work", "start")
         if stopped:
@@ -178,7 +178,7 @@ class Run:
         self.run_state = "success" if self.states["stop"] == "success" else "failed"
 
     def reap(self) -> Any:
-        """One run of the reaper, tried again once."""
+        """Run the reaper, with one retry."""
         for _ in range(3):
             try:
                 self.cloud.faults.is_dead = False
@@ -193,12 +193,12 @@ async def first(events: AsyncIterator[Any]) -> Any:
 
 
 def resumed(task: Any, method_name: str, kwargs: dict[str, Any], context: Any) -> Any:
-    """What the task runner has of a deferred task whose trigger has fired."""
+    """The fields of a deferred task whose trigger has fired, as the task runner passes them."""
     ExecutorSafeguard.tracker.set(task)
     return task.resume_execution(method_name, kwargs, context)
 
 
 def executed(task: Any, context: Any) -> Any:
-    """What the task runner has of a task, without its guard against anybody else."""
+    """A task as the task runner executes it, without its guard against direct calls."""
     execute = type(task).execute
     return getattr(execute, "__wrapped__", execute)(task, context)

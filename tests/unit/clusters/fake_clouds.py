@@ -1,4 +1,4 @@
-"""Clouds in memory: they do what they are asked, and answer late, wrongly or not at all when they are told to."""
+"""Clouds in memory, which answer late, wrongly or not at all if a test asks for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_wall.clusters.base import Clock
-from airflow_wall.clusters.cloud import CloudError, Fault
+from airflow_wall.clusters.cloud import CloudError, CloudFault
 
 STARTS = timedelta(seconds=90)
 WORKS = timedelta(seconds=60)
@@ -36,7 +36,7 @@ class VirtualClock(Clock):
 
 @dataclass
 class Faults:
-    """What goes wrong, by the number of the call: `before` it is done, or `after`, when its answer is lost."""
+    """The faults by the number of the call: `before` it is done, or `after`, when its answer is lost."""
 
     at: dict[int, tuple[str, Callable[[], None]]] = field(default_factory=dict)
     calls: int = 0
@@ -60,11 +60,11 @@ class Faults:
 
 
 def no_answer() -> None:
-    raise CloudError(Fault.LATER, "connection reset")
+    raise CloudError(CloudFault.LATER, "connection reset")
 
 
 def throttled() -> None:
-    raise CloudError(Fault.LATER, "rate exceeded")
+    raise CloudError(CloudFault.LATER, "rate exceeded")
 
 
 def kill() -> None:
@@ -105,7 +105,7 @@ class Machine:
 
 
 class FakeCloud:
-    """What both have in common. `alive` is the truth, whatever is listed."""
+    """The base of both clouds. `alive` is the true state, which `list` may not show yet."""
 
     def __init__(self, clock: VirtualClock, visible_after: timedelta = timedelta(0)) -> None:
         self.clock = clock
@@ -118,7 +118,7 @@ class FakeCloud:
 
     @property
     def alive(self) -> list[Machine]:
-        return [each for each in self.clusters if each.ended is None]
+        return [machine for machine in self.clusters if machine.ended is None]
 
     def __call__(self, operation: str, /, **request: Any) -> dict[str, Any]:
         self.clock.sleep(0.2)
@@ -127,10 +127,10 @@ class FakeCloud:
     def create(self, name: str, request: dict[str, Any]) -> Machine:
         if self.refuse is not None:
             raise self.refuse
-        made = Machine(f"j-{len(self.clusters) + 1:04d}", name, self.clock.now(), request)
-        self.clusters.append(made)
+        machine = Machine(f"j-{len(self.clusters) + 1:04d}", name, self.clock.now(), request)
+        self.clusters.append(machine)
         self.most_at_once = max(self.most_at_once, len(self.alive))
-        return made
+        return machine
 
     def submit(self, machine: Machine, name: str, folder: str) -> None:
         self.used.add(machine.id)
@@ -141,10 +141,10 @@ class FakeEmr(FakeCloud):
     """EMR: no unique names, no tokens, and a list that is late."""
 
     def _of(self, cluster_id: str) -> Machine:
-        found = [each for each in self.clusters if each.id == cluster_id]
-        if not found:
-            raise CloudError(Fault.MISSING, f"Cluster id '{cluster_id}' is not valid.")
-        return found[0]
+        matches = [cluster for cluster in self.clusters if cluster.id == cluster_id]
+        if not matches:
+            raise CloudError(CloudFault.MISSING, f"Cluster id '{cluster_id}' is not valid.")
+        return matches[0]
 
     def _word(self, machine: Machine) -> str:
         if machine.ended is not None:
@@ -159,9 +159,9 @@ class FakeEmr(FakeCloud):
 
     def _list_clusters(self, ClusterStates: list[str], Marker: str | None = None) -> dict[str, Any]:  # noqa: N803
         listed = [
-            {"Id": each.id, "Name": each.name, **self._status(each)}
-            for each in self.clusters
-            if each.created + self.visible_after <= self.clock.now() and self._word(each) in ClusterStates
+            {"Id": cluster.id, "Name": cluster.name, **self._status(cluster)}
+            for cluster in self.clusters
+            if cluster.created + self.visible_after <= self.clock.now() and self._word(cluster) in ClusterStates
         ]
         first = int(Marker or 0)  # two on a page, so pages are read
         more = {"Marker": str(first + 2)} if len(listed) > first + 2 else {}
@@ -173,19 +173,26 @@ class FakeEmr(FakeCloud):
         return {"Status": {"State": self._word(machine), "StateChangeReason": reason, "Timeline": timeline}}
 
     def _describe_cluster(self, ClusterId: str) -> dict[str, Any]:  # noqa: N803
-        found = self._of(ClusterId)
-        return {"Cluster": {"Id": found.id, "Name": found.name, "Tags": found.request["Tags"], **self._status(found)}}
+        cluster = self._of(ClusterId)
+        return {
+            "Cluster": {
+                "Id": cluster.id,
+                "Name": cluster.name,
+                "Tags": cluster.request["Tags"],
+                **self._status(cluster),
+            }
+        }
 
     def _list_instances(self, ClusterId: str) -> dict[str, Any]:  # noqa: N803
-        found = self._of(ClusterId)
-        timeline = {"CreationDateTime": found.created, **({"EndDateTime": found.ended} if found.ended else {})}
-        count = sum(group["InstanceCount"] for group in found.request["Instances"]["InstanceGroups"])
+        cluster = self._of(ClusterId)
+        timeline = {"CreationDateTime": cluster.created, **({"EndDateTime": cluster.ended} if cluster.ended else {})}
+        count = sum(group["InstanceCount"] for group in cluster.request["Instances"]["InstanceGroups"])
         return {"Instances": [{"Status": {"Timeline": timeline}}] * count}
 
     def _terminate_job_flows(self, JobFlowIds: list[str]) -> dict[str, Any]:  # noqa: N803
-        for each in JobFlowIds:
-            found = self._of(each)
-            found.ended = found.ended or self.clock.now()
+        for cluster_id in JobFlowIds:
+            cluster = self._of(cluster_id)
+            cluster.ended = cluster.ended or self.clock.now()
         return {}
 
     def _add_job_flow_steps(self, JobFlowId: str, Steps: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
@@ -210,15 +217,15 @@ class FakeDataproc(FakeCloud):
     ENDS = timedelta(seconds=30)
 
     def _settle(self) -> None:
-        for each in self.clusters:
-            each.gone = each.ended is not None and self.clock.now() >= each.ended + self.ENDS
+        for item in self.clusters:
+            item.gone = item.ended is not None and self.clock.now() >= item.ended + self.ENDS
 
     def _of(self, name: str) -> Machine:
         self._settle()
-        found = [each for each in self.clusters if each.name == name and not each.gone]
-        if not found:
-            raise CloudError(Fault.MISSING, f"Not found: Cluster {name}")
-        return found[0]
+        matches = [cluster for cluster in self.clusters if cluster.name == name and not cluster.gone]
+        if not matches:
+            raise CloudError(CloudFault.MISSING, f"Not found: Cluster {name}")
+        return matches[0]
 
     def _plain(self, machine: Machine) -> dict[str, Any]:
         word = "RUNNING"
@@ -244,44 +251,44 @@ class FakeDataproc(FakeCloud):
             self._of(cluster["cluster_name"])
         except CloudError:
             return {"name": f"operations/{self.create(cluster['cluster_name'], cluster).id}"}
-        raise CloudError(Fault.EXISTS, f"Already exists: {cluster['cluster_name']}")
+        raise CloudError(CloudFault.EXISTS, f"Already exists: {cluster['cluster_name']}")
 
     def _get_operation(self, name: str) -> dict[str, Any]:
-        found = next(each for each in self.clusters if name.endswith(each.id))
-        if found.fault:
-            return {"done": True, "error": {"message": found.fault, "fault": "quota"}}
-        return {"done": not found.is_starting(self.clock.now())}
+        cluster = next(item for item in self.clusters if name.endswith(item.id))
+        if cluster.fault:
+            return {"done": True, "error": {"message": cluster.fault, "fault": "quota"}}
+        return {"done": not cluster.is_starting(self.clock.now())}
 
     def _get_cluster(self, cluster_name: str) -> dict[str, Any]:
         return self._plain(self._of(cluster_name))
 
     def _list_clusters(self, filter: str) -> dict[str, Any]:
         self._settle()
-        return {"clusters": [self._plain(each) for each in self.clusters if not each.gone]}
+        return {"clusters": [self._plain(cluster) for cluster in self.clusters if not cluster.gone]}
 
     def _delete_cluster(self, cluster_name: str, cluster_uuid: str, request_id: str) -> dict[str, Any]:
-        found = self._of(cluster_name)
-        if cluster_uuid not in ("", found.id):
-            raise CloudError(Fault.MISSING, "another one")
-        if found.ended is not None:
-            raise CloudError(Fault.BUSY, "it is being deleted")
-        found.ended = self.clock.now()
+        cluster = self._of(cluster_name)
+        if cluster_uuid not in ("", cluster.id):
+            raise CloudError(CloudFault.MISSING, "another one")
+        if cluster.ended is not None:
+            raise CloudError(CloudFault.BUSY, "it is being deleted")
+        cluster.ended = self.clock.now()
         return {}
 
     def _submit_job(self, job: dict[str, Any], request_id: str) -> dict[str, Any]:
         machine = self._of(job["placement"]["cluster_name"])
         name = job["reference"]["job_id"]
-        if any(each.name == name for each in machine.jobs):
-            raise CloudError(Fault.EXISTS, name)
+        if any(item.name == name for item in machine.jobs):
+            raise CloudError(CloudFault.EXISTS, name)
         self.submit(machine, name, job["pyspark_job"]["args"][-1])
         return {}
 
     def _jobs(self, job_id: str) -> Job:
-        for each in self.clusters:
-            for job in each.jobs:
+        for item in self.clusters:
+            for job in item.jobs:
                 if job.name == job_id:
                     return job
-        raise CloudError(Fault.MISSING, job_id)
+        raise CloudError(CloudFault.MISSING, job_id)
 
     def _get_job(self, job_id: str) -> dict[str, Any]:
         return {"status": {"state": self._jobs(job_id).state(self.clock.now())}}

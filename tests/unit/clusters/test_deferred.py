@@ -1,4 +1,4 @@
-"""While a cluster starts or a job runs nobody but the triggerer waits, and what comes of it is what a worker would meet."""
+"""While a cluster starts or a job runs only the triggerer waits, with the same result as a waiting worker."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from airflow.sdk.exceptions import TaskDeferralTimeout, TaskDeferred
 from cluster_runs import CONFIGS, Run, executed, resumed
 from fake_clouds import CLOUDS, FakeCloud, VirtualClock
 
-from airflow_wall.clusters import dataproc, emr
 from airflow_wall.clusters.backends import open_cluster
+from airflow_wall.clusters.kinds import dataproc, emr
 from airflow_wall.operators.links import ConsoleLink
 from airflow_wall.operators.transform import TransformOperator
 from airflow_wall.triggers.cluster import ClusterTrigger
@@ -53,9 +53,9 @@ def test_a_run_waits_in_the_triggerer_and_nowhere_else(run: Run, monkeypatch: py
 
 def test_the_page_of_the_cluster_is_there_while_it_starts(run: Run) -> None:
     run.task("start", None)
-    found = run.xcoms["start", ConsoleLink().xcom_key]
-    assert found.startswith("https://")
-    assert "/clusterDetails/j-0001" in found or f"/clusters/{run.results['start']['name']}/" in found
+    links = run.xcoms["start", ConsoleLink().xcom_key]
+    assert links.startswith("https://")
+    assert "/clusterDetails/j-0001" in links or f"/clusters/{run.results['start']['name']}/" in links
 
 
 def test_a_step_without_a_cluster_has_no_links() -> None:
@@ -66,7 +66,7 @@ def test_a_step_without_a_cluster_has_no_links() -> None:
     assert not task.operator_extra_links
 
 
-def test_a_cluster_that_fails_to_start_is_told_and_not_made_again_for_ever(run: Run) -> None:
+def test_cluster_that_fails_to_start_is_reported_and_not_created_again(run: Run) -> None:
     original = run.cloud.create
 
     def create(name: str, request: dict[str, Any]) -> Any:

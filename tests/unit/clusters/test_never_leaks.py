@@ -1,5 +1,5 @@
 """
-No cluster outlives its run by more than a sweep of the reaper, whatever call of the cloud anything dies at.
+No cluster outlives its run by more than one run of the reaper, even if a process dies at any call of the cloud.
 
 Every run is seeded: which calls are killed before or after the cloud did them, lose their answer or are refused for
 now, at which the try is frozen while the next one runs to its end, and how late the cloud lists what it has. The clouds
@@ -18,8 +18,8 @@ import pytest
 from cluster_runs import CONFIGS, Run
 from fake_clouds import CLOUDS, FakeCloud, FakeEmr, Killed, VirtualClock, kill, no_answer, throttled
 
-from airflow_wall.clusters.emr import SETTLE
 from airflow_wall.clusters.emr_request import request_of
+from airflow_wall.clusters.kinds.emr import SETTLE
 
 SEEDS = {"emr": 300, "dataproc": 220}
 SWEEP = timedelta(minutes=10)
@@ -33,7 +33,7 @@ def lake(tmp_path: Path) -> Path:
 
 
 def faulty(run: Run, chance: random.Random) -> list[bool]:
-    """Have some of the calls to come go wrong. Return a list that is empty until a try was frozen."""
+    """Make some of the next calls fail. Return a list that is empty until a try is frozen."""
     frozen: list[bool] = []
 
     def freeze() -> None:
@@ -73,7 +73,7 @@ def test_nothing_is_left_and_no_colour_lies(kind: str, lake: Path, monkeypatch: 
         for _ in range(2):
             cloud.clock.sleep(SWEEP.total_seconds())
             run.reap()
-        assert not cloud.alive, f"{[each.id for each in cloud.alive]} outlived the run; {story}"
+        assert not cloud.alive, f"{[item.id for item in cloud.alive]} outlived the run; {story}"
         seen["deferred"] += run.waits > 0
         seen["several created"] += len(cloud.clusters) > 1
     # The faults must have bitten, or all this shows nothing.
@@ -97,18 +97,18 @@ def test_the_same_faults_make_the_usual_way_leak(lake: Path, monkeypatch: pytest
 
 
 def naive(cloud: FakeCloud, run: Run) -> bool:
-    made = None
+    created = None
     for _ in range(3):
         try:
-            made = cloud("run_job_flow", **request_of("naive", CONFIGS["emr"], run.site.owner))["JobFlowId"]
-            while cloud("describe_cluster", ClusterId=made)["Cluster"]["Status"]["State"] == "STARTING":
+            created = cloud("run_job_flow", **request_of("naive", CONFIGS["emr"], run.site.owner))["JobFlowId"]
+            while cloud("describe_cluster", ClusterId=created)["Cluster"]["Status"]["State"] == "STARTING":
                 cloud.clock.sleep(10)
             break
         except (Killed, Exception):
-            made = None
+            created = None
     try:
-        if made is not None:
-            cloud("terminate_job_flows", JobFlowIds=[made])
+        if created is not None:
+            cloud("terminate_job_flows", JobFlowIds=[created])
     except (Killed, Exception):
         pass
     return bool(cloud.alive)
@@ -125,7 +125,7 @@ def emr(lake: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def reaped(run: Run) -> Any:
-    return [each["why"] for each in run.reap()["reaped"]]
+    return [item["why"] for item in run.reap()["reaped"]]
 
 
 def test_a_cluster_at_work_is_left(emr: Run) -> None:
@@ -145,7 +145,7 @@ def test_a_cluster_whose_run_was_deleted_is_ended(emr: Run) -> None:
     assert reaped(emr) == ["its run was deleted"]
 
 
-def test_an_error_of_airflow_is_no_answer_until_the_lease_ends(emr: Run) -> None:
+def test_error_of_airflow_keeps_the_cluster_until_the_lease_ends(emr: Run) -> None:
     emr.run_state = None
     emr.airflow_answers = False
     assert reaped(emr) == []

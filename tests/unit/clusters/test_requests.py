@@ -1,4 +1,4 @@
-"""What clouds are asked for is made of the typed keys, and nothing takes away what ends a cluster."""
+"""Requests to clouds are built from the typed keys, and no key removes the settings that end a cluster."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from airflow_wall.clusters import dataproc_request, emr_request
 from airflow_wall.clusters.base import Owner
-from airflow_wall.clusters.cloud import blamed
+from airflow_wall.clusters.cloud import faulty_key
 from airflow_wall.errors import ClusterError
 
 OWNER = Owner("production", "shop~orders", "manual__2024-03-02T00:00:00+00:00")
@@ -48,9 +48,9 @@ def nested(path: str) -> dict[str, Any]:
 
 def test_a_raw_request_is_laid_over_the_typed_keys() -> None:
     fleets = {"Instances": {"InstanceFleets": [1]}, "EbsRootVolumeSize": 100}
-    made = emr_request.request_of("wall-a", {**EMR, "extra": fleets}, OWNER)
-    assert made["EbsRootVolumeSize"] == 100
-    assert made["Instances"] == {
+    request = emr_request.request_of("wall-a", {**EMR, "extra": fleets}, OWNER)
+    assert request["EbsRootVolumeSize"] == 100
+    assert request["Instances"] == {
         "KeepJobFlowAliveWhenNoSteps": True,
         "TerminationProtected": False,
         "InstanceFleets": [1],
@@ -95,5 +95,5 @@ def test_spot_machines_are_never_all(workers: Any, emr: Any, dataproc: Any) -> N
     ],
 )
 def test_the_key_is_named_whose_value_the_cloud_quotes(reason: str, key: str) -> None:
-    given = {**EMR, "network": {"subnet": "subnet-1"}, "workers": {"machine": "m5.huge", "count": 2}}
-    assert blamed(given, reason) == key
+    config = {**EMR, "network": {"subnet": "subnet-1"}, "workers": {"machine": "m5.huge", "count": 2}}
+    assert faulty_key(config, reason) == key

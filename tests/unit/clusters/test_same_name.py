@@ -1,4 +1,4 @@
-"""Of several clusters of one name a run uses one, and its stop leaves none."""
+"""A run uses one of several clusters with the same name, and its stop ends all of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def emr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def another(run: Run) -> None:
-    """Have one more cluster of the run's name, made by a try whose answer nobody heard."""
+    """Create another cluster with the run's name, as a try does whose answer is lost."""
     name = cluster_name(run.site.owner, "start")
     run.cloud("run_job_flow", **request_of(name, CONFIGS["emr"], run.site.owner))
 

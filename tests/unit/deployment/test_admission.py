@@ -12,7 +12,7 @@ from airflow_wall.plugin import admission as middlewares
 
 
 class Slow:
-    """Answers when told, and counts how many it answers at once."""
+    """An application that answers on a signal, and counts concurrent requests."""
 
     def __init__(self) -> None:
         self.inside = self.most = 0
@@ -81,7 +81,7 @@ def test_tasks_have_places_of_their_own_and_health_checks_need_none() -> None:
     run(story())
 
 
-def test_one_too_many_that_waits_is_told_to_come_again() -> None:
+def test_request_beyond_the_queue_is_asked_to_retry() -> None:
     async def story() -> None:
         slow = Slow()
         door = Admission(slow, places=1, waiting=2)
@@ -136,5 +136,5 @@ def test_one_who_goes_away_while_waiting_takes_no_place() -> None:
     ("size", "overflow", "places"), [(20, 20, 13), (5, 10, 5), (1, 0, 1), (5, -1, None), (0, 10, None)]
 )
 def test_places_are_a_part_of_the_pool_of_connections(size: int, overflow: int, places: int | None) -> None:
-    found = [each["kwargs"]["places"] for each in middlewares(size, overflow)]
+    found = [item["kwargs"]["places"] for item in middlewares(size, overflow)]
     assert found == ([] if places is None else [places])

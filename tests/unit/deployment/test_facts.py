@@ -34,13 +34,13 @@ def test_only_what_somebody_set_is_a_fact_by_whatever_way(monkeypatch: pytest.Mo
             monkeypatch.delenv(name)
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
     monkeypatch.setenv("AIRFLOW__CELERY__BROKER_URL_CMD", "printf redis://queue:6379/0")
-    found = _configuration()
-    assert found["core.executor"] == "CeleryExecutor"
-    assert found["celery.broker_url"] == "redis://queue:6379/0"
-    assert "celery.result_backend" not in found
+    settings = _configuration()
+    assert settings["core.executor"] == "CeleryExecutor"
+    assert settings["celery.broker_url"] == "redis://queue:6379/0"
+    assert "celery.result_backend" not in settings
 
 
-def test_outside_a_component_it_is_told_where_to_run() -> None:
-    with pytest.raises(DeploymentError, match=r"^process 1 is no component of Airflow, but `") as told:
+def test_outside_a_component_the_message_names_where_to_run() -> None:
+    with pytest.raises(DeploymentError, match=r"^process 1 must be a component of Airflow, got `") as raised:
         collect("here", None)
-    assert told.value.hint == "run `airflow-wall doctor --facts` in the containers of Airflow's components"
+    assert raised.value.hint == "run `airflow-wall doctor --facts` in the containers of Airflow's components"

@@ -25,7 +25,7 @@ def landing() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def half_year(landing: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make run` lands first: 543 files. Tests only read it."""
+    """The 543 files that `make run` lands first. Tests only read them."""
     folder = tmp_path_factory.mktemp("landing")
     landing.land(folder, date(2013, 7, 1))
     return folder

@@ -103,7 +103,7 @@ def test_weather_is_taken_as_it_stands_and_distance_is_the_mean() -> None:
     assert (row["temp"], row["distance"], row["wind_gust"]) == (39.02, 300.0, None)
 
 
-def test_a_reading_that_is_no_number_is_a_gap() -> None:
+def test_reading_without_a_number_is_a_gap() -> None:
     (row,) = normalized({"precip": "T"})
     assert row["precip"] is None
 

@@ -1,4 +1,4 @@
-"""What the tests of all fronts use."""
+"""Fixtures of all fronts."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from airflow.sdk.execution_time import task_runner
 
 @pytest.fixture
 def dag_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have this process look like the one that parses files for the DAG processor."""
+    """Make this process look like the one that parses files for the DAG processor."""
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", object(), raising=False)

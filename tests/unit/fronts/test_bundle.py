@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
 import shutil
 import subprocess
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +19,7 @@ from uuid import uuid4
 
 import pytest
 import structlog
+from airflow.dag_processing.bundles import manager
 from airflow.dag_processing.bundles.base import BaseDagBundle
 from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.dag_processing.dagbag import BundleDagBag
@@ -25,12 +28,13 @@ from airflow.sdk.api.datamodels._generated import BundleInfo, TaskInstance
 from airflow.sdk.execution_time.comms import StartupDetails
 from airflow.sdk.execution_time.task_runner import parse
 from airflow.serialization.serialized_objects import DagSerialization
-from airflow.utils.file import iter_airflow_imports, list_py_file_paths
+from airflow.utils.file import iter_airflow_imports
 
 from airflow_wall.bundles import PipelineBundle
 from airflow_wall.errors import SettingsError
 from airflow_wall.fronts import bundle as bundle_module
 from airflow_wall.fronts import folder, mirror
+from airflow_wall.processes.isolation import Limits
 from airflow_wall.settings import Settings
 
 BASH = "airflow.providers.standard.operators.bash.BashOperator"
@@ -43,7 +47,7 @@ def _pipeline(dag_id: str, command: str = "echo", **head: Any) -> str:
 
 @dataclass
 class Parsed:
-    """What the DAG processor makes of all files of a bundle."""
+    """The results of the DAG processor for all files of a bundle."""
 
     dags: dict[str, Any]
     built: dict[str, Any]
@@ -76,6 +80,8 @@ class OtherBundle(BaseDagBundle):
 @pytest.fixture(autouse=True)
 def _storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH", str(tmp_path / "storage"))
+    if hasattr(manager, "_load_bundle_config_snapshot"):  # from Airflow 3.4 on, a process reads them once
+        manager._load_bundle_config_snapshot.cache_clear()
 
 
 @pytest.fixture
@@ -99,9 +105,21 @@ def _processor(dag_processor: None) -> None:
     """The process is one that parses for the DAG processor."""
 
 
+def _files(bundle: PipelineBundle) -> list[str]:
+    """The files that the DAG processor of this Airflow finds in a bundle."""
+    if find_spec("airflow.sdk.importers") is None:
+        from airflow.utils.file import list_py_file_paths
+
+        return list_py_file_paths(bundle.path)
+    from airflow.sdk.importers import get_importer_registry
+
+    found = get_importer_registry(bundle.name).list_dag_definitions(bundle, safe_mode=True)
+    return sorted(str(bundle.path / definition.get_relative_loc(bundle.path)) for _, definition in found)
+
+
 def _parse(bundle: PipelineBundle) -> Parsed:
     parsed = Parsed({}, {}, {})
-    for path in list_py_file_paths(bundle.path):
+    for path in _files(bundle):
         bag = BundleDagBag(dag_folder=path, bundle_path=bundle.path, bundle_name=bundle.name)
         serialized, errors = _serialize_dags(bag, logging.getLogger(__name__))  # type: ignore[arg-type]  # it logs the same
         parsed.dags |= {dag.dag_id: dag.data["dag"] for dag in serialized}
@@ -130,7 +148,7 @@ def test_each_pipeline_is_a_file_of_its_own_and_its_source_is_the_yaml(bundle: P
 
 @pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning")  # Airflow's own
 @pytest.mark.usefixtures("_processor")
-def test_python_files_and_yaml_that_is_no_pipeline_stay_what_they_are(bundle: PipelineBundle, dags: Path) -> None:
+def test_python_files_and_other_yaml_stay_unchanged(bundle: PipelineBundle, dags: Path) -> None:
     (dags / "helper.py").write_text("COMMAND = 'echo python'\n")
     (dags / "written.py").write_text(
         "from airflow.sdk import DAG\nfrom airflow.providers.standard.operators.bash import BashOperator\n"
@@ -182,9 +200,7 @@ def test_a_broken_file_has_one_error_under_its_own_name_and_its_dag_is_as_it_las
     assert (
         parsed.errors["team/a.yaml"]
         .rstrip()
-        .endswith(
-            "note: runs of `a` that are under way go on as the file last was without these faults; no new run starts"
-        )
+        .endswith("note: active runs of `a` continue with the last good version of the file; no new run starts")
     )
     assert set(parsed.dags) == {"a", "b"}
     assert parsed.dags["a"]["relative_fileloc"] == "team/a.yaml.py"
@@ -297,9 +313,7 @@ def test_for_a_task_only_its_dag_is_built(bundle: PipelineBundle, dags: Path, mo
 
 
 @pytest.mark.usefixtures("_processor")
-def test_files_that_share_an_id_are_both_told_and_the_one_that_had_it_goes_on(
-    bundle: PipelineBundle, dags: Path
-) -> None:
+def test_files_with_one_id_are_both_reported_and_the_earlier_one_continues(bundle: PipelineBundle, dags: Path) -> None:
     _parse(bundle)
     (dags / "copy.yaml").write_text(_pipeline("a"))
     bundle.refresh()
@@ -314,6 +328,44 @@ def test_files_that_share_an_id_are_both_told_and_the_one_that_had_it_goes_on(
 
 
 @pytest.mark.usefixtures("_processor")
+def test_a_file_that_takes_too_long_is_an_error_of_its_own_and_is_not_read_again(
+    bundle: PipelineBundle, dags: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, run = mirror.load_specs, mirror.run_isolated
+    read: list[list[str]] = []
+
+    def slow(path: Path, chosen: Settings) -> Any:
+        if path.name == "slow.yaml":
+            re.search("(a+)+$", "a" * 60 + "!")  # holds the interpreter's lock
+        return load(path, chosen)
+
+    def recorded(function: Any, items: list[Path], limits: Limits) -> list[Any]:
+        read.append([path.name for path in items])
+        return run(function, items, limits)
+
+    monkeypatch.setattr(mirror, "load_specs", slow)
+    monkeypatch.setattr(mirror, "run_isolated", recorded)
+    monkeypatch.setattr(mirror, "READING", Limits(cpu=0.5))
+    good = _parse(bundle).dags
+    (dags / "slow.yaml").write_text(_pipeline("slow"))
+    bundle.refresh()
+    parsed = _parse(bundle)
+    assert parsed.dags.keys() == good.keys()
+    (report,) = parsed.errors.values()
+    assert "error: slow.yaml:1:1: reading this file took more than 0.5 s of CPU\n" in report
+    (dags / "new.yaml").write_text(_pipeline("new"))
+    bundle.refresh()
+    assert read == [["slow.yaml"], ["new.yaml"]]
+    parsed = _parse(bundle)
+    assert (parsed.dags.keys(), len(parsed.errors)) == ({*good, "new"}, 1)
+    monkeypatch.setattr(mirror, "load_specs", load)
+    (dags / "slow.yaml").write_text(_pipeline("slow") + "\n")
+    bundle.refresh()
+    parsed = _parse(bundle)
+    assert (parsed.dags.keys(), parsed.errors) == ({*good, "new", "slow"}, {})
+
+
+@pytest.mark.usefixtures("_processor")
 def test_a_new_file_shows_at_the_next_refresh_and_a_deleted_one_goes(bundle: PipelineBundle, dags: Path) -> None:
     (dags / "new.yml").write_text(_pipeline("new"))
     assert "new" not in _parse(bundle).dags
@@ -325,9 +377,7 @@ def test_a_new_file_shows_at_the_next_refresh_and_a_deleted_one_goes(bundle: Pip
 
 
 @pytest.mark.usefixtures("_processor")
-def test_a_refresh_without_changes_touches_nothing_but_what_has_to_be_told_again(
-    bundle: PipelineBundle, dags: Path
-) -> None:
+def test_refresh_without_changes_touches_only_errors_to_report_again(bundle: PipelineBundle, dags: Path) -> None:
     _break(dags / "team/a.yaml")
     bundle.refresh()
     _parse(bundle)
@@ -412,7 +462,7 @@ def test_under_policy_restricted_no_link_leads_out_of_the_folder(
         (root / "linked.sql").symlink_to("inside.sql")
         (root / "b.yaml").write_text(_pipeline("b", "{$f: key.txt}"))
         (root / "c.yaml").write_text(_pipeline("c", "{$f: linked.sql}"))
-    # What a link made by the deployment itself leads to is the folder.
+    # A link made by the deployment itself leads to the folder.
     (tmp_path / "current").symlink_to(dags)
     found = PipelineBundle(name="pipelines", path=str(tmp_path / "current"))
     found.initialize()
@@ -435,7 +485,7 @@ def test_a_path_and_a_bundle_at_once_are_refused() -> None:
 
 
 @pytest.mark.usefixtures("_processor")
-def test_the_error_of_a_mended_file_is_forgotten_even_if_it_was_told_late(
+def test_error_of_a_fixed_file_is_removed_even_if_it_was_reported_late(
     bundle: PipelineBundle, dags: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
@@ -562,7 +612,7 @@ def test_a_repository_of_git_is_followed_and_older_commits_can_be_had(tmp_path: 
 def test_a_worker_with_a_disk_of_its_own_runs_a_task(
     kind: str, tmp_path: Path, dags: Path, versions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What executors of all kinds do on the worker: Celery and Kubernetes with no file of the DAG processor."""
+    """All executors do this on the worker; with Celery and Kubernetes it has no file of the DAG processor."""
     for root, word in ((dags, "folder"), (versions / "v1", "v1"), (versions / "v2", "v2")):
         (root / "team/models").mkdir()
         (root / "team/models/words.py").write_text(f"COMMAND = 'echo {word}'\n")

@@ -14,17 +14,19 @@ from airflow.policies import hookimpl
 from airflow.sdk import DAG
 from airflow.settings import get_policy_plugin_manager
 
-from airflow_wall.compiler.dag import build_dag
-from airflow_wall.compiler.plan import Plan
+from airflow_wall.dag.build import build_dag
 from airflow_wall.errors import SpecError
 from airflow_wall.fronts import folder
-from airflow_wall.fronts.carrier import Carrier
 from airflow_wall.fronts.folder import load_dags
+from airflow_wall.fronts.import_errors import Carrier
+from airflow_wall.language.document import Spec
+from airflow_wall.planner.plan import Plan
+from airflow_wall.processes.isolation import Limits
 from airflow_wall.settings import Settings
 
 BROKEN = "dag_id: broken\ntasks:\n  - id: load\n    uses: ingestt\n"
 BROKEN_REPORT = """\
-error: {path}:4:11: `tasks[load].uses` names `ingestt`, which is no step
+error: {path}:4:11: `tasks[load].uses` names `ingestt`, which is not a step
   4 |     uses: ingestt
     |           ^^^^^^^
 
@@ -60,7 +62,7 @@ def _run_of(monkeypatch: pytest.MonkeyPatch, dag_id: str) -> None:
 
 
 def _parsed(bundle: Path) -> tuple[list[str], dict[str, str], dict[str, str]]:
-    """What the DAG processor makes of a loader: its DAGs, the errors on loading it, and those on serializing DAGs."""
+    """Return the DAG processor's results for a loader: DAGs, errors on loading, and errors on serializing DAGs."""
     bag = BundleDagBag(dag_folder=bundle / "dags/pipelines.py", bundle_path=bundle, bundle_name="test")
     serialized, errors = _serialize_dags(bag, logging.getLogger(__name__))  # type: ignore[arg-type]  # it logs the same
     return sorted(dag.dag_id for dag in serialized), bag.import_errors, errors
@@ -96,7 +98,7 @@ def test_the_source_of_a_dag_is_its_yaml_and_the_file_to_parse_for_it_the_loader
     assert bag.dags["near"].folder == str(dags / "team")  # where templates in files are looked for, as with a bundle
 
 
-def test_yaml_that_is_no_pipeline_is_left_alone(dags: Path) -> None:
+def test_other_yaml_is_left_alone(dags: Path) -> None:
     (dags / "checks.yaml").write_text("checks:\n  - row_count: {min: 1}\n")
     (dags / "values.yaml").write_text("- 1\n- tasks\n")
     (dags / "empty.yaml").write_text("")
@@ -198,7 +200,7 @@ def test_a_broken_document_costs_no_other_of_its_file(order: list[str], dags: Pa
     assert serialized == ["good", "one", "two"]
     assert on_loading == {}
     assert set(on_serializing) == {"dags/many.yaml"}
-    assert "`tasks[load].uses` names `ingestt`, which is no step" in on_serializing["dags/many.yaml"]
+    assert "`tasks[load].uses` names `ingestt`, which is not a step" in on_serializing["dags/many.yaml"]
 
 
 def test_a_broken_file_takes_no_id_from_a_good_one(dags: Path) -> None:
@@ -213,7 +215,7 @@ def test_documents_of_one_file_that_share_an_id_are_a_fault_of_it(dags: Path) ->
     path.write_text(f"{_pipeline('twin')}---\n{_pipeline('twin')}")
     built, reports = folder.build([path], Settings(), None)
     assert built == {}
-    assert re.findall(r"error: .*:(\d+):\d+: .* also that of `.*:(\d+)`", reports[path]) == [("1", "5"), ("5", "1")]
+    assert re.findall(r"error: .*:(\d+):\d+: .* also that of `.*:(\d+)`", reports[path]) == [("1", "5")]
 
 
 @pytest.mark.usefixtures("dag_processor")
@@ -247,22 +249,22 @@ def test_shares_have_every_file_once(dags: Path) -> None:
 
 
 @pytest.mark.usefixtures("dag_processor")
-def test_files_of_two_shares_that_share_an_id_are_both_told(dags: Path) -> None:
+def test_files_of_two_shares_with_one_id_are_both_reported(dags: Path) -> None:
     for number in range(8):
         (dags / f"p{number}.yaml").write_text(_pipeline("twin" if number < 2 else f"p{number}"))
     counts = (2, 3, 4, 5)  # whichever way they fall apart
     for count in counts:
-        told: dict[str, str] = {}
+        reports: dict[str, str] = {}
         for number in range(count):
             found = load_dags(dags, Settings(), shard=(number, count))
             assert "twin" not in found
-            told |= {dag.path.name: dag.report for dag in found.values() if isinstance(dag, Carrier)}
-        assert set(told) == {"p0.yaml", "p1.yaml"}
-        assert f"which is also that of `{dags / 'p1.yaml'}:1`" in told["p0.yaml"]
+            reports |= {dag.path.name: dag.report for dag in found.values() if isinstance(dag, Carrier)}
+        assert set(reports) == {"p0.yaml", "p1.yaml"}
+        assert f"which is also that of `{dags / 'p1.yaml'}:1`" in reports["p0.yaml"]
 
 
 def test_a_share_that_cannot_be_is_refused(dags: Path) -> None:
-    with pytest.raises(ValueError, match="`shard` must be a number from 0 and how many there are"):
+    with pytest.raises(ValueError, match="`shard` must be a number from 0 and the number of shards"):
         load_dags(dags, Settings(), shard=(4, 4))
 
 
@@ -276,12 +278,47 @@ def test_a_task_reads_no_pipeline_whose_id_only_begins_with_that_of_its_own(
 
 
 @pytest.mark.usefixtures("dag_processor")
-def test_a_task_of_a_file_that_was_broken_since_is_told_why(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_task_of_a_file_that_broke_since_reports_the_reason(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (dags / "broken.yaml").write_text(BROKEN)
     _run_of(monkeypatch, "broken")
     with pytest.raises(SpecError) as caught:
         load_dags(dags, Settings())
     assert str(caught.value) == BROKEN_REPORT.format(path=dags / "broken.yaml")
+
+
+@pytest.mark.usefixtures("dag_processor")
+def test_a_file_that_takes_too_long_is_an_error_of_its_own(
+    dags: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = folder.load_specs
+
+    def slow(path: Path, settings: Settings) -> list[Spec]:
+        if path.name.startswith("a_slow"):
+            re.search("(a+)+$", "a" * 60 + "!")
+        return load(path, settings)
+
+    monkeypatch.setattr(folder, "load_specs", slow)
+    monkeypatch.setattr(folder, "READING", Limits(cpu=0.5))
+    for name in ("a_slow", "a_slow_2", "other"):
+        (dags / f"{name}.yaml").write_text(_pipeline(name))
+    serialized, on_loading, on_serializing = _parsed(tmp_path)
+    assert (serialized, on_loading) == (["good", "other"], {})
+    assert set(on_serializing) == {"dags/a_slow.yaml", "dags/a_slow_2.yaml"}
+    path = dags / "a_slow.yaml"
+    assert f"error: {path}:1:1: reading this file took more than 0.5 s of CPU\n" in on_serializing["dags/a_slow.yaml"]
+
+
+def test_documents_after_a_hundred_faults_of_the_graph_are_not_planned(dags: Path) -> None:
+    needs = "".join(f"  - {{id: t{number}, needs: missing}}\n" for number in range(70))
+    documents = [
+        _pipeline("first"),
+        *(f"dag_id: bad{number}\ntasks:\n{needs}" for number in range(2)),
+        _pipeline("last"),
+    ]
+    (dags / "many.yaml").write_text("---\n".join(documents))
+    built, reports = folder.build([dags / "many.yaml"], Settings(), None)
+    assert set(built) == {"first"}
+    assert reports[dags / "many.yaml"].count("document is not read: those before it have more than 100 faults") == 1
 
 
 def test_a_defect_of_ours_costs_only_the_file_that_meets_it(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:

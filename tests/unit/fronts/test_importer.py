@@ -70,7 +70,7 @@ def _files(bundle: BaseDagBundle) -> list[Path]:
 
 
 def _parse(bundle: BaseDagBundle) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
-    """What the DAG processor makes of all files of a bundle: DAGs, errors, source of each DAG."""
+    """Return the DAG processor's results for all files of a bundle: DAGs, errors, source of each DAG."""
     dags: dict[str, Any] = {}
     errors: dict[str, str] = {}
     sources: dict[str, str] = {}
@@ -156,7 +156,7 @@ def test_a_file_that_takes_too_long_is_given_up(dags: Path, monkeypatch: pytest.
     found, errors, _ = _parse(_bundle("plain", dags))
     assert time.monotonic() - begun < 200
     assert found == {}
-    assert errors["b.yml"] == "error: b.yml: is not read within 0.2 s, the setting `[core] dagbag_import_timeout`"
+    assert errors["b.yml"] == "error: b.yml: reading took more than 0.2 s, the setting `[core] dagbag_import_timeout`"
 
 
 def test_operators_of_providers_are_imported_before_the_fork(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:

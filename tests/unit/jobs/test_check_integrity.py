@@ -11,8 +11,8 @@ import pytest
 from airflow_wall.checks.evaluate import evaluate
 from airflow_wall.checks.load import load_checks
 from airflow_wall.errors import CheckFailed, SpecError
+from airflow_wall.job import Env, Run, Slice
 from airflow_wall.jobs.check_integrity import check_integrity
-from airflow_wall.jobs.document import Env, Run, Slice
 from airflow_wall.storage.backends import open_tables
 
 EXAMPLE = (Path(__file__).parents[3] / "dags/checks/scores.yaml").read_text()

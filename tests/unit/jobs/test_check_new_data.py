@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from airflow_wall.connections import ConnectionInfo
+from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.errors import DataError
+from airflow_wall.job import Env, Run, Slice
 from airflow_wall.jobs.check_new_data import check_new_data
-from airflow_wall.jobs.document import Env, Run, Slice
 from airflow_wall.storage.base import SourceVersion
-from airflow_wall.storage.ledger import Ledger
+from airflow_wall.storage.ledger import IngestLedger
 
 
 def _env(root: Path, slice_id: str) -> Env:
@@ -28,13 +28,13 @@ def test_what_is_new_is_counted_and_claimed(tmp_path: Path) -> None:
     assert check_new_data(_env(tmp_path, "s2"), source="landing")["new"] == 2
 
 
-def test_nothing_new_is_said(tmp_path: Path) -> None:
+def test_nothing_new_is_printed(tmp_path: Path) -> None:
     landing = tmp_path / "lake/landing"
     landing.mkdir(parents=True)
     path = landing / "a.csv"
     path.write_text("n\n1\n")
     version = SourceVersion("landing/a.csv", f"{path.stat().st_size}-{path.stat().st_mtime_ns}")
-    Ledger(tmp_path / "lake/_wall").record("scores", "bronze/t", "s1", {version: 1})
+    IngestLedger(tmp_path / "lake/_wall").record("scores", "bronze/t", "s1", {version: 1})
     assert check_new_data(_env(tmp_path, "s2"), source="landing") == {
         "new": 0, "processed": 1, "source": "landing", "slice": "s2",
     }  # fmt: skip

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from airflow_wall.connections import FILE_VARIABLE, ConnectionInfo
+from airflow_wall.connections.info import FILE_VARIABLE, ConnectionInfo
 from airflow_wall.errors import ConnectionFault
-from airflow_wall.jobs.document import Env, Run, Slice
+from airflow_wall.job import Env, Run, Slice
 from airflow_wall.jobs.get_credentials import get_credentials
 
 
@@ -28,8 +28,8 @@ def test_reference_is_returned_and_no_secret(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["aws", "google_cloud_platform", "http"])
-def test_the_login_of_what_is_no_database_is_not_returned(tmp_path: Path, kind: str) -> None:
-    """Of AWS it is the id of an access key; what is returned stands in Airflow's database, and in its UI."""
+def test_login_of_other_types_is_not_returned(tmp_path: Path, kind: str) -> None:
+    """The login of AWS is the id of an access key, and results are in Airflow's database and UI."""
     known = ConnectionInfo("there", kind, login="AKIAIOSFODNN7EXAMPLE", password="secret")
     assert get_credentials(env(tmp_path, lambda conn_id: known), conn_id="there") == {
         "conn_id": "there",
@@ -49,12 +49,12 @@ def test_connection_that_is_not_defined_is_named_with_its_key(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("file", "hint"),
     [
-        (None, "mend the connection: `airflow connections get platform` shows it"),
-        ("/p/connections.yaml", "mend the connection: it is in `/p/connections.yaml`"),
+        (None, "correct the connection: `airflow connections get platform` shows it"),
+        ("/p/connections.yaml", "correct the connection: it is in `/p/connections.yaml`"),
     ],
     ids=["airflow", "command-line"],
 )
-def test_file_that_is_no_database_is_refused(
+def test_file_of_another_kind_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str | None, hint: str
 ) -> None:
     monkeypatch.delenv(FILE_VARIABLE, raising=False)

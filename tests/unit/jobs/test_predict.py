@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from airflow_wall.errors import DataError, ModelError
-from airflow_wall.jobs.document import Env, Run, Slice
+from airflow_wall.job import Env, Run, Slice
+from airflow_wall.jobs.ingest import ingest
 from airflow_wall.jobs.predict import predict
 from airflow_wall.models import formats
 from airflow_wall.models.backends import open_registry
@@ -140,7 +142,7 @@ def test_without_a_champion_nothing_is_scored(env, store, registry):
         call(env)
     assert str(caught.value) == (
         "model `m` has no champion: none of its 1 versions was promoted\n\n"
-        "hint: the log of retrain says why; mend the training, or pin one by `version`"
+        "hint: read the reason in the log of retrain; improve the training, or pin a version with `version`"
     )
     assert call(env, version=1)["rows"] == 48
 
@@ -168,7 +170,7 @@ def test_rows_that_do_not_fit_the_model_are_refused(env, store, registry):
     assert str(caught.value) == (
         "`inputs.features` (`silver/*`) does not fit version 1 of model `m`: it has no column `b` and has columns of "
         "another type: `a` is `string` (was `double`)\n\n"
-        "hint: mend the columns in the step that writes them, or run retrain on the new ones"
+        "hint: correct the columns in the step that writes them, or run retrain on the new ones"
     )
     assert not store.exists("gold/scores")
 
@@ -193,11 +195,11 @@ def test_scores_that_are_not_finite_are_refused(env, store, registry):
     [
         (
             {"inputs": {"a": "silver/domain_1", "b": "silver/domain_2"}},
-            "`inputs` must name one input to score, got `a`, `b`\n\nhint: join them in a transform before",
+            "`inputs` must name one input to score, got `a`, `b`\n\nhint: join them in an earlier transform",
         ),
         (
             {"keep": ["hours"]},
-            "`keep` names `hours`, which `inputs.features` (`silver/*`) does not have\n\n"
+            "`keep` must name columns of `inputs.features` (`silver/*`), got `hours`\n\n"
             "hint: it has `domain`, `hour`, `y`, `a`, `b`",
         ),
     ],
@@ -217,9 +219,25 @@ def test_a_slice_without_rows_is_refused(env, store, registry):
     with pytest.raises(DataError) as caught:
         call(other)
     assert str(caught.value) == (
-        "`inputs.features` (`silver/*`) has no row of slice `20130705T000000Z`\n\n"
+        "`inputs.features` (`silver/*`) must have rows of slice `20130705T000000Z`, got none\n\n"
         "hint: look at the steps that write it: their slice is empty"
     )
+
+
+def test_a_run_that_only_corrects_other_slices_scores_nothing(env, store, registry, tmp_path):
+    register(registry)
+    landing = tmp_path / "lake/landing"
+    landing.mkdir()
+    for day, text in ((5, "a,b\n1,2\n"), (6, "a,b\n3,4\n")):
+        (landing / "1.csv").write_text(text)
+        part = Slice(f"2013070{day}T000000Z", f"2013-07-0{day}T00:00:00+00:00")
+        ingest(replace(env, run=replace(env.run, task_id="load", slice=part)), source="landing", target="bronze/raw")
+    later = replace(env, run=replace(env.run, slice=part))
+    assert call(later)["rows"] == 0
+    assert store.exists("gold/scores") is False
+    missing = replace(env, run=replace(env.run, slice=Slice("20130707T000000Z", "2013-07-07T00:00:00+00:00")))
+    with pytest.raises(DataError, match="must have rows of slice"):
+        call(missing)
 
 
 def test_a_column_with_the_name_of_an_output_is_refused(env, store, registry):
@@ -228,6 +246,6 @@ def test_a_column_with_the_name_of_an_output_is_refused(env, store, registry):
     with pytest.raises(DataError) as caught:
         call(env)
     assert str(caught.value) == (
-        "`inputs.features` (`silver/*`) has a column `score`, which is the name of a column that predict writes\n\n"
-        "hint: rename it before, or leave it out of `keep`; predict writes `score`, `model`, `model_version`, `run_id`"
+        "`inputs.features` (`silver/*`) has a column `score`, and predict writes a column of that name\n\n"
+        "hint: rename it in an earlier step, or leave it out of `keep`; predict writes `score`, `model`, `model_version`, `run_id`"
     )

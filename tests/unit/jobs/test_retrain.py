@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from airflow_wall.errors import DataError, ModelError, UserCodeError
-from airflow_wall.jobs.document import Env, Run, Slice
+from airflow_wall.job import Env, Run, Slice
 from airflow_wall.jobs.retrain import retrain
 from airflow_wall.models.backends import open_registry
 from airflow_wall.storage.backends import open_tables
@@ -222,7 +222,7 @@ def test_a_champion_that_cannot_score_any_more_is_replaced(store, env):
     assert (found["promoted"], found["champion_version"], found["champion_value"]) == (True, 1, None)
     assert found["reason"] == (
         f"the champion, version 1, cannot score these rows; rmse is {found['value']:.6g} "
-        "(what is held out does not fit version 1 of model `m`: it has no column `a`)"
+        "(the set of held-out rows does not fit version 1 of model `m`: it has no column `a`)"
     )
 
 
@@ -241,7 +241,7 @@ def test_a_classifier_is_judged_by_log_loss(store, env):
 KILL = """
 import json, os, signal, sys
 from pathlib import Path
-from airflow_wall.jobs.document import Env, Run
+from airflow_wall.job import Env, Run
 from airflow_wall.jobs.retrain import retrain
 from airflow_wall.models.registry import FileRegistry
 FileRegistry.promote = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)  # version written, champion not
@@ -250,7 +250,7 @@ retrain(env, entrypoint="fits:line", inputs={"features": "silver/*"}, model="m")
 """
 
 
-def test_a_kill_between_version_and_champion_is_mended_by_the_retry(store, env):
+def test_retry_repairs_a_kill_between_version_and_champion(store, env):
     run = json.dumps(env().run.to_json())
     done = subprocess.run([sys.executable, "-c", KILL], input=run, text=True, timeout=60, check=False)
     assert done.returncode == -signal.SIGKILL
@@ -280,10 +280,15 @@ def test_inputs_of_different_columns_are_joined_by_name(store, env):
         (
             "made_up",
             ModelError,
-            "`entrypoint` `fits:made_up` returned a model of columns that `inputs.features` does not have: "
-            "`a_squared`, `why`\n\nhint: compute them in a transform before, so that predict has them too",
+            "`entrypoint` `fits:made_up` returned a model with columns that `inputs.features` does not have: "
+            "`a_squared`, `why`\n\nhint: compute them in an earlier transform, so that predict has them too",
         ),
-        ("leaks", ModelError, "`entrypoint` `fits:leaks` returned a model that has its target `y` among its features"),
+        (
+            "leaks",
+            ModelError,
+            "`entrypoint` `fits:leaks` returned a model with its target `y` among its features\n\n"
+            "hint: remove it from `features`",
+        ),
         (
             "infinite",
             ModelError,
@@ -294,8 +299,8 @@ def test_inputs_of_different_columns_are_joined_by_name(store, env):
         (
             "no_target",
             ModelError,
-            "`entrypoint` `fits:no_target` returned a model of `empty`, which has no value in the rows held out\n\n"
-            "hint: give more rows, or change `holdout`",
+            "`entrypoint` `fits:no_target` returned a model of `empty`, which has no value in the held-out rows\n\n"
+            "hint: provide more rows, or change `holdout`",
         ),
     ],
 )
@@ -313,23 +318,23 @@ def test_a_training_function_that_fails_promotes_nothing(store, env, code, funct
         (
             {"inputs": {}},
             DataError,
-            "`inputs` is empty\n\nhint: write, e.g., `inputs: {features: silver/*}`",
+            "`inputs` must name at least one table\n\nhint: write, e.g., `inputs: {features: silver/*}`",
         ),
         (
             {"inputs": {"the-rows": "silver/*"}},
             DataError,
-            "`inputs.the-rows` cannot be the name of a function's argument\n\n"
+            "`inputs.the-rows`: the name of an input must be the name of a function argument, got `the-rows`\n\n"
             "hint: write letters, digits and `_`, e.g. `features`",
         ),
         (
             {"parameters": {"features": 1}},
             ModelError,
-            "`features` is named in both `inputs` and `parameters`\n\nhint: rename one of them",
+            "`features` is in both `inputs` and `parameters`\n\nhint: rename one of them",
         ),
         (
             {"promote": {"metric": "auc"}},
             ModelError,
-            "`promote.metric` `auc` does not judge a regressor\n\nhint: write one of `rmse`, `mae`, `r2`",
+            "`promote.metric` must be a metric of a regressor, got `auc`\n\nhint: write one of `rmse`, `mae`, `r2`",
         ),
         (
             {"model": "a/b"},
@@ -352,7 +357,7 @@ def test_tables_whose_types_clash_are_named(store, env):
         call(env())
     assert str(caught.value) == (
         "`inputs.features` (`silver/*`): column `a` is `double` in `silver/a` and `string` in `silver/c`\n\n"
-        "hint: give the column one type in the steps that write these tables"
+        "hint: cast the column to one type in the steps that write these tables"
     )
 
 

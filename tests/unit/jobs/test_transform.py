@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from airflow_wall.errors import DataError, UserCodeError
-from airflow_wall.jobs.document import Env, Run, Slice
+from airflow_wall.job import Env, Run, Slice
 from airflow_wall.jobs.transform import transform
 from airflow_wall.storage.backends import open_tables
 
@@ -76,7 +76,7 @@ def test_sql_makes_a_slice_of_the_target_from_the_slice_of_the_input(lake: Lake)
 
 def test_a_sum_beyond_64_bits_is_refused(lake: Lake) -> None:
     assert _error(lake, DataError, sql="SELECT sum(n + 9223372036854775800) AS total FROM raw") == (
-        "column `total` of the result holds an integer of more than 64 bits\n\n"
+        "column `total` of the result must fit into 64 bits, got a larger integer\n\n"
         "hint: cast it: `CAST(... AS DOUBLE) AS total`"
     )
 
@@ -139,7 +139,9 @@ def test_a_function_that_raises_names_its_line(lake: Lake) -> None:
 @pytest.mark.parametrize(("body", "kind", "hint"), [
     ("pass", "NoneType", "\n\nhint: end the function with `return <table>`"), ("return 3", "int", ""),
 ])  # fmt: skip
-def test_a_function_that_returns_no_table_is_told_what_is_expected(lake: Lake, body: str, kind: str, hint: str) -> None:
+def test_function_that_returns_no_table_gets_an_error_with_the_expected_type(
+    lake: Lake, body: str, kind: str, hint: str
+) -> None:
     entrypoint = lake.module(f"def f(raw):\n    {body}\n")
     assert _error(lake, entrypoint=entrypoint) == (
         f"`entrypoint` `user_functions:f` returned `{kind}`, "
@@ -153,7 +155,7 @@ def test_an_unknown_column_is_shown_in_its_line(lake: Lake) -> None:
         '`sql` (sql/normalize.sql): Binder Error: Referenced column "nope" not found in FROM clause!\n\n'
         "LINE 3:   nope\n"
         "          ^^^^\n\n"
-        "hint: the inputs are `raw`: hour, n, domain"
+        "hint: the inputs are `raw`: `hour`, `n`, `domain`"
     )
 
 
@@ -162,7 +164,7 @@ def test_a_syntax_error_is_shown_in_its_line(lake: Lake) -> None:
         '`sql`: Parser Error: syntax error at or near "raw"\n\n'
         "LINE 2: FORM raw\n"
         "             ^^^\n\n"
-        "hint: the inputs are `raw`: hour, n, domain"
+        "hint: the inputs are `raw`: `hour`, `n`, `domain`"
     )
 
 
@@ -175,7 +177,7 @@ def test_a_value_that_cannot_be_cast_is_shown(lake: Lake) -> None:
 def test_an_unknown_table_names_the_inputs(lake: Lake) -> None:
     message = _error(lake, sql="SELECT * FROM rows_of_raw")
     assert message.startswith("`sql`: Catalog Error: Table with name rows_of_raw does not exist!")
-    assert message.endswith("hint: the inputs are `raw`: hour, n, domain")
+    assert message.endswith("hint: the inputs are `raw`: `hour`, `n`, `domain`")
 
 
 @pytest.mark.parametrize(("sql", "got"), [
@@ -204,7 +206,7 @@ def test_sql_sees_no_variables_of_this_program(lake: Lake) -> None:
 
 def test_a_missing_input_names_its_key(lake: Lake) -> None:
     assert _error(lake, DataError, sql="SELECT 1 AS a", inputs={"raw": "raw/z"}) == (
-        f"`inputs.raw`: there is no table `raw/z` in `{lake.root}/lake`: there are `raw/a`, `raw/b`\n\n"
+        f"`inputs.raw`: there is no table `raw/z` in `{lake.root}/lake`: it has `raw/a`, `raw/b`\n\n"
         "hint: did you mean `raw/b`?"
     )
 
@@ -212,25 +214,25 @@ def test_a_missing_input_names_its_key(lake: Lake) -> None:
 def test_tables_that_do_not_fit_together_are_named(lake: Lake) -> None:
     lake.tables.replace_slice("raw/c", pa.table({"n": [[1]]}), slice_id="s1", number=1)
     message = _error(lake, DataError, sql="SELECT 1 AS a", inputs={"raw": "raw/*"})
-    assert message.startswith("`inputs.raw`: the tables `raw/a`, `raw/b`, `raw/c` do not fit together: ")
+    assert message.startswith("`inputs.raw`: the columns of `raw/a`, `raw/b`, `raw/c` have incompatible types: ")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "a transform has `sql` or `entrypoint`, and this one has neither\n\nhint: write one of them"),
+        ({}, "a transform must have either `sql` or `entrypoint`, got neither\n\nhint: write one of them"),
         (
             {"sql": "SELECT 1", "entrypoint": "a:b"},
-            "a transform has `sql` or `entrypoint`, and this one has both\n\nhint: write one of them",
+            "a transform must have either `sql` or `entrypoint`, got both\n\nhint: write one of them",
         ),
         (
             {"sql": "SELECT 1", "parameters": {"a": 1}},
-            "`parameters` are for `entrypoint`, and this transform has `sql`\n\nhint: remove `parameters`",
+            "`parameters` must be used with `entrypoint`, got them with `sql`\n\nhint: remove `parameters`",
         ),
         ({"sql": "SELECT 1", "mode": "append"}, "`mode` must be `slice` or `full`, got `append`"),
         (
             {"entrypoint": "a:b", "parameters": {"raw": 1}},
-            "`raw` is a name in `inputs` and in `parameters`\n\nhint: rename one of them",
+            "`raw` is in both `inputs` and `parameters`\n\nhint: rename one of them",
         ),
     ],
 )

@@ -42,6 +42,6 @@ def test_a_classifier_needs_a_target_of_0_and_1():
     with pytest.raises(ModelError) as caught:
         check_observed("binary", np.array([0.0, 2.0]), "late")
     assert str(caught.value) == (
-        "a classifier was trained, and its target `late` holds 2; it must be 0 or 1\n\n"
+        "the target `late` of a classifier must be 0 or 1, got 2\n\n"
         "hint: encode the target as 0 and 1, or train a regressor"
     )

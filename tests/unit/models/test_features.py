@@ -7,12 +7,12 @@ import pyarrow as pa
 import pytest
 
 from airflow_wall.errors import ModelError
-from airflow_wall.models.base import Feature, Lineage, Record, Window
-from airflow_wall.models.features import check_fit, frame, target_of
+from airflow_wall.models.base import Feature, Lineage, ModelRecord, Window
+from airflow_wall.models.features import check_fit, target_of, to_frame
 
 LINEAGE = Lineage("p", "r", "s", "2013-07-01T00:00:00Z", "m:f", "", {})
 FEATURES = (Feature("temp", "double"), Feature("hour", "int64"), Feature("place", "string"))
-RECORD = Record(
+RECORD = ModelRecord(
     "m", 3, "lightgbm", "model.lightgbm", "", "", "", "regression", FEATURES, "y", {}, {}, 1, 1, Window(""), LINEAGE
 )
 
@@ -36,13 +36,13 @@ def test_all_columns_that_do_not_fit_are_named():
     assert str(caught.value) == (
         "`inputs.features` (`silver/*`) does not fit version 3 of model `m`: it has no column `hour` and has columns "
         "of another type: `temp` is `string` (was `double`), `place` is `int64` (was `string`)\n\n"
-        "hint: mend the columns in the step that writes them, or run retrain on the new ones; "
-        "is `hours` what was `hour`?"
+        "hint: correct the columns in the step that writes them, or run retrain on the new ones; "
+        "was `hour` renamed to `hours`?"
     )
 
 
 def test_decimals_become_floats():
-    found = frame(pa.table({"a": pa.array([Decimal("1.50"), None], pa.decimal128(9, 2)), "b": ["x", "y"]}))
+    found = to_frame(pa.table({"a": pa.array([Decimal("1.50"), None], pa.decimal128(9, 2)), "b": ["x", "y"]}))
     assert found["a"].dtype == np.float64
     assert found["a"][0] == 1.5
 
@@ -57,6 +57,6 @@ def test_a_target_of_text_is_refused():
     with pytest.raises(ModelError) as caught:
         target_of(rows, "y", "`inputs.features`")
     assert str(caught.value) == (
-        "the target `y` of `inputs.features` must be a number, and is `string`\n\n"
+        "the target `y` of `inputs.features` must be a number, got `string`\n\n"
         "hint: convert it in the step that writes it"
     )

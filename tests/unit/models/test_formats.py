@@ -132,7 +132,7 @@ def test_a_skops_file_with_a_function_that_runs_commands_is_refused():
     with pytest.raises(ModelError) as caught:
         formats.load(content, "skops")
     assert str(caught.value) == (
-        "the model holds `posix.system`, which is not on the list of trusted classes\n\n"
+        "the model must hold trusted classes only, got `posix.system`\n\n"
         "hint: use estimators of scikit-learn and LightGBM only"
     )
 
@@ -156,7 +156,7 @@ class NoEstimator:
         ),
         (
             Mine().fit(X, Y),
-            f"the `Mine` holds `{__name__}.Mine`, which is not on the list of trusted classes\n\n"
+            f"the `Mine` must hold trusted classes only, got `{__name__}.Mine`\n\n"
             "hint: use estimators of scikit-learn and LightGBM only",
         ),
         (Ridge(), "the `Ridge` is not fitted\n\nhint: call its `fit` first"),
@@ -164,16 +164,16 @@ class NoEstimator:
         (
             KMeans(2, n_init=1).fit(X),
             "the `KMeans` is neither a regressor nor a classifier with `predict_proba`\n\n"
-            "hint: end the pipeline with one, or set `probability=True` where the classifier has it",
+            "hint: end the pipeline with one, or set `probability=True` if the classifier supports it",
         ),
         (
             LogisticRegression().fit(X, np.where(Y > 0, "late", "early")),
-            "the `LogisticRegression` was fitted on the classes early, late; a classifier needs the target 0 or 1\n\n"
+            "the target of the `LogisticRegression` must be 0 or 1, got the classes early, late\n\n"
             "hint: encode the target as 0 and 1",
         ),
         (
             lightgbm.LGBMClassifier(**LGBM).fit(X, np.where(Y > 0, 5, 3)),
-            "the `LGBMClassifier` was fitted on the classes 3, 5; a classifier needs the target 0 or 1\n\n"
+            "the target of the `LGBMClassifier` must be 0 or 1, got the classes 3, 5\n\n"
             "hint: encode the target as 0 and 1",
         ),
     ],
@@ -197,7 +197,7 @@ def test_an_unknown_format_is_refused():
     with pytest.raises(ModelError) as caught:
         formats.load(b"", "onnx")
     assert str(caught.value) == (
-        "the model format `onnx` is not known; known are `lightgbm`, `skops`\n\n"
+        "the model format must be one of `lightgbm`, `skops`, got `onnx`\n\n"
         "hint: upgrade airflow-wall where this runs: a newer one wrote the model"
     )
 

@@ -76,7 +76,7 @@ def test_when_most_rows_have_the_first_time_the_later_ones_are_held_out():
 @pytest.mark.parametrize(
     ("rows", "holdout", "error", "message"),
     [
-        (ROWS, {"part": 0.2}, ModelError, "`holdout` has no key `part`\n\nhint: its keys are `by`, `fraction`"),
+        (ROWS, {"part": 0.2}, ModelError, "`holdout` has no key `part`\n\nhint: known keys: `by`, `fraction`."),
         (
             ROWS,
             {"fraction": 1},
@@ -87,26 +87,28 @@ def test_when_most_rows_have_the_first_time_the_later_ones_are_held_out():
             ROWS,
             {"by": "day"},
             ModelError,
-            "`holdout.by` `day` is not a column of `inputs.features`\n\nhint: its columns are `id`, `hour`, `y`",
+            "`holdout.by` must be a column of `inputs.features`, got `day`\n\nhint: its columns are `id`, `hour`, `y`",
         ),
         (
             ROWS.set_column(1, "hour", pa.array([START] * 100, pa.timestamp("us"))),
             None,
             DataError,
-            "all rows of `inputs.features` have the same `hour`, 2013-01-01T00:00:00: none can be held out by it\n\n"
+            "all rows of `inputs.features` have the same `hour`, 2013-01-01T00:00:00, so it cannot split them\n\n"
             "hint: name another column as `holdout.by`",
         ),
         (
             ROWS.slice(0, 0),
             None,
             DataError,
-            "`hour` of `inputs.features` has no value in 0 rows\n\nhint: name another `holdout.by`",
+            "`hour` of `inputs.features` has no value in 0 rows, so it cannot split them\n\n"
+            "hint: name another column as `holdout.by`",
         ),
         (
             ROWS.select(["id"]).slice(1, 1),
             {"fraction": 0.0001, "by": None},
             DataError,
-            "of the 1 rows of `inputs.features` none is held out\n\nhint: change `holdout.fraction`, or give more rows",
+            "`holdout.fraction` 0.0001: none of the 1 rows of `inputs.features` is held out\n\n"
+            "hint: change `holdout.fraction`, or provide more rows",
         ),
     ],
     ids=["key", "fraction", "by", "one-time", "no-rows", "too-few"],

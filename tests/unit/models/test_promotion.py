@@ -26,11 +26,12 @@ def test_a_rule_is_read(promote, rule):
     [
         (
             {"metrik": "rmse"},
-            "`promote` has no key `metrik`\n\nhint: its keys are `metric`, `lower_is_better`, `margin`",
+            "`promote` has no key `metrik`\n\nhint: did you mean `metric`?",
         ),
         (
             {"metric": "f1"},
-            "`promote.metric` must be one of `rmse`, `mae`, `r2`, `log_loss`, `accuracy`, `auc`, got `f1`",
+            "`promote.metric` must be one of `rmse`, `mae`, `r2`, `log_loss`, `accuracy`, `auc`, got `f1`\n\n"
+            "hint: remove `metric` to compare by the default of the model's kind",
         ),
         (
             {"metric": "r2", "lower_is_better": True},
@@ -57,7 +58,7 @@ def test_a_metric_of_another_kind_of_model_is_refused():
     with pytest.raises(ModelError) as caught:
         Rule("auc").metric_for("regression")
     assert str(caught.value) == (
-        "`promote.metric` `auc` does not judge a regressor\n\nhint: write one of `rmse`, `mae`, `r2`"
+        "`promote.metric` must be a metric of a regressor, got `auc`\n\nhint: write one of `rmse`, `mae`, `r2`"
     )
 
 

@@ -94,7 +94,7 @@ def test_a_changed_file_is_refused_before_it_is_opened(registry, tmp_path):
     with pytest.raises(ModelError) as caught:
         registry.open("m", 1)
     assert str(caught.value) == (
-        f"`{path}` was changed after it was registered: its SHA-256 is {found}, the record says {record.sha256}; "
+        f"`{path}` was changed after its registration: its SHA-256 must be {record.sha256}, got {found}; "
         "it was not opened\n\n"
         "hint: restore it from a backup, or run retrain and find out who wrote to the registry"
     )
@@ -108,7 +108,7 @@ def test_a_changed_file_is_refused_before_it_is_opened(registry, tmp_path):
     assert not (tmp_path / "it-ran").exists()
 
 
-def test_what_is_not_there_is_said(registry):
+def test_missing_model_is_reported(registry):
     registry.register("m", CANDIDATE)
     for name, version, message in (
         ("m", 7, "model `m` has no version 7\n\nhint: name one of its versions: 1"),
@@ -132,7 +132,10 @@ def test_the_champion_moves_only_from_the_one_that_was_expected(registry):
     registry.promote("m", 1, DECISION, expected=None)
     with pytest.raises(Interrupted) as caught:
         registry.promote("m", 2, DECISION, expected=None)
-    assert str(caught.value) == "the champion of model `m` became version 1 while it was none"
+    assert str(caught.value) == (
+        "the champion of model `m` must still be none, got version 1: another run has promoted it\n\n"
+        "hint: compare with the new champion, and promote again"
+    )
     assert registry.champion("m").version == 1
     assert registry.promote("m", 3, DECISION, expected=1).version == 3
 
@@ -144,8 +147,8 @@ def test_the_champion_does_not_move_back_in_time_unless_forced(registry):
     with pytest.raises(ModelError) as caught:
         registry.promote("m", 2, DECISION, expected=1)
     assert str(caught.value) == (
-        "version 2 of model `m` was trained for 2013-07-01T00:00:00+00:00, its champion, version 1, for "
-        "2013-07-02T00:00:00Z: the champion does not move back in time\n\n"
+        "version 2 of model `m` was trained for 2013-07-01T00:00:00+00:00, and its champion, version 1, for "
+        "the later 2013-07-02T00:00:00Z: a champion never moves back in time\n\n"
         "hint: run retrain for a later slice, or promote with `force`"
     )
     assert registry.promote("m", 2, DECISION, expected=1, force=True).version == 2
@@ -203,6 +206,6 @@ def test_of_two_racers_one_moves_the_champion(registry, tmp_path):
         assert all(racer.poll() is None for racer in racers.values())
         time.sleep(0.01)
     (tmp_path / "go").touch()
-    said = {version: racer.communicate(timeout=60)[0].strip() for version, racer in racers.items()}
-    assert sorted(said.values()) == ["lost", "lost", "won"]
-    assert said[registry.champion("m").version] == "won"
+    results = {version: racer.communicate(timeout=60)[0].strip() for version, racer in racers.items()}
+    assert sorted(results.values()) == ["lost", "lost", "won"]
+    assert results[registry.champion("m").version] == "won"

@@ -1,4 +1,4 @@
-"""The words of a notification."""
+"""The text of a notification."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notifications that are sent by notifiers, with what they are given."""
+"""Notifications are sent by notifiers with the right arguments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, BaseNotifier
 
-from airflow_wall.notifications.notifier import Notification, missed, prepared
+from airflow_wall.notifications.notifier import Notification, make_notifier, missed
 
 HERE = f"{__name__}."
 sent: list[dict[str, Any]] = []
@@ -30,14 +30,14 @@ class Recorder(BaseNotifier):
 
 
 class AsyncRecorder(Recorder):
-    """One that sends without blocking."""
+    """A notifier that sends without blocking."""
 
     async def async_notify(self, context: Any) -> None:
         self.notify(context)
 
 
 class Broken(Recorder):
-    """One whose server is away."""
+    """A notifier whose server does not answer."""
 
     def notify(self, context: Any) -> None:
         raise ConnectionError("away")
@@ -74,7 +74,7 @@ def test_a_notification_is_made_anew_each_time() -> None:
     notification = Notification("success", f"{HERE}Recorder", {"text": {"$t": "{{ notice.run_id }}"}})
     notification(context())
     notification({**context(), "run_id": "run_2"})
-    assert [each["text"] for each in sent] == ["run_1", "run_2"]
+    assert [item["text"] for item in sent] == ["run_1", "run_2"]
 
 
 def test_a_failure_names_the_tasks_that_failed() -> None:
@@ -84,7 +84,7 @@ def test_a_failure_names_the_tasks_that_failed() -> None:
     assert "failed: fit" in sent[0]["text"]
 
 
-def test_a_failure_is_told_even_if_nobody_says_which_tasks_failed() -> None:
+def test_failure_is_reported_without_the_failed_tasks() -> None:
     def away(**_: Any) -> None:
         raise ConnectionError("away")
 
@@ -93,17 +93,17 @@ def test_a_failure_is_told_even_if_nobody_says_which_tasks_failed() -> None:
     assert sent[0]["text"] == "scores failed"
 
 
-def test_a_missed_deadline_is_told_by_both_kinds_of_notifier() -> None:
+def test_both_kinds_of_notifier_report_a_missed_deadline() -> None:
     arguments = {"text": {"$t": "{{ notice.text }}"}}
     notices = [{"uses": f"{HERE}{kind}", "arguments": arguments} for kind in ("Recorder", "AsyncRecorder")]
-    told = {
+    messages = {
         "dag_run": {"dag_id": "scores", "dag_run_id": "run_1"},
         "deadline": {"deadline_time": "2026-01-01T00:00:00Z"},
     }
-    asyncio.run(missed(notices, context=told))
+    asyncio.run(missed(notices, context=messages))
     assert len(sent) == 2
-    for each in sent:
-        assert each["text"].startswith(
+    for item in sent:
+        assert item["text"].startswith(
             "scores missed its deadline\nrun: run_1\nreason: it was due at 2026-01-01T00:00:00Z\n"
         )
 
@@ -112,14 +112,14 @@ def test_one_server_that_is_away_keeps_nothing_from_the_others() -> None:
     notices = [{"uses": f"{HERE}{kind}", "arguments": {"text": "x"}} for kind in ("Broken", "AsyncRecorder")]
     with pytest.raises(ConnectionError, match="away"):
         asyncio.run(missed(notices, context={"dag_run": {}, "deadline": {}}))
-    assert [each["text"] for each in sent] == ["x"]
+    assert [item["text"] for item in sent] == ["x"]
 
 
-def test_what_is_no_notifier_is_refused() -> None:
+def test_other_class_than_a_notifier_is_rejected() -> None:
     with pytest.raises(TypeError, match=r"`json\.JSONDecoder` is not a notifier"):
-        prepared("json.JSONDecoder", {})
+        make_notifier("json.JSONDecoder", {})
 
 
 def test_an_argument_that_is_not_filled_in_holds_no_marker() -> None:
     with pytest.raises(TypeError, match=r"`plain` of `.*Recorder` cannot hold a marker"):
-        prepared(f"{HERE}Recorder", {"plain": {"$t": "{{ ds }}"}})
+        make_notifier(f"{HERE}Recorder", {"plain": {"$t": "{{ ds }}"}})

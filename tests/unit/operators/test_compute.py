@@ -1,4 +1,4 @@
-"""What a step that computes runs in, in a DAG written in Python."""
+"""The environment of a step that computes, in a DAG written in Python."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from airflow_wall.environments.image import ImageEnvironment
 from airflow_wall.environments.interpreter import PythonEnvironment
 from airflow_wall.environments.venv import VenvEnvironment
 from airflow_wall.errors import EnvironmentFault
+from airflow_wall.language.environment import KEYS
 from airflow_wall.operators.ingest import IngestOperator
 from airflow_wall.operators.predict import PredictOperator
 from airflow_wall.operators.retrain import RetrainOperator
 from airflow_wall.operators.transform import TransformOperator
-from airflow_wall.spec.environment import KEYS
 
 KINDS = [
     (IngestOperator, {"source": "a", "target": "b/a"}),
@@ -49,5 +49,6 @@ def test_image_beside_requirements_is_refused() -> None:
     with pytest.raises(EnvironmentFault) as error:
         open_environment({"image": "a", "requirements": ["six"]})
     assert str(error.value) == (
-        "`image` cannot stand beside `requirements`\n\nhint: install into the image what the code needs"
+        "`image` cannot be combined with `requirements`\n\n"
+        "hint: remove `requirements`, and install what the code needs into the image"
     )

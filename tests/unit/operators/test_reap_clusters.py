@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_wall.clusters.backends import open_cluster
-from airflow_wall.clusters.base import Owner, Site
+from airflow_wall.clusters.base import ClusterSite, Owner
 from airflow_wall.operators.reap_clusters import ReapClustersOperator
 
 
@@ -25,12 +25,12 @@ def reaped(place: dict[str, Any], folder: Path, patch: pytest.MonkeyPatch) -> li
     )  # fmt: skip
     run = SimpleNamespace(logical_date=datetime(2026, 1, 1, tzinfo=UTC), run_id="r")
     execute: Any = type(task).execute
-    found = execute.__wrapped__(task, {"ti": ti, "dag": dag, "dag_run": run})
-    return [each["name"] for each in found["reaped"]]
+    cluster_list = execute.__wrapped__(task, {"ti": ti, "dag": dag, "dag_run": run})
+    return [cluster["name"] for cluster in cluster_list["reaped"]]
 
 
 def test_it_looks_into_the_lake_that_a_place_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    site = Site(tmp_path / "other" / "_wall", Owner("", "scores", "gone"), lambda kind, config: None)
+    site = ClusterSite(tmp_path / "other" / "_wall", Owner("", "scores", "gone"), lambda kind, config: None)
     open_cluster("wall-scores-1", {"type": "local"}, site).ensure()
     assert reaped({"type": "local"}, tmp_path, monkeypatch) == []
     assert reaped({"type": "local", "storage": "other"}, tmp_path, monkeypatch) == ["wall-scores-1"]

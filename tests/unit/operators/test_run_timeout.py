@@ -1,4 +1,4 @@
-"""A run that takes too long ends by its own clean-up, not past it."""
+"""A run that takes too long still runs its teardowns."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_wall.compiler.dag import build_dag
-from airflow_wall.compiler.planner import plan
+from airflow_wall.dag.build import build_dag
 from airflow_wall.loader.load import load_specs
 from airflow_wall.operators.run_timeout import RunTimeout
+from airflow_wall.planner.planner import plan
 from airflow_wall.settings import Settings
 
 CLUSTER = """
@@ -48,9 +48,9 @@ def test_a_pipeline_with_a_clean_up_is_not_ended_by_airflow_but_by_its_own_tasks
         "many": dag.task_dict["many"].partial_kwargs["pre_execute"],
         "stop": dag.task_dict["stop"]._pre_execute_hook,
     }
-    assert [getattr(hooks[each], "limit", None) for each in ("start", "many", "stop")] == [timedelta(hours=2)] * 2 + [
-        None
-    ]
+    assert [getattr(hooks[task_id], "limit", None) for task_id in ("start", "many", "stop")] == [
+        timedelta(hours=2)
+    ] * 2 + [None]
 
 
 def test_a_hook_of_the_task_itself_is_kept(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_one_without_is_ended_by_airflow(tmp_path: Path) -> None:
 
 
 def bounded(begun: timedelta, own: timedelta | None) -> timedelta | None:
-    """How long a task may take whose run began so long ago."""
+    """Return the execution timeout of a task whose run started so long ago."""
     task = EmptyOperator(task_id="work", execution_timeout=own)
     run = SimpleNamespace(start_date=datetime.now(UTC) - begun, run_after=None)
     context: Any = {"task": task, "dag_run": run}

@@ -1,4 +1,4 @@
-"""A stop, which runs whatever happened, does not hide that something did."""
+"""A stop, which always runs, does not hide the failure of other tasks."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_wall.compiler.dag import build_dag
-from airflow_wall.compiler.planner import plan
+from airflow_wall.dag.build import build_dag
 from airflow_wall.loader.load import load_specs
+from airflow_wall.planner.planner import plan
 from airflow_wall.settings import Settings
 
 HEAD = """

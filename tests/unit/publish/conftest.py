@@ -16,7 +16,7 @@ def lab(tmp_path: Path) -> Lab:
 
 
 class Receiver(ThreadingHTTPServer):
-    """A webhook receiver: keeps what it is sent, answers with `answers` in turn, then with 200."""
+    """A webhook receiver that records its requests and answers with `answers` in turn, then with 200."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -24,8 +24,12 @@ class Receiver(ThreadingHTTPServer):
         self.answers: list[tuple[int, str]] = []
 
     @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/hook"
+        return f"{self.origin}/hook"
 
     @property
     def keys(self) -> list[str]:

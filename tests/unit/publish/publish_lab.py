@@ -1,4 +1,4 @@
-"""A lake with a SQLite database, what its clients see, and what processes that are killed do."""
+"""A lake with a SQLite database, its clients, and processes that are killed."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_wall.connections import ConnectionInfo
+from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.errors import ConnectionFault
+from airflow_wall.publish.backends import parse_target
 from airflow_wall.publish.release import Releases
 from airflow_wall.publish.search import search
 
@@ -68,7 +69,8 @@ class Lab:
 
     def stage(self, release: str, part: str = "a", to: str = SQL, data: pa.Table | None = None, **more: Any) -> Any:
         rows = scores(release) if data is None else data
-        return self.releases().stage("platform", release, part=part, to=to, data=rows, **{"key": KEY, **more})
+        target = parse_target(to)
+        return self.releases().stage("platform", release, part=part, to=target, data=rows, **{"key": KEY, **more})
 
     def close(self, release: str, *expected: str, **more: Any) -> dict[str, Any]:
         return self.releases().close("platform", release, expected=expected or ("a",), **more)
@@ -110,7 +112,7 @@ class Lab:
 
 
 def die_after(steps: int) -> None:
-    """Have this process killed before its file or database operation number `steps` (counted from 0)."""
+    """Kill this process before its file or database operation number `steps` (counted from 0)."""
     left = iter(range(steps))
 
     def hook(event: str, _: Any) -> None:
@@ -140,14 +142,14 @@ SERVER.set_forkserver_preload(["pandas", "publish_lab", *BACKENDS])
 
 def start(lab: Lab, do: str, release: str, **order: Any) -> ForkServerProcess:
     """Start a process, and return when it begins to work."""
-    here, there = SERVER.Pipe(duplex=False)
+    here, pipe = SERVER.Pipe(duplex=False)
     order = {"rows": ROWS, **order} if do == "stage" else order
-    process = SERVER.Process(target=work, args=(lab, there, do, release, order))
+    process = SERVER.Process(target=work, args=(lab, pipe, do, release, order))
     path = [str(Path(__file__).parent), str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(path))  # the server reads it when the first process starts
         process.start()
-    there.close()
+    pipe.close()
     with here:
         assert here.recv() == "ready"
     return process

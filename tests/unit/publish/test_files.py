@@ -7,9 +7,9 @@ from publish_lab import FILES, Lab, scores
 
 from airflow_wall import state
 from airflow_wall.errors import ConnectionFault, DataError, ReleaseError
-from airflow_wall.publish.address import parse
-from airflow_wall.publish.base import Rows, Site
-from airflow_wall.publish.files import FilesTarget
+from airflow_wall.publish.backends import parse_target
+from airflow_wall.publish.base import ReleaseSite, StagedRows
+from airflow_wall.publish.files import FilesWriter
 
 
 def test_link_and_pointer_name_the_release(lab: Lab) -> None:
@@ -45,7 +45,7 @@ def test_csv_without_rows_is_a_part(lab: Lab) -> None:
         ),
         (
             {"fromat": "csv"},
-            "`fromat` is no option of `files://scores`; it knows `format`\n\nhint: remove `fromat`",
+            "`fromat` is not an option of `files://scores`; it accepts `format`\n\nhint: did you mean `format`?",
         ),
     ],
 )
@@ -68,20 +68,20 @@ def test_folder_that_cannot_be_written_is_a_fault_of_the_connection(lab: Lab) ->
     with pytest.raises(ConnectionFault) as error:
         lab.stage("r1", "a", FILES)
     assert str(error.value) == (
-        f"`to`: `files://scores`: folder `{lab.storage}/published/scores` cannot be written: Not a directory\n\n"
-        "hint: let the worker's user write there, or mend `storage`"
+        f"`to`: `files://scores`: directory `{lab.storage}/published/scores` cannot be written: Not a directory\n\n"
+        "hint: give the worker's user write access to it, or correct `storage`"
     )
 
 
 def test_release_that_was_put_back_can_be_staged_again(lab: Lab) -> None:
-    site = Site("platform", lab.storage / "_wall", lab.storage, lab.folder, lab.connection)
-    target = FilesTarget(parse(FILES), site)
-    target.stage("r1", "a", Rows(scores("r1", rows=3)))
-    target.stage("r1", "b", Rows(scores("r1", rows=4)))
+    site = ReleaseSite("platform", lab.storage / "_wall", lab.storage, lab.folder, lab.connection)
+    target = FilesWriter(parse_target(FILES), site)
+    target.stage("r1", "a", StagedRows(scores("r1", rows=3)))
+    target.stage("r1", "b", StagedRows(scores("r1", rows=4)))
     target.show({"scores": "r1"})
     target.show({"scores": None})
     assert lab.files() == {}
-    target.stage("r1", "a", Rows(scores("r1", rows=5)))
+    target.stage("r1", "a", StagedRows(scores("r1", rows=5)))
     assert target.count("r1") == {"a": 5, "b": 4}
     target.show({"scores": "r1"})
     assert lab.files() == {"r1": 9}

@@ -7,6 +7,7 @@ from publish_lab import FILES, SEARCH, SQL, Lab, scores
 
 from airflow_wall import state
 from airflow_wall.errors import Interrupted, ReleaseError
+from airflow_wall.publish.backends import parse_target
 
 ALL = {"a": SQL, "b": SEARCH, "c": FILES}
 
@@ -60,7 +61,7 @@ def test_missing_part_rolls_everything_back(lab: Lab) -> None:
         lab.close("r2", *ALL, "d", "e")
     assert str(error.value) == (
         "release `r2` of `platform` is rolled back: 2 of 5 parts were not staged (`d`, `e`); clients still see release "
-        "`r1`\n\nhint: mend the tasks that stage them, then clear the run from `start_sender` on"
+        "`r1`\n\nhint: fix the tasks that stage them, then clear the run from `start_sender` on"
     )
     assert lab.table() == lab.index() == lab.files() == {"r1": 50}
     with lab.db() as database:
@@ -100,7 +101,7 @@ def test_rollback_drops_what_is_staged_and_can_be_repeated(lab: Lab) -> None:
     with pytest.raises(ReleaseError) as error:
         lab.releases().rollback("platform", "r1")
     assert str(error.value) == (
-        "release `r1` of `platform` is committed, so it cannot be rolled back\n\nhint: publish a newer one"
+        "release `r1` of `platform` is committed, so it cannot be rolled back\n\nhint: publish a newer release"
     )
 
 
@@ -131,7 +132,7 @@ def test_repeated_try_of_a_committed_part_is_answered_but_other_rows_are_refused
     with pytest.raises(ReleaseError) as error:
         lab.stage("r1", data=scores("other"))
     assert str(error.value) == (
-        "release `r1` of `platform` is committed, and part `a` brings other rows\n\n"
+        "release `r1` of `platform` is committed, and part `a` now has other rows\n\n"
         "hint: clear the run from `start_sender` on"
     )
     assert lab.table() == {"r1": 50}
@@ -143,7 +144,7 @@ def test_older_slice_is_refused_unless_forced(lab: Lab) -> None:
         lab.open("r1")
     assert str(error.value) == (
         "release `r1` of `platform` (2013-07-01T00:00:00Z) is older than `r2` (2013-07-02T00:00:00Z), which clients see"
-        "\n\nhint: publish it nevertheless with `force: true`"
+        "\n\nhint: set `force: true` on `start_sender` to publish it anyway"
     )
     assert lab.publish("r1", force=True)["release"] == "r1"
     assert lab.table() == {"r1": 50}
@@ -182,8 +183,8 @@ def test_older_try_is_fenced_off(lab: Lab, fences: tuple[int | str, int | str]) 
     new, old = fences
     lab.open("r1", fence=new)
     message = (
-        f"release `r1` of `platform`: try {old} came after try {new} had opened it, so it is refused\n\n"
-        "hint: leave it: the later try counts"
+        f"release `r1` of `platform`: try {old} is refused, because the later try {new} has opened it\n\n"
+        "hint: nothing to do: the later try replaces this one"
     )
     for late in (
         lambda: lab.open("r1", fence=old),
@@ -203,8 +204,8 @@ def test_zombie_of_a_staging_task_is_fenced_off(lab: Lab) -> None:
     with pytest.raises(ReleaseError) as error:
         lab.stage("r1", data=scores("zombie"), attempt=1)
     assert str(error.value) == (
-        "part `a` of release `r1` of `platform`: try 1 came after try 2 had begun, so it is refused\n\n"
-        "hint: leave it: the later try counts"
+        "part `a` of release `r1` of `platform`: try 1 is refused, because the later try 2 has started\n\n"
+        "hint: nothing to do: the later try replaces this one"
     )
     lab.close("r1")
     assert lab.table() == {"r1": 50}
@@ -214,12 +215,12 @@ def test_retry_does_not_write_beside_a_zombie_that_still_stages(lab: Lab) -> Non
     lab.open("r1")
     with state.locked(lab.storage / "_wall/releases/platform/parts/a"):
         hasty = lab.releases(patience=0.1)
-        stage = partial(hasty.stage, part="a", to=SQL, data=scores("r1"))
+        stage = partial(hasty.stage, part="a", to=parse_target(SQL), data=scores("r1"))
         for late in (stage, partial(hasty.close, expected=["a"])):
             with pytest.raises(Interrupted) as error:
                 late("platform", "r1")
             assert str(error.value) == (
-                "part `a` of release `platform` has been staged by another process for more than 0.1 s\n\n"
+                "another process has been staging part `a` of release `platform` for more than 0.1 s\n\n"
                 "hint: wait until that process ends, or end it; then run this task again"
             )
     lab.stage("r1")
@@ -252,8 +253,8 @@ def test_rows_that_somebody_else_removed_stop_the_commit(lab: Lab) -> None:
     with pytest.raises(ReleaseError) as error:
         lab.close("r2")
     assert str(error.value) == (
-        "release `r2` of `platform` is rolled back: `sql://platform/scores` holds 47 rows of part `a`, staged were 50; "
-        "clients still see release `r1`\n\nhint: see who else writes there, then clear the run from `start_sender` on"
+        "release `r2` of `platform` is rolled back: `sql://platform/scores` holds 47 rows of part `a`, but 50 were staged; "
+        "clients still see release `r1`\n\nhint: find out what else writes there, then clear the run from `start_sender` on"
     )
     assert lab.table() == {"r1": 50}
 
@@ -275,8 +276,8 @@ def test_release_without_parts_is_refused(lab: Lab) -> None:
     with pytest.raises(ReleaseError) as error:
         lab.releases().close("platform", "r1", expected=())
     assert str(error.value) == (
-        "release `r1` of `platform` is rolled back: nothing stages into it; clients still see nothing\n\n"
-        "hint: put a step that stages, e.g. `persist`, between `start_sender` and `stop_sender`"
+        "release `r1` of `platform` is rolled back: no step stages rows; clients still see nothing\n\n"
+        "hint: add a step that stages rows, e.g. `persist`, between `start_sender` and `stop_sender`"
     )
 
 
@@ -293,7 +294,7 @@ def test_release_that_is_not_open_takes_no_rows(lab: Lab) -> None:
     ("release", "message"),
     [
         ("../x", "`release` must be letters, digits, `.`, `_` and `-`, beginning with a letter or a digit, got `../x`"),
-        ("current", "`release` cannot be `current`: the name is taken"),
+        ("current", "`release` must not be `current`: the name is reserved"),
     ],
 )
 def test_bad_release_id_is_refused(lab: Lab, release: str, message: str) -> None:
@@ -302,7 +303,7 @@ def test_bad_release_id_is_refused(lab: Lab, release: str, message: str) -> None
     assert str(error.value) == f"{message}\n\nhint: choose another `release`"
 
 
-def test_order_that_is_no_time_is_refused(lab: Lab) -> None:
+def test_order_by_another_type_than_time_is_rejected(lab: Lab) -> None:
     with pytest.raises(ReleaseError) as error:
         lab.releases().open("platform", "r1", order="monday", fence=1)
     assert str(error.value) == (
@@ -316,12 +317,12 @@ def test_table_of_another_release_name_is_refused(lab: Lab) -> None:
     other.open("other", "r1", order="2013-07-01", fence=1)
     for to, message in {
         SQL: "`to`: `scores` in connection `platform` belongs to the release `platform`, not to `other`\n\n"
-        "hint: name another table in `to`, or stage into that release",
+        "hint: use another table in `to`, or stage into that release",
         FILES: "`to`: `files://scores` belongs to the release `platform`, not to `other`\n\n"
-        "hint: name another folder in `to`, or stage into that release",
+        "hint: use another name in `to`, or stage into that release",
     }.items():
         with pytest.raises(ReleaseError) as error:
-            other.stage("other", "r1", part="a", to=to, data=scores("other"))
+            other.stage("other", "r1", part="a", to=parse_target(to), data=scores("other"))
         assert str(error.value) == message
 
 
@@ -333,7 +334,7 @@ def test_half_committed_release_goes_forward_when_the_next_one_opens(lab: Lab) -
     path = lab.storage / "_wall/releases/platform/r2.json"
     document = state.read(path)
     assert document is not None
-    # What a kill right after the decision to commit leaves behind.
+    # The state after a kill right after the decision to commit.
     state.write(path, {**document, "status": "committing", "before": dict.fromkeys((SQL, SEARCH, FILES), "r1")})
     assert lab.open("r3")["current"] == "r2"
     assert lab.table() == lab.index() == lab.files() == {"r2": 50}

@@ -53,8 +53,8 @@ def test_documents_are_found_by_all_their_words(weather: Lab, text: str, flights
 
 
 def test_document_gives_back_all_columns(weather: Lab) -> None:
-    (found,) = search(weather.connection("platform"), "scores", "clear_sky EWR", project=weather.folder)
-    assert found == {
+    (documents,) = search(weather.connection("platform"), "scores", "clear_sky EWR", project=weather.folder)
+    assert documents == {
         "domain": "EWR", "hour": "2013-07-01T05:00:00+00:00", "sky": "clear_sky", "score": None, "flights": 30,
     }  # fmt: skip
 
@@ -67,11 +67,11 @@ def test_index_without_a_release_is_refused(weather: Lab) -> None:
     with pytest.raises(DataError) as error:
         search(weather.connection("platform"), "other", "x", project=weather.folder)
     assert str(error.value) == (
-        "no release has published `search://platform/other` yet\n\nhint: run the pipeline, or check the name"
+        "no release has published `search://platform/other` yet\n\nhint: run the pipeline that publishes it, or check the name"
     )
 
 
-def test_search_in_what_is_no_database_is_a_fault_of_the_connection(lab: Lab) -> None:
+def test_search_in_a_file_of_another_kind_is_a_fault_of_the_connection(lab: Lab) -> None:
     lab.database.write_text("no database" * 100)
     with pytest.raises(ConnectionFault, match="file is not a database"):
         search(lab.connection("platform"), "scores", "x", project=lab.folder)
@@ -82,7 +82,7 @@ def test_index_without_key_is_refused(lab: Lab) -> None:
     with pytest.raises(ReleaseError) as error:
         lab.stage("r1", "a", SEARCH, key=())
     assert str(error.value) == (
-        "`key` is missing: `search://platform/scores` needs the columns that tell its documents apart\n\n"
+        "`key` is missing: `search://platform/scores` needs the columns that identify a document\n\n"
         "hint: write, e.g., `key: [domain, hour]`"
     )
 
@@ -93,8 +93,8 @@ def test_the_same_key_in_two_parts_is_refused(lab: Lab) -> None:
     with pytest.raises(DataError) as error:
         lab.stage("r1", "b", SEARCH, scores("r1", rows=1))
     assert str(error.value) == (
-        '`key`: ["EWR",0] stands in part `b` and in part `a` of `search://platform/scores`\n\n'
-        "hint: add a column to `key`, or have each part hold its own rows"
+        '`key`: ["EWR",0] is in part `b` and in part `a` of `search://platform/scores`\n\n'
+        "hint: add a column to `key`, or let each part hold different rows"
     )
 
 

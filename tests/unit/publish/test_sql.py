@@ -76,18 +76,18 @@ def test_table_of_somebody_else_is_never_touched(lab: Lab) -> None:
     with pytest.raises(ReleaseError) as error:
         lab.stage("r1")
     assert str(error.value) == (
-        "`to`: connection `platform` has a table `scores` that is not a release's; it is left as it is\n\n"
-        "hint: name another table in `to`, or rename that one"
+        "`to`: connection `platform` has a table `scores` that no release created; it is not changed\n\n"
+        "hint: use another table in `to`, or rename that one"
     )
     assert lab.table() == {"user": 1}
 
 
-@pytest.mark.parametrize("made", ["VIEW scores AS SELECT 1 AS made_by", "TABLE scores__releases (made_by TEXT)"])
-def test_view_or_store_of_somebody_else_is_never_touched(lab: Lab, made: str) -> None:
+@pytest.mark.parametrize("statement", ["VIEW scores AS SELECT 1 AS made_by", "TABLE scores__releases (made_by TEXT)"])
+def test_view_or_store_of_somebody_else_is_never_touched(lab: Lab, statement: str) -> None:
     with lab.db() as database:
-        database.execute(f"CREATE {made}")
+        database.execute(f"CREATE {statement}")
     lab.open("r1")
-    with pytest.raises(ReleaseError, match="that is not a release's; it is left as it is"):
+    with pytest.raises(ReleaseError, match="that no release created; it is not changed"):
         lab.stage("r1")
 
 
@@ -96,31 +96,30 @@ def test_view_or_store_of_somebody_else_is_never_touched(lab: Lab, made: str) ->
     [
         (
             pa.table({"score": ["high"]}),
-            "`to`: column `score` of `scores` in connection `platform` holds floats, the data have text\n\n"
+            "`to`: column `score` of `scores` in connection `platform` holds floats, but the data have text\n\n"
             "hint: cast the column in the transform, or publish to a new table",
         ),
         (
             pa.table({"hour": [0.5]}),
-            "`to`: column `hour` of `scores` in connection `platform` holds whole numbers, the data have floats\n\n"
+            "`to`: column `hour` of `scores` in connection `platform` holds whole numbers, but the data have floats\n\n"
             "hint: cast the column in the transform, or publish to a new table",
         ),
         (
             pa.table({"tags": [["a"]]}),
-            "`sql://platform/scores`: column `tags` has type `list<item: string>`, which no SQL column holds\n\n"
-            "hint: turn it into text or into plain columns in the transform",
+            "`sql://platform/scores`: column `tags` has type `list<item: string>`, which SQL columns cannot hold\n\n"
+            "hint: convert it to text or to plain columns in the transform",
         ),
         (
             pa.table({"_part": ["a"]}),
-            "`sql://platform/scores`: column `_part` is a name that releases use themselves\n\n"
-            "hint: rename it in the transform",
+            "`sql://platform/scores`: column `_part` is reserved for releases\n\nhint: rename it in the transform",
         ),
         (
             pa.table({"a": [1], "A": [2]}),
-            "`sql://platform/scores`: column `A` is there twice\n\nhint: rename it in the transform",
+            "`sql://platform/scores`: column `A` occurs twice, ignoring case\n\nhint: rename it in the transform",
         ),
         (
             pa.table({"a\nb": [1]}),
-            "`sql://platform/scores`: column 'a\\nb' is no name for SQL: 1 to 63 printable bytes\n\n"
+            "`sql://platform/scores`: column 'a\\nb' must have a name of 1 to 63 printable bytes\n\n"
             "hint: rename it in the transform",
         ),
     ],
@@ -140,7 +139,7 @@ def test_number_that_is_too_large_is_refused(lab: Lab) -> None:
         lab.stage("r1", data=pa.table({"n": pa.array([2**64 - 1], pa.uint64())}), key=())
     assert str(error.value) == (
         f"connection `platform` (sqlite:///{lab.database}) refused the rows: Python int too large to convert to SQLite "
-        "INTEGER\n\nhint: mend the column in the transform"
+        "INTEGER\n\nhint: correct the column in the transform"
     )
 
 
@@ -149,13 +148,13 @@ def test_number_that_is_too_large_is_refused(lab: Lab) -> None:
     [
         (
             ["domain"],
-            "`key` `domain` does not tell rows apart: (domain=EWR) stand in more than one row\n\n"
+            "`key` `domain` must be unique, but (domain=EWR) occur in more than one row\n\n"
             "hint: remove the duplicates in the transform, or add a column to `key`",
         ),
         (
             ["domain", "day"],
             "`key` names `day`, but the data has the columns `domain`, `hour`, `score`, `made_by`\n\n"
-            "hint: name columns that are there",
+            "hint: use these columns in `key`, or add the missing ones in the transform",
         ),
     ],
 )
@@ -171,7 +170,7 @@ def test_null_in_the_key_is_refused(lab: Lab) -> None:
     with pytest.raises(DataError) as error:
         lab.stage("r1", data=pa.table({"domain": ["a", None]}), key="domain")
     assert str(error.value) == (
-        "`key`: column `domain` is null in 1 of 2 rows\n\nhint: drop these rows in the transform, or name another `key`"
+        "`key`: column `domain` is null in 1 of 2 rows\n\nhint: drop these rows in the transform, or use another `key`"
     )
 
 
@@ -180,18 +179,18 @@ def test_option_that_a_table_does_not_have_is_refused(lab: Lab) -> None:
     with pytest.raises(ReleaseError) as error:
         lab.stage("r1", options={"format": "csv"})
     assert str(error.value) == (
-        "`format` is no option of `sql://platform/scores`; it knows none\n\nhint: remove `format`"
+        "`format` is not an option of `sql://platform/scores`; it accepts none\n\nhint: remove `format`"
     )
 
 
-def test_file_that_is_no_database_is_a_fault_of_the_connection(lab: Lab) -> None:
+def test_file_of_another_kind_is_a_fault_of_the_connection(lab: Lab) -> None:
     lab.database.write_text("no database, but long enough to have a header, which it has not" * 20)
     lab.open("r1")
     with pytest.raises(ConnectionFault) as error:
         lab.stage("r1")
     assert str(error.value) == (
         f"connection `platform` (sqlite:///{lab.database}) was refused: file is not a database\n\n"
-        "hint: mend the connection: `airflow connections get platform` shows it"
+        "hint: correct the connection: `airflow connections get platform` shows it"
     )
 
 
@@ -202,8 +201,8 @@ def test_database_in_a_folder_that_cannot_be_made_is_a_fault_of_the_connection(l
     with pytest.raises(ConnectionFault) as error:
         lab.stage("r1")
     assert str(error.value) == (
-        f"connection `platform`: the folder `{lab.folder / 'file'}` cannot be made: File exists\n\n"
-        "hint: name another file in `host`, or mend the folder's permissions"
+        f"connection `platform`: the directory `{lab.folder / 'file'}` cannot be created: File exists\n\n"
+        "hint: name another file in `host`, or correct the directory's permissions"
     )
 
 
@@ -213,7 +212,7 @@ def test_connection_that_holds_no_tables_is_refused(lab: Lab) -> None:
     with pytest.raises(ConnectionFault) as error:
         lab.stage("r1")
     assert str(error.value) == (
-        "`to`: `sql://platform/scores`: connection `platform` has type `http`\n\n"
+        "connection `platform` has type `http`, which holds no SQL tables\n\n"
         "hint: name a connection of type `sqlite` or `postgres`"
     )
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import time
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pytest
 from publish_lab import SQL, Lab, end, scores, start
 
-from airflow_wall.connections import ConnectionInfo
+from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.errors import ConnectionFault, Interrupted, ReleaseError
 from airflow_wall.publish import webhook
 
@@ -62,13 +63,15 @@ def test_webhook_lines_hold_any_value(hooked: Lab, receiver: Any) -> None:
 
 def test_webhook_sends_login_and_named_headers(hooked: Lab, receiver: Any) -> None:
     hooked.connections["partner"] = replace(
-        hooked.connections["partner"], login="me", password="secret", extra={"headers": {"X-Team": "a"}, "verify": "no"}
+        hooked.connections["partner"],
+        login="me",
+        password="secret",
+        extra={"headers": {"X-Team": "a"}, "X-Api-Key": "k"},
     )
     hooked.publish("r1", {"b": HOOK})
     headers = receiver.got[0][0]
     assert headers["authorization"] == "Basic bWU6c2VjcmV0"
-    assert headers["x-team"] == "a"
-    assert "verify" not in headers
+    assert (headers["x-team"], headers["x-api-key"]) == ("a", "k")
 
 
 def test_webhook_is_tried_again_while_the_receiver_is_down(hooked: Lab, receiver: Any) -> None:
@@ -83,8 +86,8 @@ def test_refused_webhook_puts_the_table_back_and_close_can_be_called_again(hooke
     with pytest.raises(ReleaseError) as error:
         hooked.publish("r2", BOTH)
     assert str(error.value) == (
-        f"`webhook://partner` ({receiver.url}) refused `r2:b`: status 422, `no such team{'!' * 188}`; clients "
-        "still see release `r1`\n\nhint: mend the connection `partner` or the receiver, then run this task again"
+        f"`webhook://partner` ({receiver.origin}) refused `r2:b`: status 422, `no such team{'!' * 188}`; clients "
+        "still see release `r1`\n\nhint: correct the connection `partner` or the receiver, then run this task again"
     )
     assert hooked.table() == {"r1": 50}
     assert hooked.close("r2", *BOTH)["previous"] == "r1"
@@ -95,13 +98,13 @@ def test_refused_webhook_puts_the_table_back_and_close_can_be_called_again(hooke
 def test_receiver_that_stays_down_leaves_the_release_open(
     hooked: Lab, receiver: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook.WebhookTarget.__init__, "__kwdefaults__", {"budget": 0.3})
+    monkeypatch.setattr(webhook.WebhookWriter.__init__, "__kwdefaults__", {"budget": 0.3})
     receiver.answers = [(500, "oops")] * 9
     with pytest.raises(Interrupted) as error:
         hooked.publish("r1", BOTH)
     assert str(error.value) == (
-        f"`webhook://partner` ({receiver.url}) did not accept `r1:b` within 0.3 s: status 500, `oops`; clients still "
-        "see nothing\n\nhint: see to the receiver, then run this task again"
+        f"`webhook://partner` ({receiver.origin}) did not accept `r1:b` within 0.3 s: status 500, `oops`; clients still "
+        "see nothing\n\nhint: repair the receiver, then run this task again"
     )
     assert hooked.table() == {}
     receiver.answers = []
@@ -142,9 +145,21 @@ def test_kill_while_sending_repeats_only_what_was_not_accepted(hooked: Lab, rece
     [
         (
             ConnectionInfo("partner", "sqlite", host="x"),
-            "connection `partner` has type `sqlite`, which takes no webhooks\n\nhint: name a connection of type `http`",
+            "connection `partner` has type `sqlite`, but webhooks need type `http`\n\nhint: use a connection of type `http`",
         ),
-        (ConnectionInfo("partner", "http"), "connection `partner` has no `host`\n\nhint: give it one"),
+        (
+            ConnectionInfo("partner", "http"),
+            "connection `partner` has no `host`\n\nhint: set the host in the connection",
+        ),
+        *(
+            (
+                ConnectionInfo("partner", "http", host=host),
+                "connection `partner`: expected the URL of a server in `host`, got something else\n\nhint: write, e.g., "
+                "`https://example.com/hook`; in a login or password, write `@`, `:`, `/`, `#` and `?` as `%40`, `%3A`, "
+                "`%2F`, `%23` and `%3F`",
+            )
+            for host in ("http://me:pass-77/word@h/x", "ftp://me:pass-77@h", "http://me:pass-77@", "http://h:pass-77/x")
+        ),
     ],
 )
 def test_connection_that_takes_no_webhooks_is_refused_when_staging(
@@ -155,3 +170,55 @@ def test_connection_that_takes_no_webhooks_is_refused_when_staging(
     with pytest.raises(ConnectionFault) as error:
         lab.stage("r1", "b", HOOK)
     assert str(error.value) == message
+
+
+SECRETS = ("pw-secret-77", "path-secret-88", "q-secret-99", "head-secret-11", "bWU6cHctc2VjcmV0LTc3")
+
+
+def secretive(receiver: Any) -> ConnectionInfo:
+    """A connection with a secret in each place that can hold one."""
+    host = receiver.url.replace("//", "//me:pw-secret-77@").replace("hook", "T0/path-secret-88?token=q-secret-99")
+    return ConnectionInfo("partner", "http", host=host, extra={"headers": {"X-Key": "head-secret-11"}})
+
+
+def test_no_secret_of_a_webhook_is_in_a_message_a_log_or_the_lake(
+    lab: Lab, receiver: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(webhook.WebhookWriter.__init__, "__kwdefaults__", {"budget": 0.3})
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="httpx")  # Airflow's configuration of logs raises it
+    lab.connections["partner"] = secretive(receiver)
+    echo = f"refused {' '.join(SECRETS)} /T0/path-secret-88?token=q-secret-99"  # as a receiver that quotes the request
+    for status in (403, 500):
+        receiver.answers = [(status, echo)] * 9
+        with pytest.raises((ReleaseError, Interrupted)) as error:
+            lab.publish("r1", BOTH, fence=status)
+        assert f"({receiver.origin})" in str(error.value)
+        caplog.records.append(logging.makeLogRecord({"msg": str(error.value)}))
+    headers, _ = receiver.got[0]
+    assert headers["authorization"] == "Basic bWU6cHctc2VjcmV0LTc3"  # all were sent
+    assert headers["x-key"] == "head-secret-11"
+    receiver.shutdown()
+    receiver.server_close()
+    with pytest.raises(Interrupted) as error:
+        lab.publish("r2", BOTH)
+    caplog.records.append(logging.makeLogRecord({"msg": str(error.value)}))
+    kept = b"".join(path.read_bytes() for path in lab.folder.rglob("*") if path.is_file())
+    texts = "\n".join(record.getMessage() for record in caplog.records)
+    assert "HTTP Request: POST" in texts
+    for secret in SECRETS:
+        assert secret not in texts
+        assert secret.encode() not in kept
+
+
+def test_httpx_would_log_the_secret_path(
+    lab: Lab, receiver: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of the test above."""
+    monkeypatch.setattr(logging.getLogger("httpx"), "filters", [])
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="httpx")  # Airflow's configuration of logs raises it
+    lab.connections["partner"] = secretive(receiver)
+    lab.publish("r1", BOTH)
+    assert "path-secret-88" in caplog.text
+    assert "pw-secret-77" not in caplog.text

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -53,7 +54,7 @@ def test_the_same_slice_again_changes_nothing(store: DeltaStore) -> None:
     assert (again.version, again.rows, again.changed) == (first.version, 2, False)
 
 
-def test_what_stands_under_a_null_is_no_change(store: DeltaStore) -> None:
+def test_values_under_a_null_do_not_count_as_a_change(store: DeltaStore) -> None:
     """One reader leaves a zero there, and another whatever it had."""
     for garbage in (0, 99):
         values = pa.array([1, garbage, 3], pa.int64()).buffers()[1]
@@ -88,7 +89,7 @@ def test_new_columns_are_added(store: DeltaStore) -> None:
     assert rows == {"b": [None, "x", "y"], "a": [1, 2, None]}
 
 
-def test_letter_case_is_no_new_column(store: DeltaStore) -> None:
+def test_letter_case_adds_no_column(store: DeltaStore) -> None:
     _put(store, "s1", _table([1]))
     _put(store, "s2", pa.table({"A": [2]}))
     assert _values(store) == [1, 2]
@@ -97,9 +98,9 @@ def test_letter_case_is_no_new_column(store: DeltaStore) -> None:
 def test_a_changed_type_is_refused_and_nothing_is_written(store: DeltaStore) -> None:
     _put(store, "s1", _table([1]))
     with pytest.raises(DataError) as caught:
-        _put(store, "s2", pa.table({"a": [1.5]}))
+        _put(store, "s2", pa.table({"a": ["x"]}))
     assert str(caught.value) == (
-        "column `a` of table `b/t` has type `int64`, and the new rows have `double`\n\n"
+        "column `a` of table `b/t` must have type `int64`, got `string` in the new rows\n\n"
         "hint: cast the new rows to `int64`, or write to another table"
     )
     assert _values(store) == [1]
@@ -111,35 +112,135 @@ def test_a_wider_type_takes_a_narrower_one(store: DeltaStore) -> None:
     assert store.read("b/t").to_pydict() == {"a": [1.5, 2.0], "n": [2**40, None]}
 
 
+def test_a_type_becomes_wider_in_one_commit_and_slices_stay_the_same(store: DeltaStore) -> None:
+    _put(store, "s1", _table([2, 1]))
+    _put(store, "s2", _table([3]))
+    before = store.version("b/t")
+    assert _put(store, "s3", pa.table({"a": [1.5]})).version == before + 1
+    assert store.read("b/t").to_pydict() == {"a": [2.0, 1.0, 3.0, 1.5]}
+    again = _put(store, "s1", _table([2, 1]))
+    assert (again.changed, again.version) == (False, before + 1)
+    assert _put(store, "s1", _table([2, 5])).changed
+    assert store.read("b/t", slices=["s1"]).to_pydict() == {"a": [2.0, 5.0]}
+
+
 def test_a_source_version_of_another_slice_is_left_out(store: DeltaStore) -> None:
     one, two = SourceVersion("f/1.csv", "v1"), SourceVersion("f/2.csv", "v1")
     _put(store, "s1", _from("f/1.csv", [1, 2]), one, number=11)
     both = pa.concat_tables([_from("f/1.csv", [1, 2]), _from("f/2.csv", [3])])
-    assert store.held_elsewhere("b/t", [one, two], slice_id="s2") == [one]
+    assert store.held_elsewhere("b/t", [one, two], slice_id="s2") == {one: "s1"}
     assert _put(store, "s2", both, one, two, number=22).rows == 1
     assert _values(store) == [1, 2, 3]
     assert (store.owner("b/t", one), store.owner("b/t", two)) == (11, 22)
     assert store.owner("b/t", SourceVersion("f/1.csv", "v2")) is None
 
 
-def test_a_source_that_landed_again_replaces_its_rows_wherever_they_are(store: DeltaStore) -> None:
+def test_a_corrected_source_goes_back_into_the_slice_that_took_it_first(store: DeltaStore) -> None:
     old, new = SourceVersion("f/it's.csv", "v1"), SourceVersion("f/it's.csv", "v2")
-    other = SourceVersion("f/b.csv", "v1")
-    _put(store, "s1", pa.concat_tables([_from("f/it's.csv", [1, 2]), _from("f/b.csv", [3])]), old, other)
-    before = store.version("b/t")
-    assert store.held_elsewhere("b/t", [new], slice_id="s2") == []
-    assert _put(store, "s2", _from("f/it's.csv", [10]), new).version == before + 1
+    other, later = SourceVersion("f/b.csv", "v1"), SourceVersion("f/c.csv", "v1")
+    _put(store, "s1", pa.concat_tables([_from("f/b.csv", [3]), _from("f/it's.csv", [1, 2])]), other, old)
+    before, contents = store.version("b/t"), store.contents("b/t").of(["s1"])
+    assert store.held_elsewhere("b/t", [new], slice_id="s2") == {}
+    both = pa.concat_tables([_from("f/c.csv", [7]), _from("f/it's.csv", [10])])
+    commit = _put(store, "s2", both, later, new)
+    assert (commit.version, commit.rows, commit.corrected) == (before + 1, 1, {"s1": ("f/it's.csv",)})
     rows = store.read("b/t", hidden=True).select(["a", "_wall_slice"]).to_pydict()
-    assert rows == {"a": [3, 10], "_wall_slice": ["s1", "s2"]}
+    assert rows == {"a": [3, 10, 7], "_wall_slice": ["s1", "s1", "s2"]}
+    assert store.contents("b/t").of(["s1"]) != contents
+    assert store.held_elsewhere("b/t", [new], slice_id="s3") == {new: "s1"}
+    again = _put(store, "s2", both, later, new)
+    assert (again.changed, again.corrected) == (False, {})
 
 
-def test_rows_that_a_cursor_gives_again_move_to_the_new_slice(store: DeltaStore) -> None:
+def test_a_correction_that_is_taken_back_is_another_correction(store: DeltaStore) -> None:
+    first, second = SourceVersion("f/a.csv", "v1"), SourceVersion("f/a.csv", "v2")
+    _put(store, "s1", _from("f/a.csv", [1]), first)
+    _put(store, "s2", _from("f/a.csv", [2]), second)
+    _put(store, "s3", _from("f/a.csv", [1]), first)
+    assert store.read("b/t", slices=["s1"]).column("a").to_pylist() == [1]
+    assert _values(store) == [1]
+    _put(store, "s2", _from("f/a.csv", [2]), second)
+    _put(store, "s1", _from("f/a.csv", [1]), first)  # its first try wrote the same, but the slice has changed since
+    assert _values(store) == [1]
+
+
+def test_rows_for_a_source_without_any_go_where_it_was_taken_first(store: DeltaStore) -> None:
+    _put(store, "s1", _from("f/a.csv", [1]), SourceVersion("f/a.csv", "v1"), SourceVersion("f/empty.csv", "v1"))
+    newer = SourceVersion("f/empty.csv", "v2")
+    commit = store.replace_slice(
+        "b/t", _from("f/empty.csv", [5]), slice_id="s2", number=2, sources=[newer], homes={"f/empty.csv": "s1"}
+    )
+    assert (commit.rows, commit.corrected) == (0, {"s1": ("f/empty.csv",)})
+    assert store.read("b/t", slices=["s1"]).column("a").to_pylist() == [1, 5]
+
+
+def test_a_correction_with_a_new_column_keeps_the_other_rows(store: DeltaStore) -> None:
+    _put(store, "s1", pa.concat_tables([_from("f/a.csv", [1]), _from("f/b.csv", [2])]))
+    store.replace_slice(
+        "b/t",
+        pa.concat_tables([_from("f/a.csv", [1]), _from("f/b.csv", [2])]),
+        slice_id="s1",
+        number=1,
+        sources=[SourceVersion("f/a.csv", "v1"), SourceVersion("f/b.csv", "v1")],
+    )
+    _put(store, "s2", pa.table({"a": [3], "x": ["new"], SOURCE: ["f/a.csv"]}), SourceVersion("f/a.csv", "v2"))
+    assert store.read("b/t").to_pydict() == {"a": [3, 2], "x": ["new", None]}
+
+
+def test_a_version_by_size_and_time_of_an_older_lake_is_the_same(store: DeltaStore) -> None:
+    _put(store, "s1", _from("f/a.csv", [1]), SourceVersion("f/a.csv", "4-1000"))
+    digest = SourceVersion("f/a.csv", "sha256:ab", stamp="4-1000")
+    assert store.held_elsewhere("b/t", [digest], slice_id="s2") == {digest: "s1"}
+
+
+def test_contents_change_with_the_rows_that_are_read_and_with_nothing_else(store: DeltaStore) -> None:
+    assert store.contents("b/t").of(None) == ""
+    _put(store, "s1", _table([1]))
+    first = store.contents("b/t").of(["s1"])
+    assert store.contents("b/t").of(["s2"]) == ""
+    assert store.contents("b/t").of(None) == first
+    _put(store, "s2", _table([2], x=["y"]))
+    assert store.contents("b/t").of(["s1"]) == first
+    assert store.contents("b/t").of(None) not in ("", first)
+    _put(store, "s1", _from("f/a.csv", [1]), SourceVersion("f/a.csv", "v1"))  # equal rows of a source
+    assert store.contents("b/t").of(["s1"]) == first
+    _put(store, "s1", pa.table({}))
+    assert store.contents("b/t").of(["s1"]) == ""
+    store.replace_table("b/t", _table([7]))
+    whole = store.contents("b/t").of(["s1"])
+    assert whole == store.contents("b/t").of(None) != ""
+    _put(store, "s1", _table([1]))
+    assert store.contents("b/t").of(["s2"]) == whole
+
+
+def test_a_snapshot_moves_to_the_slice_that_reads_it(store: DeltaStore) -> None:
+    _put(store, "s1", _from("sql://w/t", [1]), SourceVersion("sql://w/t", "1-a", moves=True))
+    _put(store, "s2", _from("sql://w/t", [1, 2]), SourceVersion("sql://w/t", "2-b", moves=True))
+    assert store.read("b/t", hidden=True).column("_wall_slice").to_pylist() == ["s2", "s2"]
+    assert store.contents("b/t").of(["s1"]) == ""
+
+
+def test_rows_that_a_cursor_delivers_again_stay_where_they_are(store: DeltaStore) -> None:
     uri = "sql://w/orders"
-    _put(store, "s1", _from(uri, [1, 2]), SourceVersion(uri, "2", cursor="a"))
-    _put(store, "s3", _from(uri, [3, 4, 5]), SourceVersion(uri, "5", since="2", cursor="a"))
-    _put(store, "s2", _from(uri, [3, 4]), SourceVersion(uri, "4", since="2", cursor="a"))
-    assert _values(store) == [1, 2, 3, 4, 5]
-    assert sorted(store.read("b/t", slices=["s2"]).column("a").to_pylist()) == [3, 4]
+    _put(store, "s1", _from(uri, [1, 2]), SourceVersion(uri, "a=2#1", cursor="a"))
+    before = store.contents("b/t").of(["s1"])
+    commit = _put(store, "s3", _from(uri, [2, 2, 3, 4]), SourceVersion(uri, "a=4#1", since="a=2#1", cursor="a"))
+    assert (commit.rows, commit.corrected) == (3, {})  # one row with 2 was held, and another one is new
+    assert store.contents("b/t").of(["s1"]) == before
+    _put(store, "s2", _from(uri, [2, 3]), SourceVersion(uri, "a=3#1", since="a=2#1", cursor="a"))  # it ran late
+    assert _values(store) == [1, 2, 2, 3, 4]
+    assert store.read("b/t", slices=["s2"]).num_rows == 0
+    assert not _put(
+        store, "s3", _from(uri, [2, 2, 3, 4]), SourceVersion(uri, "a=4#1", since="a=2#1", cursor="a")
+    ).changed
+
+
+def test_a_row_with_another_value_is_another_row(store: DeltaStore) -> None:
+    uri = "sql://w/orders"
+    _put(store, "s1", pa.table({"a": [1], "v": ["x"], SOURCE: [uri]}), SourceVersion(uri, "a=1#1", cursor="a"))
+    again = pa.table({"a": [1, 1], "v": ["x", None], "new": [None, 1], SOURCE: [uri, uri]})
+    assert _put(store, "s2", again, SourceVersion(uri, "a=1#2", since="a=1#1", cursor="a")).rows == 1
+    assert store.read("b/t", slices=["s2"]).to_pylist() == [{"a": 1, "v": None, "new": 1}]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +260,7 @@ def test_a_cursor_may_have_any_ordered_type(store: DeltaStore, kind: pa.DataType
     _put(store, "s1", data, SourceVersion(uri, "3", cursor="c"))
     _put(store, "s2", data.slice(1), SourceVersion(uri, "3", since="1", cursor="c"))
     assert store.read("b/t").num_rows == 3
-    assert store.read("b/t", slices=["s2"]).num_rows == 2
+    assert store.read("b/t", slices=["s2"]).num_rows == 0
 
 
 def test_a_whole_table_is_replaced_with_its_schema(store: DeltaStore) -> None:
@@ -214,25 +315,27 @@ def test_an_unknown_column_names_the_nearest(store: DeltaStore) -> None:
     with pytest.raises(DataError) as caught:
         store.read("b/t", columns=["mean_dela"])
     assert str(caught.value) == (
-        "table `b/t` has no column `mean_dela`, did you mean `mean_delay`? (it has: a, mean_delay)"
+        "table `b/t` has no column `mean_dela`; it has `a`, `mean_delay`\n\nhint: did you mean `mean_delay`?"
     )
 
 
-def test_a_condition_that_fails_is_told_with_the_columns(store: DeltaStore) -> None:
+def test_a_condition_that_fails_is_reported_with_the_columns(store: DeltaStore) -> None:
     _put(store, "s1", _table([1]))
     with pytest.raises(DataError) as caught:
         store.read("b/t", where="hour > 1")
     assert str(caught.value) == (
-        '`hour > 1` is no condition on table `b/t`: Binder Error: Referenced column "hour" not found in FROM '
+        '`hour > 1` must be a SQL condition on table `b/t`: Binder Error: Referenced column "hour" not found in FROM '
         "clause!\n\n"
-        "hint: write a SQL condition on its columns: a"
+        "hint: use its columns: `a`"
     )
 
 
-def test_a_condition_is_no_second_statement(store: DeltaStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_condition_cannot_be_a_second_statement(
+    store: DeltaStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     _put(store, "s1", _table([1]))
-    with pytest.raises(DataError, match="it makes `SELECT`, `COPY`, `SELECT` of one query"):
+    with pytest.raises(DataError, match="it turns the query into `SELECT`, `COPY`, `SELECT`"):
         store.read("b/t", where="a = 1); COPY (SELECT 1) TO '.tmp/x.csv'; SELECT 1 WHERE (true")
 
 
@@ -253,7 +356,8 @@ def test_names_are_found_by_pattern_and_our_own_state_is_not_among_them(store: D
     with pytest.raises(DataError) as caught:
         store.names("bronze/*")
     assert str(caught.value) == (
-        f"no table in `{tmp_path}/a lake` matches `bronze/*`: there are `gold/x/y`, `silver/a`, `silver/b`"
+        f"no table in `{tmp_path}/a lake` matches `bronze/*`: it has `gold/x/y`, `silver/a`, `silver/b`\n\n"
+        "hint: correct the pattern, or run the tasks that write these tables first"
     )
 
 
@@ -261,26 +365,46 @@ def test_a_missing_table_names_the_nearest(store: DeltaStore, tmp_path: Path) ->
     with pytest.raises(DataError) as caught:
         store.read("silver/domain_1")
     assert str(caught.value) == (
-        f"there is no table `silver/domain_1` in `{tmp_path}/a lake`: there are no tables yet\n\n"
+        f"there is no table `silver/domain_1` in `{tmp_path}/a lake`: it has no tables yet\n\n"
         "hint: run the task that writes it first"
     )
     store.replace_slice("silver/domain_1", _table([1]), slice_id="s", number=1)
     with pytest.raises(DataError) as caught:
         store.names("silver/domain1")
     assert str(caught.value) == (
-        f"there is no table `silver/domain1` in `{tmp_path}/a lake`: there are `silver/domain_1`\n\n"
+        f"there is no table `silver/domain1` in `{tmp_path}/a lake`: it has `silver/domain_1`\n\n"
         "hint: did you mean `silver/domain_1`?"
     )
 
 
-@pytest.mark.parametrize("name", ["", "/etc", "../up", "a/../../b", "a//b", "_wall/ledger", "a\\b", "a/", "s3://b"])
+@pytest.mark.parametrize("name", ["", "/etc", "../up", "a/../../b", "a//b", "a\\b", "a/", "s3://b"])
 def test_a_name_that_leaves_the_lake_is_refused(store: DeltaStore, name: str) -> None:
     with pytest.raises(DataError) as caught:
         store.replace_table(name, _table([1]))
     assert str(caught.value) == (
-        f"`{name}` is no table name: it must be a path below the storage, without `..`, outside `_wall`\n\n"
+        f"`{name}` is not a table name: it must be a path below the storage, without `..`\n\n"
         "hint: write a name such as `bronze/orders`"
     )
+
+
+@pytest.mark.parametrize(
+    "name", ["_wall/ledger", "a/_WALL/b", "published/prices/releases/v1", "silver/Published/x", "b/orders/_delta_log"]
+)
+def test_a_reserved_name_is_refused_at_every_depth(store: DeltaStore, name: str, tmp_path: Path) -> None:
+    for call in (store.replace_table, lambda table, _: store.read(table), lambda table, _: store.names(table)):
+        with pytest.raises(DataError, match="one of the reserved names `_wall`, `published`, `_delta_log`"):
+            call(name, _table([1]))
+    assert list(tmp_path.rglob("*.parquet")) == []
+
+
+def test_a_pattern_matches_no_table_in_a_reserved_folder(store: DeltaStore, tmp_path: Path) -> None:
+    _put(store, "s1", _table([1]))
+    written = next((tmp_path / "a lake").rglob("_delta_log")).parent
+    for folder in ("published/x", "b/PUBLISHED/x", "_wall/x"):
+        shutil.copytree(written, tmp_path / "a lake" / folder)
+    assert store.names("*/*") == ["b/t"]
+    with pytest.raises(DataError, match="no table"):
+        store.names("*/*/*")
 
 
 def test_a_first_commit_that_was_killed_leaves_no_table(store: DeltaStore, tmp_path: Path) -> None:
@@ -295,7 +419,9 @@ def test_a_writer_that_always_loses_is_interrupted(store: DeltaStore, monkeypatc
     monkeypatch.setattr("airflow_wall.storage.delta.pause", lambda _: None)
     with pytest.raises(Interrupted) as caught:
         _put(store, "s1", _table([1]))
-    assert str(caught.value) == ("table `b/t`: other writers came first 12 times; nothing of this try was written")
+    assert str(caught.value) == (
+        "table `b/t`: other writers committed first 12 times; this try wrote nothing\n\nhint: run the task again"
+    )
 
 
 Writer = tuple[str, str | None, pa.Table]
@@ -332,6 +458,39 @@ def test_two_slices_that_race_on_one_file_leave_its_rows_once(tmp_path: Path, ro
     rows = _from("f/1.csv", [1, 2])
     _racing(tmp_path, ("s1", "f/1.csv", rows), ("s2", "f/1.csv", rows))
     assert _values(DeltaStore(tmp_path)) == [1, 2]
+
+
+@pytest.mark.parametrize("round_", range(5))
+def test_two_slices_that_race_on_one_stretch_of_a_cursor_leave_each_row_once(tmp_path: Path, round_: int) -> None:
+    uri, start = "sql://w/orders", threading.Barrier(2)
+    first = SourceVersion(uri, "a=1#1", cursor="a")
+    DeltaStore(tmp_path).replace_slice("b/t", _from(uri, [1]), slice_id="s1", number=1, sources=[first])
+
+    def write(slice_id: str) -> None:
+        start.wait()
+        version = SourceVersion(uri, "a=3#1", since="a=1#1", cursor="a")
+        DeltaStore(tmp_path).replace_slice("b/t", _from(uri, [1, 2, 3]), slice_id=slice_id, number=2, sources=[version])
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, ("s2", "s3")))
+    assert _values(DeltaStore(tmp_path)) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("round_", range(5))
+def test_two_runs_that_race_on_one_correction_make_it_once(tmp_path: Path, round_: int) -> None:
+    start = threading.Barrier(2)
+    old, new = SourceVersion("f/a.csv", "v1"), SourceVersion("f/a.csv", "v2")
+    DeltaStore(tmp_path).replace_slice("b/t", _from("f/a.csv", [1]), slice_id="s1", number=1, sources=[old])
+
+    def write(slice_id: str) -> None:
+        start.wait()
+        DeltaStore(tmp_path).replace_slice("b/t", _from("f/a.csv", [2]), slice_id=slice_id, number=2, sources=[new])
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, ("s2", "s3")))
+    assert DeltaStore(tmp_path).read("b/t", hidden=True).select(["a", "_wall_slice"]).to_pydict() == {
+        "a": [2], "_wall_slice": ["s1"],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("round_", range(5))

@@ -32,5 +32,5 @@ def test_duration(text: str, length: timedelta | None) -> None:
     assert parse_duration(text) == length
 
 
-def test_a_number_of_thousands_of_digits_is_no_duration() -> None:
+def test_number_of_thousands_of_digits_is_rejected_as_a_duration() -> None:
     assert parse_duration("9" * 5_000 + "s") is None

@@ -1,4 +1,4 @@
-"""What plain scalars mean."""
+"""Plain scalars are read as YAML 1.2 defines them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_wall.text.scalars import AmbiguousScalar, plain
+from airflow_wall.text.scalars import AmbiguousScalar, parse_plain
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from airflow_wall.text.scalars import AmbiguousScalar, plain
     ],
 )  # fmt: skip
 def test_plain_scalar_means_what_yaml_1_2_says(text: str, value: Any) -> None:
-    found = plain(text)
+    found = parse_plain(text)
     assert found == value
     assert type(found) is type(value)
 
@@ -27,4 +27,4 @@ def test_plain_scalar_means_what_yaml_1_2_says(text: str, value: Any) -> None:
 @pytest.mark.parametrize("text", ["010", "0755", "-01", ".nan", ".inf", "-.Inf", "1e999", "1" * 19])
 def test_scalar_that_readers_disagree_about_is_refused(text: str) -> None:
     with pytest.raises(AmbiguousScalar):
-        plain(text)
+        parse_plain(text)

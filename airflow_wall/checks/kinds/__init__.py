@@ -1,0 +1,1 @@
+"""The checks that the YAML can name: one module per check."""

@@ -1,0 +1,66 @@
+"""The check `drift`: values are distributed as in earlier slices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from airflow_wall.checks.base import Check, CheckOutcome, number
+from airflow_wall.checks.data import Data
+from airflow_wall.text.kinds import Plain
+
+_CHANCE = 0.001  # a difference that equal distributions show at least this often is not drift
+
+
+class Drift(Check):
+    """
+    The column is distributed as in the earlier slices of the table.
+
+    There are two measures: the population stability index over ten bins of equal weight (numbers) or over the values
+    (text), and the Kolmogorov-Smirnov distance. On few rows both are large by chance alone. A difference therefore
+    counts only if it is above its limit and has a probability below 0.001 under equal distributions.
+    """
+
+    kind: ClassVar[str] = "drift"
+    needs_earlier: ClassVar[bool] = True
+
+    column: Plain[str] = Field(description="A column of numbers, or of text for `max_psi` alone.")
+    max_psi: Plain[float] | None = Field(
+        None, gt=0, description="Largest population stability index; 0.25 is a common limit."
+    )
+    max_ks: Plain[float] | None = Field(None, gt=0, lt=1, description="Largest Kolmogorov-Smirnov distance, 0 to 1.")
+    min_rows: Plain[int] = Field(
+        50, ge=2, description="With fewer values here or in the earlier slices, the check passes."
+    )
+
+    def subject(self) -> str:
+        """See `Check.subject`."""
+        return self.column
+
+    def faults(self) -> Iterator[str]:
+        """See `Check.faults`."""
+        if self.max_psi is None and self.max_ks is None:
+            yield "needs `max_psi` or `max_ks`"
+
+    def run(self, data: Data) -> CheckOutcome:
+        """See `Check.run`."""
+        from airflow_wall.checks import spread  # its imports are needed only to run the check
+
+        text = data.type_of(self.column) == "text" and self.max_ks is None
+        here: Any = spread.texts(data.rows, self.column) if text else data.numbers(self.column)
+        before: Any = spread.texts(data.earlier, self.column) if text else data.numbers(self.column, earlier=True)
+        limits = [f"{name} at most {limit:g}" for name, limit in (("PSI", self.max_psi), ("KS", self.max_ks)) if limit]
+        expected = ", ".join(limits)
+        sizes = f"{number(len(here))} values against {number(len(before))} earlier"
+        if min(len(here), len(before)) < self.min_rows:
+            return CheckOutcome(True, "too few rows", expected, f"{sizes}; needs {number(self.min_rows)} each")
+        tests: list[tuple[bool, str]] = []
+        if self.max_psi is not None:
+            psi, chance = spread.stability_index(here, before, text=text)
+            tests.append((psi <= self.max_psi or chance >= _CHANCE, f"PSI {psi:.3g} (p {chance:.2g})"))
+        if self.max_ks is not None:
+            distance, chance = spread.distance(here, before)
+            tests.append((distance <= self.max_ks or chance >= _CHANCE, f"KS {distance:.3g} (p {chance:.2g})"))
+        return CheckOutcome(all(test[0] for test in tests), ", ".join(test[1] for test in tests), expected, sizes)

@@ -1,0 +1,34 @@
+"""The check `unique`: no key occurs twice."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from airflow_wall.checks.base import Check, CheckOutcome, ColumnNames, number
+from airflow_wall.checks.data import Data, shown_rows
+
+
+class Unique(Check):
+    """No two rows have the same values in these columns; two nulls count as the same."""
+
+    kind: ClassVar[str] = "unique"
+
+    key: ColumnNames = Field(description="One column, or several that form the key together.")
+
+    def subject(self) -> str:
+        """See `Check.subject`."""
+        return ", ".join(self.key)
+
+    def run(self, data: Data) -> CheckOutcome:
+        """See `Check.run`."""
+        key = ", ".join(data.column(name) for name in self.key)
+        repeated = f"SELECT {key}, count(*) AS rows FROM data GROUP BY {key} HAVING count(*) > 1"  # noqa: S608
+        keys, rows = data.one(f"SELECT count(*), coalesce(sum(rows), 0) FROM ({repeated})")  # noqa: S608
+        if not keys:
+            return CheckOutcome(True, "every key once", "every key once")
+        first = data.first(f"{repeated} ORDER BY ALL", 3)
+        return CheckOutcome(
+            False, f"{number(keys)} keys in {number(int(rows))} rows", "every key once", shown_rows(first)
+        )

@@ -1,0 +1,33 @@
+"""`airflow-wall contract`: write the contract of a table from the rows that it has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from airflow_wall.cli.output import out
+from airflow_wall.text.reserved import STATE
+
+
+def contract(
+    table: Annotated[str, typer.Argument(help="The table, e.g. bronze/orders.")],
+    storage: Annotated[
+        Path, typer.Option(help="The lake, as `storage` of the pipeline names it.", exists=True, file_okay=False)
+    ] = Path("lake"),
+) -> None:
+    """
+    Print the contract of a table: its columns and their types, as `contract` of an ingest.
+
+    Redirect it to a file beside the pipeline, and name that file in the step: `contract: contracts/orders.yaml`.
+    """
+    from airflow_wall.storage.backends import open_tables  # they take longer to import than all other commands
+    from airflow_wall.storage.contract import Contracts, from_schema
+
+    storage = storage.absolute()
+    schema = open_tables(storage).schema(table)
+    recorded = Contracts(storage / STATE).read(table)
+    written = (from_schema(schema) if recorded is None else recorded[0]).declared()
+    out().print(yaml.safe_dump(written, sort_keys=False, allow_unicode=True), end="")

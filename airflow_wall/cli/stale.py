@@ -1,0 +1,117 @@
+"""Find the dates of a pipeline that must run again, because rows that their tables were computed from have changed."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from airflow_wall.planner.plan import Plan
+from airflow_wall.storage.backends import open_tables
+from airflow_wall.storage.lineage import WHOLE, Lineage, StalePart
+from airflow_wall.text.reserved import STATE
+
+T = TypeVar("T")
+
+_NOT_FOR_THE_PAST = frozenset(("start_sender", "persist", "index", "submit", "stop_sender", "publish", "retrain"))
+"""Steps that a date before the newest one does not repeat: clients and models already have a newer date."""
+
+
+@dataclass(frozen=True)
+class StaleSlice:
+    """
+    A slice of which some tables are stale.
+
+    :param slice_id: The slice of the run that computes them.
+    :param tasks: The tasks that compute them.
+    :param tables: The tables.
+    :param is_newest: True if the pipeline has computed no later date.
+    """
+
+    slice_id: str
+    tasks: frozenset[str]
+    tables: tuple[str, ...]
+    is_newest: bool
+
+    @property
+    def date(self) -> datetime | None:
+        """The logical date of its run; None if the run has none."""
+        return _date(self.slice_id)
+
+
+def stale_slices(plan: Plan) -> list[StaleSlice]:
+    """Return the slices of which the pipeline must compute a table again, the earliest first."""
+    by_slice: dict[str, list[StalePart]] = {}
+    stale_parts, run_slices = _in_child(_stale, plan.storage, plan.dag_id)
+    newest = max((date for slice_id in run_slices if (date := _date(slice_id)) is not None), default=None)
+    for stale in stale_parts:
+        by_slice.setdefault(stale.run_slice, []).append(stale)
+    return [
+        StaleSlice(
+            slice_id,
+            frozenset(task for stale in parts for task in _tasks_of(plan, stale)),
+            tuple(sorted({stale.part.table for stale in parts})),
+            newest is not None and _date(slice_id) == newest,
+        )
+        for slice_id, parts in sorted(by_slice.items())
+    ]
+
+
+def still_stale(plan: Plan, slices: Mapping[str, Iterable[str]]) -> list[StalePart]:
+    """
+    Return the slices that a run has named as stale, without those that have been computed again since.
+
+    :param slices: Table -> its slices.
+    """
+    named = {(table, slice_id) for table, names in slices.items() for slice_id in names}
+    if not named:
+        return []
+    stale_parts = _in_child(_stale_in, plan.storage, {slice_id for _, slice_id in named})
+    return [stale for stale in stale_parts if (stale.part.table, stale.part.slice or WHOLE) in named]
+
+
+def tasks_to_repeat(plan: Plan, tasks: Collection[str], *, is_newest: bool) -> set[str]:
+    """
+    Return these tasks and all tasks after them.
+
+    :param is_newest: True if no later date has run. Releases and models are repeated only then.
+    """
+    repeated = set(tasks)
+    for task in plan.tasks:  # each after its upstream tasks
+        may_repeat = is_newest or task.uses not in _NOT_FOR_THE_PAST
+        if may_repeat and not task.cleans_up and not repeated.isdisjoint(task.upstream):
+            repeated.add(task.task_id)
+    return repeated
+
+
+def _tasks_of(plan: Plan, stale: StalePart) -> list[str]:
+    """Return the tasks that write the table; if none names it, the task that wrote it."""
+    writers = [task.task_id for task in plan.tasks if task.arguments.get("target") == stale.part.table]
+    names = {task.task_id for task in plan.tasks}
+    return writers or [name for name in (stale.task, stale.task.rpartition(".")[0]) if name in names][:1]
+
+
+def _date(slice_id: str) -> datetime | None:
+    try:
+        return datetime.strptime(slice_id, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _stale(storage: Path, pipeline: str) -> tuple[list[StalePart], list[str]]:
+    lineage = Lineage(storage / STATE, open_tables(storage))
+    return lineage.stale(pipeline=pipeline), lineage.run_slices(pipeline)
+
+
+def _stale_in(storage: Path, slices: Collection[str]) -> list[StalePart]:
+    return Lineage(storage / STATE, open_tables(storage)).stale_in(slices)
+
+
+def _in_child(function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function in a process of its own. Tables start threads, and this process forks one for each task."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as child:
+        return child.submit(function, *arguments).result()

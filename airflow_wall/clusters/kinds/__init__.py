@@ -1,0 +1,1 @@
+"""The kinds of clusters: one module per `type`."""

@@ -1,1 +1,0 @@
-"""Spec to Plan to DAG."""

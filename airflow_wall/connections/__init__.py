@@ -1,0 +1,1 @@
+"""Airflow connections without Airflow: their parts, their extras, and the SQL databases they name."""

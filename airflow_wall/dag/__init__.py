@@ -1,0 +1,1 @@
+"""Build DAGs from Plans: everything that creates objects of Airflow."""

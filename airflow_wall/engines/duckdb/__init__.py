@@ -1,0 +1,1 @@
+"""DuckDB, the engine that runs in the process of a job."""

@@ -1,0 +1,85 @@
+"""Connections to DuckDB, the embedded SQL engine, with the settings this package needs."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from airflow_wall.diagnostics.suggestions import listed
+
+LIMITS = {"threads": "AIRFLOW_WALL_THREADS", "memory_limit": "AIRFLOW_WALL_MEMORY"}
+"""Setting of DuckDB -> environment variable with the limit that a cluster sets."""
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """
+    Return a connection to an empty database in memory.
+
+    Times are UTC in every time zone. No extension is downloaded, so that a query does not depend on the network.
+    A cluster limits threads and memory by the variables AIRFLOW_WALL_THREADS and AIRFLOW_WALL_MEMORY. Data that exceed
+    the memory go to a temporary directory of this connection, which DuckDB creates when needed and removes at the end.
+    """
+    bounds = {name: os.environ[variable] for name, variable in LIMITS.items() if variable in os.environ}
+    # A sealed database can still reach this directory. By default all queries of a worker would share it.
+    overflow = str(Path(tempfile.gettempdir()) / f"airflow-wall-{uuid.uuid4().hex}")
+    database = duckdb.connect(
+        ":memory:", config={"autoinstall_known_extensions": "false", "temp_directory": overflow, **bounds}
+    )
+    database.execute("SET TimeZone = 'UTC'")
+    return database
+
+
+def seal(database: duckdb.DuckDBPyConnection) -> None:
+    """Restrict all later queries to the registered tables: no file, no network. This cannot be undone."""
+    database.execute("SET enable_external_access = false")
+    database.execute("SET lock_configuration = true")
+
+
+def describe_other_statements(database: duckdb.DuckDBPyConnection, sql: str) -> str | None:
+    """
+    Return None if `sql` is exactly one query, else the kinds of its statements in words. Nothing is run.
+
+    :raises duckdb.Error: the text is not SQL.
+    """
+    statements = database.extract_statements(sql)
+    if len(statements) == 1 and statements[0].type == duckdb.StatementType.SELECT:
+        return None
+    return listed(statement.type.name for statement in statements) or "nothing"
+
+
+def identifier(name: str) -> str:
+    """Return `name` as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return `text` as a quoted SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def value(plain: Any) -> str:
+    """Return a Python value as SQL: a text, a number, a boolean, or a list or mapping of them."""
+    if isinstance(plain, bool | int | float):
+        return str(plain).lower()
+    if isinstance(plain, Mapping):
+        return "{" + ", ".join(f"{literal(str(key))}: {value(item)}" for key, item in plain.items()) + "}"
+    if isinstance(plain, list | tuple):
+        return "[" + ", ".join(value(item) for item in plain) + "]"
+    return literal(str(plain))
+
+
+def reason(error: Exception, *, excerpt: bool = False) -> str:
+    """
+    Return DuckDB's message without its list of similar columns, which differs from run to run.
+
+    :param excerpt: Keep the line of the query and the mark below the fault.
+    """
+    text = re.sub(r"\nCandidate bindings: .*", "", str(error))
+    return (text if excerpt else text.partition("\n\nLINE ")[0]).strip()

@@ -1,0 +1,1 @@
+"""Spark, the engine of a cluster with `engine: spark`."""

@@ -1,0 +1,154 @@
+"""
+A job as a JSON document, and the facts about its run that it can use.
+
+A job does not depend on Airflow. The same document runs in the worker or on a cluster.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from airflow_wall.connections.info import Connections
+from airflow_wall.text.reserved import STATE
+
+
+@dataclass(frozen=True)
+class Slice:
+    """
+    The part of the data that one run processes. It is the same in every try, clear and backfill of that run.
+
+    :param id: Name of the slice, safe in file names: the logical date (`20130701T000000Z`), else the partition key,
+        else the run id.
+    :param order: ISO 8601 UTC time that orders slices: the logical date, else the time when the run was due.
+    :param date: The day of that time in the time zone of the pipeline, or that in the partition key, as an ISO date;
+        empty if it is not known.
+    """
+
+    id: str
+    order: str
+    date: str = ""
+
+    @property
+    def microseconds(self) -> int:
+        """Place of the slice in time: `order` in microseconds since 1970."""
+        return round(datetime.fromisoformat(self.order).timestamp() * 1_000_000)
+
+    @property
+    def number(self) -> int:
+        """The slice as a 60-bit integer, for stores with numbered transactions."""
+        return int(hashlib.sha256(self.id.encode()).hexdigest()[:15], 16)
+
+
+@dataclass(frozen=True)
+class Run:
+    """
+    The run that a job, a check or a release belongs to.
+
+    :param pipeline: The DAG's id.
+    :param run_id: Airflow's run id.
+    :param task_id: The task, e.g. `etl_domain_1.ingest`, with the index of a mapped one, e.g. `ingest.0`.
+    :param try_number: 1 for the first try.
+    :param slice: The part of the data that this run processes.
+    :param storage: Absolute path of the lake with tables, models, releases and our own state.
+    :param project: Absolute path that relative paths of connections are under.
+    :param code: Absolute path of the pipeline's directory with SQL files, check files and the user's modules.
+    :param map_index: Index of an instance of a mapped task; -1 for any other task.
+    """
+
+    pipeline: str
+    run_id: str
+    task_id: str
+    try_number: int
+    slice: Slice
+    storage: Path
+    project: Path
+    code: Path
+    map_index: int = -1
+
+    @property
+    def task(self) -> str:
+        """The task without the index of a mapped one."""
+        return self.task_id if self.map_index < 0 else self.task_id.rpartition(".")[0]
+
+    @property
+    def state(self) -> Path:
+        """Directory of our own state in the lake."""
+        return self.storage / STATE
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the run as JSON values."""
+        return {**asdict(self), "storage": str(self.storage), "project": str(self.project), "code": str(self.code)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Run:
+        """Return the run from the result of `to_json`."""
+        paths = {name: Path(values[name]) for name in ("storage", "project", "code")}
+        return cls(**{**values, **paths, "slice": Slice(**values["slice"])})
+
+
+@dataclass(frozen=True)
+class Job:
+    """
+    One unit of compute.
+
+    :param kind: Name of the job in `airflow_wall.jobs.base.JOBS`, e.g. `ingest`.
+    :param arguments: The keyword arguments of its function, as JSON values.
+    :param run: The run it belongs to.
+    :param connections: Ids of the Airflow connections it reads. Their values are never in the document.
+    :param environment: The environment to run in, in the form of `airflow_wall.environments.backends`; empty for the
+        current Python.
+    """
+
+    kind: str
+    arguments: Mapping[str, Any]
+    run: Run
+    connections: tuple[str, ...] = ()
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the job as JSON values."""
+        return {
+            "kind": self.kind,
+            "arguments": dict(self.arguments),
+            "run": self.run.to_json(),
+            "connections": list(self.connections),
+            "environment": dict(self.environment),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Job:
+        """Return the job from the result of `to_json`."""
+        return cls(
+            values["kind"],
+            values["arguments"],
+            Run.from_json(values["run"]),
+            tuple(values["connections"]),
+            values.get("environment", {}),  # documents of older versions have no environment
+        )
+
+
+@dataclass(frozen=True)
+class Env:
+    """
+    The context that the function of a job gets besides its own arguments.
+
+    :param run: The run it belongs to.
+    :param connections: Returns an Airflow connection by id.
+    :param fence: Raises if a later try of the task has started. It is called before each commit.
+    """
+
+    run: Run
+    connections: Connections = field(repr=False)
+    fence: Callable[[], None] = field(default=lambda: None, repr=False)
+
+
+def safe_name(text: str) -> str:
+    """Return `text` as a file name of letters, digits, `.`, `_` and `-`. Other characters are replaced by a digest."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "x"
+    return name if name == text else f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -1,0 +1,57 @@
+"""Run a job by the name of its kind."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from airflow_wall.connections.info import Connections
+from airflow_wall.engines.spark.selection import spark_engine
+from airflow_wall.job import Env, Job
+from airflow_wall.registry import LazyRegistry, modules_of
+from airflow_wall.storage.backends import open_tables
+from airflow_wall.storage.base import TableStore
+from airflow_wall.storage.fence import fenced
+from airflow_wall.storage.owners import Owners
+
+JOBS: LazyRegistry[Callable[..., dict[str, Any]]] = LazyRegistry(
+    {name: f"airflow_wall.jobs.{name}:{name}" for name in modules_of("airflow_wall.jobs")}, "airflow_wall.jobs"
+)
+"""
+Kind of job -> its function. Kind, module of `airflow_wall.jobs` and function have the same name.
+
+A module with `USES_SPARK = True` uses Spark as its engine. On a Spark cluster, each other job runs as a whole on one
+executor.
+"""
+
+
+def run_job(job: Job, connections: Connections) -> dict[str, Any]:
+    """
+    Run a job and return its result, a small JSON object.
+
+    The job runs in this process, or on the Spark cluster that this process is configured for. A job that reads a
+    connection always runs here, so that the secret does not leave the process.
+
+    :raises WallError: the job failed; the message is written for the user.
+    """
+    function = JOBS[job.kind]
+    uses_spark = getattr(inspect.getmodule(function), "USES_SPARK", False)
+    spark = None if uses_spark or job.connections else spark_engine(job.run)
+    if spark is not None:
+        with spark as engine:
+            return engine.run_whole_job(job)
+    with fenced(job.run) as fence:
+        return function(Env(job.run, connections, fence), **job.arguments)
+
+
+def open_target(env: Env, table: str, *, share: bool) -> tuple[TableStore, str | None]:
+    """
+    Return the tables of a lake for a task that writes one of them, and the writer to name in its slices.
+
+    :param share: True if the step says `share: true`.
+    :raises DataError: another task owns the table.
+    """
+    tables = open_tables(env.run.storage, env.fence)
+    claim = Owners(env.run.state).claim(table, env.run, share=share, exists=tables.exists(table))
+    return open_tables(env.run.storage, claim.fence(env.fence)), claim.writer

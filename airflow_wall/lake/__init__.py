@@ -1,0 +1,1 @@
+"""How the lake keeps its own state: small documents that several processes change safely."""

@@ -1,0 +1,1 @@
+"""The language of pipeline files: one frozen model per block of the YAML."""

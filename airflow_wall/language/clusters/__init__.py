@@ -1,0 +1,1 @@
+"""The keys of each kind of cluster: one module per `type`."""

@@ -1,0 +1,199 @@
+"""The base of all steps, and the types that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    InstanceOf,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError, PydanticKnownError
+from pydantic_core.core_schema import ValidationInfo
+
+from airflow_wall.errors import ConnectionFault, DataError, ReleaseError
+from airflow_wall.language.base import SpecModel
+from airflow_wall.language.environment import KEYS, Image, Python, Requirements, check_together
+from airflow_wall.language.markers import Template, XComRef
+from airflow_wall.publish.backends import parse_target
+from airflow_wall.publish.targets.base import Target
+from airflow_wall.sources.backends import misplaced_keys, parse_source
+from airflow_wall.sources.kinds.base import Source
+from airflow_wall.text.kinds import FieldKind, Plain, Sql, Table
+
+_TEXT_SCHEMA = {
+    "anyOf": [{"type": "string"}, {"type": "object", "patternProperties": {r"^\$": {}}, "additionalProperties": False}]
+}
+
+Filled = Annotated[str, StringConstraints(min_length=1)]
+Text = Annotated[Filled | InstanceOf[Template] | InstanceOf[XComRef], WithJsonSchema(_TEXT_SCHEMA)]
+"""A text, or a marker that is replaced by one."""
+
+
+def _target(value: Any) -> Any:
+    if isinstance(value, Target | Template | XComRef):
+        return value
+    if not isinstance(value, str):
+        raise PydanticKnownError("string_type")
+    if not value:
+        raise PydanticKnownError("string_too_short", {"min_length": 1})
+    try:
+        return parse_target(value)
+    except ConnectionFault as error:  # the value may hold a password
+        expected, kind, hint = error.message, "secret", error.hint
+    except ReleaseError as error:
+        expected, kind, hint = error.message.partition(", got ")[0], "target", error.hint
+    raise PydanticCustomError(kind, "{expected}", {"expected": expected.removeprefix("`to` "), "hint": hint})
+
+
+_TARGET = (BeforeValidator(_target), PlainSerializer(str, return_type=str))
+
+TargetOnly = Annotated[
+    InstanceOf[Target], *_TARGET, WithJsonSchema({"type": "string", "minLength": 1}), FieldKind.TARGET
+]
+"""The target of a release, e.g. `sql://CONNECTION/TABLE`."""
+
+TargetOrMarker = Annotated[
+    InstanceOf[Target] | InstanceOf[Template] | InstanceOf[XComRef],
+    *_TARGET,
+    WithJsonSchema(_TEXT_SCHEMA),
+    FieldKind.TARGET,
+]
+"""The target of a release, or a marker that is replaced by its text."""
+
+
+def _source(value: Any) -> Any:
+    if isinstance(value, Source | Template | XComRef):
+        return value
+    if not isinstance(value, str):
+        raise PydanticKnownError("string_type")
+    if not value:
+        raise PydanticKnownError("string_too_short", {"min_length": 1})
+    try:
+        return parse_source(value)
+    except DataError as error:
+        expected = error.message.partition(", got ")[0].removeprefix("`source` ")
+        raise PydanticCustomError("source", "{expected}", {"expected": expected, "hint": error.hint}) from None
+
+
+SourceOrMarker = Annotated[
+    InstanceOf[Source] | InstanceOf[Template] | InstanceOf[XComRef],
+    BeforeValidator(_source),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema(_TEXT_SCHEMA),
+    FieldKind.SOURCE,
+]
+"""A source of data, e.g. `landing/orders` or `sql://CONNECTION/TABLE`, or a marker that is replaced by its text."""
+
+
+def _for_source(value: Any, info: ValidationInfo) -> Any:
+    source = info.data.get("source")
+    if value is not None and isinstance(source, Source):
+        for _, reason in misplaced_keys(source, {str(info.field_name): value}):
+            raise PydanticCustomError("misplaced", "{reason}", {"reason": reason, "hint": "remove it"})
+    return value
+
+
+OfSource = AfterValidator(_for_source)
+"""Check of a key that applies to some kinds of sources only. The field of the source comes first."""
+
+
+def _key(value: list[str] | None, info: ValidationInfo) -> list[str] | None:
+    target = info.data.get("to")
+    if not value and isinstance(target, Target) and target.needs_key:
+        raise PydanticKnownError("missing")
+    return value
+
+
+Key = Annotated[Plain[list[str]] | None, AfterValidator(_key)]
+"""The columns that identify a row. Some targets need them, so the field of the target comes first."""
+
+TaskId = Annotated[Filled, Field(json_schema_extra={"x-refers-to": "task"}), FieldKind.PLAIN]
+"""The id of another task of the pipeline."""
+
+Parameters = dict[str, Any]
+
+
+class Step(SpecModel):
+    """
+    Base of all steps.
+
+    The fields are the arguments of the operator. The class variables define what they mean to the planner.
+    """
+
+    reads_file: ClassVar[dict[str, tuple[str, ...]]] = {}
+    """Field to file suffixes. A value with such a suffix is a file beside the pipeline, and is replaced by its text."""
+
+    task_fields: ClassVar[dict[str, str]] = {}
+    """Field to the step it must name. Its value is the id of such a task, e.g. `{"cluster": "start_cluster"}`."""
+
+    closes: ClassVar[str | None] = None
+    """The field with the task that this step cleans up after, if it is the second of a pair."""
+
+    refused: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        KEYS, "it is for the steps that run code of yours: `ingest`, `transform`, `retrain`, `predict`"
+    )
+
+    one_run_at_a_time: ClassVar[bool] = False
+    """True if two runs of a pipeline with this step would conflict."""
+
+
+Deferrable = Annotated[
+    bool,
+    Field(description="If true, the triggerer waits for a cloud, so that the wait takes no worker slot."),
+    FieldKind.PLAIN,
+]
+
+
+Share = Annotated[
+    bool,
+    Field(
+        description="If true, other tasks with `share: true` may write the table, too. Each replaces only its own rows."
+    ),
+    FieldKind.PLAIN,
+]
+"""True if a step shares its target with others."""
+
+
+class OnCluster(Step):
+    """Base of the steps that compute, in the worker or on a cluster."""
+
+    task_fields: ClassVar[dict[str, str]] = {"cluster": "start_cluster"}
+
+    cluster: TaskId | None = Field(
+        None, description="The `start_cluster` task on whose cluster it runs; without it, in the worker."
+    )
+    requirements: Requirements | None = Field(
+        None,
+        description="Packages of its own, e.g. `[pandas<2]`, or the name of a `.txt` file beside the pipeline; it then "
+        "runs in a venv with these packages and without Airflow. `[]`: none, even if the pipeline has some.",
+    )
+    python: Python | None = Field(
+        None,
+        description="The path of its interpreter; beside `requirements` also a version, e.g. `'3.12'`.",
+    )
+    image: Image | None = Field(None, description="The container image that it runs in.")
+    deferrable: Deferrable = True
+
+    @model_validator(mode="after")
+    def _one_environment(self) -> Self:
+        check_together(self)
+        return self
+
+
+class Staged(Step):
+    """Base of the steps that stage rows of a table into a release."""
+
+    task_fields: ClassVar[dict[str, str]] = {"release": "start_sender"}
+
+    release: TaskId = Field(description="The `start_sender` task of its release.")
+    table: Table[Text] = Field(description="The table whose rows are published.")
+    where: Sql[Text] | None = Field(None, description="A SQL condition for the rows to publish; by default all.")
+    to: TargetOrMarker = Field(description="The target of the rows, e.g. `sql://CONNECTION/TABLE`.")

@@ -1,0 +1,22 @@
+"""The step `start_sender`."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from airflow_wall.language.base import Name
+from airflow_wall.language.steps.base import Step
+from airflow_wall.text.kinds import (
+    Plain,
+)
+
+
+class StartSender(Step):
+    """Open a release. The next steps stage results in it, which clients do not see before it is committed."""
+
+    one_run_at_a_time: ClassVar[bool] = True
+
+    release: Name = Field(description="Name of the release, whose rows clients see all at once.")
+    force: Plain[bool] = Field(False, description="If true, a run for an older date may replace a newer release.")

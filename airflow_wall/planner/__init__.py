@@ -1,0 +1,1 @@
+"""Turn Specs into Plans: the tasks of a DAG, their arguments and their order. Imports no Airflow."""

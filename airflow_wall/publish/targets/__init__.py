@@ -1,0 +1,1 @@
+"""The targets of a release: one module per scheme of `to`."""

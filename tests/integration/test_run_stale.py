@@ -1,0 +1,84 @@
+"""
+`airflow-wall run --stale`: the dates whose tables were computed from rows that have changed.
+
+Waits for: a few real runs of small tasks.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from airflow_wall.storage.backends import open_tables
+
+pytestmark = pytest.mark.integration
+
+COMMAND = Path(sysconfig.get_path("scripts")) / "airflow-wall"
+PIPELINE = """\
+dag_id: d
+start_date: 2024-01-01
+schedule: "@daily"
+storage: ./lake
+tasks:
+  - {id: load, uses: ingest, with: {source: landing, target: bronze/t}}
+  - {id: clean, uses: transform, needs: load, with: {inputs: {raw: bronze/t}, target: silver/t, sql: "select id, v*10 as w from raw"}}
+  - {id: check, uses: check_integrity, needs: clean, with: {table: silver/t, checks: [{range: {column: w, min: 0}}]}}
+  - {id: publish, uses: publish, needs: check, with: {release: p, table: silver/t, to: [{to: "files://t"}]}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "lake/landing").mkdir(parents=True)
+    (tmp_path / "d.yaml").write_text(PIPELINE)
+    return tmp_path
+
+
+def land(project: Path, name: str, text: str) -> None:
+    (project / "lake/landing" / name).write_text(text)
+
+
+def run(project: Path, *arguments: str) -> str:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    ran = subprocess.run(
+        [COMMAND, "run", "d.yaml", *arguments], cwd=project, env=inherited, capture_output=True, text=True, timeout=300
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def silver(project: Path) -> list[tuple[str, int, int]]:
+    rows = open_tables(project / "lake").read("silver/t", hidden=True).to_pylist()
+    return [(row["_wall_slice"][:8], row["id"], row["w"]) for row in rows]
+
+
+def test_only_stale_dates_run_again_also_where_another_airflow_ran_them(project: Path) -> None:
+    land(project, "1.csv", "id,v\n1,1\n")
+    run(project, "--date", "2024-01-01")
+    land(project, "2.csv", "id,v\n2,2\n")
+    run(project, "--date", "2024-01-02")
+    land(project, "1.csv", "id,v\n1,5\n")
+    land(project, "3.csv", "id,v\n3,3\n")
+    text = run(project, "--date", "2024-01-03")
+    assert "corrected    bronze/t: slice 20240101T000000Z from `landing/1.csv`" in text
+    assert "stale        silver/t: `20240101T000000Z`" in text
+    assert "run these dates again: airflow-wall run d.yaml --stale" in text
+    assert silver(project) == [("20240101", 1, 10), ("20240102", 2, 20), ("20240103", 3, 30)]
+
+    text = run(project, "--stale")
+    assert "2024-01-01T00:00+00:00 (1 of 1): silver/t" in text
+    assert "check" in text
+    assert silver(project) == [("20240101", 1, 50), ("20240102", 2, 20), ("20240103", 3, 30)]
+    assert run(project, "--stale") == "d: no table is stale\n"
+
+    land(project, "2.csv", "id,v\n2,7\n")
+    land(project, "4.csv", "id,v\n4,4\n")
+    run(project, "--date", "2024-01-04")
+    (project / ".airflow").rename(project / "old")
+    run(project, "--stale")
+    assert silver(project) == [("20240101", 1, 50), ("20240102", 2, 70), ("20240103", 3, 30), ("20240104", 4, 40)]
+    assert run(project, "--stale") == "d: no table is stale\n"

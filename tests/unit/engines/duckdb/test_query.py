@@ -1,0 +1,57 @@
+"""
+Queries of the user, and the messages of their faults.
+
+Waits for: queries that take long enough to be measured.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pyarrow as pa
+import pytest
+
+from airflow_wall.checks.data import Data
+from airflow_wall.checks.kinds.sql import Sql
+from airflow_wall.engines.duckdb.query import run_query
+from airflow_wall.errors import UserCodeError
+
+NUMBERS = pa.table({"x": list(range(250))})
+SLOW = "(SELECT count(*) FROM data a, data b, data c WHERE (a.x * b.x + c.x) % 7 = 3)"
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    before = time.process_time()
+    work()
+    return time.process_time() - before
+
+
+def fail(sql: str) -> str:
+    with pytest.raises(UserCodeError) as error:
+        run_query(sql, {"data": NUMBERS}, None)
+    return str(error.value)
+
+
+def test_a_failing_query_runs_once() -> None:
+    once = min(cpu_seconds(lambda: run_query(f"SELECT {SLOW} AS n", {"data": NUMBERS}, None)) for _ in range(3))
+    failing = min(cpu_seconds(lambda: fail(f"SELECT error('boom ' || {SLOW}) AS n")) for _ in range(3))
+    assert once > 0.05, "too fast to be measured"
+    assert failing < 1.5 * once
+
+
+def test_a_check_that_finds_rows_runs_its_query_once() -> None:
+    data = Data(NUMBERS, None, "2020-01-01")
+    check = Sql(query=f"SELECT x, {SLOW} AS n FROM data LIMIT 5")
+    once = min(cpu_seconds(lambda: data.first(check.query, 3)) for _ in range(3))
+    found = min(cpu_seconds(lambda: check.run(data)) for _ in range(3))
+    assert check.run(data).observed == "5 rows"
+    assert check.run(data).detail.startswith("x=0, n=")
+    assert once > 0.05, "too fast to be measured"
+    assert found < 1.5 * once
+    data.close()
+
+
+def test_the_place_of_a_fault_is_shown_although_nothing_is_run() -> None:
+    assert "LINE 1: SELECT y FROM data\n               ^" in fail("SELECT y FROM data")
+    assert "LINE 1: SELECT 'a'::INT" in fail("SELECT 'a'::INT")
