@@ -59,6 +59,9 @@ from airflow_wall.text.reserved import STATE, reserved_part
 _KEPT = 7 * 24 * 3600
 """Seconds for which a file with current rows is kept for jobs that read it."""
 
+_PLACE = "_wall_place"
+"""Column with the place of a row in its table, by which a condition keeps the order of the rows."""
+
 _LOGICAL_DATE = "%Y%m%dT%H%M%SZ"
 
 ATTEMPTS = 12
@@ -451,18 +454,19 @@ def _retyped(
 def _filtered(rows: pa.Table, where: str, table: str) -> pa.Table:
     columns = [name for name in rows.column_names if name not in HIDDEN]
     with duck.connect() as database:
-        database.register("rows", rows)
+        database.register("rows", rows.append_column(_PLACE, pa.array(range(rows.num_rows), pa.int64())))
         duck.seal(database)
         try:
-            query = f"SELECT * FROM rows WHERE ({where}\n)"  # noqa: S608
+            query = f"SELECT {_PLACE} FROM rows WHERE ({where}\n) ORDER BY {_PLACE}"  # noqa: S608
             if (others := duck.describe_other_statements(database, query)) is not None:
                 raise duckdb.ParserException(f"it turns the query into {others}")
-            kept: pa.Table = database.sql(query).to_arrow_table()
+            places = database.sql(query).to_arrow_table()
         except duckdb.Error as error:
             raise DataError(
                 f"`{where}` must be a SQL condition on table `{table}`: {duck.reason(error)}",
                 hint=f"use its columns: {listed(columns)}",
             ) from error
+    kept: pa.Table = rows.take(places.column(0))
     return kept
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,15 @@ def identifier(name: str) -> str:
 def literal(text: str) -> str:
     """Return `text` as a quoted SQL string."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def is_one_of(sql: str, texts: Iterable[str]) -> str:
+    """
+    Return a condition: the value of `sql` is one of some texts.
+
+    DuckDB makes a join of `IN` with many values, and a join on several threads returns rows in any order.
+    """
+    return "(" + " OR ".join(f"{sql} = {literal(text)}" for text in texts) + ")"
 
 
 def value(plain: Any) -> str:

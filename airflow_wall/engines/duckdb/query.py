@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 import duckdb
@@ -41,6 +42,8 @@ def run_query(sql: str, inputs: Mapping[str, pa.Table], sql_file: str | None) ->
     """
     Return the rows of one query over the inputs.
 
+    A query without ORDER BY is sorted by all columns, so that every try has the same result.
+
     :param sql_file: File of the query, for messages.
     :raises UserCodeError: the text is not exactly one query, or the query fails.
     """
@@ -56,7 +59,8 @@ def run_query(sql: str, inputs: Mapping[str, pa.Table], sql_file: str | None) ->
                     f"{where} must be one query, got {others}",
                     hint="write one `SELECT` or `WITH ... SELECT`",
                 )
-            return to_arrow(_plan(database, sql))
+            rows = to_arrow(_plan(database, sql))
+            return rows if _is_ordered(database, sql) else sort_rows(rows)
         except duckdb.Error as error:
             raise _sql_error(error, inputs, where) from error
 
@@ -86,6 +90,23 @@ def to_arrow(relation: duckdb.DuckDBPyRelation) -> pa.Table:
                 hint=f"cast it: `CAST(... AS DOUBLE) AS {name}`",
             ) from None
     return rows
+
+
+def sort_rows(rows: pa.Table) -> pa.Table:
+    """Return the rows sorted by all columns whose type has an order."""
+    names = [f"c{place}" for place in range(rows.num_columns)]  # two columns may have the same name
+    plain = [name for name, field in zip(names, rows.schema, strict=True) if not pa.types.is_nested(field.type)]
+    if not plain:
+        return rows
+    return rows.rename_columns(names).sort_by([(name, "ascending") for name in plain]).rename_columns(rows.column_names)
+
+
+def _is_ordered(database: duckdb.DuckDBPyConnection, sql: str) -> bool:
+    """Return True if a query has an ORDER BY of its own, outside its subqueries."""
+    (text,) = database.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0]
+    statements = json.loads(text).get("statements", ())  # DuckDB cannot serialize some queries, e.g. PIVOT
+    modifiers = [modifier["type"] for statement in statements for modifier in statement["node"]["modifiers"]]
+    return "ORDER_MODIFIER" in modifiers
 
 
 def _plan(database: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:

@@ -26,7 +26,7 @@ _DAY = rf"{_YEAR}-[0-9]{{2}}-[0-9]{{2}}"
 _CLOCK = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6}0*)?)?"
 _OFFSET = r" ?(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)"
 _OTHER_DATE = r"[0-9]{1,4}([./-])[0-9]{1,2}[./-][0-9]{1,4}"
-_NOT_FINITE = "('nan', 'inf', '-inf', '+inf', 'infinity', '-infinity', '+infinity')"
+_NOT_FINITE = ("nan", "inf", "-inf", "+inf", "infinity", "-infinity", "+infinity")
 _TYPES: dict[str, pa.DataType] = {
     "boolean": pa.bool_(),
     "integer": pa.int64(),
@@ -117,7 +117,7 @@ def exact_value(column: str, type_: pa.DataType, notation: Notation = ISO) -> Ex
         return ExactValue("true", f"encode({column})", "false")
     text = f"trim({column})"
     valid, value = _valid_and_value(text, type_, notation)
-    is_marker = f"({text} IN ({', '.join(map(duck.literal, NULL_MARKERS))}))"
+    is_marker = duck.is_one_of(text, NULL_MARKERS)
     return ExactValue(
         f"({column} IS NULL OR coalesce({valid}, false) OR {is_marker})",
         f"CASE WHEN {is_marker} THEN NULL ELSE {value} END",
@@ -127,7 +127,7 @@ def exact_value(column: str, type_: pa.DataType, notation: Notation = ISO) -> Ex
 
 def _valid_and_value(text: str, type_: pa.DataType, notation: Notation) -> tuple[str, str]:
     if pa.types.is_boolean(type_):
-        return f"(lower({text}) IN ('true', 'false'))", f"TRY_CAST({text} AS BOOLEAN)"
+        return duck.is_one_of(f"lower({text})", ("true", "false")), f"TRY_CAST({text} AS BOOLEAN)"
     if type_ in _INT_BITS:
         number = notation.plain_number(text)
         value = f"TRY_CAST({number} AS {_INT_BITS[type_]})"
@@ -140,7 +140,7 @@ def _valid_and_value(text: str, type_: pa.DataType, notation: Notation) -> tuple
         spelled = _matches(number, rf"[+-]?({_INTEGER}([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?")
         digits = 6 if pa.types.is_float32(type_) else 15
         exact = f"({spelled} AND {_is_exact_float(number, value, digits)})"
-        return f"({exact} OR lower({text}) IN {_NOT_FINITE})", value
+        return f"({exact} OR {duck.is_one_of(f'lower({text})', _NOT_FINITE)})", value
     if isinstance(type_, pa.Decimal128Type):
         number, scale = notation.plain_number(text), type_.scale
         fraction = rf"[.][0-9]{{0,{scale}}}0*" if scale else "[.]0*"
@@ -220,12 +220,12 @@ class Inference:
     def counts(self) -> dict[str, str]:
         """Return name -> SQL aggregate over all rows."""
         text = f"trim({self.column})"
-        marker = f"({text} IN ({', '.join(map(duck.literal, NULL_MARKERS))}))"
+        marker = duck.is_one_of(text, NULL_MARKERS)
         given = f"({self.column} IS NOT NULL AND NOT {marker})"
         counts = {"given": f"count_if({given})"}
         counts["nulls"] = f"list_sort(list(DISTINCT {text}) FILTER (WHERE {marker}))"
         if "boolean" in self.allowed:
-            counts["boolean"] = f"count_if({text} IN ('true', 'false'))"
+            counts["boolean"] = f"count_if({duck.is_one_of(text, ('true', 'false'))})"
         if "number" in self.allowed:
             counts |= self._number_counts(text, given)
         if "time" in self.allowed:
@@ -242,7 +242,7 @@ class Inference:
         scale = f"length(split_part({number}, '.', 2))"
         has_fraction = f"({plain} AND contains({number}, '.'))"
         padded = f"({has_fraction} AND ends_with({number}, '0') AND NOT ends_with({number}, '.0'))"
-        not_finite = f"lower({text}) IN {_NOT_FINITE}"
+        not_finite = duck.is_one_of(f"lower({text})", _NOT_FINITE)
         return {
             "integer": f"count_if({integer})",
             "plain": f"count_if({plain} AND {number} <> '-0')",

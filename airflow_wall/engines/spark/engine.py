@@ -25,7 +25,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from airflow_wall.engines.duckdb.query import query_label, run_query, union_tables
+from airflow_wall.engines.duckdb.query import query_label, run_query, sort_rows, union_tables
 from airflow_wall.engines.spark.sql_translation import translate
 from airflow_wall.engines.spark.whole_job import WHOLE_JOB_CONF, WholeJob, whole_job
 from airflow_wall.engines.spark_request import SparkRequest
@@ -196,7 +196,7 @@ class Engine:
         except Exception as error:
             raise _query_error(error, query_label(sql_file)) from error
         result = _cast_to(rows, expected)
-        return result if query.ordered else _sort(result)
+        return result if query.ordered else sort_rows(result)
 
     def rows(self, result: Any) -> pa.Table | None:
         """
@@ -230,7 +230,7 @@ class Engine:
         result_type = T.StructType([T.StructField(field.name, spark_type(field.type)) for field in schema])
         try:
             rows = self._collect(self.frames[name].mapInArrow(_ArrowFunction(function, input_schema), result_type))
-            return _sort(_cast_to(rows, schema))
+            return sort_rows(_cast_to(rows, schema))
         except WallError:
             raise
         except Exception as error:
@@ -341,15 +341,6 @@ def _cast_to(rows: pa.Table, expected: pa.Schema) -> pa.Table:
             f"Spark's result must have the types of the embedded engine's result: {error}",
             hint="cast the columns of the query to the intended types",
         ) from error
-
-
-def _sort(rows: pa.Table) -> pa.Table:
-    """Return the rows sorted by all columns whose type has an order."""
-    names = [f"c{place}" for place in range(rows.num_columns)]  # two columns may have the same name
-    plain = [name for name, field in zip(names, rows.schema, strict=True) if not pa.types.is_nested(field.type)]
-    if not plain:
-        return rows
-    return rows.rename_columns(names).sort_by([(name, "ascending") for name in plain]).rename_columns(rows.column_names)
 
 
 def _start_error(error: Exception, master: str) -> ClusterError | Interrupted:

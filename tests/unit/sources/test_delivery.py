@@ -432,3 +432,21 @@ def test_later_columns_of_parquet_are_exact_or_bad(table: Table, first: Any, lat
 def test_a_contract_survives_as_json(table: Table) -> None:
     table.put("i,x,d,n\n1,NA,2024-01-02,1.5\n")
     assert Contract.from_json(json.loads(json.dumps(table.contract.to_json()))) == table.contract
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_rows_keep_the_order_of_files_and_lines(table: Table, kind: str) -> None:
+    """On several threads, a query with a join returns its rows in any order."""
+    ids = list(range(400_000))
+    for number, part in enumerate([ids[:3], ids[3:6], ids[6:300_000], ids[300_000:]]):
+        rows = pa.table({"id": part, "v": pa.array(["1"] * len(part))})
+        path = table.folder / f"{number}.{kind}"
+        if kind == "csv":
+            path.write_text("id,v\n" + "".join(f"{id_},1\n" for id_ in part))
+        elif kind == "jsonl":
+            path.write_text("".join(f'{{"id": {id_}, "v": "1"}}\n' for id_ in part))
+        else:
+            pq.write_table(rows, path)
+    columns = {"id": "bigint", "v": "varchar" if kind == "jsonl" else "bigint"}
+    delivery = table.read(sorted(table.folder.iterdir()), kind, contract={"columns": columns}, keep_bad=True)
+    assert column(delivery, "id") == ids

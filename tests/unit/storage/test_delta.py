@@ -310,6 +310,13 @@ def test_rows_are_read_by_slice_column_and_condition(store: DeltaStore) -> None:
     assert store.read("b/t", hidden=True).column_names == ["a", "b", "_wall_slice"]
 
 
+def test_a_condition_keeps_the_order_of_rows(store: DeltaStore) -> None:
+    """DuckDB makes a join of `IN` with many values, and a join on several threads has no order."""
+    _put(store, "s1", _table(range(400_000)))
+    rows = store.read("b/t", where="a NOT IN (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)")
+    assert rows.column("a").to_pylist() == [0, *range(11, 400_000)]
+
+
 def test_an_unknown_column_names_the_nearest(store: DeltaStore) -> None:
     _put(store, "s1", _table([1], mean_delay=[1.0]))
     with pytest.raises(DataError) as caught:

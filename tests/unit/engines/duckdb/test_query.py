@@ -55,3 +55,34 @@ def test_a_check_that_finds_rows_runs_its_query_once() -> None:
 def test_the_place_of_a_fault_is_shown_although_nothing_is_run() -> None:
     assert "LINE 1: SELECT y FROM data\n               ^" in fail("SELECT y FROM data")
     assert "LINE 1: SELECT 'a'::INT" in fail("SELECT 'a'::INT")
+
+
+BIG = pa.table({"x": list(range(500_000)), "y": [n % 1000 for n in range(500_000)]})
+
+
+def test_a_query_without_order_is_sorted_by_all_columns() -> None:
+    rows = run_query("SELECT a.x, b.x AS z FROM data a JOIN data b ON a.x = b.y", {"data": BIG}, None)
+    assert rows.equals(rows.sort_by([("x", "ascending"), ("z", "ascending")]))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT x FROM data ORDER BY x DESC",
+        "FROM data SELECT x ORDER BY x DESC",
+        "WITH a AS (FROM data) SELECT x FROM a WHERE x > 1 ORDER BY x DESC LIMIT 100",
+    ],
+)
+def test_the_order_of_a_query_is_kept(sql: str) -> None:
+    values = run_query(sql, {"data": BIG}, None).column("x").to_pylist()
+    assert values == sorted(values, reverse=True)
+
+
+def test_the_order_of_a_subquery_is_not_that_of_the_query() -> None:
+    rows = run_query("SELECT x FROM (SELECT x FROM data ORDER BY x DESC LIMIT 3)", {"data": BIG}, None)
+    assert rows.column("x").to_pylist() == [499_997, 499_998, 499_999]
+
+
+def test_a_pivot_is_sorted() -> None:
+    rows = run_query("FROM (PIVOT data ON x IN (0, 1) USING count(*) GROUP BY y)", {"data": BIG}, None)
+    assert rows.column("y").to_pylist() == list(range(1000))
