@@ -10,6 +10,7 @@ import typer
 from airflow_wall.cli.output import out, short
 from airflow_wall.errors import WallError
 from airflow_wall.settings import DEFAULT_STORAGE
+from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import check_name
 from airflow_wall.storage.owners import Owners
 from airflow_wall.text.reserved import STATE
@@ -32,7 +33,7 @@ def own(
     pipeline, _, name = task.partition(".")
     if not pipeline or not name:
         raise WallError(f"`{task}` must be `PIPELINE.TASK`", hint=f"write e.g. `airflow-wall own {table} orders.load`")
-    owners = Owners(storage / STATE)
+    owners = Owners(storage / STATE, open_tables(storage))
     if owners.owner(table) is None:
         raise WallError(
             f"table `{table}` has no owner in the lake `{short(storage)}`",

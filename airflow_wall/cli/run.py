@@ -48,6 +48,10 @@ def run(
         bool,
         typer.Option("--stale", help="Run exactly the dates whose tables were computed from rows that have changed."),
     ] = False,
+    rebuild: Annotated[
+        str | None,
+        typer.Option(metavar="TABLE", help="Write a table anew: run again each date that has rows in it."),
+    ] = None,
     env: Annotated[str | None, typer.Option(help="Which of the file's environments is in force.")] = None,
     dag_id: Annotated[str | None, typer.Option(help="Which pipeline, where the file has several.")] = None,
     connections: Annotated[
@@ -81,23 +85,21 @@ def run(
     if wait is None:
         raise typer.BadParameter("write a duration, e.g. 5s or 1m", param_hint="--retry-wait")
     when: When = parse_range(first, last, selected.timezone, date=date) or parse_date(date, selected.timezone)
-    if stale:
-        if when is not None:
-            raise typer.BadParameter("it finds the dates itself: use it alone", param_hint="--stale")
-        from airflow_wall.cli.stale import stale_slices
-
-        when = stale_slices(selected)
+    if stale or rebuild is not None:
+        if when is not None or (stale and rebuild is not None):
+            option = "--stale" if rebuild is None else "--rebuild"
+            raise typer.BadParameter("it finds the dates itself: use it alone", param_hint=option)
+        when = _slices_to_repeat(selected, rebuild)
         if not when:
-            out().print(f"{selected.dag_id}: no table is stale")
             return
     home = find_home(selected.project, os.environ)
     connections_file = connections or selected.project / CONNECTIONS_FILE
     check_connections(connections_file)
     variables = home.environment(settings, connections_file.absolute())
     os.environ.update({name: value for name, value in variables.items() if name not in os.environ})
-    options = {"--env": env, "--dag-id": dag_id, "--connections": connections}
+    given = {"--env": env, "--dag-id": dag_id, "--connections": connections}
     command = ["airflow-wall", "run", str(file)]
-    command += [text for name, value in options.items() if value is not None for text in (name, str(value))]
+    command += [text for name, value in given.items() if value is not None for text in (name, str(value))]
     from airflow_wall.cli.job_server import (
         job_server,
     )  # imports clusters and jobs
@@ -106,7 +108,8 @@ def run(
         console = PlainConsole(terminal)
         try:
             with job_server(selected):
-                code = _run(home, file, selected, when, console, _Options(parallel, wait, command))
+                options = _Options(parallel, wait, command, rebuild)
+                code = _run(home, file, selected, when, console, options)
         except KeyboardInterrupt:
             console.print("\ninterrupted; run the same command again: it continues where it stopped")
             code = INTERRUPTED
@@ -127,11 +130,25 @@ class _Options:
     Options of the command.
 
     :param command: The command line without the dates.
+    :param rebuild: The table to write anew.
     """
 
     parallel: int
     retry_wait: timedelta
     command: Sequence[str]
+    rebuild: str | None = None
+
+
+def _slices_to_repeat(selected: Plan, table: str | None) -> list[StaleSlice]:
+    """Return the stale slices, or those of a table that is written anew. If there are none, print that."""
+    from airflow_wall.cli.rebuild import slices_to_rebuild
+    from airflow_wall.cli.stale import stale_slices
+
+    slices = stale_slices(selected) if table is None else slices_to_rebuild(selected, table)
+    if not slices:
+        nothing = "no table is stale" if table is None else f"no run has written `{table}`"
+        out().print(f"{selected.dag_id}: {nothing}")
+    return slices
 
 
 def _select_plan(plans: list[Plan], file: Path, dag_id: str | None) -> Plan:
@@ -175,6 +192,12 @@ def _run(
     gc.enable()
     driver = Driver(prepared, console, options.parallel, options.retry_wait, options.command)
     if isinstance(when, list):
+        if options.rebuild is not None:
+            from airflow_wall.cli.rebuild import set_aside
+
+            old = set_aside(selected, options.rebuild)
+            if old is not None:
+                console.print(f"the old rows of `{options.rebuild}` are in {short(old)}")
         return driver.run_stale(when)
     return driver.run_range(when) if isinstance(when, DateRange) else driver.run_date(when)
 

@@ -40,14 +40,14 @@ class StaleSlice:
     @property
     def date(self) -> datetime | None:
         """The logical date of its run; None if the run has none."""
-        return _date(self.slice_id)
+        return date_of(self.slice_id)
 
 
 def stale_slices(plan: Plan) -> list[StaleSlice]:
     """Return the slices of which the pipeline must compute a table again, the earliest first."""
     by_slice: dict[str, list[StalePart]] = {}
-    stale_parts, run_slices = _in_child(_stale, plan.storage, plan.dag_id)
-    newest = max((date for slice_id in run_slices if (date := _date(slice_id)) is not None), default=None)
+    stale_parts, run_slices = in_child(_stale, plan.storage, plan.dag_id)
+    newest = max((date for slice_id in run_slices if (date := date_of(slice_id)) is not None), default=None)
     for stale in stale_parts:
         by_slice.setdefault(stale.run_slice, []).append(stale)
     return [
@@ -55,7 +55,7 @@ def stale_slices(plan: Plan) -> list[StaleSlice]:
             slice_id,
             frozenset(task for stale in parts for task in _tasks_of(plan, stale)),
             tuple(sorted({stale.part.table for stale in parts})),
-            newest is not None and _date(slice_id) == newest,
+            newest is not None and date_of(slice_id) == newest,
         )
         for slice_id, parts in sorted(by_slice.items())
     ]
@@ -70,7 +70,7 @@ def still_stale(plan: Plan, slices: Mapping[str, Iterable[str]]) -> list[StalePa
     named = {(table, slice_id) for table, names in slices.items() for slice_id in names}
     if not named:
         return []
-    stale_parts = _in_child(_stale_in, plan.storage, {slice_id for _, slice_id in named})
+    stale_parts = in_child(_stale_in, plan.storage, {slice_id for _, slice_id in named})
     return [stale for stale in stale_parts if (stale.part.table, stale.part.slice or WHOLE) in named]
 
 
@@ -95,7 +95,8 @@ def _tasks_of(plan: Plan, stale: StalePart) -> list[str]:
     return writers or [name for name in (stale.task, stale.task.rpartition(".")[0]) if name in names][:1]
 
 
-def _date(slice_id: str) -> datetime | None:
+def date_of(slice_id: str) -> datetime | None:
+    """Return the logical date of the run of a slice; None if the run has none."""
     try:
         return datetime.strptime(slice_id, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError:
@@ -111,7 +112,7 @@ def _stale_in(storage: Path, slices: Collection[str]) -> list[StalePart]:
     return Lineage(storage / STATE, open_tables(storage)).stale_in(slices)
 
 
-def _in_child(function: Callable[..., T], *arguments: Any) -> T:
+def in_child(function: Callable[..., T], *arguments: Any) -> T:
     """Call a function in a process of its own. Tables start threads, and this process forks one for each task."""
     with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as child:
         return child.submit(function, *arguments).result()

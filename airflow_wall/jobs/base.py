@@ -52,6 +52,5 @@ def open_target(env: Env, table: str, *, share: bool) -> tuple[TableStore, str |
     :param share: True if the step says `share: true`.
     :raises DataError: another task owns the table.
     """
-    tables = open_tables(env.run.storage, env.fence)
-    claim = Owners(env.run.state).claim(table, env.run, share=share, exists=tables.exists(table))
-    return open_tables(env.run.storage, claim.fence(env.fence)), claim.writer
+    claim = Owners(env.run.state, open_tables(env.run.storage)).claim(table, env.run, share=share)
+    return open_tables(env.run.storage, claim.fence(env.fence), claim.note), claim.writer

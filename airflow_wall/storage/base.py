@@ -124,6 +124,10 @@ class TableStore(Protocol):
         """Return True if the table has been written."""
         ...
 
+    def created_by(self, table: str) -> Mapping[str, str]:
+        """Return the note that the creator of the table left in its first commit; {} if there is none, or no table."""
+        ...
+
     def version(self, table: str) -> int:
         """
         Return the version of the newest commit.

@@ -158,7 +158,8 @@ def _not_exact(table: str, column: str, old: pa.DataType, new: pa.DataType, coun
     return DataError(
         f"column `{column}` of table `{table}` cannot become `{type_name(new)}`: {which} not exactly values of that "
         f"type (it is `{type_name(old)}`)",
-        hint=f"to read it anew, remove the folder `{table}` from the lake, and clear the task in all runs: "
+        hint=f"to write the table anew from its sources: `airflow-wall run FILE --rebuild {table}`; in a deployment, "
+        f"move the folder `{table}` of the lake away and clear the task in all runs: "
         "`airflow tasks clear PIPELINE --task-regex TASK --yes`",
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import json
 import os
 import random
 import time
@@ -62,6 +63,9 @@ _KEPT = 7 * 24 * 3600
 _PLACE = "_wall_place"
 """Column with the place of a row in its table, by which a condition keeps the order of the rows."""
 
+_CREATED_BY = "airflowWallCreatedBy"
+"""Key of the note in the first commit of a table."""
+
 _LOGICAL_DATE = "%Y%m%dT%H%M%SZ"
 
 ATTEMPTS = 12
@@ -71,9 +75,12 @@ ATTEMPTS = 12
 class DeltaStore:
     """Delta tables below one directory. See `TableStore` for the contract of each method."""
 
-    def __init__(self, storage: Path, fence: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, storage: Path, fence: Callable[[], None] = lambda: None, created_by: Mapping[str, str] | None = None
+    ) -> None:
         self._storage = storage
         self._fence = fence
+        self._created_by = created_by
 
     def names(self, pattern: str) -> list[str]:
         """Return the tables that match a name or a pattern."""
@@ -94,6 +101,15 @@ class DeltaStore:
     def exists(self, table: str) -> bool:
         """Return True if the table has a commit."""
         return self._open(table) is not None
+
+    def created_by(self, table: str) -> Mapping[str, str]:
+        """Return the note in the first commit of the table."""
+        try:
+            (first,) = DeltaTable(self._folder(table).as_uri(), version=0).history(1)
+        except DeltaError:
+            return {}  # there is no table, or its first commits were removed
+        note = first.get(_CREATED_BY)
+        return json.loads(note) if isinstance(note, str) else {}
 
     def version(self, table: str) -> int:
         """Return the version of the newest commit."""
@@ -208,6 +224,7 @@ class DeltaStore:
             first = seen if first is None or first[1] != seen[1] else first
             is_raced = seen[0] is not None and seen[0] != first[0]
             if is_raced or (seen[0] == written and not overlap.elsewhere):
+                self._fence()
                 content = state.content(slice_id) or 0 if seen[0] == written else None
                 return Commit(table, state.version, state.count(slice_id), False, content)
             if state.handle is None and not kept.schema.names:
@@ -275,6 +292,7 @@ class DeltaStore:
         properties = CommitProperties(
             app_transactions=[Transaction(name, value) for name, value in claims.items()],
             max_commit_retries=0 if state.handle is None else None,
+            custom_metadata={_CREATED_BY: json.dumps(self._created_by)} if state.handle is None else None,
         )
         options: dict[str, Any] = {"predicate": predicate} if state.handle is not None and predicate else {}
         whole = predicate is None and state.handle is not None

@@ -80,6 +80,16 @@ class IngestLedger:
         latest_first = rows.sort_by([("committed_at", "descending")]).select(["uri", "slice"]).to_pylist()
         return {str(row["uri"]): str(row["slice"]) for row in latest_first}
 
+    def takers(self, table: str) -> frozenset[tuple[str, str, str]]:
+        """Return pipeline, uri and slice of everything that was put into a table."""
+        handle = self._open()
+        if handle is None:
+            return frozenset()
+        rows = handle.to_pyarrow_dataset().to_table(
+            columns=["pipeline", "uri", "slice"], filter=pc.field("table") == table
+        )
+        return frozenset((str(row["pipeline"]), str(row["uri"]), str(row["slice"])) for row in rows.to_pylist())
+
     def taken_by(self, pipeline: str, slice_id: str) -> set[str]:
         """Return the uris of the sources whose rows a pipeline has put into a slice, of any table."""
         handle = self._open()

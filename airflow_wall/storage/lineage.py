@@ -115,6 +115,11 @@ class Lineage:
         """Return all stale parts, or those that one pipeline has computed, sorted."""
         return self._stale_of(self._parts(), pipeline)
 
+    def makers(self, table: str) -> frozenset[tuple[str, str]]:
+        """Return pipeline and slice of the runs that computed the rows of a table."""
+        documents = (self._documents.read(_key(part)) for part in self._parts() if part.table == table)
+        return frozenset((str(read[0]["pipeline"]), str(read[0]["slice"])) for read in documents if read)
+
     def run_slices(self, pipeline: str) -> list[str]:
         """Return the sorted slices of the runs by which a pipeline has computed rows."""
         documents = (self._documents.read(_key(part)) for part in self._parts())

@@ -8,12 +8,16 @@ airflow-wall wrote, have no writer in their slice.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from airflow_wall.errors import DataError, Interrupted
 from airflow_wall.job import Run
 from airflow_wall.lake.documents import Document, Documents, LocalDocuments, change
+from airflow_wall.storage.base import TableStore
+
+_CONFIRMED = "confirmed"
+"""Key that is false in a document from before its table existed: the first commit of the table then names the owner."""
 
 _INSTANCES = 50
 """Number of slices for which the instance of a mapped task is remembered."""
@@ -24,37 +28,45 @@ class Owners:
     The owners of the tables of one lake.
 
     :param state: Directory of our own state.
+    :param tables: The tables of the lake.
     """
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, tables: TableStore) -> None:
         self._documents: Documents = LocalDocuments(state / "owners")
+        self._tables = tables
 
     def owner(self, table: str) -> str | None:
         """Return the owner of a table as `PIPELINE.TASK`, or None if no task has written it."""
         read = self._documents.read(_key(table))
-        return None if read is None else str(read[0]["owner"])
+        return None if read is None else str(self._confirmed(table, read[0])["owner"])
 
-    def claim(self, table: str, run: Run, *, share: bool, exists: bool) -> Claim:
+    def claim(self, table: str, run: Run, *, share: bool) -> Claim:
         """
         Return the claim of a task on a table. The first task becomes its owner.
 
+        A claim on a table that does not exist is not kept for its owner: the task that creates the table owns it.
+
         :param share: True if the step says `share: true`.
-        :param exists: True if the table has rows. A claim on a table without rows is not kept for its owner.
         :raises DataError: another task owns the table.
         """
         writer = writer_name(run, share=share)
 
         def claimed(old: Document | None) -> Document:
+            exists = self._tables.exists(table)
+            if old is not None and exists:
+                old = self._confirmed(table, old)
             if old is None or (not exists and old["owner"] != writer and not (share and old["shared"])):
                 old = {"owner": writer, "shared": share, "instances": {}}
             if old["owner"] == writer:
-                return {**old, "shared": share, "instances": _instances(old, table, run, share=share)}
+                instances = _instances(old, table, run, share=share)
+                return {**old, "shared": share, "instances": instances, _CONFIRMED: exists}
             if not (share and old["shared"]):
                 raise _rejected(table, run, writer, old, share=share)
             return old
 
-        document = change(self._documents, _key(table), claimed)
-        return Claim(None if document["owner"] == writer else writer, lambda: self._check(table, document["owner"]))
+        owner = change(self._documents, _key(table), claimed)["owner"]
+        note = {"owner": owner, "shared": str(share).lower()}
+        return Claim(None if owner == writer else writer, lambda: self._check(table, owner), note)
 
     def take_over(self, table: str, owner: str) -> str | None:
         """Make a task, `PIPELINE.TASK`, the owner of a table. Return the owner before."""
@@ -62,9 +74,18 @@ class Owners:
         change(
             self._documents,
             _key(table),
-            lambda old: {**(old or {"shared": False}), "owner": owner, "instances": {}},
+            lambda old: {**(old or {"shared": False}), "owner": owner, "instances": {}, _CONFIRMED: True},
         )
         return before
+
+    def _confirmed(self, table: str, document: Document) -> Document:
+        """Return the document with the task that created the table, if it was written before the table existed."""
+        if document.get(_CONFIRMED, True) or not self._tables.exists(table):
+            return document
+        note = self._tables.created_by(table)
+        if note.get("owner", document["owner"]) != document["owner"]:
+            document = {**document, "owner": note["owner"], "shared": note["shared"] == "true", "instances": {}}
+        return {**document, _CONFIRMED: True}
 
     def _check(self, table: str, expected: str) -> None:
         owner = self.owner(table)
@@ -80,11 +101,13 @@ class Claim:
 
     :param writer: The writer in the slices of a shared table; None for the owner.
     :param check: Raises if another task has become the owner since. It is called before each commit.
+    :param note: Note for the first commit of the table, by which its creator is its owner.
     """
 
-    def __init__(self, writer: str | None, check: Callable[[], None]) -> None:
+    def __init__(self, writer: str | None, check: Callable[[], None], note: Mapping[str, str]) -> None:
         self.writer = writer
         self.check = check
+        self.note = note
 
     def fence(self, fence: Callable[[], None]) -> Callable[[], None]:
         """Return the check of both: of a fence, and of the owner."""

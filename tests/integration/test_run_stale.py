@@ -1,5 +1,5 @@
 """
-`airflow-wall run --stale`: the dates whose tables were computed from rows that have changed.
+`airflow-wall run --stale` and `--rebuild`: dates that run again, because rows or a contract have changed.
 
 Waits for: a few real runs of small tasks.
 """
@@ -42,13 +42,13 @@ def land(project: Path, name: str, text: str) -> None:
     (project / "lake/landing" / name).write_text(text)
 
 
-def run(project: Path, *arguments: str) -> str:
+def run(project: Path, *arguments: str, fails: bool = False) -> str:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     ran = subprocess.run(
         [COMMAND, "run", "d.yaml", *arguments], cwd=project, env=inherited, capture_output=True, text=True, timeout=300
     )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return ran.stdout
+    assert (ran.returncode != 0) is fails, ran.stdout + ran.stderr
+    return ran.stdout + (ran.stderr if fails else "")
 
 
 def silver(project: Path) -> list[tuple[str, int, int]]:
@@ -82,3 +82,43 @@ def test_only_stale_dates_run_again_also_where_another_airflow_ran_them(project:
     run(project, "--stale")
     assert silver(project) == [("20240101", 1, 50), ("20240102", 2, 70), ("20240103", 3, 30), ("20240104", 4, 40)]
     assert run(project, "--stale") == "d: no table is stale\n"
+
+
+def test_a_table_is_written_anew_in_types_that_its_rows_do_not_have(project: Path) -> None:
+    land(project, "1.csv", "id,v,zip\n1,1,10115\n")
+    run(project, "--date", "2024-01-01")
+    land(project, "2.csv", "id,v,zip\n2,2,20095\n")
+    run(project, "--date", "2024-01-02")
+    pipeline = project / "d.yaml"
+    contract = "contract: {columns: {zip: date}}"
+    pipeline.write_text(pipeline.read_text().replace("target: bronze/t}", f"target: bronze/t, {contract}}}"))
+    land(project, "3.csv", "id,v,zip\n3,3,2024-01-01\n")
+    text = run(project, "--date", "2024-01-03", fails=True)
+    assert "`airflow-wall run FILE --rebuild bronze/t`" in " ".join(text.split())
+
+    pipeline.write_text(pipeline.read_text().replace("zip: date", "zip: varchar"))
+    text = run(project, "--rebuild", "bronze/t")
+    assert "the old rows of `bronze/t` are in lake/_wall/replaced/" in text
+    assert "2024-01-01T00:00+00:00 (1 of 2): bronze/t" in text
+    tables = open_tables(project / "lake")
+    assert tables.read("bronze/t").column("zip").to_pylist() == ["10115", "20095"]
+    assert silver(project) == [("20240101", 1, 10), ("20240102", 2, 20)]
+    run(project, "--date", "2024-01-03")
+    assert tables.read("bronze/t").column("zip").to_pylist() == ["10115", "20095", "2024-01-01"]
+
+    (project / "lake/landing/2.csv").unlink()
+    text = run(project, "--rebuild", "bronze/t", fails=True)
+    assert "table `bronze/t` cannot be written anew: 1 of its files are gone, e.g. `landing/2.csv`" in text
+    assert tables.read("bronze/t").num_rows == 3
+    assert "`d` does not write the table `bronze/x`" in run(project, "--rebuild", "bronze/x", fails=True)
+
+
+def test_a_step_that_has_changed_computes_all_dates_anew(project: Path) -> None:
+    for day in (1, 2):
+        land(project, f"{day}.csv", f"id,v\n{day},{day}\n")
+        run(project, "--date", f"2024-01-0{day}")
+    pipeline = project / "d.yaml"
+    pipeline.write_text(pipeline.read_text().replace("v*10 as w", "v*100 as w"))
+    assert run(project, "--stale") == "d: no table is stale\n"
+    run(project, "--rebuild", "silver/t")
+    assert silver(project) == [("20240101", 1, 100), ("20240102", 2, 200)]

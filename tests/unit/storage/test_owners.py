@@ -29,7 +29,7 @@ class Lake:
             (self.storage / "landing" / name).mkdir(parents=True)
             (self.storage / "landing" / name / f"{name}.csv").write_text(f"id,v\n{value},{value}\n")
         self.tables = open_tables(self.storage)
-        self.owners = Owners(self.storage / "_wall")
+        self.owners = Owners(self.storage / "_wall", self.tables)
 
     def env(self, task: str, slice_id: str = "s1", map_index: int = -1) -> Env:
         pipeline, _, name = task.partition(".")
@@ -167,15 +167,38 @@ def test_a_task_that_failed_before_it_wrote_keeps_nothing(lake: Lake) -> None:
 
 def test_a_task_that_lost_its_table_meanwhile_writes_nothing(lake: Lake) -> None:
     run = lake.env("p.load").run
-    claim = lake.owners.claim("bronze/t", run, share=False, exists=False)
+    claim = lake.owners.claim("bronze/t", run, share=False)
     lake.owners.take_over("bronze/t", "q.load")
     with pytest.raises(Interrupted, match=r"`bronze/t` was taken over by `q\.load`"):
         claim.check()
 
 
-@pytest.mark.xfail(
-    strict=False, reason="a rare race: the claim is checked before, and not in, the table's first commit"
-)
+def test_the_task_that_creates_a_table_owns_it(lake: Lake) -> None:
+    """Also if another task claims it between the last check and the first commit, and if both are killed then."""
+    first = lake.owners.claim("bronze/t", lake.env("p.load").run, share=False)
+    first.check()
+    second = lake.owners.claim("bronze/t", lake.env("q.load").run, share=False)
+    rows = pa.table({"id": [1], "v": [1]})
+    open_tables(lake.storage, created_by=first.note).replace_slice("bronze/t", rows, slice_id="s1", number=1)
+    with pytest.raises(Interrupted, match=r"`bronze/t` was taken over by `p\.load`"):
+        second.check()
+    assert lake.owners.owner("bronze/t") == "p.load"
+    assert "belongs to `p.load`" in _error(lambda: lake.ingest("q.load", "b"))
+    assert lake.ingest("p.load", "a")["rows"] == 1
+
+
+def test_writers_that_share_a_new_table_claim_it_at_once(lake: Lake) -> None:
+    first, second = (lake.owners.claim("bronze/t", lake.env(task).run, share=True) for task in ("p.load", "q.load"))
+    assert (first.writer, second.writer) == (None, "q.load")
+    rows = pa.table({"id": [2], "v": [2]})
+    tables = open_tables(lake.storage, created_by=second.note)  # the second is faster
+    tables.replace_slice("bronze/t", rows, slice_id="s1", number=1, writer=second.writer)
+    first.check()
+    for task, folder in (("p.load", "a"), ("q.load", "b")):
+        lake.ingest(task, folder, share=True)
+    assert lake.rows() == [1, 2]
+
+
 def test_of_two_first_writers_one_is_the_owner(lake: Lake) -> None:
     start = threading.Barrier(4)
 

@@ -1,0 +1,93 @@
+"""Find what `airflow-wall run --rebuild` must run again, and move the old rows of the table away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from airflow_wall.cli.output import short
+from airflow_wall.cli.stale import StaleSlice, date_of, in_child
+from airflow_wall.diagnostics.suggestions import listed, suggestion
+from airflow_wall.errors import WallError
+from airflow_wall.jobs.ingest import REJECTED
+from airflow_wall.planner.plan import Plan
+from airflow_wall.storage.backends import open_tables
+from airflow_wall.storage.base import check_name
+from airflow_wall.storage.ledger import IngestLedger
+from airflow_wall.storage.lineage import Lineage
+from airflow_wall.text.reserved import STATE
+
+
+@dataclass(frozen=True)
+class Origin:
+    """
+    The origin of the rows of a table.
+
+    :param slices: Slices of the runs that wrote rows, sorted.
+    :param pipelines: Pipelines that wrote rows, sorted.
+    :param missing: Files that gave rows and do not exist any more, sorted.
+    """
+
+    slices: Sequence[str]
+    pipelines: Sequence[str]
+    missing: Sequence[str]
+
+
+def slices_to_rebuild(plan: Plan, table: str) -> list[StaleSlice]:
+    """
+    Return the slices that write a table anew, the earliest first. Nothing is changed.
+
+    :raises WallError: the pipeline does not write the table, another pipeline does too, or a file of it is gone.
+    """
+    check_name(table)
+    writers = frozenset(task.task_id for task in plan.tasks if task.arguments.get("target") == table)
+    if not writers:
+        targets = sorted({str(task.arguments["target"]) for task in plan.tasks if "target" in task.arguments})
+        raise WallError(
+            f"`{plan.dag_id}` does not write the table `{table}`", hint=suggestion(table, targets, what="its tables")
+        )
+    origin = in_child(_origin, plan.storage, table)
+    others = [pipeline for pipeline in origin.pipelines if pipeline != plan.dag_id]
+    if others:
+        raise WallError(
+            f"table `{table}` has rows of {listed(others)} too, which would be lost",
+            hint=f"write them to another table first: correct `target` there, and remove `{table}` by hand",
+        )
+    if origin.missing:
+        raise WallError(
+            f"table `{table}` cannot be written anew: {len(origin.missing)} of its files are gone, e.g. "
+            f"`{origin.missing[0]}`",
+            hint=f"put them back into `{short(plan.storage)}`; until then the table keeps its rows",
+        )
+    return [
+        StaleSlice(
+            slice_id, writers, (table,), is_newest=slice_id == origin.slices[-1] and date_of(slice_id) is not None
+        )
+        for slice_id in origin.slices
+    ]
+
+
+def set_aside(plan: Plan, table: str) -> Path | None:
+    """Move a table and its bad rows to a folder in the lake. Return the folder, or None if there is no such table."""
+    folder = plan.storage / STATE / "replaced" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    moved = None
+    for name in (table, f"{table}{REJECTED}"):
+        path = plan.storage / name
+        if path.is_dir():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            path.rename(folder / name)
+            moved = folder
+    return moved
+
+
+def _origin(storage: Path, table: str) -> Origin:
+    ledger = IngestLedger(storage / STATE).takers(table)
+    parts = Lineage(storage / STATE, open_tables(storage)).makers(table)
+    files = {uri for _, uri, _ in ledger if "://" not in uri}
+    return Origin(
+        sorted({slice_id for _, _, slice_id in ledger} | {slice_id for _, slice_id in parts}),
+        sorted({pipeline for pipeline, _, _ in ledger} | {pipeline for pipeline, _ in parts}),
+        sorted(uri for uri in files if not (storage / uri).exists()),
+    )
