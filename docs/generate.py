@@ -221,7 +221,18 @@ def _checks(examples: Examples) -> Iterator[str]:
     for name, check in CHECKS.items():
         yield f"## {name}"
         yield inspect.getdoc(check) or ""
+        yield _scopes(check)
         yield table(check, examples, without=Check.model_fields)
+
+
+def _scopes(check: type[Check]) -> str:
+    """The sentence with the rows that a check sees."""
+    if not check.scopes:
+        return "Reads no rows, so it has no `over`."
+    default, *others = check.scopes
+    rows = {"slice": "this run's rows", "table": "the current rows of all slices"}
+    also = "".join(f"; with `over: {other}`, {rows[other]}" for other in others)
+    return f"Checks {rows[default]} (`over: {default}`){also}."
 
 
 def _without_key() -> Iterator[str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -12,6 +12,9 @@ from airflow_wall.checks.data import Data
 from airflow_wall.text.kinds import FieldKind, Plain
 
 Severity = Plain[Literal["error", "warn"]]
+
+Scope = Literal["slice", "table"]
+"""The rows that a check sees: those of this run's slice, or the current rows of all slices, which are published."""
 
 ColumnNames = Annotated[
     list[str],
@@ -48,6 +51,7 @@ class Result:
     observed: str
     expected: str
     detail: str = ""
+    over: Scope = "slice"
 
     @property
     def status(self) -> Literal["pass", "warn", "fail"]:
@@ -83,6 +87,11 @@ class Report:
         """The results of checks of severity `error` that failed."""
         return tuple(result for result in self.results if result.status == "fail")
 
+    @property
+    def warnings(self) -> tuple[Result, ...]:
+        """The results of checks of severity `warn` that failed."""
+        return tuple(result for result in self.results if result.status == "warn")
+
 
 class Check(BaseModel):
     """The base class of all checks. A kind of check adds its options as fields and implements `run`."""
@@ -91,9 +100,21 @@ class Check(BaseModel):
 
     kind: ClassVar[str]
     needs_earlier: ClassVar[bool] = False
+    scopes: ClassVar[tuple[Scope, ...]] = ("slice", "table")
+    """The values that `over` may have. The first is its default. A check without any reads no rows."""
 
     name: Plain[str] | None = Field(None, description="Name in the report; by default the kind and its subject.")
     severity: Severity = Field("error", description="`error` stops publication, `warn` only shows in the report.")
+    over: Plain[Scope] | None = Field(
+        None,
+        description="Rows that are checked: `slice` means this run's, `table` the current rows of all slices, which a "
+        "release publishes. Each kind of check has its own default, see below.",
+    )
+
+    @property
+    def scope(self) -> Scope:
+        """The rows that are checked."""
+        return self.over or (self.scopes[0] if self.scopes else "slice")
 
     def label(self) -> str:
         """Return the name in the report."""
@@ -108,11 +129,36 @@ class Check(BaseModel):
         """Yield the faults of options that contradict each other, each beginning with its key."""
         yield from ()
 
+    def reads(self) -> Sequence[str] | None:
+        """Return the columns of the checked table that the check reads; None means all of them."""
+        return None
+
+    def reads_earlier(self) -> bool:
+        """Return True if the check reads the rows of earlier slices."""
+        return self.needs_earlier
+
+    def tables(self) -> Sequence[str]:
+        """Return the other tables that the check reads."""
+        return ()
+
+    def split(self, data: Data) -> Iterable[Self]:  # noqa: ARG002
+        """
+        Return the checks whose results the report shows, e.g. one for each column.
+
+        :raises Unanswerable: they cannot be known.
+        """
+        return (self,)
+
+    def part(self, subject: str, **options: Any) -> Self:
+        """Return this check with other options. A name of its own is followed by the subject, so that parts differ."""
+        name = None if self.name is None else f"{self.name}: {subject}"
+        return self.model_copy(update={"name": name, **options})
+
     def run(self, data: Data) -> CheckOutcome:
         """
         Run the check on the data.
 
-        :raises Unanswerable: the column does not exist, or the check does not apply to its type.
+        :raises Unanswerable: a column or table does not exist, or the check does not apply to its type.
         """
         raise NotImplementedError
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_wall.checks.durations import parse_time
 from airflow_wall.diagnostics.suggestions import did_you_mean, listed
@@ -13,6 +13,10 @@ if TYPE_CHECKING:  # checks are also validated on machines without data, where t
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+
+SLICE = "_wall_slice"
+"""The hidden column of a table with the slice of each row. The view `data` of the whole table has it."""
 
 
 class Unanswerable(Exception):
@@ -29,27 +33,82 @@ class Unanswerable(Exception):
         self.detail = detail
 
 
+class Reader(Protocol):
+    """Reads the rows that checks ask for."""
+
+    def schema(self) -> pa.Schema:
+        """Return the columns of the checked table, without the hidden ones."""
+        ...
+
+    def rows(self, columns: Sequence[str] | None) -> pa.Table:
+        """Return rows of the slice; None means all columns."""
+        ...
+
+    def earlier(self, columns: Sequence[str] | None) -> pa.Table | None:
+        """Return rows of the earlier slices, or None if there is no such slice."""
+        ...
+
+    def earlier_counts(self, last: int) -> Mapping[str, int]:
+        """Return the number of rows of the last earlier slices, by slice in the order of time."""
+        ...
+
+    def current(self, columns: Sequence[str] | None) -> pa.Table:
+        """Return the current rows of all slices, with the column `_wall_slice`."""
+        ...
+
+    def other(self, table: str, columns: Sequence[str]) -> pa.Table:
+        """
+        Return the current rows of another table.
+
+        :raises Unanswerable: the table or a column does not exist.
+        """
+        ...
+
+
 class Data:
     """
-    One slice as the view `data`, and the slices before it as the view `earlier`, which may be empty.
+    The checked rows as the view `data`, and the slices before this one as the view `earlier`, which may be empty.
 
     :param now: The slice's time, ISO 8601; ages are counted back from it.
+    :param schema: All columns of the table, of which `rows` may have some.
+    :param reader: Reads rows of other slices and tables.
     """
 
-    def __init__(self, rows: pa.Table, earlier: pa.Table | None, now: str) -> None:
+    def __init__(
+        self,
+        rows: pa.Table,
+        earlier: pa.Table | None,
+        now: str,
+        *,
+        schema: pa.Schema | None = None,
+        reader: Reader | None = None,
+    ) -> None:
         from airflow_wall.engines.duckdb import connection as duck
 
         self.rows = rows
         self.earlier = rows.slice(0, 0) if earlier is None else earlier
         self.now: datetime = parse_time(now)
+        self.schema = rows.schema if schema is None else schema
+        self._reader = reader
         self._engine = duck.connect()
         self._engine.register("data", self.rows)
         self._engine.register("earlier", self.earlier)
         duck.seal(self._engine)  # from here on a query can read the two views, and no file, network or setting
 
+    @property
+    def reader(self) -> Reader:
+        """The reader of other slices and tables."""
+        if self._reader is None:
+            raise Unanswerable("other slices and tables cannot be read here")
+        return self._reader
+
     def close(self) -> None:
         """Close the engine and free its memory."""
         self._engine.close()
+
+    def register(self, view: str, rows: pa.Table) -> None:
+        """Add a view that queries can read."""
+        self._engine.register(view, rows)
 
     def check_query(self, sql: str) -> None:
         """
@@ -66,8 +125,7 @@ class Data:
 
     def one(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...]:
         """Return the only row of a query of aggregates."""
-        row = self._engine.execute(sql, parameters).fetchone()
-        assert row is not None, "an aggregate without GROUP BY gives one row"
+        (row,) = self._engine.execute(sql, parameters).fetchall()
         return row
 
     def count_and_first(self, sql: str, limit: int) -> tuple[int, list[dict[str, str | None]]]:
@@ -84,9 +142,11 @@ class Data:
     def first(self, sql: str, limit: int, parameters: Sequence[Any] = ()) -> list[dict[str, str | None]]:
         """Return at most `limit` rows of a query, each as column -> value as text."""
         # DuckDB's Python values of some types need packages that may not be installed (pytz for zoned times).
-        result = self._engine.execute(f"SELECT COLUMNS(*)::VARCHAR FROM (\n{sql}\n)", parameters)  # noqa: S608
+        # A result must be read to its end before a view can be added.
+        cut = f"SELECT COLUMNS(*)::VARCHAR FROM (\n{sql}\n) LIMIT {limit:d}"  # noqa: S608
+        result = self._engine.execute(cut, parameters)
         names = [column[0] for column in result.description]
-        return [dict(zip(names, row, strict=True)) for row in result.fetchmany(limit)]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
     def column(self, name: str) -> str:
         """
@@ -94,11 +154,11 @@ class Data:
 
         :raises Unanswerable: the column does not exist.
         """
-        if name not in self.rows.schema.names:
-            columns = self.rows.schema.names
+        if name not in self.schema.names:
+            columns = self.schema.names
             hints = [did_you_mean(name, columns), f"the columns are {listed(columns)}"]
             raise Unanswerable(f"no column `{name}`", " ".join(filter(None, hints)))
-        return '"' + name.replace('"', '""') + '"'
+        return quoted(name)
 
     def type_of(self, name: str) -> str:
         """
@@ -107,7 +167,7 @@ class Data:
         :raises Unanswerable: the column does not exist.
         """
         self.column(name)
-        return kind_of(self.rows.schema.field(name).type)
+        return kind_of(self.schema.field(name).type)
 
     def numeric(self, name: str) -> str:
         """
@@ -131,6 +191,11 @@ class Data:
             return np.empty(0)
         values = np.asarray(rows.column(name).cast(pa.float64()).to_numpy(), dtype=np.float64)
         return values[np.isfinite(values)]
+
+
+def quoted(name: str) -> str:
+    """Return a name as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def kind_of(type_: pa.DataType) -> str:

@@ -123,7 +123,16 @@ def _read_item(item: Any, loc: Loc) -> Check | list[UnplacedFault]:
         check = CHECKS[kind].model_validate(options)
     except ValidationError as error:
         return _faults_of(error, CHECKS[kind], options, (*loc, kind))
-    return [UnplacedFault((*loc, kind), message, of_key=True) for message in check.faults()] or check
+    faults = [UnplacedFault((*loc, kind), message, of_key=True) for message in check.faults()]
+    if check.over is not None and check.over not in check.scopes:
+        faults.append(UnplacedFault((*loc, kind, "over"), *_scope_fault(check)))
+    return faults or check
+
+
+def _scope_fault(check: Check) -> tuple[str, str]:
+    if not check.scopes:
+        return f"must be absent, got `{check.over}`", "remove `over`: this check reads no rows"
+    return f"must be `{check.scopes[0]}`, got `{check.over}`", f"remove `over`: it is always `{check.scopes[0]}` here"
 
 
 def _faults_of(error: ValidationError, check: type[Check], options: Mapping[str, Any], loc: Loc) -> list[UnplacedFault]:

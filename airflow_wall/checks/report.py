@@ -34,10 +34,10 @@ def to_json(report: Report) -> dict[str, Any]:
 
 def to_text(report: Report) -> str:
     """Return the report as a table for a terminal or a log, readable without colour."""
-    rows = [("", "check", "observed", "expected")]
-    rows += [(result.status, result.name, result.observed, result.expected) for result in report.results]
+    rows = [("", "check", "over", "observed", "expected")]
+    rows += [(result.status, result.name, result.over, result.observed, result.expected) for result in report.results]
     cut = [tuple(_cut(cell) for cell in row) for row in rows]
-    widths = [max(len(row[column]) for row in cut) for column in range(4)]
+    widths = [max(len(row[column]) for row in cut) for column in range(5)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cut]
     return "\n".join([*lines, f"{report.rows:,} rows: {summary(report)}"])
 
@@ -73,7 +73,7 @@ def _row(result: Result) -> str:
     detail = f"<p>{_text(result.detail)}</p>" if result.detail else ""
     return (
         f'<tr><td><b class="{result.status}">{_WORDS[result.status]}</b></td><td>{_text(result.name)}{detail}</td>'
-        f"<td>{_text(result.observed)}</td><td>{_text(result.expected)}</td></tr>\n"
+        f"<td>{result.over}</td><td>{_text(result.observed)}</td><td>{_text(result.expected)}</td></tr>\n"
     )
 
 
@@ -108,7 +108,7 @@ _PAGE = """<!doctype html>
 <dl>{about}</dl>
 <p>{size}. <strong>{summary}.</strong></p>
 <table>
-<thead><tr><th>result</th><th>check</th><th>observed</th><th>expected</th></tr></thead>
+<thead><tr><th>result</th><th>check</th><th>over</th><th>observed</th><th>expected</th></tr></thead>
 <tbody>
 {rows}</tbody>
 </table>

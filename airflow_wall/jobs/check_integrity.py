@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import re
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +14,25 @@ import pyarrow as pa
 
 from airflow_wall import state
 from airflow_wall.checks.base import Report
+from airflow_wall.checks.data import Unanswerable
 from airflow_wall.checks.evaluate import evaluate
 from airflow_wall.checks.load import load_checks
 from airflow_wall.checks.report import failures_text, to_html, to_json, to_text
-from airflow_wall.errors import CheckFailed
+from airflow_wall.errors import CheckFailed, DataError
 from airflow_wall.job import Env, Run, safe_name
 from airflow_wall.storage.backends import open_tables
-from airflow_wall.storage.base import TableStore
+from airflow_wall.storage.base import SLICE, TableStore
 
 log = logging.getLogger(__name__)
+
+_WARNINGS = 20  # results of severity `warn` that the task returns
 
 _LOGICAL_DATE = re.compile(r"\d{8}T\d{6}(\.\d+)?Z")
 
 
 def check_integrity(env: Env, *, table: str, checks: str | list[Any], checks_file: str | None = None) -> dict[str, Any]:
     """
-    Check this slice of a table, and return the counts of the results and the path of the report.
+    Check a table, and return the counts of the results, the warnings and the path of the report.
 
     :param checks: The text of a file of checks, or the list of checks itself.
     :param checks_file: Name of that file, for messages.
@@ -38,13 +42,12 @@ def check_integrity(env: Env, *, table: str, checks: str | list[Any], checks_fil
     run = env.run
     loaded = load_checks(checks, path=checks_file)
     store = open_tables(run.storage)
-    rows = store.read(table, slices=[run.slice.id])
-    earlier = _earlier(store, table, run.slice.id) if any(check.needs_earlier for check in loaded) else None
-    report = replace(
-        evaluate(loaded, rows, earlier=earlier, now=run.slice.order), about=_about(run, table, checks_file)
-    )
+    reader = _StoreReader(store, table, run.slice.id)
+    report = replace(evaluate(loaded, reader, now=run.slice.order), about=_about(run, table, checks_file))
     page = _write(report, run)
     log.info("checks of `%s`, slice %s:\n%s\nreport: %s", table, run.slice.id, to_text(report), page)
+    if report.warnings:
+        log.warning("%d checks of severity `warn` failed:\n%s", len(report.warnings), failures_text(report.warnings))
     if report.failures:
         where = f"`checks` ({checks_file})" if checks_file else "`checks`"
         raise CheckFailed(
@@ -56,13 +59,52 @@ def check_integrity(env: Env, *, table: str, checks: str | list[Any], checks_fil
         "passed": report.count("pass"),
         "warned": report.count("warn"),
         "failed": report.count("fail"),
+        "warnings": [f"{result.name}: {result.observed}" for result in report.warnings[:_WARNINGS]],
         "report": str(page),
     }
 
 
-def _earlier(store: TableStore, table: str, this: str) -> pa.Table | None:
+@dataclass(frozen=True)
+class _StoreReader:
     """
-    Return the rows of the slices before this one, or None.
+    Reads rows of the lake for the checks of one slice.
+
+    :param slice: Id of the slice.
+    """
+
+    store: TableStore
+    table: str
+    slice: str
+
+    def schema(self) -> pa.Schema:
+        return self.store.schema(self.table)
+
+    def rows(self, columns: Sequence[str] | None) -> pa.Table:
+        return self.store.read(self.table, slices=[self.slice], columns=columns)
+
+    def earlier(self, columns: Sequence[str] | None) -> pa.Table | None:
+        slices = _earlier_slices(self.store, self.table, self.slice)
+        return self.store.read(self.table, slices=slices, columns=columns) if slices else None
+
+    def earlier_counts(self, last: int) -> dict[str, int]:
+        slices = _earlier_slices(self.store, self.table, self.slice)[-last:]
+        return {slice_: self.store.read(self.table, slices=[slice_], columns=[SLICE]).num_rows for slice_ in slices}
+
+    def current(self, columns: Sequence[str] | None) -> pa.Table:
+        names = self.schema().names if columns is None else columns
+        return self.store.read(self.table, columns=[*names, SLICE])
+
+    def other(self, table: str, columns: Sequence[str]) -> pa.Table:
+        try:
+            return self.store.read(table, columns=columns)
+        except DataError as error:
+            detail = ". ".join(filter(None, (error.message, error.hint)))
+            raise Unanswerable(f"`{table}` cannot be read", detail) from error
+
+
+def _earlier_slices(store: TableStore, table: str, this: str) -> list[str]:
+    """
+    Return the slices before this one.
 
     Ids made from logical dates sort by time. If this slice's id is another one, such as a partition key, all other
     slices are returned.
@@ -70,7 +112,7 @@ def _earlier(store: TableStore, table: str, this: str) -> pa.Table | None:
     others = [other for other in store.slices(table) if other != this]
     if _LOGICAL_DATE.fullmatch(this):
         others = [other for other in others if _LOGICAL_DATE.fullmatch(other) and other < this]
-    return store.read(table, slices=others) if others else None
+    return others
 
 
 def _about(run: Run, table: str, checks_file: str | None) -> dict[str, str]:

@@ -115,10 +115,11 @@ class Values:
             faults = faults_of_list(value)
             for fault in faults:
                 self.faults.add((*loc, *fault.loc[1:]), fault.message, fault.hint, of_key=fault.of_key)
-            return () if faults else load_checks(value, path=None)
+            return () if faults else self._with_tables(load_checks(value, path=None), loc)
         if isinstance(value, str):
             try:
-                return load_checks(value, path=str(self.folder.path / (file or "checks.yaml")))
+                parsed = load_checks(value, path=str(self.folder.path / (file or "checks.yaml")))
+                return self._with_tables(parsed, loc)
             except FaultyText as error:
                 if file is not None:
                     self.faults.include(error)
@@ -126,6 +127,13 @@ class Values:
                 for in_text in error.faults:
                     self.faults.add(loc, f"is wrong in its line {in_text.place.line}: {in_text.message}", in_text.hint)
         return ()
+
+    def _with_tables(self, checks: Sequence[Check], loc: Loc) -> Sequence[Check]:
+        """Return the checks, and note the faults in the names of the tables that they read."""
+        for check in checks:
+            for table in check.tables():
+                self._read("table", table, loc)
+        return checks
 
     def contract(self, value: Any, file: str | None, loc: Loc) -> Any:
         """

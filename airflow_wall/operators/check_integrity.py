@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 class CheckIntegrityOperator(StepOperator):
     """
-    Check this run's rows of a table. A failed check of severity `error` fails the task.
+    Check the rows of a table: this run's, or all current ones. A failed check of severity `error` fails the task.
 
     The report is always stored in the lake.
 
@@ -38,5 +38,5 @@ class CheckIntegrityOperator(StepOperator):
         self.checks_file = checks_file
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Return the number of passed, warned and failed checks, and the path of the report."""
+        """Return the number of passed, warned and failed checks, the warnings and the path of the report."""
         return self.do(context, "check_integrity", table=self.table, checks=self.checks, checks_file=self.checks_file)

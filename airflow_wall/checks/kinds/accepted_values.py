@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import Field
@@ -23,6 +24,10 @@ class AcceptedValues(Check):
     def subject(self) -> str:
         """See `Check.subject`."""
         return self.column
+
+    def reads(self) -> Sequence[str]:
+        """See `Check.reads`."""
+        return (self.column,)
 
     def run(self, data: Data) -> CheckOutcome:
         """See `Check.run`."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from airflow_wall.checks.base import Check, CheckOutcome
+from airflow_wall.checks.base import Check, CheckOutcome, Scope
 from airflow_wall.checks.data import Data, kind_of
 from airflow_wall.text.kinds import Plain
 
@@ -17,14 +18,19 @@ class Columns(Check):
     """The table has these columns, and may have others too."""
 
     kind: ClassVar[str] = "columns"
+    scopes: ClassVar[tuple[Scope, ...]] = ()
 
     required: Plain[list[str] | dict[str, Type]] = Field(
         min_length=1, description="Names, or names with types; `number` is `integer` or `float`."
     )
 
+    def reads(self) -> Sequence[str]:
+        """See `Check.reads`."""
+        return ()
+
     def run(self, data: Data) -> CheckOutcome:
         """See `Check.run`."""
-        kinds = {field.name: kind_of(field.type) for field in data.rows.schema}
+        kinds = {field.name: kind_of(field.type) for field in data.schema}
         required: dict[str, str | None] = (
             dict(self.required) if isinstance(self.required, dict) else dict.fromkeys(self.required)
         )

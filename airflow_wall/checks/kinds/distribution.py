@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from pydantic import Field
@@ -36,6 +36,10 @@ class Distribution(Check):
             yield f"needs one of {listed(_OPTIONS)}"
         elif self.min_mean is not None or self.max_mean is not None:
             yield from min_max_faults(self, "min_mean", "max_mean")
+
+    def reads(self) -> Sequence[str]:
+        """See `Check.reads`."""
+        return (self.column,)
 
     def run(self, data: Data) -> CheckOutcome:
         """See `Check.run`."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field
 
-from airflow_wall.checks.base import Check, CheckOutcome, number
+from airflow_wall.checks.base import Check, CheckOutcome, Scope, number
 from airflow_wall.checks.data import Data
 from airflow_wall.text.kinds import Plain
 
@@ -25,6 +25,7 @@ class Drift(Check):
 
     kind: ClassVar[str] = "drift"
     needs_earlier: ClassVar[bool] = True
+    scopes: ClassVar[tuple[Scope, ...]] = ("slice",)
 
     column: Plain[str] = Field(description="A column of numbers, or of text for `max_psi` alone.")
     max_psi: Plain[float] | None = Field(
@@ -43,6 +44,10 @@ class Drift(Check):
         """See `Check.faults`."""
         if self.max_psi is None and self.max_ks is None:
             yield "needs `max_psi` or `max_ks`"
+
+    def reads(self) -> Sequence[str]:
+        """See `Check.reads`."""
+        return (self.column,)
 
     def run(self, data: Data) -> CheckOutcome:
         """See `Check.run`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, ClassVar
 
@@ -31,6 +32,10 @@ class Freshness(Check):
     def subject(self) -> str:
         """See `Check.subject`."""
         return self.column
+
+    def reads(self) -> Sequence[str]:
+        """See `Check.reads`."""
+        return (self.column,)
 
     def run(self, data: Data) -> CheckOutcome:
         """See `Check.run`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Self
 
 from pydantic import Field
 
@@ -12,7 +13,7 @@ from airflow_wall.text.kinds import Plain
 
 
 class NotNull(Check):
-    """The columns have no null and no NaN, or at most a given fraction of them."""
+    """Each of the columns has no null and no NaN, or few of them. The report has a result for each column."""
 
     kind: ClassVar[str] = "not_null"
 
@@ -23,19 +24,20 @@ class NotNull(Check):
         """See `Check.subject`."""
         return ", ".join(self.columns)
 
+    def reads(self) -> Sequence[str]:
+        """See `Check.reads`."""
+        return self.columns
+
+    def split(self, data: Data) -> Iterable[Self]:  # noqa: ARG002
+        """Return a check for each column."""
+        return (self,) if len(self.columns) == 1 else tuple(self.part(name, columns=[name]) for name in self.columns)
+
     def run(self, data: Data) -> CheckOutcome:
         """See `Check.run`."""
+        (name,) = self.columns
         rows = data.rows.num_rows
-        nulls = {name: self._nulls(data, name) for name in self.columns}
-        broken = {name: count for name, count in nulls.items() if count > self.max_fraction * rows}
-        most = max(nulls, key=lambda name: nulls[name])
-        shown = broken or {most: nulls[most]}
-        observed = ", ".join(f"{number(count)} of {number(rows)} null in `{name}`" for name, count in shown.items())
-        expected = "no nulls" if not self.max_fraction else f"at most {self.max_fraction:.2%} null"
-        return CheckOutcome(not broken, observed, expected)
-
-    @staticmethod
-    def _nulls(data: Data, name: str) -> int:
         column = data.column(name)
         is_null = f"{column} IS NULL" + (f" OR isnan({column}::DOUBLE)" if data.type_of(name) == "float" else "")
-        return int(data.one(f"SELECT count(*) FILTER (WHERE {is_null}) FROM data")[0])  # noqa: S608
+        nulls = int(data.one(f"SELECT count(*) FILTER (WHERE {is_null}) FROM data")[0])  # noqa: S608
+        expected = "no nulls" if not self.max_fraction else f"at most {self.max_fraction:.2%} null"
+        return CheckOutcome(nulls <= self.max_fraction * rows, f"{number(nulls)} of {number(rows)} null", expected)

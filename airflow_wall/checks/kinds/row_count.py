@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from pydantic import Field
@@ -23,6 +23,10 @@ class RowCount(Check):
     def faults(self) -> Iterator[str]:
         """See `Check.faults`."""
         yield from min_max_faults(self)
+
+    def reads(self) -> Sequence[str]:
+        """See `Check.reads`."""
+        return ()
 
     def run(self, data: Data) -> CheckOutcome:
         """See `Check.run`."""

@@ -22,7 +22,7 @@ def _text_or_list(value: Any) -> Any:
 
 
 class CheckIntegrity(Step):
-    """Check this run's rows of a table. A failed check of severity `error` stops the tasks after it."""
+    """Check a table before it is published. A failed check of severity `error` stops the tasks after it."""
 
     reads_file: ClassVar[dict[str, tuple[str, ...]]] = {"checks": (".yaml", ".yml")}
 

@@ -65,7 +65,7 @@ def test_first_run_succeeds_after_each_fault_is_fixed(tmp_path: Path) -> None:
     (message,) = ran.errors
     assert message.startswith(
         f"task `check_integrity` ({project.place('check_integrity')}): `checks` (checks/scores.yaml): "
-        "1 of 10 checks of `gold/scores`, slice `20130107T050000Z`, failed:\n  scores differ from each other: 1 distinct"
+        "1 of 15 checks of `gold/scores`, slice `20130107T050000Z`, failed:\n  scores differ from each other: 1 distinct"
     )
     assert message.endswith(f"\n\nhint: read the report: {report}")
     assert "scores differ from each other" in report.read_text()

@@ -8,7 +8,7 @@ from airflow_wall.checks.report import failures_text, to_html, to_json, to_text
 
 REPORT = Report(
     (
-        Result("row_count", "row_count", "error", True, "72 rows", "at least 1 rows"),
+        Result("row_count", "row_count", "error", True, "72 rows", "at least 1 rows", over="table"),
         Result("drift of score", "drift", "warn", False, "KS 0.7 (p 1e-20)", "KS at most 0.6", "72 values against 900"),
         Result(
             "x < 1 & <script>",
@@ -29,10 +29,10 @@ REPORT = Report(
 
 def test_the_text_is_a_table():
     assert to_text(REPORT) == (
-        "      check             observed                expected\n"
-        "pass  row_count         72 rows                 at least 1 rows\n"
-        "warn  drift of score    KS 0.7 (p 1e-20)        KS at most 0.6\n"
-        "fail  x < 1 & <script>  3 of 72 values outside  at least 0\n"
+        "      check             over   observed                expected\n"
+        "pass  row_count         table  72 rows                 at least 1 rows\n"
+        "warn  drift of score    slice  KS 0.7 (p 1e-20)        KS at most 0.6\n"
+        "fail  x < 1 & <script>  slice  3 of 72 values outside  at least 0\n"
         "72 rows: 1 passed, 1 warned, 1 failed"
     )
 
@@ -49,6 +49,7 @@ def test_the_json_holds_everything():
         "observed": "3 of 72 values outside",
         "expected": "at least 0",
         "detail": "the values are -1 to 5",
+        "over": "slice",
         "status": "fail",
     }
 

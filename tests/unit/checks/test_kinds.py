@@ -8,10 +8,13 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pyarrow as pa
 import pytest
+from checked_rows import Rows
 
+from airflow_wall.checks import data
 from airflow_wall.checks.backends import CHECKS
 from airflow_wall.checks.evaluate import evaluate
 from airflow_wall.checks.load import load_checks
+from airflow_wall.storage import base
 
 NOW = "2013-07-02T00:00:00+00:00"
 ROWS = pa.table(
@@ -29,11 +32,21 @@ ROWS = pa.table(
     }
 )
 EARLIER = pa.table({"flights": [1, 2, 3], "domain": ["d1", "d1", "d2"]})
+OTHERS = {
+    "silver/domains": pa.table({"domain": ["d1", "d2", "d3"], "big": pa.array([1, 2, 3], pa.int16())}),
+    "silver/flights": pa.table({"domain": ["d1", "d2"], "flights": [1.0, 3.0]}),
+}
+
+
+def results(check, rows=ROWS, earlier=EARLIER):
+    """The result of each part of a check. The history is one slice."""
+    before = {} if earlier is None else {"before": earlier}
+    checks = load_checks([{"row_count": {"min": 0}}, check], path=None)
+    return evaluate(checks, Rows(rows, before, OTHERS), now=NOW).results[1:]
 
 
 def result(check, rows=ROWS, earlier=EARLIER):
-    report = evaluate(load_checks([{"row_count": {"min": 0}}, check], path=None), rows, earlier=earlier, now=NOW)
-    found = report.results[1]
+    (found,) = results(check, rows, earlier)
     return found.passed, found.observed, found.expected, found.detail
 
 
@@ -61,23 +74,30 @@ CASES = {
         ),
     ],
     "not_null": [
-        ({"columns": ["hour", "flights"]}, (True, "0 of 4 null in `hour`", "no nulls", "")),
-        (
-            {"columns": ["domain", "hour", "score"]},
-            (False, "1 of 4 null in `domain`, 2 of 4 null in `score`", "no nulls", ""),
-        ),
-        ({"columns": "score", "max_fraction": 0.5}, (True, "2 of 4 null in `score`", "at most 50.00% null", "")),
-        ({"columns": "score", "max_fraction": 0.49}, (False, "2 of 4 null in `score`", "at most 49.00% null", "")),
+        ({"columns": "hour"}, (True, "0 of 4 null", "no nulls", "")),
+        ({"columns": "domain", "over": "table"}, (False, "1 of 7 null", "no nulls", "")),
+        ({"columns": "score", "max_fraction": 0.5}, (True, "2 of 4 null", "at most 50.00% null", "")),
+        ({"columns": "score", "max_fraction": 0.49}, (False, "2 of 4 null", "at most 49.00% null", "")),
         (
             {"columns": "scor"},
             (False, "no column `scor`", "a check that can be answered", f"did you mean `score`? {NAMES}"),
         ),
     ],
     "unique": [
-        ({"key": ["domain", "hour"]}, (True, "every key once", "every key once", "")),
-        ({"key": "domain"}, (False, "1 keys in 2 rows", "every key once", "domain=d1, rows=2")),
+        ({"key": ["domain", "hour"], "over": "slice"}, (True, "every key once", "every key once", "")),
+        ({"key": "domain", "over": "slice"}, (False, "1 keys in 2 rows", "every key once", "domain=d1, rows=2")),
         (
-            {"key": ["hour", "same"]},
+            {"key": "flights"},
+            (
+                False,
+                "3 keys in 6 rows",
+                "every key once",
+                "flights=1, rows=2, slices=before and this; flights=2, rows=2, slices=before and this; "
+                "flights=3, rows=2, slices=before and this",
+            ),
+        ),
+        (
+            {"key": ["hour", "same"], "over": "slice"},
             (False, "1 keys in 2 rows", "every key once", "hour=2013-07-01 02:00:00, same=5.0, rows=2"),
         ),
     ],
@@ -152,6 +172,52 @@ CASES = {
         ({"column": "same", "min_stddev": 0.1}, (False, "stddev 0", "stddev at least 0.1", "all 4 values are 5")),
         ({"column": "flights", "max_mean": 2}, (False, "mean 2.5", "mean at most 2", "")),
     ],
+    "reference": [
+        (
+            {"columns": "domain", "table": "silver/domains"},
+            (True, "all there", "each is in `silver/domains`", ""),
+        ),
+        (
+            {"columns": "flights", "table": "silver/domains", "to": "big", "over": "slice"},
+            (False, "1 keys in 1 rows are missing there", "each is in `silver/domains`", "flights=4, rows=1"),
+        ),
+        (
+            {"columns": ["domain", "flights"], "table": "silver/flights"},
+            (
+                False,
+                "1 keys in 2 rows are missing there",
+                "each is in `silver/flights`",
+                "domain=d1, flights=2, rows=2",
+            ),
+        ),
+        (
+            {"columns": "domain", "table": "silver/domains", "to": "big"},
+            (False, "`domain` is text, and `big` of `silver/domains` is integer", "a check that can be answered", ""),
+        ),
+        (
+            {"columns": "domain", "table": "silver/domain"},
+            (False, "`silver/domain` cannot be read", "a check that can be answered", "there is no such table"),
+        ),
+    ],
+    "row_count_change": [
+        (
+            {"max_drop": 0.5},
+            (True, "4 rows, too few slices", "at most 50.00% below", "1 slices before this one; needs 3"),
+        ),
+        (
+            {"max_drop": 0.5, "max_rise": 0.25, "min_slices": 1},
+            (
+                False,
+                "4 rows, 33.33% above the median 3 of 1 slices",
+                "at most 50.00% below, at most 25.00% above",
+                "",
+            ),
+        ),
+        (
+            {"max_drop": 0.0, "min_slices": 1, "against": "mean"},
+            (True, "4 rows, 33.33% above the mean 3 of 1 slices", "at most 0.00% below", ""),
+        ),
+    ],
     "drift": [
         (
             {"column": "flights", "max_psi": 0.25},
@@ -172,6 +238,14 @@ CASES = {
             {"query": "SELECT 1 AS more FROM data HAVING count(*) > (SELECT count(*) FROM earlier)"},
             (False, "1 rows", "no rows", "more=1"),
         ),
+        (
+            {"query": "SELECT flights FROM data WHERE flights > 3", "message": "more flights than planes"},
+            (False, "1 rows: more flights than planes", "no rows", "flights=4"),
+        ),
+        (
+            {"query": "SELECT _wall_slice, count(*) AS n FROM data GROUP BY 1 ORDER BY 1", "over": "table"},
+            (False, "2 rows", "no rows", "_wall_slice=before, n=3; _wall_slice=this, n=4"),
+        ),
     ],
 }
 
@@ -191,7 +265,7 @@ def test_every_kind_has_a_case():
 
 def test_no_rows_do_not_pass_unseen():
     checks = load_checks([{"not_null": {"columns": ["domain"]}}], path=None)
-    report = evaluate(checks, ROWS.slice(0, 0), earlier=None, now=NOW)
+    report = evaluate(checks, Rows(ROWS.slice(0, 0)), now=NOW)
     assert [(found.kind, found.status) for found in report.results] == [("row_count", "fail"), ("not_null", "pass")]
 
 
@@ -219,7 +293,7 @@ def test_a_query_that_fails_or_reaches_outside_does_not_pass(query):
 
 def test_a_fault_of_severity_warn_is_a_warning():
     checks = load_checks([{"row_count": {"min": 9, "severity": "warn", "name": "enough rows"}}], path=None)
-    report = evaluate(checks, ROWS, earlier=None, now=NOW)
+    report = evaluate(checks, Rows(ROWS), now=NOW)
     assert [(found.name, found.status) for found in report.results] == [("enough rows", "warn")]
     assert report.failures == ()
 
@@ -249,7 +323,7 @@ def test_drift_of_text_is_seen():
 CLEAN = [
     {"row_count": {"min": 1}},
     {"not_null": {"columns": ["score"]}},
-    {"unique": {"key": "id"}},
+    {"unique": {"key": "id", "over": "slice"}},
     {"range": {"column": "score", "min": -60, "max": 600}},
     {"distribution": {"column": "score", "min_distinct": 10, "min_stddev": 0.5}},
     {"drift": {"column": "score", "max_psi": 0.1, "max_ks": 0.1}},
@@ -261,7 +335,7 @@ def test_clean_rows_pass(seed):
     rng = np.random.default_rng(seed)
     rows = pa.table({"id": range(72), "score": 13 + 15 * rng.normal(size=72)})
     earlier = pa.table({"id": range(2000), "score": 13 + 15 * rng.normal(size=2000)})
-    report = evaluate(load_checks(CLEAN, path=None), rows, earlier=earlier, now=NOW)
+    report = evaluate(load_checks(CLEAN, path=None), Rows(rows, {"before": earlier}), now=NOW)
     assert [found for found in report.results if not found.passed] == []
 
 
@@ -270,3 +344,94 @@ def test_two_queries_are_not_run(tmp_path, monkeypatch):
     passed, observed, _, detail = result({"sql": {"query": "SELECT 1; COPY (SELECT 1) TO 'x.csv'"}})
     assert (passed, observed) == (False, "the query failed")
     assert "it must be one query, got `SELECT`, `COPY`" in detail
+
+
+def test_not_null_has_a_result_for_each_column():
+    found = results({"not_null": {"columns": ["domain", "hour", "scor"], "severity": "warn"}})
+    assert [(each.name, each.status, each.observed) for each in found] == [
+        ("not_null of domain", "warn", "1 of 4 null"),
+        ("not_null of hour", "pass", "0 of 4 null"),
+        ("not_null of scor", "warn", "no column `scor`"),
+    ]
+    named = results({"not_null": {"columns": ["domain", "hour"], "name": "filled"}})
+    assert [each.name for each in named] == ["filled: domain", "filled: hour"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "passed", "observed"),
+    [
+        (50, True, "50 rows, 50.00% below the median 100 of 5 slices"),
+        (49, False, "49 rows, 51.00% below the median 100 of 5 slices"),
+        (200, True, "200 rows, 100.00% above the median 100 of 5 slices"),
+        (201, False, "201 rows, 101.00% above the median 100 of 5 slices"),
+    ],
+)
+def test_rows_are_counted_against_the_last_slices(rows, passed, observed):
+    counts = {"1": 9999, "2": 90, "3": 100, "4": 110, "5": 100, "6": 5000}
+    before = {name: pa.table({"x": range(count)}) for name, count in counts.items()}
+    checks = load_checks([{"row_count_change": {"max_drop": 0.5, "max_rise": 1, "last": 5}}], path=None)
+    _, found = evaluate(checks, Rows(pa.table({"x": range(rows)}), before), now=NOW).results
+    assert (found.passed, found.observed) == (passed, observed)
+
+
+def test_rows_after_empty_slices_are_a_rise():
+    before = {name: ROWS.slice(0, 0) for name in "abc"}
+    checks = load_checks([{"row_count_change": {"max_rise": 1}}], path=None)
+    _, found = evaluate(checks, Rows(ROWS, before), now=NOW).results
+    assert (found.passed, found.observed) == (False, "4 rows, inf% above the median 0 of 3 slices")
+
+
+def test_a_reference_is_looked_up_after_checks_that_read_a_part_of_their_rows():
+    reference = {"reference": {"columns": "domain", "table": "silver/domains"}}
+    many = pa.table({"domain": [f"d{number}" for number in range(9000)] * 2})
+    checks = load_checks([{"unique": {"key": "domain"}}, reference, reference, {"row_count": {"min": 1}}], path=None)
+    report = evaluate(checks, Rows(many, {}, OTHERS), now=NOW)
+    assert [found.observed for found in report.results] == [
+        "9,000 keys in 18,000 rows",
+        "8,997 keys in 17,994 rows are missing there",
+        "8,997 keys in 17,994 rows are missing there",
+        "18,000 rows",
+    ]
+
+
+def test_a_null_does_not_refer_to_a_row():
+    rows = pa.table({"domain": ["d1", None], "flights": [None, 3]})
+    check = {"reference": {"columns": ["domain", "flights"], "table": "silver/flights", "over": "slice"}}
+    assert result(check, rows)[0] is True
+
+
+def test_only_the_columns_that_checks_need_are_read():
+    checks = [{"range": {"column": "flights", "min": 0}}, {"unique": {"key": "domain"}}, {"row_count": {"min": 1}}]
+    rows = Rows(ROWS, {"before": EARLIER})
+    evaluate(load_checks(checks, path=None), rows, now=NOW)
+    assert rows.asked == [["flights"], ["domain"]]
+    rows.asked.clear()
+    evaluate(load_checks([*checks, {"sql": {"query": "SELECT 1 FROM data LIMIT 0"}}], path=None), rows, now=NOW)
+    assert rows.asked == [None, ["domain"]], "the query does not name `earlier`"
+    rows.asked.clear()
+    evaluate(load_checks([{"drift": {"column": "flights", "max_ks": 0.5}}], path=None), rows, now=NOW)
+    assert rows.asked == [["flights"], ["flights"]]
+
+
+def test_results_keep_the_order_of_the_checks():
+    checks = [{"unique": {"key": "flights"}}, {"row_count": {"min": 1}}, {"not_null": {"columns": ["hour", "day"]}}]
+    report = evaluate(load_checks(checks, path=None), Rows(ROWS), now=NOW)
+    assert [(found.name, found.over) for found in report.results] == [
+        ("unique of flights", "table"),
+        ("row_count", "slice"),
+        ("not_null of hour", "slice"),
+        ("not_null of day", "slice"),
+    ]
+
+
+def test_rows_of_the_table_do_not_hide_an_empty_slice():
+    checks = load_checks([{"row_count": {"min": 1, "over": "table"}}], path=None)
+    report = evaluate(checks, Rows(ROWS.slice(0, 0), {"before": ROWS}), now=NOW)
+    assert [(found.over, found.status, found.observed) for found in report.results] == [
+        ("slice", "fail", "0 rows"),
+        ("table", "pass", "4 rows"),
+    ]
+
+
+def test_the_slice_column_is_that_of_the_store():
+    assert data.SLICE == base.SLICE

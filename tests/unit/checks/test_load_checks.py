@@ -190,3 +190,13 @@ def test_a_duration_is_read(text, expected):
 def test_invalid_duration_is_rejected(text):
     with pytest.raises(ValueError, match=f"^must be a duration, got `{text}`$"):
         duration(text)
+
+
+def test_rows_that_a_check_never_sees_are_rejected():
+    with pytest.raises(SpecError) as caught:
+        load_checks([{"drift": {"column": "x", "max_ks": 0.1, "over": "table"}}], path=None)
+    assert str(caught.value) == (
+        "`checks[0].drift.over` must be `slice`, got `table` (remove `over`: it is always `slice` here)"
+    )
+    (check,) = load_checks([{"drift": {"column": "x", "max_ks": 0.1, "over": "slice"}}], path=None)
+    assert check.scope == "slice"

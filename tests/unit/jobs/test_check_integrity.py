@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from checked_rows import Rows
 
 from airflow_wall.checks.evaluate import evaluate
 from airflow_wall.checks.load import load_checks
@@ -58,7 +60,7 @@ def test_good_scores_pass_and_the_report_is_kept(store, env):
         put(store, day)
     found = call(env)
     page = env.run.state / "reports/p/20130705T000000Z/tests.check_integrity.html"
-    assert found == {"passed": 10, "warned": 0, "failed": 0, "report": str(page)}
+    assert found == {"passed": 15, "warned": 0, "failed": 0, "warnings": [], "report": str(page)}
     report = json.loads(page.with_name("tests.check_integrity.json").read_text())
     assert (report["rows"], report["earlier_rows"], report["failed"]) == (72, 3 * 72, 0)
     assert report["about"] == {
@@ -78,7 +80,7 @@ def test_scores_that_are_all_equal_fail_and_the_report_is_there(store, env):
         call(env)
     page = env.run.state / "reports/p/20130705T000000Z/tests.check_integrity.html"
     assert str(caught.value) == (
-        "`checks` (checks/scores.yaml): 1 of 10 checks of `gold/scores`, slice `20130705T000000Z`, failed:\n"
+        "`checks` (checks/scores.yaml): 1 of 15 checks of `gold/scores`, slice `20130705T000000Z`, failed:\n"
         "  scores differ from each other: 1 distinct, stddev 0, mean 12.5; "
         "expected at least 10 distinct, stddev at least 0.5, mean -30 to 180\n"
         "      all 72 values are 12.5\n\n"
@@ -113,8 +115,8 @@ def test_the_example_passes_on_clean_scores_of_50_seeds():
     checks = load_checks(EXAMPLE, path="checks/scores.yaml")
     earlier = pa.concat_tables([scores(1, 1), scores(2, 2), scores(3, 3)])
     for seed in range(50):
-        report = evaluate(checks, scores(4, 100 + seed), earlier=earlier, now="2013-07-05T00:00:00Z")
-        assert report.count("pass") == 10
+        report = evaluate(checks, Rows(scores(4, 100 + seed), {"1": earlier}), now="2013-07-05T00:00:00Z")
+        assert report.count("pass") == 15
 
 
 def test_later_slices_are_not_what_a_slice_is_compared_with(store, env):
@@ -137,4 +139,94 @@ def test_faulty_checks_are_refused_before_the_data_are_read(env):
     assert str(caught.value) == (
         "error: checks/scores.yaml:2:5: `checks[0].rang` is not a kind of check\n"
         "  2 |   - rang: {column: score}\n    |     ^^^^\n\nhint: did you mean `range`?"
+    )
+
+
+def run(env, *checks):
+    """The results of checks, from the report that is kept."""
+    with contextlib.suppress(CheckFailed):
+        call(env, [{"row_count": {"min": 0}}, *checks])
+    page = env.run.state / "reports/p/20130705T000000Z/tests.check_integrity.json"
+    return [
+        (found["name"], found["over"], found["status"], found["observed"], found["detail"])
+        for found in json.loads(page.read_text())["results"][1:]
+    ]
+
+
+def test_a_key_of_an_earlier_slice_is_not_unique_in_the_table(store, env):
+    put(store, 4)
+    put(store, 5, hour=pa.array([datetime(2013, 7, 3, i % 24) for i in range(72)], pa.timestamp("us")))
+    in_table, in_slice = run(
+        env, *({"unique": {"key": ["domain", "hour"], "over": over}} for over in ("table", "slice"))
+    )
+    assert in_slice[2] == "pass"
+    assert in_table[1:4] == ("table", "fail", "72 keys in 144 rows")
+    assert in_table[4].startswith(
+        "domain=domain_1, hour=2013-07-03 00:00:00, rows=2, slices=20130704T000000Z and 20130705T000000Z; "
+    )
+
+
+def test_a_value_is_looked_up_in_another_table(store, env):
+    put(store, 5)
+    store.replace_slice("bronze/domains", pa.table({"id": ["domain_1", "domain_2"]}), slice_id="a", number=1)
+    reference = {"columns": "domain", "table": "bronze/domains"}
+    assert run(
+        env,
+        {"reference": {**reference, "to": "id"}},
+        {"reference": {**reference, "to": "code", "severity": "warn"}},
+        {"reference": {**reference, "table": "bronze/domain", "to": "id"}},
+    ) == [
+        (
+            "reference of domain to bronze/domains",
+            "table",
+            "fail",
+            "1 keys in 24 rows are missing there",
+            "domain=domain_3, rows=24",
+        ),
+        (
+            "reference of domain to bronze/domains",
+            "table",
+            "warn",
+            "`bronze/domains` cannot be read",
+            "table `bronze/domains` has no column `code`; it has `id`. name one of its columns",
+        ),
+        (
+            "reference of domain to bronze/domain",
+            "table",
+            "fail",
+            "`bronze/domain` cannot be read",
+            f"there is no table `bronze/domain` in `{env.run.storage}`: it has `bronze/domains`, `gold/scores`. "
+            "did you mean `bronze/domains`?",
+        ),
+    ]
+
+
+def test_rows_are_counted_against_the_slices_before_this_one(store, env):
+    for day in (2, 3, 4):
+        put(store, day)
+    store.replace_slice("gold/scores", scores(4).slice(0, 30), slice_id="20130705T000000Z", number=5)
+    store.replace_slice("gold/scores", scores(5).slice(0, 1), slice_id="20130706T000000Z", number=6)
+    assert run(env, {"row_count_change": {"max_drop": 0.5}}) == [
+        ("row_count_change", "slice", "fail", "30 rows, 58.33% below the median 72 of 3 slices", "")
+    ]
+
+
+def test_failed_checks_of_severity_warn_are_in_the_result_and_the_log(store, env, caplog):
+    put(store, 5)
+    checks = [
+        {"not_null": {"columns": "mean_dep_delay", "severity": "warn"}},
+        {"sql": {"query": "SELECT 1", "severity": "warn", "message": "there is one"}},
+        {"range": {"column": "scor", "min": 0, "severity": "warn"}},
+        {"row_count": {"min": 1}},
+    ]
+    found = call(env, checks)
+    assert (found["passed"], found["warned"], found["failed"]) == (1, 3, 0)
+    assert found["warnings"] == [
+        "not_null of mean_dep_delay: 8 of 72 null",
+        "sql of SELECT 1: 1 rows: there is one",
+        "range of scor: no column `scor`",
+    ]
+    (warning,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.startswith(
+        "3 checks of severity `warn` failed:\n  not_null of mean_dep_delay: 8 of 72 null; expected no nulls"
     )

@@ -40,8 +40,11 @@ from airflow_wall.text.kinds import (
     rules_below,
 )
 
-FREE_IN_CHECKS = {FieldKind.PLAIN, FieldKind.SQL}
-"""Kinds that a check may have: checks that a task finds when it runs are parsed, and nobody asks policy any more."""
+FREE_IN_CHECKS = {FieldKind.PLAIN, FieldKind.SQL, FieldKind.TABLE, FieldKind.MODEL}
+"""
+Kinds that a check may have: checks that a task finds when it runs are parsed, and nobody asks policy any more. The store
+and the registry parse the names of tables and models again.
+"""
 
 
 def every_block() -> list[type[BaseModel]]:
