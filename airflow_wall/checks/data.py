@@ -198,6 +198,33 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def text_literal(text: str) -> str:
+    """Return a text as a quoted SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def null_condition(data: Data, name: str) -> str:
+    """
+    Return the SQL condition of a row without a value in a column: null, or NaN.
+
+    :raises Unanswerable: the column does not exist.
+    """
+    column = data.column(name)
+    return f"{column} IS NULL" + (f" OR isnan({column}::DOUBLE)" if data.type_of(name) == "float" else "")
+
+
+def value_as_text(column: str, kind: str) -> str:
+    """Return the SQL of a column's values as texts that equal those of `plain_text`: 1 and 1.0 alike."""
+    return f"printf('%.17g', {column}::DOUBLE)" if kind in ("integer", "float") else f"{column}::VARCHAR"
+
+
+def plain_text(value: bool | float | str) -> str:
+    """Return a value of the YAML as a text, so that one list serves numbers, texts and booleans."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str) else f"{float(value):.17g}"
+
+
 def kind_of(type_: pa.DataType) -> str:
     """Return the name of a type in the language of checks."""
     name = str(type_)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from airflow_wall.checks.backends import CHECKS
 from airflow_wall.checks.base import Check
+from airflow_wall.checks.patterns import PatternCompiler
 from airflow_wall.diagnostics.faults import Fault, FaultyText, Loc
 from airflow_wall.diagnostics.printable import brief
 from airflow_wall.diagnostics.suggestions import nearest, suggestion
@@ -98,16 +99,18 @@ def _read_list(items: Any) -> tuple[tuple[Check, ...], list[UnplacedFault]]:
         return (), [UnplacedFault(("checks",), f"must be a list of checks, got {got}", _EXAMPLE)]
     checks: list[Check] = []
     faults: list[UnplacedFault] = []
+    compiler = PatternCompiler()
     for index, item in enumerate(items):
-        check = _read_item(item, ("checks", index))
+        check = _read_item(item, ("checks", index), compiler)
         if isinstance(check, Check):
             checks.append(check)
         else:
             faults += check
+    compiler.close()
     return tuple(checks), faults
 
 
-def _read_item(item: Any, loc: Loc) -> Check | list[UnplacedFault]:
+def _read_item(item: Any, loc: Loc, compiler: PatternCompiler) -> Check | list[UnplacedFault]:
     if isinstance(item, str) and item in CHECKS:
         item = {item: {}}  # `- row_count` alone: the fault then names the options it needs
     if not isinstance(item, dict) or len(item) != 1:
@@ -120,7 +123,7 @@ def _read_item(item: Any, loc: Loc) -> Check | list[UnplacedFault]:
     if not isinstance(options, dict):
         return [UnplacedFault((*loc, kind), f"must be a mapping of options, got `{brief(options)}`", _EXAMPLE)]
     try:
-        check = CHECKS[kind].model_validate(options)
+        check = CHECKS[kind].model_validate(options, context={"patterns": compiler})
     except ValidationError as error:
         return _faults_of(error, CHECKS[kind], options, (*loc, kind))
     faults = [UnplacedFault((*loc, kind), message, of_key=True) for message in check.faults()]

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from airflow_wall.diagnostics.suggestions import did_you_mean, listed
 from airflow_wall.engines.duckdb import connection as duck
 from airflow_wall.engines.duckdb.text_values import ExactValue, Inference, Notation, exact_value
+from airflow_wall.engines.duckdb.type_names import type_name
 from airflow_wall.errors import DataError
 from airflow_wall.sources.broken_files import broken_file_error
 from airflow_wall.sources.csv_rows import csv_rows, record_places, rejected_rows
@@ -32,7 +33,6 @@ from airflow_wall.storage.base import SOURCE, SourceVersion
 from airflow_wall.storage.columns import logical_type, storable_type
 from airflow_wall.storage.contract import Contract, Evolution, PinnedColumn, missing_columns
 from airflow_wall.storage.conversion import exact_cast, select, wider
-from airflow_wall.storage.type_names import type_name
 
 _BAD = "_wall_bad"
 _SAMPLE = 10_000

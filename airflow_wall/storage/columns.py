@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 
 from airflow_wall.engines.duckdb import connection as duck
+from airflow_wall.engines.duckdb.type_names import type_name
 from airflow_wall.errors import DataError
 from airflow_wall.storage.conversion import exact_cast, wider
-from airflow_wall.storage.type_names import type_name
 
 _UNSIGNED: dict[pa.DataType, pa.DataType] = {
     pa.uint8(): pa.int16(),

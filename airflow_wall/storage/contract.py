@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from airflow_wall.diagnostics.printable import brief
 from airflow_wall.diagnostics.suggestions import suggestion
+from airflow_wall.engines.duckdb.type_names import type_name, type_of
 from airflow_wall.errors import DataError, Interrupted
 from airflow_wall.lake.documents import Documents, LocalDocuments
-from airflow_wall.storage.type_names import type_name, type_of
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from airflow_wall.engines.duckdb import connection as duck
 from airflow_wall.engines.duckdb.text_values import ExactValue, exact_value
-from airflow_wall.storage.type_names import type_name
+from airflow_wall.engines.duckdb.type_names import type_name
 
 _INTEGERS: tuple[pa.DataType, ...] = (pa.int8(), pa.int16(), pa.int32(), pa.int64())
 _DIGITS = dict(zip(_INTEGERS, (3, 5, 10, 19), strict=True))

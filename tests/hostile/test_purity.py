@@ -25,7 +25,7 @@ from pathlib import Path
 
 import airflow_wall.planner.native, airflow_wall.loader.templates, airflow_wall.text.yaml_1_1  # imported when a file
 import croniter, jsonschema, packaging.requirements, packaging.utils  # first needs them
-import airflow_wall.checks.load, airflow_wall.planner.native, airflow_wall.storage.contract  # these too
+import airflow_wall.checks.load, airflow_wall.planner.native, airflow_wall.storage.contract, duckdb  # these too
 from airflow_wall.planner.planner import plan_all
 from airflow_wall.errors import SpecError
 from airflow_wall.loader.load import load_specs

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 from pydantic import Field
 
 from airflow_wall.checks.base import Check, CheckOutcome, ColumnNames, number
-from airflow_wall.checks.data import Data
+from airflow_wall.checks.data import Data, null_condition
 from airflow_wall.text.kinds import Plain
 
 
@@ -36,8 +36,6 @@ class NotNull(Check):
         """See `Check.run`."""
         (name,) = self.columns
         rows = data.rows.num_rows
-        column = data.column(name)
-        is_null = f"{column} IS NULL" + (f" OR isnan({column}::DOUBLE)" if data.type_of(name) == "float" else "")
-        nulls = int(data.one(f"SELECT count(*) FILTER (WHERE {is_null}) FROM data")[0])  # noqa: S608
+        nulls = int(data.one(f"SELECT count(*) FILTER (WHERE {null_condition(data, name)}) FROM data")[0])  # noqa: S608
         expected = "no nulls" if not self.max_fraction else f"at most {self.max_fraction:.2%} null"
         return CheckOutcome(nulls <= self.max_fraction * rows, f"{number(nulls)} of {number(rows)} null", expected)

@@ -54,6 +54,10 @@ COLUMNS = (
     "the columns are `domain` text, `hour` timestamp, `zoned` timestamp, `day` date, `score` float, `flights` integer, "
     "`same` float, `live` boolean"
 )
+TYPES = (
+    "the columns are `domain` varchar, `hour` timestamp, `zoned` timestamptz, `day` date, `score` double, `flights` bigint, "
+    "`same` double, `live` boolean"
+)
 NAMES = "the columns are `domain`, `hour`, `zoned`, `day`, `score`, `flights`, `same`, `live`"
 
 CASES = {
@@ -172,6 +176,82 @@ CASES = {
         ({"column": "same", "min_stddev": 0.1}, (False, "stddev 0", "stddev at least 0.1", "all 4 values are 5")),
         ({"column": "flights", "max_mean": 2}, (False, "mean 2.5", "mean at most 2", "")),
     ],
+    "completeness": [
+        ({"by": "domain", "groups": ["d1", "d2"]}, (True, "all there", "rows of `d1`, `d2`", "")),
+        (
+            {"by": "domain", "groups": ["d1", "d4", "d3"]},
+            (False, "no rows of `d4`, `d3`", "rows of `d1`, `d4`, `d3`", ""),
+        ),
+        (
+            {"by": "flights", "groups": [1, 4.0, 5]},
+            (False, "no rows of `5`", "rows of `1`, `4`, `5`", ""),
+        ),
+        ({"by": "live", "groups": [True, False]}, (True, "all there", "rows of `true`, `false`", "")),
+        (
+            {"by": "domain", "columns": "score", "min_fraction": 0.5},
+            (
+                False,
+                "2 of 3 groups below",
+                "values in at least 50.00% of the rows of each `domain`",
+                "domain=d2: 0.00%; domain=None: 0.00%",
+            ),
+        ),
+        (
+            {"by": "live", "columns": "domain"},
+            (
+                False,
+                "1 of 3 groups below",
+                "values in at least 100.00% of the rows of each `live`",
+                "live=None: 0.00%",
+            ),
+        ),
+        (
+            {"by": "same", "columns": "hour"},
+            (True, "1 groups", "values in at least 100.00% of the rows of each `same`", ""),
+        ),
+    ],
+    "schema": [
+        (
+            {"columns": {"domain": "text", "flights": "bigint", "score": "float8", "zoned": "timestamptz"}},
+            (True, "all there", "`domain` varchar, `flights` bigint, `score` double, `zoned` timestamptz", ""),
+        ),
+        (
+            {"columns": {"flights": "integer", "hour": "timestamptz", "scores": "double"}},
+            (
+                False,
+                "no `scores`, `flights` is bigint, `hour` is timestamp",
+                "`flights` integer, `hour` timestamptz, `scores` double",
+                TYPES,
+            ),
+        ),
+        (
+            {"columns": dict.fromkeys(ROWS.schema.names[:1], "varchar"), "other_columns": False},
+            (
+                False,
+                "`hour` too, `zoned` too, `day` too, `score` too, `flights` too, `same` too, `live` too",
+                "only `domain` varchar",
+                TYPES,
+            ),
+        ),
+    ],
+    "regex": [
+        ({"column": "domain", "pattern": r"d\d"}, (True, "all match", r"each matches `d\d`", "")),
+        ({"column": "domain", "pattern": "d"}, (False, "`d1`, `d2` in 3 rows", "each matches `d`", "")),
+        ({"column": "domain", "pattern": "(?i)D[^1'].*"}, (False, "`d1` in 2 rows", "each matches `(?i)D[^1'].*`", "")),
+        (
+            {"column": "flights", "pattern": "1"},
+            (False, "`flights` is integer, not text", "a check that can be answered", ""),
+        ),
+    ],
+    "sum": [
+        ({"column": "flights", "min": 16, "max": 16}, (True, "16 in 7 values", "16 to 16", "")),
+        ({"column": "flights", "min": 11, "over": "slice"}, (False, "10 in 4 values", "at least 11", "")),
+        ({"column": "score", "min": 0, "over": "slice"}, (False, "nan in 3 values", "at least 0", "")),
+        (
+            {"column": "domain", "min": 0},
+            (False, "`domain` is text, not a number", "a check that can be answered", ""),
+        ),
+    ],
     "reference": [
         (
             {"columns": "domain", "table": "silver/domains"},
@@ -275,6 +355,8 @@ def test_no_rows_do_not_pass_unseen():
         {"freshness": {"column": "hour", "max_age": "1d"}},
         {"distribution": {"column": "score", "min_distinct": 2}},
         {"distribution": {"column": "score", "max_mean": 2}},
+        {"sum": {"column": "score", "min": 0, "over": "slice"}},
+        {"completeness": {"by": "domain", "groups": ["d1"]}},
     ],
 )
 def test_checks_of_values_do_not_pass_where_there_are_none(check):
@@ -435,3 +517,14 @@ def test_rows_of_the_table_do_not_hide_an_empty_slice():
 
 def test_the_slice_column_is_that_of_the_store():
     assert data.SLICE == base.SLICE
+
+
+def test_completeness_has_a_result_for_the_groups_and_for_each_column():
+    check = {"completeness": {"by": "domain", "groups": ["d1"], "columns": ["hour", "day"]}}
+    assert [found.name for found in results(check)] == [
+        "completeness of domain",
+        "completeness of hour by domain",
+        "completeness of day by domain",
+    ]
+    check["completeness"]["name"] = "domains"
+    assert [found.name for found in results(check)] == ["domains: groups", "domains: hour", "domains: day"]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import time
 from datetime import timedelta
 
 import pytest
@@ -200,3 +202,31 @@ def test_rows_that_a_check_never_sees_are_rejected():
     )
     (check,) = load_checks([{"drift": {"column": "x", "max_ks": 0.1, "over": "slice"}}], path=None)
     assert check.scope == "slice"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        ("(?=a)b", "invalid perl operator: (?="),
+        ("(", "missing ): ("),
+        (r"(a)\1", r"invalid escape sequence: \1"),
+        ("a{1001}", "invalid repetition size: {1001}"),
+    ],
+)
+def test_a_pattern_that_is_not_of_re2_is_rejected_when_the_file_is_read(pattern, reason):
+    with pytest.raises(SpecError) as caught:
+        load_checks([{"regex": {"column": "x", "pattern": pattern}}], path=None)
+    assert str(caught.value) == (
+        f"`checks[0].regex.pattern` must be a regular expression of RE2, got `{pattern}` "
+        f"({reason}; RE2 has no look-around and no back-references)"
+    )
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"[^\p{L}]{999}", r"(?i)\p{L}{900}", r"\p{L}" * 200, "((.{10}){10}){10}", ".{1000}" * 140, "x" * 1000]
+)
+def test_patterns_of_a_file_take_a_bounded_time(pattern):
+    begin = time.process_time()
+    with contextlib.suppress(SpecError):
+        load_checks([{"regex": {"column": "x", "pattern": f"{pattern}{n:03}"[:1000]}} for n in range(300)], path=None)
+    assert time.process_time() - begin < 0.5

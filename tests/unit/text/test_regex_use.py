@@ -22,7 +22,7 @@ BOUNDED = {
     ("sources/dates.py", "_DATE"): "fixed numbers of digits",
     ("publish/targets/base.py", "name_pattern"): "at most 40 characters",
     ("environments/zipapp.py", "_IMPORT"): "lines of our own modules",
-    ("storage/type_names.py", "_FIELD"): "a type of at most 5,000 characters",
+    ("engines/duckdb/type_names.py", "_FIELD"): "a type of at most 5,000 characters",
     ("engines/spark/engine.py", "_OURS"): "one line of a log that a driver of ours writes",
     ("loader/expressions.py", "_SIMPLE"): "possessive, and each choice begins otherwise",
     ("loader/requirements.py", "_COMMENT"): "one line, of which the end always matches",
