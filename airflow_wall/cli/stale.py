@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from airflow_wall.planner.plan import Plan
 from airflow_wall.storage.backends import open_tables
-from airflow_wall.storage.lineage import WHOLE, Lineage, StalePart
+from airflow_wall.storage.base import ALL
+from airflow_wall.storage.lineage import Lineage, StalePart
 from airflow_wall.text.reserved import STATE
 
 T = TypeVar("T")
@@ -71,7 +72,7 @@ def still_stale(plan: Plan, slices: Mapping[str, Iterable[str]]) -> list[StalePa
     if not named:
         return []
     stale_parts = in_child(_stale_in, plan.storage, {slice_id for _, slice_id in named})
-    return [stale for stale in stale_parts if (stale.part.table, stale.part.slice or WHOLE) in named]
+    return [stale for stale in stale_parts if (stale.part.table, stale.part.slice or ALL) in named]
 
 
 def tasks_to_repeat(plan: Plan, tasks: Collection[str], *, is_newest: bool) -> set[str]:

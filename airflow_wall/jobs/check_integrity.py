@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ from airflow_wall.checks.data import Unanswerable
 from airflow_wall.checks.evaluate import evaluate
 from airflow_wall.checks.load import load_checks
 from airflow_wall.checks.report import failures_text, to_html, to_json, to_text
-from airflow_wall.errors import CheckFailed, DataError
+from airflow_wall.errors import CheckFailed, DataError, Interrupted
 from airflow_wall.job import Env, Run, safe_name
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import SLICE, TableStore
+from airflow_wall.storage.verdicts import Verdict, Verdicts
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +44,16 @@ def check_integrity(env: Env, *, table: str, checks: str | list[Any], checks_fil
     run = env.run
     loaded = load_checks(checks, path=checks_file)
     store = open_tables(run.storage)
-    reader = _StoreReader(store, table, run.slice.id)
+    verdicts = Verdicts(run.state, store)
+    name, content = verdicts.content(table, run.slice.id)
+    reader = _StoreReader(store, table, run.slice.id, frozenset(verdicts.rejected(run, table)))
     report = replace(evaluate(loaded, reader, now=run.slice.order), about=_about(run, table, checks_file))
     page = _write(report, run)
+    if verdicts.content(table, run.slice.id) != (name, content):
+        raise Interrupted(f"the rows of table `{table}` changed while they were checked", hint="run the task again")
+    env.fence()
+    failed = tuple(result.name for result in report.failures)
+    verdicts.record(run, table, name, Verdict(content, failed, _digest(checks), run.run_id, str(page)))
     log.info("checks of `%s`, slice %s:\n%s\nreport: %s", table, run.slice.id, to_text(report), page)
     if report.warnings:
         log.warning("%d checks of severity `warn` failed:\n%s", len(report.warnings), failures_text(report.warnings))
@@ -70,11 +79,14 @@ class _StoreReader:
     Reads rows of the lake for the checks of one slice.
 
     :param slice: Id of the slice.
+    :param rejected: Slices whose present rows these checks have rejected. They are not published, so they are read
+        neither as earlier nor as current rows.
     """
 
     store: TableStore
     table: str
     slice: str
+    rejected: Collection[str]
 
     def schema(self) -> pa.Schema:
         return self.store.schema(self.table)
@@ -83,16 +95,18 @@ class _StoreReader:
         return self.store.read(self.table, slices=[self.slice], columns=columns)
 
     def earlier(self, columns: Sequence[str] | None) -> pa.Table | None:
-        slices = _earlier_slices(self.store, self.table, self.slice)
+        slices = _earlier_slices(self.store, self.table, self.slice, self.rejected)
         return self.store.read(self.table, slices=slices, columns=columns) if slices else None
 
     def earlier_counts(self, last: int) -> dict[str, int]:
-        slices = _earlier_slices(self.store, self.table, self.slice)[-last:]
+        slices = _earlier_slices(self.store, self.table, self.slice, self.rejected)[-last:]
         return {slice_: self.store.read(self.table, slices=[slice_], columns=[SLICE]).num_rows for slice_ in slices}
 
     def current(self, columns: Sequence[str] | None) -> pa.Table:
         names = self.schema().names if columns is None else columns
-        return self.store.read(self.table, columns=[*names, SLICE])
+        left_out = {*self.rejected} - {self.slice}
+        slices = [name for name in self.store.slices(self.table) if name not in left_out] if left_out else None
+        return self.store.read(self.table, slices=slices, columns=[*names, SLICE])
 
     def other(self, table: str, columns: Sequence[str]) -> pa.Table:
         try:
@@ -102,17 +116,22 @@ class _StoreReader:
             raise Unanswerable(f"`{table}` cannot be read", detail) from error
 
 
-def _earlier_slices(store: TableStore, table: str, this: str) -> list[str]:
+def _earlier_slices(store: TableStore, table: str, this: str, rejected: Collection[str]) -> list[str]:
     """
-    Return the slices before this one.
+    Return the slices before this one, without rejected ones.
 
     Ids made from logical dates sort by time. If this slice's id is another one, such as a partition key, all other
     slices are returned.
     """
-    others = [other for other in store.slices(table) if other != this]
+    others = [other for other in store.slices(table) if other != this and other not in rejected]
     if _LOGICAL_DATE.fullmatch(this):
         others = [other for other in others if _LOGICAL_DATE.fullmatch(other) and other < this]
     return others
+
+
+def _digest(checks: str | list[Any]) -> str:
+    text = checks if isinstance(checks, str) else json.dumps(checks, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _about(run: Run, table: str, checks_file: str | None) -> dict[str, str]:

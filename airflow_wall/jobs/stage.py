@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
+import pyarrow as pa
+
+from airflow_wall.errors import Interrupted, ReleaseError
 from airflow_wall.job import Env
 from airflow_wall.jobs.start_sender import release_id, releases_of
 from airflow_wall.publish.backends import parse_target
+from airflow_wall.publish.release import Releases
 from airflow_wall.storage.backends import open_tables
+from airflow_wall.storage.verdicts import Checkers, Judgement, Verdicts
 
 log = logging.getLogger(__name__)
+
+_ATTEMPTS = 5
 
 
 def stage(
@@ -25,19 +33,26 @@ def stage(
     where: str | None = None,
     key: Sequence[str] | None = None,
     format: str | None = None,
+    checked_by: Sequence[str] = (),
+    possibly_checked_by: Sequence[str] = (),
 ) -> dict[str, Any]:
     """
-    Stage the rows of a table into this run's release.
+    Stage the rows of a table into this run's release: those of all slices that passed every check of the pipeline.
 
     :param part: Name of this part in the release; staging it again replaces it.
     :param to: The target, e.g. `sql://CONNECTION/TABLE`.
     :param fence: Number of the try of `start_sender` that opened the release. A later try fences this call off.
     :param where: SQL condition that selects rows.
+    :param checked_by: Tasks of the pipeline that check the table.
+    :param possibly_checked_by: Tasks that may check it: their table is known only when they run.
     :return: `rows`, `to`, `part`.
+    :raises ReleaseError: no slice passed.
     """
-    data = open_tables(env.run.storage).read(table, where=where)
+    releases = releases_of(env)
+    checkers = Checkers(checked_by, possibly_checked_by)
+    data, judgement = _passed_rows(env, releases, release, table, where, checkers)
     options = {"format": format} if format is not None else {}
-    staged = releases_of(env).stage(
+    staged = releases.stage(
         release,
         release_id(env, release),
         part=part,
@@ -45,8 +60,33 @@ def stage(
         data=data,
         key=tuple(key or ()),
         options=options,
+        selection=where,
+        withheld=[asdict(withheld) for withheld in judgement.withheld],
         fence=fence,
         attempt=env.run.try_number,
     )
     log.info("staged %s rows of %s for %s", staged["rows"], table, to)
+    for withheld in judgement.withheld:
+        log.warning("not released: %s", withheld)
     return dict(staged)
+
+
+def _passed_rows(
+    env: Env, releases: Releases, release: str, table: str, where: str | None, checkers: Checkers
+) -> tuple[pa.Table, Judgement]:
+    """Return the rows of the slices that passed, and the judgement of the version of the table that they are from."""
+    store = open_tables(env.run.storage)
+    verdicts = Verdicts(env.run.state, store)
+    verdicts.decide_earlier(env.run, table, checkers.tasks, accept=releases.current(release) is not None)
+    for _ in range(_ATTEMPTS):
+        judgement = verdicts.judge(env.run.pipeline, table, checkers)
+        if judgement.withheld and not judgement.passed:
+            more = f" and {len(judgement.withheld) - 1} more" if len(judgement.withheld) > 1 else ""
+            raise ReleaseError(
+                f"no rows of table `{table}` passed its checks: {judgement.withheld[0]}{more}",
+                hint="correct the rows and run the date again; clients keep the release that they see",
+            )
+        rows = store.read(table, slices=judgement.passed if judgement.withheld else None, where=where)
+        if verdicts.judge(env.run.pipeline, table, checkers) == judgement:
+            return rows, judgement
+    raise Interrupted(f"table `{table}` changed each time it was read for a release", hint="run the task again")

@@ -60,6 +60,9 @@ class StepOperator(BaseOperator):
     stops_cluster: ClassVar[bool] = False
     """True if it stops the cluster of the task that its field `cluster` names."""
 
+    checks_table: ClassVar[bool] = False
+    """True if it checks the table that its field `table` names, so that only rows that passed are released."""
+
     _working = False
 
     def __init__(

@@ -23,6 +23,7 @@ class CheckIntegrityOperator(StepOperator):
     """
 
     template_fields: Sequence[str] = ("table", "checks", "checks_file")
+    checks_table = True
 
     def __init__(
         self,

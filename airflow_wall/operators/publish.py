@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_wall.operators.release_gate import ReleasingOperator, fail_after_commit
+from airflow_wall.operators.release_gate import ReleasingOperator, checkers_of, fail_after_commit
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -40,7 +40,8 @@ class PublishOperator(ReleasingOperator):
         fence = self.do(context, "start_sender", release=self.release, force=self.force)["fence"]
         try:
             for part, destination in parts.items():
-                self.do(context, "stage", release=self.release, part=part, table=self.table, fence=fence, **destination)
+                arguments = {"release": self.release, "part": part, "table": self.table, "fence": fence}
+                self.do(context, "stage", **arguments, **destination, **checkers_of(context, self.table))
         except BaseException:
             # Closing with missing parts rolls the release back. The first error is the one to report.
             self._roll_back(context, sorted(parts))

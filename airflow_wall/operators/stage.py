@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_wall.operators.base import StepOperator
+from airflow_wall.operators.release_gate import checkers_of
 from airflow_wall.operators.start_sender import StartSenderOperator
 
 if TYPE_CHECKING:
@@ -68,5 +69,6 @@ class StageOperator(StepOperator):
             to=self.to,
             where=self.where,
             key=self.key,
+            **checkers_of(context, self.table),
             **more,
         )

@@ -43,12 +43,16 @@ class Part:
     :param attempt: Try number of that task.
     :param rows: Number of rows, None while they are being staged.
     :param digest: SHA-256 of the rows, None while they are being staged.
+    :param selection: SQL condition by which rows of the table were selected; None for all rows.
+    :param withheld: The slices that are left out, each with its table and the reason.
     """
 
     to: Target
     attempt: int
     rows: int | None = None
     digest: str | None = None
+    selection: str | None = None
+    withheld: list[dict[str, str]] = field(default_factory=list)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Part:
@@ -65,11 +69,11 @@ class Release:
     """
     One release, as its document stores it.
 
-    :param order: ISO 8601 time that orders releases.
+    :param order: ISO 8601 time of the slice of the run that opened it.
     :param fence: Orders the tries that open it; an older one is refused.
     :param generation: Increases with every opening after a commit or a rollback.
-    :param force: True if it may be committed after `base` although `base` is newer.
-    :param base: The version that clients saw when it was opened.
+    :param force: True if its parts may select other rows than those of the newer release that clients see.
+    :param base: The version that clients saw when it was opened. A release for an older slice may only follow this one.
     :param before: During a commit, the version that each target showed before.
     """
 
@@ -154,7 +158,8 @@ class ReleaseLedger:
             return  # an earlier try died right after this step
         if current is not None:
             current = {key: value for key, value in current.items() if key not in ("previous", "format")}
-        state.write(self.folder / "current.json", {**release.summary(), "previous": current})
+        order = release.order if current is None else newest(release.order, current["order"])
+        state.write(self.folder / "current.json", {**release.summary(), "order": order, "previous": current})
 
     def read(self, release_id: str) -> Release | None:
         """
@@ -266,10 +271,15 @@ def check_word(key: str, text: str, *, reserved: Collection[str] = ()) -> str:
 
 
 def is_overtaken(release: Release, current: Mapping[str, Any] | None) -> bool:
-    """Return True if clients see a newer release, unless `force` allows this one to follow it."""
+    """Return True if clients see a release of a newer slice that was not there when this one was opened."""
     if current is None or current["version"] == release.version or not is_older(release.order, current["order"]):
         return False
-    return not (release.force and release.base == current["version"])
+    return release.base != str(current["version"])
+
+
+def newest(order: str, other: str) -> str:
+    """Return the later one of two ISO 8601 times."""
+    return other if is_older(order, other) else order
 
 
 def is_older(order: str, other: str) -> bool:

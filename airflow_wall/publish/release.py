@@ -81,9 +81,10 @@ class Releases:
         A committed or rolled back release is opened again, e.g. for a cleared run. Clients see no change until
         it commits.
 
-        :param order: ISO 8601 time; a release older than the visible one is refused.
+        :param order: ISO 8601 time of the slice. A release for an older slice than that of the visible release is
+            refused if another one is committed before it.
         :param fence: Try number, which orders the tries that open this release; an older one is refused.
-        :param force: Accept an `order` older than that of the visible release.
+        :param force: With an `order` older than that of the visible release: accept parts that select other rows.
         :return: `name`, `release`, `version`, `order`, `fence`, `adopted`, and `current`: the visible release.
         :raises ReleaseError: the order or the fence is too old.
         """
@@ -95,7 +96,6 @@ class Releases:
                 current = ledger.current()
                 base = None if current is None else current["version"]
                 requested = Release(release_id, order, fence, force=force, base=base)
-                _refuse_older_slice(name, requested, current)
                 existing = ledger.read(release_id)
                 if existing is not None and is_older_fence(fence, existing.fence):
                     raise _stale_try_error(name, release_id, fence, existing.fence)
@@ -124,6 +124,8 @@ class Releases:
         data: pa.Table,
         key: Sequence[str] = (),
         options: Mapping[str, Any] | None = None,
+        selection: str | None = None,
+        withheld: Sequence[Mapping[str, str]] = (),
         fence: int | str | None = None,
         attempt: int = 0,
     ) -> dict[str, Any]:
@@ -135,6 +137,8 @@ class Releases:
         :param data: Any number of rows.
         :param key: Columns that identify a row; checked. Some targets need them.
         :param options: Keys that only this target accepts: `format` of `files://`.
+        :param selection: The SQL condition that selected the rows.
+        :param withheld: `table`, `slice` and `reason` of each slice that is left out, for the record.
         :param fence: The fence passed to `open`, if known; a try of an earlier opening is refused.
         :param attempt: Try number of the staging task; once a later try has started, an earlier one is refused.
         :return: `rows`, `to`, `part`.
@@ -156,7 +160,8 @@ class Releases:
                     return _repeated_result(name, release, part, to, mark)
                 if before is not None and attempt < before.attempt:
                     raise _stale_part_error(name, release_id, part, attempt, before.attempt)
-                release.parts[part] = Part(to, attempt)
+                _check_selection(ledger, release, part, selection)
+                release.parts[part] = Part(to, attempt, selection=selection, withheld=[dict(item) for item in withheld])
                 ledger.write(release)
             if before is not None and before.to != to:
                 targets.open(before.to).discard(release.version, part)
@@ -233,13 +238,23 @@ class Releases:
         return ReleaseLedger(folder, patience=self._patience), site
 
 
-def _refuse_older_slice(name: str, release: Release, current: Mapping[str, Any] | None) -> None:
-    if is_overtaken(release, current):
-        assert current is not None
+def _check_selection(ledger: ReleaseLedger, release: Release, part: str, selection: str | None) -> None:
+    """
+    Check that a part of a release for an older slice selects the same rows as in the release that clients see.
+
+    :raises ReleaseError: it does not, e.g. because its condition names the date of the run, and `force` is False.
+    """
+    current = ledger.current()
+    if current is None or release.force or not is_older(release.order, current["order"]):
+        return
+    known = current["parts"].get(part)
+    before = None if known is None else known.get("selection")
+    if known is not None and before != selection:
         raise ReleaseError(
-            f"release `{release.release}` of `{name}` ({release.order}) is older than `{current['release']}` "
-            f"({current['order']}), which clients see",
-            hint="set `force: true` on `start_sender` to publish it anyway",
+            f"release `{release.release}` of `{ledger.name}` ({release.order}) would show other rows than "
+            f"`{current['release']}` ({current['order']}), which clients see: part `{part}` selects "
+            f"`{selection or 'all rows'}` instead of `{before or 'all rows'}`",
+            hint="set `force: true` to show them anyway",
         )
 
 

@@ -74,6 +74,10 @@ class Commit:
     corrected: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+ALL = "all"
+"""Name of the rows that belong to all slices: those of a table that is computed as a whole."""
+
+
 @dataclass(frozen=True)
 class Files:
     """
@@ -92,6 +96,10 @@ class Contents(Protocol):
 
     def of(self, slices: Sequence[str] | None) -> str:
         """Return a digest of the rows that `read` returns for these slices, or "" if there are none."""
+        ...
+
+    def by_slice(self) -> dict[str, str]:
+        """Return slice -> digest of its rows. The rows that belong to all slices have the name `all`."""
         ...
 
     def slice(self, partition: str | None) -> int:
@@ -206,6 +214,14 @@ class TableStore(Protocol):
         :param writer: A writer that shares the table with its owner. Only its own rows of the slice are replaced.
         :raises DataError: a column changed its type, or has a type that tables cannot store, or a value of the table is
             not exactly a value of the new type.
+        :raises Interrupted: other writers won every race.
+        """
+        ...
+
+    def drop_slice(self, table: str, slice_id: str) -> int:
+        """
+        Delete the rows of one slice atomically, and return their number. The run of the slice can write them again.
+
         :raises Interrupted: other writers won every race.
         """
         ...

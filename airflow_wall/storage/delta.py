@@ -260,6 +260,24 @@ class DeltaStore:
                 return Commit(table, self.version(table), parts[slice_id].num_rows, True, content, corrected)
         raise _lost(table)
 
+    def drop_slice(self, table: str, slice_id: str) -> int:
+        """Delete the rows of one slice."""
+        for attempt in range(ATTEMPTS):
+            pause(attempt)
+            state = TableState(self._opened(table))
+            assert state.handle is not None
+            partitions = [part for part in partitions_of(state.handle, [slice_id]) if state.count(part)]
+            if not partitions:
+                return 0
+            rows = sum(map(state.count, partitions))
+            claims = {state.content_key(partition): 0 for partition in partitions}
+            for partition in partitions:  # so that an equal write afterwards counts as a change
+                claims |= dict.fromkeys((state.slice_key(partition), state.corrected_key(partition)), state.version + 1)
+            empty = state.schema.empty_table()
+            if self._commit(table, state, empty, claims, _predicate(partitions)):
+                return rows
+        raise _lost(table)
+
     def replace_table(self, table: str, data: pa.Table) -> Commit:
         """Replace all rows and the schema."""
         rows = to_storable(data.drop_columns([SLICE]) if SLICE in data.column_names else data, table=table)

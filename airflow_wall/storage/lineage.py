@@ -17,10 +17,7 @@ from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import DataError
 from airflow_wall.job import Run
 from airflow_wall.lake.documents import Document, Documents, LocalDocuments, change
-from airflow_wall.storage.base import Commit, Contents, TableStore, slice_in
-
-WHOLE = "all"
-"""The place of a slice, in texts, for a table that is computed as a whole."""
+from airflow_wall.storage.base import ALL, Commit, Contents, TableStore, slice_in
 
 _LISTED = 4
 
@@ -222,7 +219,7 @@ def slices_by_table(parts: Iterable[StalePart]) -> dict[str, list[str]]:
     tables: dict[str, list[str]] = {}
     for stale in parts:
         slices = tables.setdefault(stale.part.table, [])
-        if (name := stale.part.slice or WHOLE) not in slices:  # several writers may share it
+        if (name := stale.part.slice or ALL) not in slices:  # several writers may share it
             slices.append(name)
     return tables
 

@@ -28,7 +28,7 @@ import pyarrow.dataset as pads
 from deltalake import DeltaTable
 
 from airflow_wall.digests import digest_of
-from airflow_wall.storage.base import HIDDEN, SLICE, SOURCE, SourceVersion, slice_in
+from airflow_wall.storage.base import ALL, HIDDEN, SLICE, SOURCE, SourceVersion, slice_in
 
 WHOLE = ""
 """The place of a slice's id in the names of transactions, for rows that belong to all slices."""
@@ -197,8 +197,20 @@ class TableContents:
         """Return a digest of the rows of slices."""
         if self._state.handle is None:
             return ""
-        wanted = partitions_of(self._state.handle, slices)
-        parts = {partition: self._state.content(partition) for partition in (WHOLE, *wanted)}
+        return self._of(partitions_of(self._state.handle, slices))
+
+    def by_slice(self) -> dict[str, str]:
+        """Return slice -> digest of its rows, as `of` returns it. Rows that belong to all slices are `all`."""
+        if self._state.handle is None:
+            return {}
+        partitions: dict[str, list[str]] = {}
+        for partition in partitions_of(self._state.handle, None):
+            partitions.setdefault(slice_in(partition), []).append(partition)
+        digests = {slice_id: self._of(parts) for slice_id, parts in partitions.items()}
+        return {**digests, **({ALL: whole} if (whole := self._of([])) else {})}
+
+    def _of(self, partitions: Sequence[str]) -> str:
+        parts = {partition: self._state.content(partition) for partition in (WHOLE, *partitions)}
         known = sorted((slice_id, content) for slice_id, content in parts.items() if content)
         return hashlib.sha256(repr(known).encode()).hexdigest() if known else ""
 

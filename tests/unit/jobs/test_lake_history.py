@@ -19,7 +19,6 @@ import collections
 import contextlib
 import multiprocessing
 import os
-import signal
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -31,6 +30,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from kill_switch import kill_before_change
 
 from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.errors import DataError
@@ -87,21 +87,7 @@ def work(root: Path, day: int, key: list[str] | None) -> None:
 
 def work_until(root: Path, day: int, key: list[str] | None, last: int) -> None:
     """Work, and kill this process before its `last`-th change of a name in the file system."""
-    left = last
-    functions: dict[str, Callable[..., Any]] = {name: getattr(os, name) for name in ("replace", "link", "mkdir")}
-
-    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*args, **kwargs)
-
-        return call
-
-    for name, function in functions.items():
-        setattr(os, name, counted(function))
+    kill_before_change(last)
     work(root, day, key)
 
 

@@ -138,16 +138,31 @@ def test_repeated_try_of_a_committed_part_is_answered_but_other_rows_are_refused
     assert lab.table() == {"r1": 50}
 
 
-def test_older_slice_is_refused_unless_forced(lab: Lab) -> None:
+def test_a_run_for_an_older_slice_repairs_what_clients_see_and_keeps_the_newest_order(lab: Lab) -> None:
     lab.publish("r2")
-    with pytest.raises(ReleaseError) as error:
-        lab.open("r1")
-    assert str(error.value) == (
-        "release `r1` of `platform` (2013-07-01T00:00:00Z) is older than `r2` (2013-07-02T00:00:00Z), which clients see"
-        "\n\nhint: set `force: true` on `start_sender` to publish it anyway"
-    )
-    assert lab.publish("r1", force=True)["release"] == "r1"
+    assert lab.publish("r1")["release"] == "r1"
     assert lab.table() == {"r1": 50}
+    current = lab.releases().current("platform")
+    assert current is not None
+    assert (current["release"], current["order"]) == ("r1", "2013-07-02T00:00:00Z")
+
+
+def test_an_older_slice_shows_no_other_selection_unless_forced(lab: Lab) -> None:
+    lab.open("r2")
+    lab.stage("r2", selection="day = '2013-07-02'")
+    lab.close("r2")
+    lab.open("r1")
+    with pytest.raises(ReleaseError) as error:
+        lab.stage("r1", selection="day = '2013-07-01'")
+    assert str(error.value) == (
+        "release `r1` of `platform` (2013-07-01T00:00:00Z) would show other rows than `r2` (2013-07-02T00:00:00Z), which "
+        "clients see: part `a` selects `day = '2013-07-01'` instead of `day = '2013-07-02'`\n\n"
+        "hint: set `force: true` to show them anyway"
+    )
+    assert lab.table() == {"r2": 50}
+    lab.open("r1", force=True)
+    lab.stage("r1", selection="day = '2013-07-01'")
+    assert lab.close("r1")["release"] == "r1"
 
 
 def test_slice_overtaken_while_it_is_open_never_moves_the_pointer_back(lab: Lab) -> None:
