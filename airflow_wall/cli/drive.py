@@ -82,7 +82,8 @@ class Driver:
         """Run the tasks of stale slices again, the earliest slice first, and stop at the first that fails."""
         for index, part in enumerate(stale):
             name = part.slice_id if part.date is None else shown(part.date)
-            self.console.print(f"\n{name} ({index + 1} of {len(stale)}): {', '.join(part.tables)}")
+            tables = f": {', '.join(part.tables)}" if part.tables else ""
+            self.console.print(f"\n{name} ({index + 1} of {len(stale)}){tables}")
             if not self._run(None, stale=part).success:
                 self.console.print("fix it and run the same command again")
                 return USER_FAULT

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from airflow_wall import __version__
+from airflow_wall.cli.check import check
 from airflow_wall.cli.contract import contract
 from airflow_wall.cli.doctor import doctor
 from airflow_wall.cli.explain import explain
@@ -20,6 +21,7 @@ from airflow_wall.cli.own import own
 from airflow_wall.cli.query import query
 from airflow_wall.cli.run import run
 from airflow_wall.cli.schema import schema
+from airflow_wall.cli.tables import tables
 from airflow_wall.cli.validate import validate
 
 app = typer.Typer(
@@ -29,8 +31,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (validate, explain, run, graph, query, contract, own, schema, doctor):
+for command in (validate, explain, run, graph, query, check, contract, own, schema, doctor):
     app.command()(command)
+app.add_typer(tables, name="tables")
 
 
 def _version(is_set: bool) -> None:

@@ -63,7 +63,11 @@ def slices_to_rebuild(plan: Plan, table: str) -> list[StaleSlice]:
         )
     return [
         StaleSlice(
-            slice_id, writers, (table,), is_newest=slice_id == origin.slices[-1] and date_of(slice_id) is not None
+            slice_id,
+            writers,
+            (table,),
+            is_newest=slice_id == origin.slices[-1] and date_of(slice_id) is not None,
+            is_last=slice_id == origin.slices[-1],
         )
         for slice_id in origin.slices
     ]

@@ -52,6 +52,9 @@ def run(
         str | None,
         typer.Option(metavar="TABLE", help="Write a table anew: run again each date that has rows in it."),
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="With --date: run all tasks of that date again, also if they succeeded.")
+    ] = False,
     env: Annotated[str | None, typer.Option(help="Which of the file's environments is in force.")] = None,
     dag_id: Annotated[str | None, typer.Option(help="Which pipeline, where the file has several.")] = None,
     connections: Annotated[
@@ -85,13 +88,9 @@ def run(
     if wait is None:
         raise typer.BadParameter("write a duration, e.g. 5s or 1m", param_hint="--retry-wait")
     when: When = parse_range(first, last, selected.timezone, date=date) or parse_date(date, selected.timezone)
-    if stale or rebuild is not None:
-        if when is not None or (stale and rebuild is not None):
-            option = "--stale" if rebuild is None else "--rebuild"
-            raise typer.BadParameter("it finds the dates itself: use it alone", param_hint=option)
-        when = _slices_to_repeat(selected, rebuild)
-        if not when:
-            return
+    when = _dates_to_run(selected, when, stale=stale, rebuild=rebuild, again=again)
+    if when == []:
+        return
     home = find_home(selected.project, os.environ)
     connections_file = connections or selected.project / CONNECTIONS_FILE
     check_connections(connections_file)
@@ -139,14 +138,23 @@ class _Options:
     rebuild: str | None = None
 
 
-def _slices_to_repeat(selected: Plan, table: str | None) -> list[StaleSlice]:
-    """Return the stale slices, or those of a table that is written anew. If there are none, print that."""
-    from airflow_wall.cli.rebuild import slices_to_rebuild
-    from airflow_wall.cli.stale import stale_slices
+def _dates_to_run(selected: Plan, when: When, *, stale: bool, rebuild: str | None, again: bool) -> When:
+    """Return the dates that the options ask for. If none are stale, print that and return []."""
+    if not (again or stale or rebuild is not None):
+        return when
+    from airflow_wall.cli.rebuild import slices_to_rebuild  # imports the tables
+    from airflow_wall.cli.stale import stale_slices, whole_run
 
-    slices = stale_slices(selected) if table is None else slices_to_rebuild(selected, table)
+    if again:
+        if not isinstance(when, datetime) or stale or rebuild is not None:
+            raise typer.BadParameter("use it with `--date`", param_hint="--again")
+        return [whole_run(selected, when)]
+    if when is not None or (stale and rebuild is not None):
+        option = "--stale" if rebuild is None else "--rebuild"
+        raise typer.BadParameter("it finds the dates itself: use it alone", param_hint=option)
+    slices = stale_slices(selected) if rebuild is None else slices_to_rebuild(selected, rebuild)
     if not slices:
-        nothing = "no table is stale" if table is None else f"no run has written `{table}`"
+        nothing = "no table is stale" if rebuild is None else f"no run has written `{rebuild}`"
         out().print(f"{selected.dag_id}: {nothing}")
     return slices
 

@@ -171,7 +171,7 @@ class Runner:
                 row.state = TaskInstanceState.SUCCESS  # another Airflow has run them
         elif run.state != DagRunState.SUCCESS:
             self._resume(run)
-        tasks = tasks_to_repeat(self.plan, stale.tasks, is_newest=stale.is_newest)
+        tasks = tasks_to_repeat(self.plan, stale)
         self._clear(run, tasks, include_downstream=False)
         run.state = DagRunState.RUNNING
         self.session.commit()

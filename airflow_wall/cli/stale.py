@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from airflow_wall.planner.plan import Plan
+from airflow_wall.planner.plan import Plan, TaskPlan
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import ALL
 from airflow_wall.storage.lineage import Lineage, StalePart
@@ -18,8 +18,11 @@ from airflow_wall.text.reserved import STATE
 
 T = TypeVar("T")
 
-_NOT_FOR_THE_PAST = frozenset(("start_sender", "persist", "index", "submit", "stop_sender", "publish", "retrain"))
-"""Steps that a date before the newest one does not repeat: clients and models already have a newer date."""
+_RELEASES = frozenset(("start_sender", "persist", "index", "submit", "stop_sender", "publish"))
+"""Steps of a release. It holds all slices, so only the last of several dates repeats it."""
+
+_MODELS = frozenset(("retrain",))
+"""Steps that only the newest date repeats: models have already learned from it."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,14 @@ class StaleSlice:
     :param tasks: The tasks that compute them.
     :param tables: The tables.
     :param is_newest: True if the pipeline has computed no later date.
+    :param is_last: True if no other slice is computed again after it.
     """
 
     slice_id: str
     tasks: frozenset[str]
     tables: tuple[str, ...]
-    is_newest: bool
+    is_newest: bool = False
+    is_last: bool = False
 
     @property
     def date(self) -> datetime | None:
@@ -51,15 +56,23 @@ def stale_slices(plan: Plan) -> list[StaleSlice]:
     newest = max((date for slice_id in run_slices if (date := date_of(slice_id)) is not None), default=None)
     for stale in stale_parts:
         by_slice.setdefault(stale.run_slice, []).append(stale)
+    last = max(by_slice, default=None)
     return [
         StaleSlice(
             slice_id,
             frozenset(task for stale in parts for task in _tasks_of(plan, stale)),
             tuple(sorted({stale.part.table for stale in parts})),
-            newest is not None and date_of(slice_id) == newest,
+            is_newest=newest is not None and date_of(slice_id) == newest,
+            is_last=slice_id == last,
         )
         for slice_id, parts in sorted(by_slice.items())
     ]
+
+
+def whole_run(plan: Plan, date: datetime) -> StaleSlice:
+    """Return the slice of a logical date with all tasks of the pipeline."""
+    slice_id = f"{date.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    return StaleSlice(slice_id, frozenset(task.task_id for task in plan.tasks), (), is_newest=True, is_last=True)
 
 
 def still_stale(plan: Plan, slices: Mapping[str, Iterable[str]]) -> list[StalePart]:
@@ -75,18 +88,28 @@ def still_stale(plan: Plan, slices: Mapping[str, Iterable[str]]) -> list[StalePa
     return [stale for stale in stale_parts if (stale.part.table, stale.part.slice or ALL) in named]
 
 
-def tasks_to_repeat(plan: Plan, tasks: Collection[str], *, is_newest: bool) -> set[str]:
+def tasks_to_repeat(plan: Plan, stale: StaleSlice) -> set[str]:
     """
-    Return these tasks and all tasks after them.
+    Return the tasks that compute stale tables, and the tasks after them.
 
-    :param is_newest: True if no later date has run. Releases and models are repeated only then.
+    Models are repeated only by the newest date. A release is repeated by the last slice, or by the newest date if its
+    rows are selected by the date of the run.
     """
-    repeated = set(tasks)
+    left_out = frozenset() if stale.is_newest else _MODELS
+    if not stale.is_newest and (not stale.is_last or any(map(_selects_by_date, plan.tasks))):
+        left_out |= _RELEASES
+    repeated = set(stale.tasks)
     for task in plan.tasks:  # each after its upstream tasks
-        may_repeat = is_newest or task.uses not in _NOT_FOR_THE_PAST
-        if may_repeat and not task.cleans_up and not repeated.isdisjoint(task.upstream):
+        if task.uses not in left_out and not task.cleans_up and not repeated.isdisjoint(task.upstream):
             repeated.add(task.task_id)
     return repeated
+
+
+def _selects_by_date(task: TaskPlan) -> bool:
+    """Return True if a step of a release selects its rows by a template, which may name the date of the run."""
+    destinations = task.arguments.get("to")
+    places = [task.arguments, *(destinations if isinstance(destinations, list) else [])]
+    return task.uses in _RELEASES and any("{{" in str(place.get("where", "")) for place in places)
 
 
 def _tasks_of(plan: Plan, stale: StalePart) -> list[str]:

@@ -8,8 +8,9 @@ from typing import Any
 
 from rich.console import Console
 
+from airflow_wall.cli.dates import shown
 from airflow_wall.cli.output import short
-from airflow_wall.cli.stale import still_stale
+from airflow_wall.cli.stale import date_of, still_stale
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.planner.plan import Plan
 from airflow_wall.publish.backends import parse_target
@@ -39,6 +40,7 @@ def show_summary(console: Console, plan: Plan, results: Results, command: str) -
             *_models(plan, results),
             *_checks(plan, results),
             *_published(plan, results),
+            *_withheld(plan, results, command),
         )
         if row
     ]
@@ -150,6 +152,29 @@ def _published(plan: Plan, results: Results) -> list[tuple[str, str]]:
         rows.append(("published", f"release {result['release']}"))
         rows += [("", f"{count:,} rows in {target}") for target, count in result["targets"].items()]
     return rows
+
+
+def _withheld(plan: Plan, results: Results, command: str) -> list[tuple[str, str]]:
+    """Return the slices that a release leaves out, each with the commands that correct or drop it."""
+    parts = [
+        part for result in _results_of(plan, results, "stop_sender", "publish") for part in result["parts"].values()
+    ]
+    found = {(item["table"], item["slice"]): item["reason"] for part in parts for item in part.get("withheld", ())}
+    rows = []
+    for (table, slice_id), reason in sorted(found.items())[:_LISTED]:
+        date = date_of(slice_id)
+        again = command if date is None else f"{command} --date {shown(date)} --again"
+        rows += [
+            ("withheld", f"{table}, slice {slice_id}: {reason}"),
+            ("", f"correct the data and run the date again: {again}"),
+            (
+                "",
+                f"or drop the slice: airflow-wall tables drop-slice {table} {slice_id} --storage {short(plan.storage)} "
+                "--reason WHY",
+            ),
+        ]
+    rest = len(found) - _LISTED
+    return [*rows, ("", f"and {rest} more slices: airflow-wall check {table}")] if rest > 0 else rows
 
 
 def _queries(plan: Plan, results: Results) -> list[str]:

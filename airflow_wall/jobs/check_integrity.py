@@ -53,7 +53,7 @@ def check_integrity(env: Env, *, table: str, checks: str | list[Any], checks_fil
         raise Interrupted(f"the rows of table `{table}` changed while they were checked", hint="run the task again")
     env.fence()
     failed = tuple(result.name for result in report.failures)
-    verdicts.record(run, table, name, Verdict(content, failed, _digest(checks), run.run_id, str(page)))
+    verdicts.record(run, table, name, Verdict(content, failed, checks_digest(checks), run.run_id, str(page)))
     log.info("checks of `%s`, slice %s:\n%s\nreport: %s", table, run.slice.id, to_text(report), page)
     if report.warnings:
         log.warning("%d checks of severity `warn` failed:\n%s", len(report.warnings), failures_text(report.warnings))
@@ -129,7 +129,8 @@ def _earlier_slices(store: TableStore, table: str, this: str, rejected: Collecti
     return others
 
 
-def _digest(checks: str | list[Any]) -> str:
+def checks_digest(checks: str | list[Any]) -> str:
+    """Return a digest of the text of checks, by which verdicts name them."""
     text = checks if isinstance(checks, str) else json.dumps(checks, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -12,7 +12,7 @@ def open_tables(
     storage: Path, fence: Callable[[], None] = lambda: None, created_by: Mapping[str, str] | None = None
 ) -> TableStore:
     """
-    Return the tables below `storage`, an absolute directory that need not exist yet.
+    Return the tables below the directory `storage`, which need not exist yet.
 
     :param fence: Called right before each commit. It raises if the caller may no longer write.
     :param created_by: Note about the caller in the first commit of each table that it creates.

@@ -78,7 +78,7 @@ class DeltaStore:
     def __init__(
         self, storage: Path, fence: Callable[[], None] = lambda: None, created_by: Mapping[str, str] | None = None
     ) -> None:
-        self._storage = storage
+        self._storage = storage.absolute()
         self._fence = fence
         self._created_by = created_by
 

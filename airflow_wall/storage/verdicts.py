@@ -131,15 +131,16 @@ class Verdicts:
 
         change(self._documents, _key(run.pipeline, run.task_id, table), recorded)
 
+    def of_task(self, pipeline: str, task: str, table: str) -> dict[str, Verdict]:
+        """Return slice -> the last verdict of a task of checks."""
+        read = self._documents.read(_key(pipeline, task, table))
+        return {} if read is None else _verdicts(read[0])
+
     def rejected(self, run: Run, table: str) -> set[str]:
         """Return the slices whose present rows this task of checks has rejected."""
-        read = self._documents.read(_key(run.pipeline, run.task_id, table))
-        if read is None:
-            return set()
-        contents = self._contents(table)
-        return {
-            slice_id for slice_id, verdict in _verdicts(read[0]).items() if _rejects(verdict, contents.get(slice_id))
-        }
+        verdicts = self.of_task(run.pipeline, run.task_id, table)
+        contents = self._contents(table) if verdicts else {}
+        return {slice_id for slice_id, verdict in verdicts.items() if _rejects(verdict, contents.get(slice_id))}
 
     def judge(self, pipeline: str, table: str, checkers: Checkers) -> Judgement:
         """Return the slices of a table, and those of them that did not pass every check."""

@@ -1,0 +1,103 @@
+"""Show which slices of a table passed its checks, and check the others."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from airflow_wall.cli.output import out
+from airflow_wall.cli.stale import date_of
+from airflow_wall.errors import CheckFailed, WallError
+from airflow_wall.job import Env, Run, Slice
+from airflow_wall.jobs.check_integrity import check_integrity, checks_digest
+from airflow_wall.loader.discover import yaml_files
+from airflow_wall.loader.load import load_specs
+from airflow_wall.planner.plan import Plan, TaskPlan
+from airflow_wall.planner.planner import plan_all
+from airflow_wall.settings import Settings
+from airflow_wall.storage.backends import open_tables
+from airflow_wall.storage.base import ALL
+from airflow_wall.storage.verdicts import Checkers, Verdicts
+from airflow_wall.text.reserved import STATE
+
+
+@dataclass(frozen=True)
+class Checker:
+    """A task that checks a table."""
+
+    plan: Plan
+    task: TaskPlan
+
+    @property
+    def checks(self) -> Any:
+        """The text or the list of its checks."""
+        return self.task.arguments["checks"]
+
+
+def checkers_of(folder: Path, settings: Settings, table: str) -> list[Checker]:
+    """
+    Return the tasks of the pipelines in a folder that check a table.
+
+    :raises WallError: there are none.
+    """
+    checkers = [
+        Checker(plan, task)
+        for file in yaml_files(folder)
+        for plan in plan_all(load_specs(file, settings), settings)
+        for task in plan.tasks
+        if task.uses == "check_integrity" and task.arguments.get("table") == table
+    ]
+    if not checkers:
+        raise WallError(
+            f"no task in `{folder}` checks the table `{table}`",
+            hint="correct the name of the table, or name the folder of its pipeline with `--in`",
+        )
+    return checkers
+
+
+def check_slices(checker: Checker, table: str) -> None:
+    """Check the slices of which the present checks have no verdict."""
+    plan, task = checker.plan, checker.task
+    store = open_tables(plan.storage)
+    verdicts = Verdicts(plan.storage / STATE, store)
+    known = verdicts.of_task(plan.dag_id, task.task_id, table)
+    digest = checks_digest(checker.checks)
+    for slice_id, content in sorted(store.contents(table).by_slice().items()):
+        verdict = known.get(slice_id)
+        if verdict is not None and (verdict.content, verdict.checks) == (content, digest):
+            continue
+        with contextlib.suppress(CheckFailed):  # the verdict is shown at the end
+            check_integrity(
+                Env(_run_of(plan, task, slice_id), _no_connection),
+                table=table,
+                checks=checker.checks,
+                checks_file=task.arguments.get("checks_file"),
+            )
+
+
+def _run_of(plan: Plan, task: TaskPlan, slice_id: str) -> Run:
+    date = date_of(slice_id) or datetime.now(UTC)
+    part = Slice("" if slice_id == ALL else slice_id, date.isoformat())
+    run_id = f"check__{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    return Run(plan.dag_id, run_id, task.task_id, 1, part, plan.storage, plan.project, plan.path.parent)
+
+
+def show_slices(table: str, checkers: Sequence[Checker]) -> int:
+    """Print the slices of a table with the verdict of one pipeline. Return the number of withheld ones."""
+    plan = checkers[0].plan
+    verdicts = Verdicts(plan.storage / STATE, open_tables(plan.storage))
+    judgement = verdicts.judge(plan.dag_id, table, Checkers([checker.task.task_id for checker in checkers]))
+    reasons = {withheld.slice: withheld.reason for withheld in judgement.withheld}
+    for slice_id in sorted(judgement.contents):
+        reason = reasons.get(slice_id)
+        out().print(f"{slice_id}  {'passed' if reason is None else f'withheld: {reason}'}")
+    out().print(f"{plan.dag_id}: {len(judgement.passed)} slices of {table} passed, {len(reasons)} are withheld")
+    return len(reasons)
+
+
+def _no_connection(conn_id: str) -> Any:
+    raise WallError(f"a check has no connection, got `{conn_id}`")
