@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from rich.console import Console
 
 from airflow_wall.cli.dates import DateRange, Slot, shown, slots
+from airflow_wall.cli.idle import idle_reason
 from airflow_wall.cli.outcome import Change, RunOutcome, show_messages
-from airflow_wall.cli.output import USER_FAULT, short
+from airflow_wall.cli.output import NOTHING_TO_DO, USER_FAULT, short
 from airflow_wall.cli.prepare import Prepared
 from airflow_wall.cli.progress import Progress
 from airflow_wall.cli.runner import Runner, has_succeeded
@@ -41,9 +42,9 @@ class Driver:
 
     def run_date(self, date: datetime | None) -> int:
         """Run one logical date, by default now. Return the exit code."""
-        outcome = self._run(date)
+        outcome, idle = self._run(date)
         if outcome.success:
-            return 0
+            return NOTHING_TO_DO if idle else 0
         self.console.print("fix it and run the same command again: it continues where it stopped")
         return USER_FAULT
 
@@ -51,7 +52,7 @@ class Driver:
         """
         Run the dates of the schedule in a range, one after the other, and stop at the first that fails.
 
-        Dates that succeeded before are skipped. Return the exit code.
+        Dates that succeeded before are skipped. Return the exit code: 4 if no date had anything to do.
         """
         dates = slots(self.prepared.dag, date_range)
         first, last = shown(dates[0].logical_date), shown(dates[-1].logical_date)
@@ -60,23 +61,27 @@ class Driver:
             if len(dates) > 1
             else f"one date of the schedule, {first}"
         )
-        lines = []
+        lines: list[str] = []
+        did_work = False
         for index, slot in enumerate(dates):
             name = shown(slot.logical_date)
             if has_succeeded(self.prepared, slot.logical_date):
                 lines.append(f"{name}  success  earlier")
+                did_work = True
                 continue
             self.console.print(f"\n{name} ({index + 1} of {len(dates)})")
             started = time.monotonic()
-            outcome = self._run(slot.logical_date, slot)
+            outcome, idle = self._run(slot.logical_date, slot)
+            did_work = did_work or not idle
             seconds = f"{time.monotonic() - started:6.1f} s"
-            lines.append(f"{name}  {_state(outcome):<7}  {seconds}  {totals(self.prepared.plan, outcome.results)}")
+            about = idle or totals(self.prepared.plan, outcome.results)
+            lines.append(f"{name}  {'nothing' if idle else _state(outcome):<7}  {seconds}  {about}")
             if not outcome.success:
                 self._show_dates([*lines, *(f"{shown(slot.logical_date)}  not run" for slot in dates[index + 1 :])])
                 self.console.print(f"\nfix it and continue: {self._command_to_resume(name, date_range)}")
                 return USER_FAULT
         self._show_dates(lines)
-        return 0
+        return 0 if did_work else NOTHING_TO_DO
 
     def run_stale(self, stale: Sequence[StaleSlice]) -> int:
         """Run the tasks of stale slices again, the earliest slice first, and stop at the first that fails."""
@@ -84,12 +89,16 @@ class Driver:
             name = part.slice_id if part.date is None else shown(part.date)
             tables = f": {', '.join(part.tables)}" if part.tables else ""
             self.console.print(f"\n{name} ({index + 1} of {len(stale)}){tables}")
-            if not self._run(None, stale=part).success:
+            outcome, _ = self._run(None, stale=part)
+            if not outcome.success:
                 self.console.print("fix it and run the same command again")
                 return USER_FAULT
         return 0
 
-    def _run(self, date: datetime | None, slot: Slot | None = None, stale: StaleSlice | None = None) -> RunOutcome:
+    def _run(
+        self, date: datetime | None, slot: Slot | None = None, stale: StaleSlice | None = None
+    ) -> tuple[RunOutcome, str | None]:
+        """Run, and show progress and outcome. Return the outcome, and the reason why it had nothing to do, if so."""
         plan, console = self.prepared.plan, self.console
         runner = Runner(self.prepared, parallel=self.parallel, retry_wait=self.retry_wait)
         messages: list[Change] = []
@@ -101,12 +110,14 @@ class Driver:
                 messages += [change for change in changes if change.message]
         outcome = runner.outcome()
         resumed = " (resumed)" if outcome.resumed else ""
-        console.print(f"\nrun {outcome.run_id}{resumed}: {_state(outcome)}\n")
+        idle = None if stale else idle_reason(plan, outcome, date)
+        state = f"nothing to do: {idle}" if idle else _state(outcome)
+        console.print(f"\nrun {outcome.run_id}{resumed}: {state}\n")
         show_summary(console, plan, outcome.results, shlex.join(self.command))
         show_messages(console, messages, outcome)
         if not outcome.success:
             self._show_logs(outcome)
-        return outcome
+        return outcome, idle
 
     def _show_logs(self, outcome: RunOutcome) -> None:
         logs = self.prepared.home.logs / f"dag_id={self.prepared.plan.dag_id}" / f"run_id={outcome.run_id}"

@@ -55,7 +55,11 @@ def root(
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0, 1 for the user's faults, 2 for usage, 3 for our faults, 130 for ^C."""
+    """
+    Run the command line.
+
+    Exit codes: 0, 1 for the user's faults, 2 for usage, 3 for our faults, 4 if there was nothing to do, 130 for ^C.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal may not support all characters of a name

@@ -18,6 +18,7 @@ from airflow_wall.redaction import hide_logins
 
 USER_FAULT = 1
 OUR_FAULT = 3
+NOTHING_TO_DO = 4
 INTERRUPTED = 130
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from airflow_wall.cli.dates import DateRange, parse_date, parse_range
 from airflow_wall.cli.home import CONNECTIONS_FILE, Home, check_connections, find_home, quiet_terminal
-from airflow_wall.cli.output import INTERRUPTED, PlainConsole, no_pipeline, out, short
+from airflow_wall.cli.output import INTERRUPTED, NOTHING_TO_DO, PlainConsole, no_pipeline, out, short
 from airflow_wall.diagnostics.printable import printable_line
 from airflow_wall.diagnostics.suggestions import listed, suggestion
 from airflow_wall.errors import WallError
@@ -77,6 +77,8 @@ def run(
     afterwards, also with `airflow standalone`. A failed run continues where it stopped. With --date, a date that
     succeeded before is checked again for new data. With --from and --to, dates that succeeded before are skipped, and
     the first date that fails ends the command.
+
+    Exit code 0: it succeeded; 1: it failed; 4: there was nothing to do, e.g. no new data.
     """
     settings = Settings.from_environment(os.environ, environment=env)
     selected = _select_plan(plan_all(load_specs(file, settings), settings), file, dag_id)
@@ -90,7 +92,7 @@ def run(
     when: When = parse_range(first, last, selected.timezone, date=date) or parse_date(date, selected.timezone)
     when = _dates_to_run(selected, when, stale=stale, rebuild=rebuild, again=again)
     if when == []:
-        return
+        raise typer.Exit(NOTHING_TO_DO)
     home = find_home(selected.project, os.environ)
     connections_file = connections or selected.project / CONNECTIONS_FILE
     check_connections(connections_file)

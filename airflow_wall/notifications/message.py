@@ -15,6 +15,10 @@ MAX_TASKS = 20
 """Most task names in one message; a run may have a thousand tasks."""
 
 
+MAX_SLICES = 5
+"""Most withheld slices in one message."""
+
+
 @dataclass(frozen=True)
 class Notice:
     """
@@ -28,6 +32,7 @@ class Notice:
     :param tasks: The tasks that failed.
     :param reason: The reason that Airflow gives.
     :param environment: The active environment, if the pipeline has any.
+    :param withheld: Slices that the run's release leaves out: `table`, `slice` and `reason` of each.
     """
 
     event: str
@@ -38,6 +43,7 @@ class Notice:
     tasks: tuple[str, ...] = ()
     reason: str | None = None
     environment: str | None = None
+    withheld: tuple[Mapping[str, str], ...] = ()
 
     @property
     def subject(self) -> str:
@@ -56,7 +62,19 @@ class Notice:
             lines.append(f"failed: {names}")
         if self.reason:
             lines.append(f"reason: {self.reason}")
+        lines += self._withheld_lines()
         return "\n".join([*lines, self.url])
+
+    def _withheld_lines(self) -> list[str]:
+        lines = []
+        for item in self.withheld[:MAX_SLICES]:
+            lines.append(f"withheld: {item['table']}, slice {item['slice']}: {item['reason']}")
+            lines.append(
+                "clear the run of that date after the data are correct, or: "
+                f"airflow-wall tables drop-slice {item['table']} {item['slice']} --reason WHY"
+            )
+        more = len(self.withheld) - MAX_SLICES
+        return [*lines, f"and {more} more slices"] if more > 0 else lines
 
     @property
     def html(self) -> str:
@@ -70,7 +88,7 @@ class Notice:
         """The notice as JSON fields, for machines."""
         names = ("event", "dag_id", "run_id", "task_id", "tasks", "reason", "environment", "url", "subject", "text")
         values = {name: getattr(self, name) for name in names}
-        return {**values, "tasks": list(self.tasks)}
+        return {**values, "tasks": list(self.tasks), "withheld": [dict(item) for item in self.withheld]}
 
 
 def page_of(base_url: str, dag_id: str, run_id: str, task_id: str | None = None) -> str:

@@ -106,7 +106,25 @@ def _notice(event: str, context: Any, environment: str | None) -> Notice:
     reason = context.get("exception") if event == "retry" else context.get("reason")
     tasks = _failed_tasks(context, dag_id, run_id) if event == "failure" else ()
     shown = " ".join(str(reason).split())[:500] if reason and event != "success" else None
-    return Notice(event, dag_id, run_id, url, task_id, tasks, shown, environment)
+    withheld = _withheld(context) if event == "success" else ()
+    return Notice(event, dag_id, run_id, url, task_id, tasks, shown, environment, withheld)
+
+
+def _withheld(context: Any) -> tuple[Mapping[str, str], ...]:
+    """Return the slices that the releases of the run leave out, from the results of the tasks that commit them."""
+    ti = context.get("ti")
+    tasks = getattr(context["dag"], "task_dict", {})
+    names = [name for name, task in tasks.items() if getattr(task, "commits_release", False)]
+    if ti is None or not names:
+        return ()
+    try:
+        results = [ti.xcom_pull(task_ids=name) for name in names]
+    except Exception:
+        ti.log.exception("cannot read which slices are withheld; the notification is sent without them")
+        return ()
+    parts = [part for result in results if isinstance(result, dict) for part in result.get("parts", {}).values()]
+    found = {(item["table"], item["slice"]): item for part in parts for item in part.get("withheld", ())}
+    return tuple(found[key] for key in sorted(found))
 
 
 def _failed_tasks(context: Any, dag_id: str, run_id: str) -> tuple[str, ...]:

@@ -63,6 +63,9 @@ class StepOperator(BaseOperator):
     checks_table: ClassVar[bool] = False
     """True if it checks the table that its field `table` names, so that only rows that passed are released."""
 
+    commits_release: ClassVar[bool] = False
+    """True if it commits a release and returns it."""
+
     _working = False
 
     def __init__(

@@ -18,10 +18,11 @@ class PublishOperator(ReleasingOperator):
     :param release: Name of the release, whose parts become visible together. (templated)
     :param table: The table whose rows are published. (templated)
     :param to: Destinations, each with `to` and, if needed, `where`, `key` and `format`. (templated)
-    :param force: True if a run for an older date may replace a newer release. (templated)
+    :param force: True if a run for an older date may show rows that it selects by its date. (templated)
     """
 
     template_fields: Sequence[str] = ("release", "table", "to", "force")
+    commits_release = True
     ui_color = "#d9e2f3"
 
     def __init__(

@@ -16,7 +16,7 @@ class StartSenderOperator(ReleasingOperator):
     Open a release. Results are then staged, invisible to clients until the release is committed.
 
     :param release: Name of the release, whose parts become visible together. (templated)
-    :param force: True if a run for an older date may replace a newer release. (templated)
+    :param force: True if a run for an older date may show rows that it selects by its date. (templated)
     """
 
     template_fields: Sequence[str] = ("release", "force")

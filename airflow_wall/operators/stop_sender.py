@@ -23,6 +23,7 @@ class StopSenderOperator(StepOperator):
     :param release: Id of the `StartSenderOperator` task that opened it.
     """
 
+    commits_release = True
     ui_color = "#f4cccc"
 
     def __init__(self, *, release: str, **kwargs: Any) -> None:

@@ -104,10 +104,9 @@ class DeltaStore:
 
     def created_by(self, table: str) -> Mapping[str, str]:
         """Return the note in the first commit of the table."""
-        try:
-            (first,) = DeltaTable(self._folder(table).as_uri(), version=0).history(1)
-        except DeltaError:
-            return {}  # there is no table, or its first commits were removed
+        handle = self._open(table)
+        commits = [] if handle is None else handle.history()  # of an older version, `history` numbers commits wrongly
+        first = next((commit for commit in commits if commit.get("version") == 0), {})  # old logs are removed
         note = first.get(_CREATED_BY)
         return json.loads(note) if isinstance(note, str) else {}
 

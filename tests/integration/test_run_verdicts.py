@@ -109,3 +109,26 @@ def test_rows_that_no_check_has_seen_are_withheld(project: Path) -> None:
     assert (
         "no rows of table `gold/s` passed its checks: gold/s, slice 20260101T000000Z: `check_integrity` has not" in text
     )
+
+
+def test_edited_checks_judge_the_present_slice_and_check_judges_the_rest(project: Path) -> None:
+    for day, score in ((1, 10), (2, 60), (3, 20)):
+        land(project, day, (day, score))
+        command(project, "run", "p.yaml", "--date", f"2026-01-0{day}")
+    pipeline = project / "p.yaml"
+    pipeline.write_text(PIPELINE.replace("max: 100", "max: 50"))
+    land(project, 4, (4, 40))
+    command(project, "run", "p.yaml", "--date", "2026-01-04")
+    assert clients(project) == [1, 2, 3, 4]
+
+    text = command(project, "check", "gold/s", "--in", "p.yaml")
+    assert "p: 4 slices of gold/s passed, 0 are withheld" in text
+    text = command(project, "check", "gold/s", "--in", "p.yaml", "--all", fails=True)
+    assert "20260102T000000Z  withheld: `check_integrity` failed: range of score" in text
+    assert "p: 3 slices of gold/s passed, 1 are withheld" in text
+    land(project, 5, (5, 50))
+    command(project, "run", "p.yaml", "--date", "2026-01-05")
+    assert clients(project) == [1, 3, 4, 5]
+    assert "no task in `p.yaml` checks the table `gold/x`" in command(
+        project, "check", "gold/x", "--in", "p.yaml", fails=True
+    )

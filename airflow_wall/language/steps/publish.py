@@ -30,4 +30,6 @@ class Publish(Step):
     release: Name = Field(description="Name of the release, whose rows clients see all at once.")
     table: Table[Text] = Field(description="The table whose rows are published.")
     to: list[Destination] = Field(min_length=1, description="The destinations.")
-    force: Plain[bool] = Field(False, description="If true, a run for an older date may replace a newer release.")
+    force: Plain[bool] = Field(
+        False, description="If true, a run for an older date may show rows that it selects by its date."
+    )

@@ -19,4 +19,6 @@ class StartSender(Step):
     one_run_at_a_time: ClassVar[bool] = True
 
     release: Name = Field(description="Name of the release, whose rows clients see all at once.")
-    force: Plain[bool] = Field(False, description="If true, a run for an older date may replace a newer release.")
+    force: Plain[bool] = Field(
+        False, description="If true, a run for an older date may show rows that it selects by its date."
+    )

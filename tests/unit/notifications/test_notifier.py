@@ -11,6 +11,7 @@ import pytest
 from airflow.sdk import DAG, BaseNotifier
 
 from airflow_wall.notifications.notifier import Notification, make_notifier, missed
+from airflow_wall.operators.publish import PublishOperator
 
 HERE = f"{__name__}."
 sent: list[dict[str, Any]] = []
@@ -123,3 +124,17 @@ def test_other_class_than_a_notifier_is_rejected() -> None:
 def test_an_argument_that_is_not_filled_in_holds_no_marker() -> None:
     with pytest.raises(TypeError, match=r"`plain` of `.*Recorder` cannot hold a marker"):
         make_notifier(f"{HERE}Recorder", {"plain": {"$t": "{{ ds }}"}})
+
+
+def test_a_success_names_the_slices_that_its_release_leaves_out() -> None:
+    with DAG("scores", schedule=None) as dag:
+        PublishOperator(task_id="publish", release="r", table="gold/t", to=[{"to": "files://t"}])
+    withheld = [{"table": "gold/t", "slice": "20130701T000000Z", "reason": "`check` failed: range of x"}]
+    results = {"publish": {"parts": {"publish.1": {"withheld": withheld}, "publish.2": {"withheld": withheld}}}}
+    ti = SimpleNamespace(xcom_pull=lambda task_ids: results[task_ids])
+    Notification("success", f"{HERE}Recorder", {"text": {"$t": "{{ notice.text }}"}})(context(dag=dag, ti=ti))
+    assert sent[0]["text"].splitlines()[2:4] == [
+        "withheld: gold/t, slice 20130701T000000Z: `check` failed: range of x",
+        "clear the run of that date after the data are correct, or: "
+        "airflow-wall tables drop-slice gold/t 20130701T000000Z --reason WHY",
+    ]
