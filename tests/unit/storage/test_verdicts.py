@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +158,28 @@ def test_a_dropped_slice_is_not_withheld_and_can_be_written_again(lake: Lake) ->
     lake.put("s2", -1)
     assert lake.reasons()["s2"] == "`check` failed: range of v"
     assert lake.tables.read("t").column("v").to_pylist() == [1, -1]
+
+
+def test_rejected_rows_are_no_part_of_a_baseline(lake: Lake) -> None:
+    """Days 1 and 2 are usual, day 3 is rejected, and day 4 is usual again."""
+    checks = [{"drift": {"column": "v", "max_psi": 0.25}}]
+    for day, first in ((1, 0), (2, 0), (3, 200), (4, 0)):
+        slice_id = f"2024010{day}T000000Z"
+        lake.put(slice_id, *range(first, first + 100))
+        env = Env(lake.run(slice_id), lambda conn_id: ConnectionInfo(conn_id, "sqlite"))
+        if day == 3:
+            with pytest.raises(CheckFailed):
+                check_integrity(env, table="t", checks=checks)
+        else:
+            check_integrity(env, table="t", checks=checks)
+    assert lake.passed() == ["20240101T000000Z", "20240102T000000Z", "20240104T000000Z"]
+
+
+def test_a_key_of_a_rejected_slice_may_come_again(lake: Lake) -> None:
+    checks: list[Any] = [*CHECKS, {"unique": {"key": ["v"]}}]
+    lake.put("20240101T000000Z", 1, -5)
+    lake.put("20240102T000000Z", 1)
+    for day, passes in ((1, False), (2, True)):
+        env = Env(lake.run(f"2024010{day}T000000Z"), lambda conn_id: ConnectionInfo(conn_id, "sqlite"))
+        with contextlib.nullcontext() if passes else pytest.raises(CheckFailed, match="range of v"):
+            check_integrity(env, table="t", checks=checks)
