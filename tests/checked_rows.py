@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from airflow_wall.checks.data import SLICE, Unanswerable
+from airflow_wall.checks.data import SLICE, TrainedFeature, Unanswerable
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,14 @@ class Rows:
     :param this: Rows of the slice.
     :param before: Earlier slice -> its rows.
     :param others: Name of another table -> its rows.
+    :param models: Model -> the distributions of its features in training.
     :param asked: Columns of the reads so far, for tests of what is read.
     """
 
     this: pa.Table
     before: Mapping[str, pa.Table] = field(default_factory=dict)
     others: Mapping[str, pa.Table] = field(default_factory=dict)
+    models: Mapping[str, Mapping[str, TrainedFeature]] = field(default_factory=dict)
     asked: list[Sequence[str] | None] = field(default_factory=list)
 
     def schema(self) -> pa.Schema:
@@ -58,3 +60,6 @@ class Rows:
         if table not in self.others:
             raise Unanswerable(f"`{table}` cannot be read", "there is no such table")
         return self.others[table].select(columns)
+
+    def training(self, model: str) -> Mapping[str, TrainedFeature] | None:
+        return self.models.get(model)

@@ -33,6 +33,25 @@ class Unanswerable(Exception):
         self.detail = detail
 
 
+class TrainedFeature(Protocol):
+    """The distribution of a feature in the rows that a model was trained on."""
+
+    @property
+    def counts(self) -> Sequence[int]:
+        """Rows per bin, or per text and last those of all other texts."""
+        ...
+
+    @property
+    def edges(self) -> Sequence[float]:
+        """Edges between the bins of numbers."""
+        ...
+
+    @property
+    def texts(self) -> Sequence[str] | None:
+        """The texts that are counted; None for numbers."""
+        ...
+
+
 class Reader(Protocol):
     """Reads the rows that checks ask for."""
 
@@ -62,6 +81,10 @@ class Reader(Protocol):
 
         :raises Unanswerable: the table or a column does not exist.
         """
+        ...
+
+    def training(self, model: str) -> Mapping[str, TrainedFeature] | None:
+        """Return the distributions of the features that the champion was trained on; None if there is no champion."""
         ...
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
-_BINS = 10
-_VALUES = 50  # values of a text column that are counted separately; the rest count as one
+from airflow_wall.histogram import Floats, frequent_texts, inner_edges, rows_per_bin, rows_per_text
 
-Floats = NDArray[np.float64]
+CHANCE = 0.001
+"""A difference that equal distributions show at least this often is not drift."""
 
 
 def distance(here: Floats, before: Floats) -> tuple[float, float]:
@@ -28,10 +26,14 @@ def stability_index(here: Any, before: Any, *, text: bool) -> tuple[float, float
 
     :param text: True if the samples are lists of texts; else they are arrays of floats.
     """
-    return _stability_index(*(_counts_text(here, before) if text else _counts(here, before)))
+    if text:
+        texts = frequent_texts(here, before)
+        return histogram_index(*without_empty(rows_per_text(here, texts), rows_per_text(before, texts)))
+    edges = inner_edges(before)
+    return histogram_index(rows_per_bin(here, edges), rows_per_bin(before, edges))
 
 
-def _stability_index(here: Floats, before: Floats) -> tuple[float, float]:
+def histogram_index(here: Floats, before: Floats) -> tuple[float, float]:
     """
     Return the population stability index of two histograms and its p-value.
 
@@ -52,30 +54,12 @@ def _stability_index(here: Floats, before: Floats) -> tuple[float, float]:
     return psi, chance if math.isfinite(chance) else 1.0
 
 
-def _counts(here: Floats, before: Floats) -> tuple[Floats, Floats]:
-    """Return rows per bin. The bins have equal weight in `before`, as far as ties allow."""
-    edges = np.unique(np.quantile(before, np.linspace(0, 1, _BINS + 1)))
-    # The outermost bins are open, so that they hold all values outside the range of `before`.
-    inner = edges[1:-1] if len(edges) > 2 else np.unique([edges[0], np.nextafter(edges[-1], np.inf)])
-    return _histogram(here, inner), _histogram(before, inner)
-
-
-def _histogram(values: Floats, inner: Floats) -> Floats:
-    return np.bincount(np.searchsorted(inner, values, side="right"), minlength=len(inner) + 1).astype(np.float64)
+def without_empty(here: Floats, before: Floats) -> tuple[Floats, Floats]:
+    """Return two histograms without the bins that are empty in both."""
+    filled = (here + before) > 0
+    return here[filled], before[filled]
 
 
 def texts(rows: Any, column: str) -> list[str]:
     """Return the values of a column of text, or [] if the column does not exist."""
     return [] if column not in rows.schema.names else rows.column(column).drop_null().to_pylist()
-
-
-def _counts_text(here: list[str], before: list[str]) -> tuple[Floats, Floats]:
-    """Return rows per value; all rare values together count as one."""
-    now, then = Counter(here), Counter(before)
-    frequent = [value for value, _ in (now + then).most_common(_VALUES)]
-    counts = []
-    for counter in (now, then):
-        rows = [float(counter[value]) for value in frequent]
-        counts.append(np.array([*rows, counter.total() - sum(rows)]))
-    keep = (counts[0] + counts[1]) > 0
-    return counts[0][keep], counts[1][keep]

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from airflow_wall.checks.load import load_checks
 from airflow_wall.checks.report import failures_text, to_html, to_json, to_text
 from airflow_wall.errors import CheckFailed, DataError, Interrupted
 from airflow_wall.job import Env, Run, safe_name
+from airflow_wall.models.backends import open_registry
+from airflow_wall.models.base import FeatureSummary, Registry
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import SLICE, TableStore
 from airflow_wall.storage.verdicts import Verdict, Verdicts
@@ -46,7 +48,8 @@ def check_integrity(env: Env, *, table: str, checks: str | list[Any], checks_fil
     store = open_tables(run.storage)
     verdicts = Verdicts(run.state, store)
     name, content = verdicts.content(table, run.slice.id)
-    reader = _StoreReader(store, table, run.slice.id, frozenset(verdicts.rejected(run, table)))
+    rejected = frozenset(verdicts.rejected(run, table))
+    reader = _LakeReader(store, open_registry(run.state), table, run.slice.id, rejected)
     report = replace(evaluate(loaded, reader, now=run.slice.order), about=_about(run, table, checks_file))
     page = _write(report, run)
     if verdicts.content(table, run.slice.id) != (name, content):
@@ -74,9 +77,9 @@ def check_integrity(env: Env, *, table: str, checks: str | list[Any], checks_fil
 
 
 @dataclass(frozen=True)
-class _StoreReader:
+class _LakeReader:
     """
-    Reads rows of the lake for the checks of one slice.
+    Reads rows and models of the lake for the checks of one slice.
 
     :param slice: Id of the slice.
     :param rejected: Slices whose present rows these checks have rejected. They are not published, so they are read
@@ -84,6 +87,7 @@ class _StoreReader:
     """
 
     store: TableStore
+    registry: Registry
     table: str
     slice: str
     rejected: Collection[str]
@@ -114,6 +118,10 @@ class _StoreReader:
         except DataError as error:
             detail = ". ".join(filter(None, (error.message, error.hint)))
             raise Unanswerable(f"`{table}` cannot be read", detail) from error
+
+    def training(self, model: str) -> Mapping[str, FeatureSummary] | None:
+        champion = self.registry.champion(model)
+        return None if champion is None else self.registry.record(model, champion.version).training
 
 
 def _earlier_slices(store: TableStore, table: str, this: str, rejected: Collection[str]) -> list[str]:

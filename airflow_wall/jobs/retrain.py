@@ -30,6 +30,7 @@ from airflow_wall.models.features import check_fit, features_of, target_of, to_f
 from airflow_wall.models.holdout import Split, split
 from airflow_wall.models.promotion import Rule, decide, read_rule
 from airflow_wall.models.registry import is_older
+from airflow_wall.models.training_summary import summarize
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.input_rows import check_inputs, read_rows
 
@@ -75,7 +76,7 @@ def retrain(
     trial = _judge(trained, entrypoint, parts, rule, next(iter(inputs)))
     data = {table: version for input_rows in rows.values() for table, version in input_rows.versions.items()}
     lineage = _lineage(env.run, entrypoint, function, data, parameters or {})
-    record = registry.register(model, _candidate(trained, trial, parts, lineage))
+    record = registry.register(model, _candidate(trained, trial, parts, lineage, next(iter(inputs))))
     decision = _promote(registry, record, trial, rule)
     log.info("model `%s` version %d: %s", model, record.version, decision.reason)
     return {
@@ -199,7 +200,7 @@ def _lineage(
     )
 
 
-def _candidate(trained: Trained, trial: _Trial, parts: Split, lineage: Lineage) -> Candidate:
+def _candidate(trained: Trained, trial: _Trial, parts: Split, lineage: Lineage, key: str) -> Candidate:
     return Candidate(
         model_format=trial.model_format,
         content=trial.content,
@@ -212,6 +213,7 @@ def _candidate(trained: Trained, trial: _Trial, parts: Split, lineage: Lineage) 
         rows_held_out=len(trial.observed),
         window=parts.window,
         lineage=lineage,
+        training=summarize(parts.training[key], trained.features),
     )
 
 

@@ -17,6 +17,7 @@ from airflow_wall.loader.files import Folder
 from airflow_wall.models.name import check_model_name
 from airflow_wall.storage.base import check_name
 from airflow_wall.text.document import YamlDocument
+from airflow_wall.text.kinds import FieldKind, leaves
 from airflow_wall.text.reader import read_text
 
 if TYPE_CHECKING:
@@ -66,14 +67,14 @@ class Values:
         elif field == "entrypoint":
             self._code(value, loc)
 
-    def _read(self, field: str, value: Any, loc: Loc) -> None:
+    def _read(self, field: str, value: Any, loc: Loc, about: str = "") -> None:
         if isinstance(value, str) and value and (field, value) not in self.sound:  # an empty text is a fault already
             try:
                 _READERS[field](value)
                 self.sound.add((field, value))
             except WallError as error:
                 message = error.message.removeprefix(f"`{field}`").lstrip(": ")
-                self.faults.add(loc, message, error.hint, is_secret=isinstance(error, ConnectionFault))
+                self.faults.add(loc, f"{about}{message}", error.hint, is_secret=isinstance(error, ConnectionFault))
 
     def _inputs(self, arguments: Mapping[str, Any], loc: Loc) -> None:
         for name, table in arguments["inputs"].items():
@@ -115,11 +116,11 @@ class Values:
             faults = faults_of_list(value)
             for fault in faults:
                 self.faults.add((*loc, *fault.loc[1:]), fault.message, fault.hint, of_key=fault.of_key)
-            return () if faults else self._with_tables(load_checks(value, path=None), loc)
+            return () if faults else self._with_names(load_checks(value, path=None), loc, inline=True)
         if isinstance(value, str):
             try:
                 parsed = load_checks(value, path=str(self.folder.path / (file or "checks.yaml")))
-                return self._with_tables(parsed, loc)
+                return self._with_names(parsed, loc, inline=False)
             except FaultyText as error:
                 if file is not None:
                     self.faults.include(error)
@@ -128,11 +129,15 @@ class Values:
                     self.faults.add(loc, f"is wrong in its line {in_text.place.line}: {in_text.message}", in_text.hint)
         return ()
 
-    def _with_tables(self, checks: Sequence[Check], loc: Loc) -> Sequence[Check]:
-        """Return the checks, and note the faults in the names of the tables that they read."""
-        for check in checks:
-            for table in check.tables():
-                self._read("table", table, loc)
+    def _with_names(self, checks: Sequence[Check], loc: Loc, *, inline: bool) -> Sequence[Check]:
+        """Return the checks, and note the faults in the names of the tables and models that they read."""
+        for index, check in enumerate(checks):
+            for leaf in leaves(check, (*loc, index, check.kind)):
+                for kind in (FieldKind.TABLE, FieldKind.MODEL):
+                    if kind in leaf.rules:
+                        keys = ".".join(str(key) for key in leaf.loc[len(loc) + 1 :])
+                        about = "" if inline else f"names a file whose `{keys}` "
+                        self._read(kind.value, leaf.value, leaf.loc if inline else loc, about)
         return checks
 
     def contract(self, value: Any, file: str | None, loc: Loc) -> Any:

@@ -68,6 +68,27 @@ class Feature:
 
 
 @dataclass(frozen=True)
+class FeatureSummary:
+    """
+    The distribution of a feature in the training rows.
+
+    :param counts: Rows per bin of numbers, or per text, and last those of all other texts.
+    :param edges: Edges between the bins. The first and the last bin are open.
+    :param texts: The most frequent texts; None for numbers.
+    """
+
+    counts: tuple[int, ...]
+    edges: tuple[float, ...] = ()
+    texts: tuple[str, ...] | None = None
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> FeatureSummary:
+        """Return the summary from the JSON values of a record."""
+        texts = values["texts"]
+        return cls(tuple(values["counts"]), tuple(values["edges"]), None if texts is None else tuple(texts))
+
+
+@dataclass(frozen=True)
 class Window:
     """
     The rows that a model was trained and evaluated on, by the column that split them.
@@ -111,6 +132,7 @@ class Candidate:
     :param model_format: Name of the format of `content`, see `airflow_wall.models.formats`.
     :param metrics: Metrics measured by the framework on the held-out rows.
     :param reported: Metrics measured by the training function itself.
+    :param training: Feature -> its distribution in the training rows.
     """
 
     model_format: str
@@ -124,6 +146,7 @@ class Candidate:
     window: Window
     lineage: Lineage
     reported: Mapping[str, float] = field(default_factory=dict)
+    training: Mapping[str, FeatureSummary] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -136,6 +159,7 @@ class ModelRecord:
     :param sha256: Digest of that file, verified before the file is opened.
     :param fingerprint: Equal for two candidates of one run with the same data, code and model.
     :param created: ISO 8601 UTC time.
+    :param training: Feature -> its distribution in the training rows; empty in records of older versions.
     """
 
     name: str
@@ -154,6 +178,7 @@ class ModelRecord:
     rows_held_out: int
     window: Window
     lineage: Lineage
+    training: Mapping[str, FeatureSummary] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON values."""
@@ -162,7 +187,9 @@ class ModelRecord:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ModelRecord:
         """Return the record from the result of `to_json`. Unknown keys are ignored."""
-        fields = {name: values[name] for name in cls.__dataclass_fields__}
+        fields = {name: values[name] for name in cls.__dataclass_fields__ if name != "training"}
+        training = values.get("training", {})
+        fields["training"] = {name: FeatureSummary.from_json(summary) for name, summary in training.items()}
         fields["features"] = tuple(Feature(**feature) for feature in values["features"])
         fields["window"] = Window(**values["window"])
         fields["lineage"] = Lineage(**values["lineage"])

@@ -210,4 +210,5 @@ def _record(name: str, version: int, candidate: Candidate, sha256: str, fingerpr
         rows_held_out=candidate.rows_held_out,
         window=candidate.window,
         lineage=candidate.lineage,
+        training=candidate.training,
     )

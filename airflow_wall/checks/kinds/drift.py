@@ -11,8 +11,6 @@ from airflow_wall.checks.base import Check, CheckOutcome, Scope, number
 from airflow_wall.checks.data import Data
 from airflow_wall.text.kinds import Plain
 
-_CHANCE = 0.001  # a difference that equal distributions show at least this often is not drift
-
 
 class Drift(Check):
     """
@@ -64,8 +62,8 @@ class Drift(Check):
         tests: list[tuple[bool, str]] = []
         if self.max_psi is not None:
             psi, chance = spread.stability_index(here, before, text=text)
-            tests.append((psi <= self.max_psi or chance >= _CHANCE, f"PSI {psi:.3g} (p {chance:.2g})"))
+            tests.append((psi <= self.max_psi or chance >= spread.CHANCE, f"PSI {psi:.3g} (p {chance:.2g})"))
         if self.max_ks is not None:
             distance, chance = spread.distance(here, before)
-            tests.append((distance <= self.max_ks or chance >= _CHANCE, f"KS {distance:.3g} (p {chance:.2g})"))
+            tests.append((distance <= self.max_ks or chance >= spread.CHANCE, f"KS {distance:.3g} (p {chance:.2g})"))
         return CheckOutcome(all(test[0] for test in tests), ", ".join(test[1] for test in tests), expected, sizes)

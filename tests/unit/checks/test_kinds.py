@@ -14,6 +14,8 @@ from airflow_wall.checks import data
 from airflow_wall.checks.backends import CHECKS
 from airflow_wall.checks.evaluate import evaluate
 from airflow_wall.checks.load import load_checks
+from airflow_wall.models.base import FeatureSummary
+from airflow_wall.models.training_summary import summarize
 from airflow_wall.storage import base
 
 NOW = "2013-07-02T00:00:00+00:00"
@@ -37,12 +39,14 @@ OTHERS = {
     "silver/flights": pa.table({"domain": ["d1", "d2"], "flights": [1.0, 3.0]}),
 }
 
+MODELS = {"delays": {"flights": FeatureSummary((2, 1), edges=(2.5,))}, "old": {}}
+
 
 def results(check, rows=ROWS, earlier=EARLIER):
     """The result of each part of a check. The history is one slice."""
     before = {} if earlier is None else {"before": earlier}
     checks = load_checks([{"row_count": {"min": 0}}, check], path=None)
-    return evaluate(checks, Rows(rows, before, OTHERS), now=NOW).results[1:]
+    return evaluate(checks, Rows(rows, before, OTHERS, MODELS), now=NOW).results[1:]
 
 
 def result(check, rows=ROWS, earlier=EARLIER):
@@ -277,6 +281,35 @@ CASES = {
         (
             {"columns": "domain", "table": "silver/domain"},
             (False, "`silver/domain` cannot be read", "a check that can be answered", "there is no such table"),
+        ),
+    ],
+    "training_drift": [
+        (
+            {"model": "delays", "columns": "flights"},
+            (
+                True,
+                "too few rows",
+                "PSI at most 0.25",
+                "4 values against 3 in training; needs 50 each",
+            ),
+        ),
+        (
+            {"model": "delays", "columns": "flights", "min_rows": 3, "max_psi": 0.5},
+            (True, "PSI 0.0639 (p 0.74)", "PSI at most 0.5", "4 values against 3 in training"),
+        ),
+        (
+            {"model": "delays", "columns": "hour"},
+            (
+                False,
+                "`hour` has no distribution in training",
+                "a check that can be answered",
+                "those with one are `flights`",
+            ),
+        ),
+        ({"model": "delay"}, (True, "no champion yet", "PSI at most 0.25", "")),
+        (
+            {"model": "old"},
+            (True, "unknown", "PSI at most 0.25", "the champion's record has no distributions: run retrain"),
         ),
     ],
     "row_count_change": [
@@ -528,3 +561,37 @@ def test_completeness_has_a_result_for_the_groups_and_for_each_column():
     ]
     check["completeness"]["name"] = "domains"
     assert [found.name for found in results(check)] == ["domains: groups", "domains: hour", "domains: day"]
+
+
+@pytest.mark.parametrize("count", [72, 5000])
+def test_drift_from_the_training_rows_is_seen_in_each_feature(count):
+    def rows(rng, count, shift=0.0, texts=("a", "b")):
+        return pa.table(
+            {
+                "number": rng.normal(size=count) + shift,
+                "text": rng.choice(texts, size=count),
+                "flag": pa.array(rng.random(count) < 0.5 + shift / 4),
+            }
+        )
+
+    rng = np.random.default_rng(1)
+    trained = summarize(rows(rng, 20_000), ["number", "text", "flag"])
+    checks = load_checks([{"training_drift": {"model": "m", "name": "inputs"}}], path=None)
+    same = evaluate(checks, Rows(rows(rng, count), models={"m": trained}), now=NOW).results[1:]
+    assert [(found.name, found.status) for found in same] == [
+        ("inputs: number", "pass"),
+        ("inputs: text", "pass"),
+        ("inputs: flag", "pass"),
+    ]
+    other = evaluate(checks, Rows(rows(rng, count, 1.5, ("a", "c")), models={"m": trained}), now=NOW).results[1:]
+    assert [found.status for found in other] == ["fail", "fail", "fail"]
+
+
+def test_a_feature_that_changed_its_type_cannot_be_compared():
+    trained = {"m": {"flights": FeatureSummary((1, 1, 0), texts=("1", "2")), "domain": FeatureSummary((1, 1), (0.5,))}}
+    checks = load_checks([{"training_drift": {"model": "m"}}], path=None)
+    found = evaluate(checks, Rows(ROWS, models=trained), now=NOW).results[1:]
+    assert [(each.status, each.observed) for each in found] == [
+        ("fail", "`flights` is integer, and was text or boolean in training"),
+        ("fail", "`domain` is text, not a number"),
+    ]

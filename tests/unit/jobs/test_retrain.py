@@ -13,6 +13,7 @@ import pytest
 
 from airflow_wall.errors import DataError, ModelError, UserCodeError
 from airflow_wall.job import Env, Run, Slice
+from airflow_wall.jobs.check_integrity import check_integrity
 from airflow_wall.jobs.retrain import retrain
 from airflow_wall.models.backends import open_registry
 from airflow_wall.storage.backends import open_tables
@@ -175,6 +176,19 @@ def test_the_record_says_where_the_model_comes_from(store, env):
     assert set(record.metrics) == {"rmse", "mae", "r2"}
     assert record.reported == {"seconds": 1.5}
     assert (record.window.first, record.window.last) == ("2013-01-01T00:00:00", "2013-01-07T15:00:00")
+    assert {name: sum(summary.counts) for name, summary in record.training.items()} == {"a": 320, "b": 320}
+
+
+def test_later_rows_are_checked_against_the_training_rows_of_the_champion(store, env):
+    call(env())
+    call(env(2), parameters={"noise": 1.0})  # not promoted
+    table = rows(first=500)
+    far = pa.array(np.asarray(table.column("a")) + 9)
+    store.replace_slice("silver/c", table.set_column(1, "a", far), slice_id="20130703T000000Z", number=9)
+    checks = [{"training_drift": {"model": "m", "severity": "warn"}}]
+    found = check_integrity(env(3), table="silver/c", checks=checks)
+    assert (found["passed"], found["warned"]) == (2, 1)
+    assert found["warnings"][0].startswith("training_drift of a from m: PSI ")
 
 
 def test_a_retry_gives_the_same_version_and_the_same_answer(store, env):

@@ -18,7 +18,7 @@ import pytest
 from airflow_wall.errors import Interrupted, ModelError
 from airflow_wall.models import formats
 from airflow_wall.models.backends import open_registry
-from airflow_wall.models.base import Candidate, Decision, Feature, Lineage, Window
+from airflow_wall.models.base import Candidate, Decision, Feature, FeatureSummary, Lineage, Window
 
 X = pd.DataFrame({"a": np.arange(60.0)})
 BOOSTER = lightgbm.LGBMRegressor(n_estimators=2, num_threads=1, verbosity=-1).fit(X, X["a"])
@@ -35,6 +35,7 @@ CANDIDATE = Candidate(
     window=Window("`hour` from 2013-06-01T00:00:00", "2013-01-01T00:00:00", "2013-05-31T23:00:00"),
     lineage=LINEAGE,
     reported={"seconds": 1.0},
+    training={"a": FeatureSummary((24, 24), edges=(24.5,)), "b": FeatureSummary((40, 0), texts=("x",))},
 )
 DECISION = Decision(True, "rmse", 1.5, None, None, "first model")
 
@@ -56,6 +57,15 @@ def test_a_version_comes_back_as_it_was_registered(registry, tmp_path):
     np.testing.assert_allclose(registry.open("m", 1).score(X), BOOSTER.predict(X))
     files = sorted(path.name for path in (tmp_path / "models/m/versions/1").iterdir())
     assert files == ["model.lightgbm", "record.json"]
+
+
+def test_a_record_of_an_older_version_has_no_distributions(registry, tmp_path):
+    registry.register("m", CANDIDATE)
+    path = tmp_path / "models/m/versions/1/record.json"
+    document = json.loads(path.read_text())
+    del document["training"]
+    path.write_text(json.dumps(document))
+    assert registry.record("m", 1).training == {}
 
 
 def test_registering_again_gives_the_same_version(registry):
