@@ -121,7 +121,9 @@ class Examples:
                 continue
             _, value = _pairs(node)[key]
             self.found.setdefault((block, key), (f"{key}: {_flow(value, text)}", path))
-            for inner in _mappings(value):
+            is_mapping = typing.get_origin(info.annotation) is dict and isinstance(value, yaml.MappingNode)
+            held = [entry for _, entry in value.value] if is_mapping else [value]
+            for inner in (mapping for each in held for mapping in _mappings(each)):
                 for model in models_in(info.annotation):
                     self._look_inside(model, inner, text, path)
         uses = _pairs(node).get("uses")
@@ -146,7 +148,7 @@ def _pairs(node: yaml.MappingNode) -> dict[str, tuple[yaml.Node, Any]]:
 
 def _mappings(node: yaml.Node) -> Iterator[yaml.MappingNode]:
     """The mapping itself, or those of a list."""
-    for each in [node] if isinstance(node, yaml.MappingNode) else node.value:
+    for each in node.value if isinstance(node, yaml.SequenceNode) else [node]:
         if isinstance(each, yaml.MappingNode):
             yield each
 

@@ -15,8 +15,9 @@ import typer
 from rich.console import Console
 
 from airflow_wall.cli.dates import DateRange, parse_date, parse_range
+from airflow_wall.cli.formats import Finding, as_text
 from airflow_wall.cli.home import CONNECTIONS_FILE, Home, check_connections, find_home, quiet_terminal
-from airflow_wall.cli.output import INTERRUPTED, NOTHING_TO_DO, PlainConsole, no_pipeline, out, short
+from airflow_wall.cli.output import INTERRUPTED, NOTHING_TO_DO, PlainConsole, no_pipeline, out, say, short
 from airflow_wall.diagnostics.printable import printable_line
 from airflow_wall.diagnostics.suggestions import listed, suggestion
 from airflow_wall.errors import WallError
@@ -162,6 +163,14 @@ def _dates_to_run(selected: Plan, when: When, *, stale: bool, rebuild: str | Non
 
 
 def _select_plan(plans: list[Plan], file: Path, dag_id: str | None) -> Plan:
+    """Return the pipeline to run, and show the warnings of it."""
+    selected = _selected_plan(plans, file, dag_id)
+    for missing in selected.missing_needs:
+        say(f"{as_text(Finding(missing.fault, 'warning'))}\n")
+    return selected
+
+
+def _selected_plan(plans: list[Plan], file: Path, dag_id: str | None) -> Plan:
     if not plans:
         raise no_pipeline(file)
     if dag_id is None and len(plans) == 1:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from airflow_wall.cli.fix import fix_files
 from airflow_wall.cli.formats import Finding, ReportFormat, as_github, as_gitlab, as_json, as_text
 from airflow_wall.cli.output import OUR_FAULT, USER_FAULT, out, say
 from airflow_wall.diagnostics.printable import printable_line
@@ -26,6 +27,9 @@ def validate(
     operators: Annotated[
         bool, typer.Option("--operators", help="Check arguments of other operators too: imports Airflow and them.")
     ] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Write missing `needs` into the files; comments and format stay.")
+    ] = False,
     format: Annotated[ReportFormat, typer.Option("--format", help="Output format.")] = ReportFormat.TEXT,
 ) -> None:
     """
@@ -36,6 +40,8 @@ def validate(
     """
     settings = Settings.from_environment(os.environ, environment=env)
     files = list(dict.fromkeys(file for path in paths for file in yaml_files(path)))
+    if fix:
+        fix_files(files, settings)
     checked = check_files(files, settings, _of_operators() if operators else None)
     findings = {result.path: list(_findings(result, strict=strict)) for result in checked}
     if format is ReportFormat.TEXT:

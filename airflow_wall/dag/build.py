@@ -75,6 +75,7 @@ def build_dag(plan: Plan) -> DAG:
     _set_teardowns(plan, built)
     _add_retry_notifications(plan, built)
     _log_provenance(plan)
+    _log_missing_needs(plan)
     return dag
 
 
@@ -93,6 +94,12 @@ def _log_provenance(plan: Plan) -> None:
     line = provenance(plan)
     if line is not None:
         log.info(line)  # also in the log of a task: Airflow parses the file to start one
+
+
+def _log_missing_needs(plan: Plan) -> None:
+    """Warn of tasks that read a table before the tasks that write or check it. A later release rejects the file."""
+    for missing in plan.missing_needs:
+        log.warning("warning%s", missing.fault.render().removeprefix("error"))
 
 
 def _set_teardowns(plan: Plan, built: Operators) -> None:

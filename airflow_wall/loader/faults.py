@@ -242,13 +242,20 @@ def _keys_at(values: Any, inner: Loc) -> list[str]:
 def _block(model: type[SpecModel], inner: Loc, values: Any) -> type[SpecModel] | None:
     """Return the model of the block at `inner`; of several models, the one that has most of the written keys."""
     block: type[SpecModel] | None = model
+    mapping: Any = None
     for part in inner:
         values = step_into(values, part)
         if isinstance(part, int) or block is None:
             continue
+        if mapping is not None:  # the name of an entry, whose value is the block
+            block, mapping = _most_similar(_models_in(mapping), values), None
+            continue
         info = next((info for name, info in block.model_fields.items() if (info.alias or name) == part), None)
+        if info is not None and typing.get_origin(info.annotation) is dict and _models_in(info.annotation):
+            mapping = info.annotation
+            continue
         block = None if info is None else _most_similar(_models_in(info.annotation), values)
-    return block
+    return None if mapping is not None else block
 
 
 def _models_in(annotation: Any) -> list[type[SpecModel]]:

@@ -78,8 +78,11 @@ class Values:
 
     def _inputs(self, arguments: Mapping[str, Any], loc: Loc) -> None:
         for name, table in arguments["inputs"].items():
+            where = (*loc, "inputs", name)
+            if isinstance(table, Mapping):  # `{table: NAME, external: true}`
+                table, where = table.get("table"), (*where, "table")
             if isinstance(table, str) and _PATTERN.search(table) is None:
-                self._read("table", table, (*loc, "inputs", name))
+                self._read("table", table, where)
             if arguments.get("entrypoint") is not None and not name.isidentifier():
                 message = "cannot be the name of a function's argument"
                 self.faults.add((*loc, "inputs", name), message, "write letters, digits and `_`", of_key=True)

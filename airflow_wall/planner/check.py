@@ -16,21 +16,26 @@ from airflow_wall.diagnostics.faults import MAX_FAULTS, Fault, FaultyText, Sourc
 from airflow_wall.diagnostics.printable import printable_line
 from airflow_wall.errors import WallError
 from airflow_wall.language.document import Item, Spec
-from airflow_wall.loader.discover import PipelineId, duplicate_ids
-from airflow_wall.loader.load import load_spec, pipelines_in
+from airflow_wall.loader.discover import PipelineId, duplicate_ids, yaml_files
+from airflow_wall.loader.load import load_spec, may_be_pipeline, pipelines_in
 from airflow_wall.planner.plan import Plan
 from airflow_wall.planner.planner import plan
 from airflow_wall.planner.table_writers import TableWriter, conflicts_of_pipelines, table_writers
+from airflow_wall.planner.unwritten_tables import TablesUsed, tables_used, unwritten_tables
 from airflow_wall.processes.isolation import Ended, Limits, run_isolated
 from airflow_wall.redaction import hide_logins
 from airflow_wall.settings import Settings, matches_any
 from airflow_wall.text.document import YamlDocument
+from airflow_wall.text.reader import bounded_bytes
 
 _FILES_PER_PROCESS = 100
 """Number of files that take longer to check than a process takes to start."""
 
 _ITEM = re.compile(r"tasks\[[^\]]*\](\.tasks\[[^\]]*\])*")
 """The part of a key path that names a task or group."""
+
+_TARGET = b"target"
+"""The key with which a task names the table that it writes."""
 
 _OTHER_ENVIRONMENT = "(in environment `"
 
@@ -59,6 +64,8 @@ class Checked:
     :param defect: Text of a failure of airflow-wall itself on this file, ready to be reported.
     :param imports_own: True if the file may name operators outside the `airflow` package.
     :param writers: The tasks of its pipelines that write tables.
+    :param tables: The tables that its pipelines read and write.
+    :param is_planned: True if all of its pipelines could be planned, so that `writers` and `tables` are complete.
     """
 
     path: Path
@@ -68,6 +75,8 @@ class Checked:
     defect: str | None = None
     imports_own: bool = False
     writers: list[TableWriter] = field(default_factory=list)
+    tables: list[TablesUsed] = field(default_factory=list)
+    is_planned: bool = False
 
     @property
     def skipped(self) -> bool:
@@ -93,12 +102,43 @@ def check_files(files: Iterable[Path], settings: Settings, further: Further | No
         _check_further(checked, settings, further)
     shared = duplicate_ids(pipeline for result in checked for pipeline in result.pipelines)
     conflicts = conflicts_of_pipelines(writer for result in checked for writer in result.writers)
+    unwritten = _unwritten_tables(checked, check)
     for result in checked:
         if result.path in shared:
             _add(result, shared[result.path].faults)
         if result.path in conflicts:
             _add(result, conflicts[result.path])
+        if result.path in unwritten:
+            _add(result, unwritten[result.path])
     return checked
+
+
+def _unwritten_tables(checked: list[Checked], check: Callable[[Path], dict[str, Any]]) -> dict[Path, list[Fault]]:
+    """Return the faults of tables that nothing writes, neither in the files nor in other files of their folders."""
+    faults = unwritten_tables(used for result in checked for used in result.tables)
+    others = _files_beside(faults, {result.path.absolute() for result in checked})
+    if not others:
+        return faults if all(result.is_planned for result in checked) else {}
+    answers = run_isolated(check, others, READING, processes=min(_cores(), 1 + len(others) // _FILES_PER_PROCESS))
+    beside = [_from_json(file, result) for file, result in zip(others, answers, strict=True)]
+    if not all(result.is_planned for result in (*checked, *beside)):
+        return {}  # a pipeline with faults may write any table
+    faults = unwritten_tables(used for result in (*checked, *beside) for used in result.tables)
+    return {result.path: faults[result.path] for result in checked if result.path in faults}
+
+
+def _files_beside(files: Iterable[Path], known: set[Path]) -> list[Path]:
+    """Return the other pipeline files in the folders of some files that may write tables."""
+    folders = dict.fromkeys(file.parent for file in files)
+    beside = dict.fromkeys(file for folder in folders for file in yaml_files(folder) if file.absolute() not in known)
+    return [file for file in beside if _may_write(file)]
+
+
+def _may_write(file: Path) -> bool:
+    try:
+        return _TARGET in bounded_bytes(file) and may_be_pipeline(file)
+    except FaultyText:
+        return False
 
 
 def ended_fault(file: Path, ended: Ended, doing: str = "reading this file") -> Fault:
@@ -121,10 +161,12 @@ def _check(file: Path, settings: Settings) -> Checked:
     result = Checked(file)
     try:
         documents = pipelines_in(file)
+        result.is_planned = True
         faults: list[Fault] = []
         for document in documents:
             faults += _check_document(document, settings, result, _MAX_WORK // len(documents))
             if len(faults) > MAX_FAULTS:
+                result.is_planned = False
                 break
         if faults:
             result.faults = at_most(FaultyText(faults, documents[0].text).faults)
@@ -144,11 +186,12 @@ def _check_document(document: YamlDocument, settings: Settings, result: Checked,
     try:
         planned = plan(spec, settings)
     except FaultyText as error:
-        faults, result.imports_own = error.faults, True
+        faults, result.imports_own, result.is_planned = error.faults, True, False
     else:
-        faults = ()
+        faults = tuple(missing.fault for missing in planned.missing_needs)
         result.imports_own |= _imports_own(planned, settings)
         result.writers += table_writers(planned)
+        result.tables.append(tables_used(planned))
     others = _other_environments(document, settings)
     checked = others[: max(0, most_work // _work_of(spec, faults) - 1)]
     if len(checked) < len(others) and settings.environment is None:
@@ -247,12 +290,13 @@ def _faults_of_environments(
     for name in names:
         other = replace(settings, environment=name)
         try:
-            plan(load_spec(document, other), other)
+            faults = [missing.fault for missing in plan(load_spec(document, other), other).missing_needs]
         except FaultyText as error:
-            for fault in error.faults:
-                if (fault.place, fault.message) not in reported:
-                    reported.add((fault.place, fault.message))
-                    yield replace(fault, message=f"{fault.message} {_OTHER_ENVIRONMENT}{name}`)")
+            faults = list(error.faults)
+        for fault in faults:
+            if (fault.place, fault.message) not in reported:
+                reported.add((fault.place, fault.message))
+                yield replace(fault, message=f"{fault.message} {_OTHER_ENVIRONMENT}{name}`)")
 
 
 def defect_of(file: Path, error: Exception) -> str:
@@ -283,6 +327,16 @@ def _check_as_json(file: Path, settings: Settings) -> dict[str, Any]:
             [writer.lake, writer.table, writer.pipeline, writer.task, writer.share, _fault_as_json(writer.fault, texts)]
             for writer in result.writers
         ],
+        "tables": [
+            [
+                use.lake,
+                use.written,
+                use.beginnings,
+                [[table, _fault_as_json(fault, texts)] for table, fault in use.read],
+            ]
+            for use in result.tables
+        ],
+        "is_planned": result.is_planned,
         "texts": texts,
     }
 
@@ -302,6 +356,16 @@ def _from_json(file: Path, answer: Any) -> Checked:
         answer["defect"],
         answer["imports_own"],
         [_writer_from_json(row, texts) for row in answer["writers"]],
+        [_tables_from_json(row, texts) for row in answer["tables"]],
+        answer["is_planned"],
+    )
+
+
+def _tables_from_json(row: list[Any], texts: list[str]) -> TablesUsed:
+    lake, written, beginnings, read = row
+    faults = _faults_from_json([fault for _, fault in read], texts)
+    return TablesUsed(
+        lake, tuple(written), tuple(beginnings), tuple(zip([table for table, _ in read], faults, strict=True))
     )
 
 

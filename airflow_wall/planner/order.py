@@ -25,3 +25,19 @@ def ordered(
         circle = " -> ".join(f"`{task_id}`" for task_id in cycle)
         message = f"tasks wait for each other in a circle: {circle}"
         return Fault(path, places[cycle[0]], message, "remove one of these `needs`")
+
+
+def ancestors(upstream: Mapping[str, Iterable[str]], bits: Mapping[str, int]) -> dict[str, int]:
+    """
+    Return the ancestors of each task as a bit set: task id to the sum of the ancestors' `bits`.
+
+    Sets of names would take seconds for a thousand tasks that depend on each other.
+
+    :param upstream: Task to its direct upstream tasks, in topological order.
+    """
+    before: dict[str, int] = {}
+    for task_id, others in upstream.items():
+        before[task_id] = 0
+        for other in others:
+            before[task_id] |= bits[other] | before[other]
+    return before

@@ -13,6 +13,7 @@ from airflow_wall.language.callables import Callback
 from airflow_wall.language.deadline import Deadline
 from airflow_wall.language.document import Origin
 from airflow_wall.language.notify import Notify
+from airflow_wall.planner.data_order import MissingNeeds
 from airflow_wall.text.places import Places
 
 EMPTY = "airflow.providers.standard.operators.empty.EmptyOperator"
@@ -46,6 +47,7 @@ class TaskPlan:
     :param setup: True for a setup task.
     :param teardown: Full ids of the setup tasks it cleans up after; None if it is not a teardown.
     :param on_failure_fail_dagrun: True if the run fails when this teardown fails.
+    :param external: Paths below `with` of tables whose rows come from elsewhere or from an earlier run.
     """
 
     task_id: str
@@ -62,6 +64,7 @@ class TaskPlan:
     setup: bool = False
     teardown: tuple[str, ...] | None = None
     on_failure_fail_dagrun: bool = False
+    external: frozenset[Loc] = frozenset()
 
     @property
     def cleans_up(self) -> bool:
@@ -106,6 +109,7 @@ class Plan:
     :param text: Its text, for the page of the DAG.
     :param places: Positions of its values in the text.
     :param warnings: Faults that are allowed, but are probably a mistake.
+    :param missing_needs: Tasks that read a table before the tasks that write or check it.
     :param on_success: Callbacks for a run that succeeds.
     :param on_failure: Callbacks for a run that fails.
     :param notify: Notifications: events, channels and messages.
@@ -130,6 +134,7 @@ class Plan:
     text: str = field(repr=False)
     places: Places = field(repr=False, compare=False)
     warnings: tuple[Fault, ...] = ()
+    missing_needs: tuple[MissingNeeds, ...] = ()
     on_success: tuple[Callback, ...] = ()
     on_failure: tuple[Callback, ...] = ()
     notify: Notify | None = None

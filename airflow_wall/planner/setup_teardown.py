@@ -12,6 +12,7 @@ from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.language.cluster_registry import CLUSTERS
 from airflow_wall.language.environment import KEYS
 from airflow_wall.language.step_registry import STEPS, closer_of
+from airflow_wall.planner.order import ancestors
 from airflow_wall.text.places import Places
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _out_of_order(
 ) -> _Faults:
     """Yield users before the opener or after the closer, except tasks downstream of an unresolved one."""
     bits = {task_id: 1 << place for place, task_id in enumerate(tasks)}
-    before = _ancestors(tasks, bits)
+    before = ancestors({task_id: task.upstream for task_id, task in tasks.items()}, bits)
     hidden = sum(bits[task_id] for task_id in unresolved)
     resolved = {task_id for task_id in tasks if not (bits[task_id] | before[task_id]) & hidden}
     unfinished: dict[str, list[str]] = {}
@@ -137,18 +138,3 @@ def setup_faults(tasks: Mapping[str, TaskPlan], places: Places, default: str) ->
         message = f"must be `all_success` right after `{before}`, which is a setup, got `{rule}`"
         faults.append(places.fault((*task.loc, "trigger_rule"), message, "put a task between the two"))
     return faults
-
-
-def _ancestors(tasks: Mapping[str, TaskPlan], bits: Mapping[str, int]) -> dict[str, int]:
-    """
-    Return the ancestors of each task as a bit set: task id to the sum of the ancestors' `bits`.
-
-    Sets of names would take seconds for a thousand tasks that depend on each other.
-    """
-    ancestors: dict[str, int] = {}
-    for task_id, task in tasks.items():
-        before = 0
-        for other in task.upstream:
-            before |= bits[other] | ancestors[other]
-        ancestors[task_id] = before
-    return ancestors

@@ -8,10 +8,12 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    Discriminator,
     Field,
     InstanceOf,
     PlainSerializer,
     StringConstraints,
+    Tag,
     WithJsonSchema,
     model_validator,
 )
@@ -144,6 +146,42 @@ class Step(SpecModel):
     one_run_at_a_time: ClassVar[bool] = False
     """True if two runs of a pipeline with this step would conflict."""
 
+    planned: ClassVar[frozenset[str]] = frozenset()
+    """Fields that only the planner reads. The operator does not take them."""
+
+    checks_rows: ClassVar[bool] = False
+    """True if it checks rows before others may publish them."""
+
+    publishes: ClassVar[bool] = False
+    """True if it publishes rows, which must come after the checks of their table."""
+
+
+External = Annotated[
+    bool,
+    Field(
+        description="If true, the rows come from elsewhere or from an earlier run, and no task here writes them before."
+    ),
+    FieldKind.PLAIN,
+]
+"""True if no task before this one writes the table."""
+
+
+class TableInput(SpecModel):
+    """A table that a step reads, and where its rows come from."""
+
+    table: Table[Text] = Field(description="The table, or a pattern of tables such as `silver/*`.")
+    external: External = False
+
+
+def _form_of_input(value: Any) -> str:
+    return "<object>" if isinstance(value, dict | TableInput) else "<text>"
+
+
+Input = Annotated[
+    Annotated[Table[Text], Tag("<text>")] | Annotated[TableInput, Tag("<object>")], Discriminator(_form_of_input)
+]
+"""A table that a step reads: its name, a pattern, or `{table: NAME, external: true}`."""
+
 
 Deferrable = Annotated[
     bool,
@@ -192,8 +230,11 @@ class Staged(Step):
     """Base of the steps that stage rows of a table into a release."""
 
     task_fields: ClassVar[dict[str, str]] = {"release": "start_sender"}
+    planned: ClassVar[frozenset[str]] = frozenset({"external"})
+    publishes: ClassVar[bool] = True
 
     release: TaskId = Field(description="The `start_sender` task of its release.")
     table: Table[Text] = Field(description="The table whose rows are published.")
     where: Sql[Text] | None = Field(None, description="A SQL condition for the rows to publish; by default all.")
     to: TargetOrMarker = Field(description="The target of the rows, e.g. `sql://CONNECTION/TABLE`.")
+    external: External = False

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from airflow_wall.language.steps.base import Step, Text
+from airflow_wall.language.steps.base import External, Step, Text
 from airflow_wall.text.kinds import (
     FieldKind,
     Table,
@@ -25,8 +25,11 @@ class CheckIntegrity(Step):
     """Check a table before it is published. A failed check of severity `error` stops the tasks after it."""
 
     reads_file: ClassVar[dict[str, tuple[str, ...]]] = {"checks": (".yaml", ".yml")}
+    planned: ClassVar[frozenset[str]] = frozenset({"external"})
+    checks_rows: ClassVar[bool] = True
 
     table: Table[Text] = Field(description="The table to check.")
     checks: Annotated[Text | list[Any], BeforeValidator(_text_or_list), FieldKind.CHECKS] = Field(
         description="The checks, or the path of a `.yaml` file beside the pipeline."
     )
+    external: External = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from airflow_wall.language.base import Duration, Positive
-from airflow_wall.language.steps.base import OnCluster, Share, Text
+from airflow_wall.language.steps.base import Input, OnCluster, Share, Text
 from airflow_wall.text.kinds import (
     ModelName,
     Plain,
@@ -17,7 +17,7 @@ class Predict(OnCluster):
     """Score this run's rows with the champion, or with a pinned version."""
 
     model: ModelName[Text] = Field(description="The model's name in the registry.")
-    inputs: dict[str, Table[Text]] = Field(
+    inputs: dict[str, Input] = Field(
         min_length=1, max_length=1, description="The rows to score, e.g. `{features: silver/*}`."
     )
     target: Table[Text] = Field(description="The table for the scores.")

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from airflow_wall.language.base import Name, SpecModel
-from airflow_wall.language.steps.base import Key, Step, TargetOnly, Text
+from airflow_wall.language.steps.base import External, Key, Step, TargetOnly, Text
 from airflow_wall.text.kinds import Plain, Sql, Table
 
 
@@ -26,6 +26,8 @@ class Publish(Step):
     """Open a release, stage all rows and commit it, in one task."""
 
     one_run_at_a_time: ClassVar[bool] = True
+    planned: ClassVar[frozenset[str]] = frozenset({"external"})
+    publishes: ClassVar[bool] = True
 
     release: Name = Field(description="Name of the release, whose rows clients see all at once.")
     table: Table[Text] = Field(description="The table whose rows are published.")
@@ -33,3 +35,4 @@ class Publish(Step):
     force: Plain[bool] = Field(
         False, description="If true, a run for an older date may show rows that it selects by its date."
     )
+    external: External = False

@@ -8,12 +8,11 @@ from pydantic import Field, StringConstraints
 
 from airflow_wall.diagnostics.patterns import MARGIN_PATTERN
 from airflow_wall.language.base import SpecModel
-from airflow_wall.language.steps.base import OnCluster, Parameters, Text
+from airflow_wall.language.steps.base import Input, OnCluster, Parameters, Text
 from airflow_wall.text.kinds import (
     Code,
     ModelName,
     Plain,
-    Table,
 )
 
 
@@ -42,7 +41,7 @@ class Retrain(OnCluster):
     one_run_at_a_time: ClassVar[bool] = True
 
     entrypoint: Code[Text] = Field(description="The training function, `module:function`.")
-    inputs: dict[str, Table[Text]] = Field(
+    inputs: dict[str, Input] = Field(
         min_length=1, description="Argument of the function to table, e.g. `{features: silver/*}`."
     )
     model: ModelName[Text] = Field(description="The model's name in the registry.")

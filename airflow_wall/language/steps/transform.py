@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from airflow_wall.language.steps.base import OnCluster, Parameters, Share, Text
+from airflow_wall.language.steps.base import Input, OnCluster, Parameters, Share, Text
 from airflow_wall.text.kinds import (
     Code,
     Plain,
@@ -22,7 +22,7 @@ class Transform(OnCluster):
     reads_file: ClassVar[dict[str, tuple[str, ...]]] = {"sql": (".sql",)}
 
     target: Table[Text] = Field(description="The table to build.")
-    inputs: dict[str, Table[Text]] = Field(
+    inputs: dict[str, Input] = Field(
         min_length=1, description="Name in the SQL or function to table, e.g. `{raw: bronze/orders}`."
     )
     sql: Sql[Text] | None = Field(None, description="A SELECT, or the path of a `.sql` file beside the pipeline.")

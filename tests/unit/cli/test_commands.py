@@ -72,6 +72,53 @@ def test_validate_warns_and_with_strict_fails(tmp_path: Path) -> None:
     assert wall("validate", "--strict", "a.yaml", cwd=tmp_path).returncode == 1
 
 
+EARLY = """\
+dag_id: early
+tasks:
+  - id: load
+    uses: ingest
+    with: {source: landing, target: bronze/orders}
+  - id: clean  # by SQL
+    uses: transform
+    with: {sql: select * from raw, inputs: {raw: bronze/orders}, target: silver/orders}
+"""
+
+
+def test_validate_reports_a_missing_needs_and_fix_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "early.yaml"
+    path.write_text(EARLY)
+    path.chmod(0o640)
+    found = wall("validate", "early.yaml", cwd=tmp_path)
+    assert found.returncode == 1
+    assert found.stdout.startswith(
+        "error: early.yaml:8:50: `tasks[clean].with.inputs.raw` reads `bronze/orders`, which "
+    )
+    fixed = wall("validate", "--fix", "early.yaml", cwd=tmp_path)
+    assert (fixed.returncode, fixed.stdout) == (0, "1 pipeline in 1 file: all good\n")
+    assert fixed.stderr == "fixed: early.yaml:8: `tasks[clean]` now needs `load`\n"
+    assert path.read_text() == EARLY.replace("uses: transform\n", "uses: transform\n    needs: load\n")
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_fix_leaves_a_file_that_it_cannot_change_safely(tmp_path: Path) -> None:
+    text = EARLY.replace("uses: transform\n", "uses: transform\n    needs: |-\n      other\n").replace(
+        "  - id: clean", "  - id: other\n  - id: clean"
+    )
+    (tmp_path / "early.yaml").write_text(text)
+    fixed = wall("validate", "--fix", "early.yaml", cwd=tmp_path)
+    assert fixed.returncode == 1
+    assert fixed.stderr == (
+        "not fixed: early.yaml:11: `tasks[clean]`: add `load` to its `needs` by hand; this text cannot be changed safely\n"
+    )
+    assert (tmp_path / "early.yaml").read_text() == text
+
+
+def test_fix_keeps_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "early.yaml").write_bytes(b"\xef\xbb\xbf" + EARLY.encode())
+    assert wall("validate", "--fix", "early.yaml", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "early.yaml").read_bytes().startswith(b"\xef\xbb\xbfdag_id")
+
+
 def test_yaml_of_others_is_left_alone_whatever_it_holds(tmp_path: Path) -> None:
     (tmp_path / "chart.yaml").write_text("a: {{ .Values.x }}\nmode: 0644\n<<: *base\n")
     found = wall("validate", ".", cwd=tmp_path)

@@ -140,3 +140,22 @@ def test_ids_of_a_group_without_a_prefix_are_airflows(tmp_path: Path) -> None:
     assert [task.task_id for task in dag.tasks] == ["load", "inner.check", "end"]
     assert dag.get_task("inner.check").params["n"] == 3
     assert dag.get_task("end").upstream_task_ids == {"inner.check"}
+
+
+def test_task_that_reads_too_early_is_a_warning_in_the_log_and_on_the_page(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = (
+        "dag_id: early\ntasks:\n  - {id: load, uses: ingest, with: {source: landing, target: bronze/orders}}\n"
+        "  - id: clean\n    uses: transform\n"
+        "    with: {sql: select * from raw, inputs: {raw: bronze/orders}, target: silver/orders}\n"
+    )
+    dag = build(tmp_path, text)
+    words = "reads `bronze/orders`, which `load` writes, but does not wait for it"
+    assert f"warning: {tmp_path}/pipeline.yaml:6:50: `tasks[clean].with.inputs.raw` {words}" in caplog.text
+    assert str(dag.doc_md).startswith("> **Tasks read tables too early.**")
+    assert f"> - line 6: `tasks[clean].with.inputs.raw` {words}; add `needs: load`" in str(dag.doc_md)
+    caplog.clear()
+    good = build(tmp_path, text.replace("uses: transform", "uses: transform\n    needs: load"))
+    assert caplog.text == ""
+    assert str(good.doc_md).startswith("Built by airflow-wall")

@@ -1,0 +1,145 @@
+"""The tables that tasks read and write, as far as they are known when the file is read."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_wall.diagnostics.faults import Loc
+from airflow_wall.language.markers import Template, XComRef
+from airflow_wall.language.step_registry import STEPS
+from airflow_wall.language.steps.base import TableInput
+from airflow_wall.text.kinds import FieldKind, Shape, fields_of
+
+if TYPE_CHECKING:
+    from airflow_wall.planner.plan import TaskPlan
+
+_INPUTS = "inputs"
+_TARGET = "target"
+_REJECTED = "_rejected"
+_JINJA = re.compile(r"\{[{%#]")
+
+
+@dataclass(frozen=True)
+class TableRead:
+    """
+    A table that a task reads.
+
+    :param key: Its path below `with`, e.g. `("inputs", "raw")`.
+    :param table: Its name, or a pattern such as `silver/*`.
+    :param is_external: True if its rows come from elsewhere or from an earlier run.
+    """
+
+    task: TaskPlan
+    key: Loc
+    table: str
+    is_external: bool
+
+    @property
+    def verb(self) -> str:
+        """Return the verb that says in a message for which purpose the task reads it."""
+        step = STEPS[self.task.uses]
+        return "publishes" if step.publishes else "checks" if step.checks_rows else "reads"
+
+    @property
+    def as_external(self) -> str:
+        """Return the YAML that says that its rows come from elsewhere or from an earlier run."""
+        if len(self.key) == 1:
+            return "external: true"
+        return f"{self.key[-1]}: {{table: {self.table}, external: true}}"
+
+
+def reads_of(task: TaskPlan) -> Iterator[TableRead]:
+    """Yield the tables that a step reads. A name that a template or another task gives is left out."""
+    if task.uses not in STEPS:
+        return
+    for name in _table_fields(task.uses):
+        if name == _TARGET:
+            continue
+        value = task.arguments.get(name)
+        entries = value.items() if isinstance(value, Mapping) else ((None, value),)
+        for entry, table in entries:
+            key: Loc = (name,) if entry is None else (name, entry)
+            if isinstance(table, str):
+                yield TableRead(task, key, table, key in task.external)
+
+
+def tables_written(task: TaskPlan) -> Iterator[str]:
+    """Yield the tables that a step writes, with the table of rejected rows of an `ingest`."""
+    for target in _targets(task):
+        if isinstance(target, str):
+            yield target
+            if task.arguments.get("bad_rows") == "quarantine":
+                yield f"{target}{_REJECTED}"
+
+
+def beginnings_written(task: TaskPlan) -> Iterator[str]:
+    """Yield the known beginnings of the tables that a step writes whose names are known only when it runs."""
+    for target in _targets(task):
+        if isinstance(target, Template):
+            yield _JINJA.split(target.text, maxsplit=1)[0]
+        elif isinstance(target, XComRef):
+            yield ""
+
+
+def plain_inputs(mapped: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the mapping of a step with each `{table: NAME, external: true}` as its table, which the operator takes."""
+    plain = dict(mapped)
+    expand, entries = mapped.get("expand"), mapped.get("expand_kwargs")
+    if isinstance(expand, Mapping) and isinstance(expand.get(_INPUTS), list):
+        plain["expand"] = {**expand, _INPUTS: [_plain_tables(tables) for tables in expand[_INPUTS]]}
+    if isinstance(entries, list):
+        plain["expand_kwargs"] = [
+            {**entry, _INPUTS: _plain_tables(entry[_INPUTS])}
+            if isinstance(entry, Mapping) and _INPUTS in entry
+            else entry
+            for entry in entries
+        ]
+    return plain
+
+
+def _with_plain_tables(entry: Any) -> Any:
+    has_inputs = isinstance(entry, Mapping) and _INPUTS in entry
+    return {**entry, _INPUTS: _plain_tables(entry[_INPUTS])} if has_inputs else entry
+
+
+def _plain_tables(tables: Any) -> Any:
+    if not isinstance(tables, Mapping):
+        return tables
+    return {name: table["table"] if isinstance(table, Mapping) else table for name, table in tables.items()}
+
+
+def external_keys(values: Mapping[str, Any]) -> frozenset[Loc]:
+    """Return the paths of the tables in the fields of a step that are external."""
+    keys: list[Loc] = [("table",)] if values.get("external") is True else []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            keys += [
+                (name, entry) for entry, table in value.items() if isinstance(table, TableInput) and table.external
+            ]
+    return frozenset(keys)
+
+
+def _targets(task: TaskPlan) -> Iterator[Any]:
+    """Yield the values of `target`: that of a task, or those of a mapped one."""
+    if task.uses not in STEPS or _TARGET not in _table_fields(task.uses):
+        return
+    yield task.arguments.get(_TARGET)
+    expand, entries = task.mapped.get("expand", {}), task.mapped.get("expand_kwargs", [])
+    values = expand.get(_TARGET, []) if isinstance(expand, Mapping) else expand
+    yield from values if isinstance(values, list) else [values]
+    for entry in entries if isinstance(entries, list) else [{_TARGET: entries}]:
+        yield entry.get(_TARGET) if isinstance(entry, Mapping) else entry
+
+
+@functools.cache  # asked for each task
+def _table_fields(uses: str) -> tuple[str, ...]:
+    """Return the fields of a step that name tables, alone or as the values of a mapping."""
+    return tuple(field.name for field in fields_of(STEPS[uses]) if _names_tables(field.shape))
+
+
+def _names_tables(shape: Shape) -> bool:
+    return FieldKind.TABLE in shape.rules or (shape.values is not None and _names_tables(shape.values))

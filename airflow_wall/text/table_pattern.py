@@ -1,0 +1,16 @@
+"""Compare the names of tables with patterns such as `silver/*`."""
+
+from __future__ import annotations
+
+import fnmatch
+
+
+def is_pattern(table: str) -> bool:
+    """Return True if a text names several tables, e.g. `silver/*`."""
+    return any(sign in table for sign in "*?[")
+
+
+def matches_table(name: str, pattern: str) -> bool:
+    """Return True if a pattern covers a name. Each part between slashes is compared on its own, as the store does."""
+    parts, signs = name.split("/"), pattern.split("/")
+    return len(parts) == len(signs) and all(map(fnmatch.fnmatchcase, parts, signs))

@@ -1,0 +1,203 @@
+"""Tasks wait for the tasks that write and check the tables they read: `validate` reports the others."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from airflow_wall.errors import SpecError
+from airflow_wall.loader.load import load_specs
+from airflow_wall.planner.check import check_files
+from airflow_wall.planner.data_order import MissingNeeds
+from airflow_wall.planner.planner import plan
+from airflow_wall.settings import Settings
+
+INGEST = "  - {id: load, uses: ingest, with: {source: landing, target: bronze/orders}}\n"
+PUBLISH = 'with: {release: r, table: bronze/orders, to: [{to: "sql://shop/orders", key: [id]}]}'
+CHECK = "  - {id: check, uses: check_integrity, needs: load, with: {table: bronze/orders, checks: [{row_count: {min: 1}}]}}\n"
+
+
+def missing(folder: Path, tasks: str) -> tuple[MissingNeeds, ...]:
+    path = folder / "p.yaml"
+    path.write_text(f"dag_id: p\ntasks:\n{tasks}")
+    (spec,) = load_specs(path, Settings(project=folder))
+    return plan(spec, Settings(project=folder)).missing_needs
+
+
+def names(folder: Path, tasks: str) -> list[tuple[str, ...]]:
+    return [each.names for each in missing(folder, tasks)]
+
+
+def clean(needs: str = "", table: str = "bronze/orders") -> str:
+    return f"  - {{id: clean, uses: transform, {needs}with: {{sql: select 1 as x, inputs: {{raw: {table}}}, target: silver/t}}}}\n"
+
+
+def test_reader_that_waits_for_the_writer_is_good(tmp_path: Path) -> None:
+    assert missing(tmp_path, INGEST + clean("needs: load, ")) == ()
+
+
+def test_reader_that_waits_for_the_writer_through_another_task_is_good(tmp_path: Path) -> None:
+    assert missing(tmp_path, INGEST + "  - {id: between, needs: load}\n" + clean("needs: between, ")) == ()
+
+
+def test_reader_without_needs_is_reported_at_its_table(tmp_path: Path) -> None:
+    (found,) = missing(tmp_path, INGEST + clean())
+    assert found.names == ("load",)
+    assert found.fault.key == "tasks[clean].with.inputs.raw"
+    assert (found.fault.place.line, found.fault.place.column) == (4, 75)
+
+
+def test_order_of_the_tasks_in_the_file_does_not_matter(tmp_path: Path) -> None:
+    assert names(tmp_path, clean() + INGEST) == [("load",)]
+
+
+def test_pattern_covers_the_tables_of_one_level(tmp_path: Path) -> None:
+    assert names(tmp_path, INGEST + clean(table='"bronze/*"')) == [("load",)]
+    assert missing(tmp_path, INGEST + clean(table='"*"')) == ()
+
+
+def test_table_of_an_earlier_run_is_not_waited_for(tmp_path: Path) -> None:
+    assert missing(tmp_path, INGEST + clean(table="{table: bronze/orders, external: true}")) == ()
+    assert names(tmp_path, INGEST + clean(table="{table: bronze/orders, external: false}")) == [("load",)]
+
+
+def test_table_with_rejected_rows_is_written_by_its_ingest(tmp_path: Path) -> None:
+    quarantine = INGEST.replace("target:", "bad_rows: quarantine, target:")
+    assert names(tmp_path, quarantine + clean(table="bronze/orders_rejected")) == [("load",)]
+
+
+def test_reader_of_a_shared_table_waits_for_all_writers(tmp_path: Path) -> None:
+    first = INGEST.replace("target:", "share: true, target:")
+    second = first.replace("id: load", "id: load_too")
+    assert names(tmp_path, first + second + clean("needs: load, ")) == [("load_too",)]
+    assert names(tmp_path, first + second + clean()) == [("load", "load_too")]
+
+
+def test_publish_waits_for_every_check_of_its_table(tmp_path: Path) -> None:
+    publish = f"  - {{id: out, uses: publish, needs: load, {PUBLISH}}}\n"
+    (found,) = missing(tmp_path, INGEST + CHECK + publish)
+    assert found.names == ("check",)
+    assert "publishes `bronze/orders`, which `check` checks, but does not wait for it" in found.fault.message
+    assert missing(tmp_path, INGEST + CHECK + publish.replace("needs: load", "needs: check")) == ()
+    assert missing(tmp_path, INGEST + publish) == ()
+
+
+def test_external_rows_are_published_after_their_check_too(tmp_path: Path) -> None:
+    check = CHECK.replace("needs: load, ", "").replace("table: bronze/orders", "table: bronze/orders, external: true")
+    publish = f"  - {{id: out, uses: publish, {PUBLISH.replace('release: r', 'release: r, external: true')}}}\n"
+    assert names(tmp_path, check + publish) == [("check",)]
+
+
+def test_transform_need_not_wait_for_checks(tmp_path: Path) -> None:
+    assert missing(tmp_path, INGEST + CHECK + clean("needs: load, ")) == ()
+
+
+def test_only_the_last_missing_task_is_named(tmp_path: Path) -> None:
+    publish = f"  - {{id: out, uses: publish, {PUBLISH}}}\n"
+    assert names(tmp_path, INGEST + CHECK + publish) == [("check",)]
+    assert names(tmp_path, INGEST + CHECK.replace("needs: load, ", "") + publish) == [("load",), ("check",)]
+
+
+def test_reader_before_the_writer_has_no_needs_to_add(tmp_path: Path) -> None:
+    late = INGEST.replace("uses: ingest", "uses: ingest, needs: clean")
+    (found,) = missing(tmp_path, clean() + late)
+    assert found.names == ()
+    assert "writes only after it" in found.fault.message
+    assert "external: true" in str(found.fault.hint)
+
+
+def test_two_tasks_that_read_each_others_table_have_no_needs_to_add(tmp_path: Path) -> None:
+    one = clean(table="silver/u")
+    two = clean(table="silver/t").replace("id: clean", "id: two").replace("target: silver/t", "target: silver/u")
+    assert names(tmp_path, one + two) == [(), ()]
+    assert names(tmp_path, one + two + INGEST + clean(table="bronze/orders").replace("clean", "x").replace("/t", "/v")) == [
+        (), (), ("load",)
+    ]  # fmt: skip
+
+
+MATRIX = """\
+  - id: etl
+    matrix: {region: [north, south]}
+    tasks:
+      - {id: load, uses: ingest, with: {source: landing, target: "bronze/${{ matrix.region }}"}}
+      - id: clean
+        uses: transform
+        NEEDS
+        with: {sql: select 1 as x, inputs: {raw: "bronze/${{ matrix.region }}"}, target: "silver/${{ matrix.region }}"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("needs", "table", "expected"),
+    [
+        ("", "bronze/none", [("load",)]),
+        ("needs: load", '"silver/*"', [("etl",)]),
+        ("needs: load", '"bronze/*"', [("etl.load",)]),
+        ("needs: load", "silver/north", [("etl_north",)]),
+        ("needs: load", "bronze/south", [("etl_south.load",)]),
+    ],
+)
+def test_tasks_of_a_matrix_and_of_groups_are_named_as_needs_can(
+    tmp_path: Path, needs: str, table: str, expected: list[tuple[str, ...]]
+) -> None:
+    reader = clean(table=table).replace("id: clean", "id: reader").replace("silver/t", "gold/t")
+    assert names(tmp_path, MATRIX.replace("NEEDS", needs or "retries: 1") + reader) == expected
+
+
+def test_repeated_reader_gets_the_name_that_fits_all_its_repetitions(tmp_path: Path) -> None:
+    load = (
+        '  - {id: load, matrix: {r: [a, b]}, uses: ingest, with: {source: landing, target: "bronze/${{ matrix.r }}"}}\n'
+    )
+    read = (
+        "  - {id: read, matrix: {r: [a, b]}, uses: transform, with: {sql: select 1 as x, "
+        'inputs: {raw: "bronze/${{ matrix.r }}"}, target: "silver/${{ matrix.r }}"}}\n'
+    )
+    (found,) = missing(tmp_path, load + read)
+    assert found.names == ("load",)
+    assert "so do 1 more of its matrix" in found.fault.message
+
+
+def test_mapped_writers_are_known_if_their_tables_are_listed(tmp_path: Path) -> None:
+    load = "  - {id: load, uses: ingest, with: {source: landing}, expand: {target: [bronze/orders, bronze/b]}}\n"
+    assert names(tmp_path, load + clean()) == [("load",)]
+
+
+def test_operator_gets_the_table_of_a_mapped_input(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "dag_id: p\ntasks:\n  - id: a\n    uses: transform\n    with: {sql: select 1 as x, target: silver/a, share: true}\n"
+        "    expand: {inputs: [{raw: {table: bronze/a, external: true}}, {raw: bronze/b}]}\n"
+    )
+    (spec,) = load_specs(path, Settings())
+    (task,) = plan(spec, Settings()).tasks
+    assert task.mapped["expand"]["inputs"] == [{"raw": "bronze/a"}, {"raw": "bronze/b"}]
+
+
+def test_order_is_checked_only_without_other_faults(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="no such task"):
+        missing(tmp_path, INGEST + clean("needs: lod, "))
+
+
+def test_order_of_a_thousand_tasks_is_checked_in_bounded_time(tmp_path: Path) -> None:
+    tasks = (
+        '  - {id: load, matrix: {r: "${{ vars.r }}"}, uses: ingest, with: {source: landing, target: "bronze/${{ matrix.r }}"}}\n'
+        '  - {id: read, matrix: {r: "${{ vars.r }}"}, uses: transform, with: {sql: select 1 as x, '
+        'inputs: {raw: "bronze/*"}, target: "silver/${{ matrix.r }}"}}\n'
+        f"vars: {{r: [{', '.join(f'n{number}' for number in range(500))}]}}\n"
+    )
+    before = time.process_time()
+    assert names(tmp_path, tasks) == [("load",)]
+    assert time.process_time() - before < 10  # most of it reads the file
+
+
+def test_order_in_another_environment_is_reported_with_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    reader = clean(table='{table: "${{ vars.table }}"}')
+    path.write_text(
+        "dag_id: p\nvars: {table: bronze/elsewhere}\nenvironments: {laptop: {vars: {table: bronze/orders}}}\ntasks:\n"
+        f"{INGEST}{reader}"
+    )
+    (result,) = check_files([path], Settings(project=tmp_path))
+    assert ["(in environment `laptop`)" in fault.message for fault in result.faults] == [True, False]
