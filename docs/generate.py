@@ -19,6 +19,7 @@ from typing import Any
 
 import airflow
 import attrs
+import check_names
 import yaml
 from airflow.sdk import DAG, BaseOperator, TaskGroup
 from pydantic import BaseModel
@@ -225,6 +226,7 @@ def _checks(examples: Examples) -> Iterator[str]:
         yield inspect.getdoc(check) or ""
         yield _scopes(check)
         yield table(check, examples, without=Check.model_fields)
+    yield from check_names.section()
 
 
 def _scopes(check: type[Check]) -> str:

@@ -59,7 +59,7 @@ def check_integrity(env: Env, *, table: str, checks: str | list[Any], checks_fil
     verdicts.record(run, table, name, Verdict(content, failed, checks_digest(checks), run.run_id, str(page)))
     log.info("checks of `%s`, slice %s:\n%s\nreport: %s", table, run.slice.id, to_text(report), page)
     if report.warnings:
-        log.warning("%d checks of severity `warn` failed:\n%s", len(report.warnings), failures_text(report.warnings))
+        log.warning("failed checks of severity `warn`:\n%s", failures_text(report.warnings))
     if report.failures:
         where = f"`checks` ({checks_file})" if checks_file else "`checks`"
         raise CheckFailed(

@@ -8,11 +8,13 @@ from pathlib import Path
 from types import ModuleType
 
 import airflow
+import check_names
 import pytest
 from airflow.serialization.serialized_objects import DagSerialization
 from packaging.version import Version
 from pydantic import BaseModel
 
+from airflow_wall.checks.backends import CHECKS
 from airflow_wall.checks.base import Check
 from airflow_wall.errors import SpecError
 from airflow_wall.fronts.folder import load_dags
@@ -58,6 +60,11 @@ def test_every_key_has_a_type_a_default_a_meaning_and_an_example(generate: Modul
     for path, text in generate.pages().items():
         bare = [line for line in text.splitlines() if line.startswith("| ") and "|  |" in line]
         assert not bare, f"write an example into docs/examples for these keys of {path.name}"
+
+
+def test_names_in_other_tools_are_those_of_our_checks() -> None:
+    assert set(check_names.NAMES) <= {*CHECKS, "severity: warn"}
+    assert {len(names) for names in check_names.NAMES.values()} == {len(check_names.TOOLS)}
 
 
 def test_every_model_of_the_language_is_on_a_page(generate: ModuleType) -> None:

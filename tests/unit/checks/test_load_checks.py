@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -160,6 +162,18 @@ def test_a_file_that_holds_no_checks_is_refused(text, message):
     with pytest.raises(SpecError) as caught:
         load_checks(text, path="c.yaml")
     assert str(caught.value) == message
+
+
+def test_the_file_in_the_guide_is_valid():
+    guide = (Path(__file__).parents[3] / "docs/guides/checks.md").read_text()
+    file, *_ = re.findall(r"```yaml\n(.+?)```", guide, re.DOTALL)
+    assert [check.kind for check in load_checks(file, path="checks/orders.yaml")] == [
+        "not_null",
+        "unique",
+        "reference",
+        "row_count_change",
+        "sql",
+    ]
 
 
 def test_words_are_not_turned_into_booleans():
