@@ -220,7 +220,7 @@ class Expander:
             arguments = self._without_objects(arguments, (*loc, "with"))
         arguments = read_requirements(arguments, (*loc, "with"), self.folder, self.faults)
         files, extra = self._files(model, arguments, loc, written)
-        self.values.check(arguments, (*loc, "with"))
+        self.values.check(arguments, (*loc, "with"), is_mapped=bool(mapped))
         if "contract" in arguments:
             file = extra.pop("contract_file", None)
             files["contract"] = self.values.contract(

@@ -39,6 +39,21 @@ class Module:
     fault: FaultyText | None = None
 
 
+@dataclass(frozen=True)
+class Signature:
+    """
+    The arguments of a function.
+
+    :param names: Arguments that can be given by name.
+    :param required: Arguments without a default.
+    :param takes_any: True if it has `**kwargs`.
+    """
+
+    names: tuple[str, ...]
+    required: tuple[str, ...]
+    takes_any: bool
+
+
 class Folder:
     """
     The directory of a pipeline file.
@@ -55,6 +70,8 @@ class Folder:
         """Characters of these texts."""
         self.modules_read: dict[str, Module | None] = {}
         """Python modules that were read already, by file name; None for one that does not exist."""
+        self.signatures: dict[str, dict[str, Signature] | None] = {}
+        """Functions of Python modules, by file name; None for a module that does not exist."""
 
     def read(self, name: str, loc: Loc, faults: Faults, *, is_exact: bool = False) -> str:
         """

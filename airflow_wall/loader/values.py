@@ -14,6 +14,7 @@ from airflow_wall.language.markers import Marker
 from airflow_wall.loader.code import check_reference
 from airflow_wall.loader.faults import Faults
 from airflow_wall.loader.files import Folder
+from airflow_wall.loader.signature import check_call
 from airflow_wall.models.name import check_model_name
 from airflow_wall.storage.base import check_name
 from airflow_wall.text.document import YamlDocument
@@ -49,13 +50,19 @@ class Values:
         self.sound: set[tuple[str, str]] = set()
         """Fields and values that were checked and have no fault. The tasks of a pipeline share tables."""
 
-    def check(self, arguments: Mapping[str, Any], loc: Loc) -> None:
-        """Note the faults in the arguments of a step at `loc`. Values of a wrong type are left to the step's model."""
+    def check(self, arguments: Mapping[str, Any], loc: Loc, *, is_mapped: bool = False) -> None:
+        """
+        Note the faults in the arguments of a step at `loc`. Values of a wrong type are left to the step's model.
+
+        :param is_mapped: True if `expand` gives further arguments.
+        """
         for field, value in arguments.items():
             if field in _READERS or field == "entrypoint":
                 self.check_field(field, value, (*loc, field))
         if isinstance(arguments.get("inputs"), Mapping):
             self._inputs(arguments, loc)
+            if isinstance(arguments.get("entrypoint"), str) and not is_mapped:
+                check_call(arguments["entrypoint"], arguments, self.folder, self.faults, loc)
         if arguments.get("order_by") is not None and not arguments.get("key"):
             hint = "add `key`, the columns that identify a row, e.g. `key: [id]`"
             self.faults.add((*loc, "order_by"), "has no effect without `key`", hint, of_key=True)
