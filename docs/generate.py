@@ -287,7 +287,7 @@ def table(block: Block, examples: Examples, without: Iterable[str] = ()) -> str:
             kind(block, key),
             default_of(block, key, info),
             str(info.description),
-            examples.of(block, key),
+            "leave it out" if str(info.description).startswith("Deprecated") else examples.of(block, key),
         )
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)

@@ -62,8 +62,7 @@ def sql_engine(
     pool = QueuePool if keep_open else NullPool
     try:
         engine = sqlalchemy.create_engine(url, connect_args=arguments, poolclass=pool)
-        with engine.connect() as database:
-            database.execute(sqlalchemy.text(_PROBES.get(connection.conn_type, "SELECT 1")))
+        _probe(engine, _PROBES.get(connection.conn_type, "SELECT 1"))
     except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
         reason = connection.hide(str(getattr(error, "orig", None) or error).strip())
         # The driver's own error is left out: its traceback may show the password.
@@ -72,6 +71,16 @@ def sql_engine(
             hint=f"correct the connection: {_connection_source(connection.conn_id)}",
         ) from None
     return engine
+
+
+def _probe(engine: sqlalchemy.Engine, query: str) -> None:
+    """Run a query, and close the connection if it fails."""
+    try:
+        with engine.connect() as database:
+            database.execute(sqlalchemy.text(query))
+    except BaseException:
+        engine.dispose()
+        raise
 
 
 def postgres_parameters(connection: ConnectionInfo) -> dict[str, Any]:

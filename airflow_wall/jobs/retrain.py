@@ -58,7 +58,7 @@ def retrain(
     :param entrypoint: The training function, e.g. `models.scores:train`. It returns a `Trained`.
     :param inputs: Argument of the function -> table or pattern of tables, e.g. `silver/*`.
     :param model: Name of the model.
-    :param promote: `metric`, `lower_is_better`, `margin`; see `airflow_wall.models.promotion`.
+    :param promote: `metric`, `margin`, `max_loss`; see `airflow_wall.models.promotion`.
     :param holdout: `by`, `fraction`; see `airflow_wall.models.holdout`.
     :param parameters: Further arguments of the function.
     :raises ModelError: the result of the function is not usable, or its metric is not finite.
@@ -239,12 +239,20 @@ def _promote(registry: Registry, record: ModelRecord, trial: _Trial, rule: Rule)
 def _decide(registry: Registry, record: ModelRecord, champion: Champion | None, trial: _Trial, rule: Rule) -> Decision:
     if champion is None:
         return decide(trial.metric, rule, trial.value, champion=None, champion_value=None, baseline=trial.baseline)
-    value, why = _champion_value(registry, registry.record(record.name, champion.version), trial, record.target)
+    before = registry.record(record.name, champion.version)
+    value, why = _champion_value(registry, before, trial, record.target)
     if is_older(record.lineage.order, champion.order):
         reason = f"trained for {record.lineage.order}; version {champion.version} is for the later {champion.order}"
         return Decision(False, trial.metric, trial.value, champion.version, value, reason)
+    is_same = (before.target, before.kind) == (record.target, record.kind)
     decision = decide(
-        trial.metric, rule, trial.value, champion=champion.version, champion_value=value, baseline=trial.baseline
+        trial.metric,
+        rule,
+        trial.value,
+        champion=champion.version,
+        champion_value=value,
+        baseline=trial.baseline,
+        recorded=before.metrics.get(trial.metric) if is_same else None,
     )
     return decision if why is None else replace(decision, reason=f"{decision.reason} ({why})")
 

@@ -13,6 +13,7 @@ from sklearn import metrics as sk
 
 from airflow_wall.errors import ModelError
 from airflow_wall.models.base import Kind
+from airflow_wall.models.metric_names import KINDS
 
 Floats = NDArray[np.float64]
 
@@ -23,23 +24,38 @@ class Metric:
     One metric.
 
     :param measure: Takes the observed targets and the scores, both of shape (rows,).
-    :param kinds: The kinds of model that it applies to.
     """
 
     measure: Callable[[Floats, Floats], float]
     lower_is_better: bool
-    kinds: tuple[Kind, ...]
+
+
+def _labels(function: Callable[..., float], **options: object) -> Callable[[Floats, Floats], float]:
+    """Return a metric of the classes that the probabilities stand for: 1 from 0.5 on."""
+    return lambda y, s: float(function(y, s >= 0.5, **options))
 
 
 METRICS: dict[str, Metric] = {
-    "rmse": Metric(lambda y, s: float(sk.root_mean_squared_error(y, s)), True, ("regression",)),
-    "mae": Metric(lambda y, s: float(sk.mean_absolute_error(y, s)), True, ("regression",)),
-    "r2": Metric(lambda y, s: float(sk.r2_score(y, s)), False, ("regression",)),
-    "log_loss": Metric(lambda y, s: float(sk.log_loss(y, s, labels=[0, 1])), True, ("binary",)),
-    "accuracy": Metric(lambda y, s: float(sk.accuracy_score(y, s >= 0.5)), False, ("binary",)),
-    "auc": Metric(lambda y, s: float(sk.roc_auc_score(y, s)), False, ("binary",)),
+    "rmse": Metric(lambda y, s: float(sk.root_mean_squared_error(y, s)), True),
+    "mae": Metric(lambda y, s: float(sk.mean_absolute_error(y, s)), True),
+    "r2": Metric(lambda y, s: float(sk.r2_score(y, s)), False),
+    "rmsle": Metric(lambda y, s: float(sk.root_mean_squared_log_error(y, s)), True),
+    "mape": Metric(lambda y, s: float(sk.mean_absolute_percentage_error(y, s)), True),
+    "median_absolute_error": Metric(lambda y, s: float(sk.median_absolute_error(y, s)), True),
+    "max_error": Metric(lambda y, s: float(sk.max_error(y, s)), True),
+    "explained_variance": Metric(lambda y, s: float(sk.explained_variance_score(y, s)), False),
+    "log_loss": Metric(lambda y, s: float(sk.log_loss(y, s, labels=[0, 1])), True),
+    "accuracy": Metric(_labels(sk.accuracy_score), False),
+    "auc": Metric(lambda y, s: float(sk.roc_auc_score(y, s)), False),
+    "average_precision": Metric(lambda y, s: float(sk.average_precision_score(y, s)), False),
+    "balanced_accuracy": Metric(_labels(sk.balanced_accuracy_score), False),
+    "brier_score": Metric(lambda y, s: float(sk.brier_score_loss(y, s)), True),
+    "f1": Metric(_labels(sk.f1_score, zero_division=0.0), False),
+    "precision": Metric(_labels(sk.precision_score, zero_division=0.0), False),
+    "recall": Metric(_labels(sk.recall_score, zero_division=0.0), False),
+    "matthews_corrcoef": Metric(_labels(sk.matthews_corrcoef), False),
 }
-"""Name -> metric."""
+"""Name -> metric. `metric_names.KINDS` says to which kind of model it applies."""
 
 DEFAULT: dict[Kind, str] = {"regression": "rmse", "binary": "log_loss"}
 """Kind of model -> its metric if the pipeline names none."""
@@ -47,7 +63,7 @@ DEFAULT: dict[Kind, str] = {"regression": "rmse", "binary": "log_loss"}
 
 def names_for(kind: Kind) -> list[str]:
     """Return the names of the metrics that apply to a kind of model."""
-    return [name for name, metric in METRICS.items() if kind in metric.kinds]
+    return [name for name, other in KINDS.items() if other == kind]
 
 
 def measure(name: str, observed: Floats, scores: Floats) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Mapping
@@ -12,8 +13,11 @@ from airflow_wall.diagnostics.suggestions import did_you_mean, listed, suggestio
 from airflow_wall.errors import ModelError
 from airflow_wall.models.base import Decision, Kind
 from airflow_wall.models.evaluation import DEFAULT, METRICS, names_for
+from airflow_wall.models.metric_names import KINDS, NAMES, canonical
 
-_KEYS = ("metric", "lower_is_better", "margin")
+log = logging.getLogger(__name__)
+
+_KEYS = ("metric", "lower_is_better", "margin", "max_loss")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%")
 
 
@@ -26,11 +30,15 @@ class Rule:
     :param margin: Least improvement over the champion.
     :param relative: True if the margin is a fraction of the champion's value (0.01 is 1 %), else it is in the metric's
         own unit.
+    :param max_loss: Most that the metric may be worse than the recorded one of a champion that cannot score the rows.
+    :param relative_loss: The same for `max_loss`.
     """
 
     metric: str | None = None
     margin: float = 0.0
     relative: bool = False
+    max_loss: float = 0.1
+    relative_loss: bool = True
 
     def metric_for(self, kind: Kind) -> str:
         """
@@ -41,7 +49,7 @@ class Rule:
         name = self.metric or DEFAULT[kind]
         if name not in names_for(kind):
             model = {"regression": "regressor", "binary": "classifier"}[kind]
-            metrics = listed(names_for(kind))
+            metrics = listed(names_for(kind), len(KINDS))
             raise ModelError(
                 f"`promote.metric` must be a metric of a {model}, got `{name}`", hint=f"write one of {metrics}"
             )
@@ -58,24 +66,27 @@ def read_rule(promote: Mapping[str, Any] | None) -> Rule:
     if unknown := [key for key in promote if key not in _KEYS]:
         raise ModelError(f"`promote` has no key `{unknown[0]}`", hint=suggestion(unknown[0], _KEYS, what="keys"))
     metric = promote.get("metric")
-    if metric is not None and metric not in METRICS:
+    if metric is not None and metric not in NAMES:
         raise ModelError(
-            f"`promote.metric` must be one of {listed(METRICS)}, got `{metric}`",
-            hint=did_you_mean(str(metric), METRICS) or "remove `metric` to compare by the default of the model's kind",
+            f"`promote.metric` must be one of {listed(KINDS, len(KINDS))}, got `{metric}`",
+            hint=did_you_mean(str(metric), NAMES) or "remove `metric` to compare by the default of the model's kind",
         )
-    lower = promote.get("lower_is_better")
-    if lower is not None and metric is not None and lower is not METRICS[metric].lower_is_better:
-        better = "lower" if METRICS[metric].lower_is_better else "higher"
-        raise ModelError(
-            f"`promote.lower_is_better` is `{str(lower).lower()}`, but `{metric}` is better when {better}",
-            hint="remove `lower_is_better`: the metric decides it",
-        )
-    margin, relative = _margin(promote.get("margin", 0))
-    return Rule(metric, margin, relative)
+    if promote.get("lower_is_better") is not None:
+        log.warning("`promote.lower_is_better` is deprecated and has no effect: the metric decides it; remove it")
+    margin, relative = _amount("margin", promote.get("margin", 0))
+    max_loss, relative_loss = _amount("max_loss", promote.get("max_loss", "10%"))
+    return Rule(None if metric is None else canonical(metric), margin, relative, max_loss, relative_loss)
 
 
 def decide(
-    metric: str, rule: Rule, value: float, *, champion: int | None, champion_value: float | None, baseline: float
+    metric: str,
+    rule: Rule,
+    value: float,
+    *,
+    champion: int | None,
+    champion_value: float | None,
+    baseline: float,
+    recorded: float | None = None,
 ) -> Decision:
     """
     Decide if a challenger with the finite metric `value` replaces the champion.
@@ -83,9 +94,13 @@ def decide(
     The first model of a name must be at least as good as a constant prediction of the training target's mean. A worse
     model has learnt nothing, and to reject it changes nothing for users, who have had no model before.
 
+    If the champion cannot score the rows, the challenger must beat that constant prediction by the margin, and must not
+    be worse than the champion's recorded metric by more than `max_loss`.
+
     :param champion: Version of the champion, or None.
     :param champion_value: Its metric on the same rows; None if it could not score them.
     :param baseline: The metric of a constant prediction of the training target's mean.
+    :param recorded: The champion's metric on the rows that were held out when it was trained, if it has that metric.
     """
     lower = METRICS[metric].lower_is_better
 
@@ -99,7 +114,8 @@ def decide(
             return decision(True, f"first model, {metric} {value:.6g}, no worse than {than}")
         return decision(False, f"first model, {metric} {value:.6g}, is worse than {than}")
     if champion_value is None or not math.isfinite(champion_value):
-        return decision(True, f"the champion, version {champion}, cannot score these rows; {metric} is {value:.6g}")
+        good, reason = _against_record(metric, rule, value, baseline, recorded, lower=lower)
+        return decision(good, f"the champion, version {champion}, cannot score these rows: {reason}")
     gain = champion_value - value if lower else value - champion_value
     needed = rule.margin * abs(champion_value) if rule.relative else rule.margin
     against = f"{metric} {value:.6g} against {champion_value:.6g} of version {champion}"
@@ -110,12 +126,32 @@ def decide(
     return decision(True, f"{against}: better by {gain:.3g}")
 
 
-def _margin(margin: Any) -> tuple[float, bool]:
-    """Return the margin as a number, and True if it is a fraction of the champion's value."""
-    if isinstance(margin, str) and (percent := _PERCENT.fullmatch(margin.strip())) is not None:
+def _against_record(
+    metric: str, rule: Rule, value: float, baseline: float, recorded: float | None, *, lower: bool
+) -> tuple[bool, str]:
+    """Return the decision about a challenger of a champion that cannot score the rows, and its reason."""
+    gain = baseline - value if lower else value - baseline
+    needed = rule.margin * abs(baseline) if rule.relative else rule.margin
+    mean = f"{metric} {value:.6g} against {baseline:.6g} of predicting the mean"
+    if gain <= 0 or gain < needed:
+        short = f"better by {gain:.3g}, less than the margin of {needed:.3g}" if gain > 0 else "not better"
+        return False, f"{mean}: {short}"
+    if recorded is None:
+        return True, f"{mean}: better by {gain:.3g}"
+    loss = value - recorded if lower else recorded - value
+    allowed = rule.max_loss * abs(recorded) if rule.relative_loss else rule.max_loss
+    record = f"{mean}, and against {recorded:.6g}, recorded when the champion was trained"
+    if loss > allowed:
+        return False, f"{record}: worse by {loss:.3g}, more than `max_loss` of {allowed:.3g}"
+    return True, f"{record}: within `max_loss` of {allowed:.3g}"
+
+
+def _amount(key: str, amount: Any) -> tuple[float, bool]:
+    """Return the value of a key as a number, and True if it is a fraction of the champion's value."""
+    if isinstance(amount, str) and (percent := _PERCENT.fullmatch(amount.strip())) is not None:
         return float(percent[1]) / 100, True
-    if isinstance(margin, int | float) and not isinstance(margin, bool) and math.isfinite(margin) and margin >= 0:
-        return float(margin), False
+    if isinstance(amount, int | float) and not isinstance(amount, bool) and math.isfinite(amount) and amount >= 0:
+        return float(amount), False
     raise ModelError(
-        f"`promote.margin` must be a number from 0 or a percentage, got `{margin}`", hint='write, e.g., "1%" or 0.05'
+        f"`promote.{key}` must be a number from 0 or a percentage, got `{amount}`", hint='write, e.g., "1%" or 0.05'
     )

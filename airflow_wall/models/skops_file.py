@@ -8,6 +8,8 @@ equal bytes in every process.
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import io
 import json
 import warnings
@@ -16,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import sklearn
 import skops.io
 from numpy.typing import NDArray
 from sklearn.base import is_classifier, is_regressor
@@ -25,20 +28,32 @@ from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import ModelError
 from airflow_wall.models.base import Kind
 
-TRUSTED = (
-    "collections.OrderedDict",
-    "lightgbm.basic.Booster",
-    "lightgbm.sklearn.LGBMClassifier",
-    "lightgbm.sklearn.LGBMRegressor",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.metrics._dist_metrics.EuclideanDistance64",
-    "sklearn.neighbors._kd_tree.KDTree",
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
-    "sklearn.tree._tree.Tree",
-    "sklearn.utils._bunch.Bunch",
+TRUSTED = frozenset(
+    (
+        "collections.OrderedDict",
+        "functools.partial",
+        "lightgbm.basic.Booster",
+        "lightgbm.sklearn.LGBMClassifier",
+        "lightgbm.sklearn.LGBMRegressor",
+        "numpy.dtype",
+        "scipy._lib.array_api_compat.numpy._aliases.asarray",
+        "scipy.interpolate._bsplines.BSpline",
+        "sklearn.feature_selection._mutual_info.mutual_info_classif",
+        "sklearn.feature_selection._mutual_info.mutual_info_regression",
+        "sklearn.feature_selection._univariate_selection.chi2",
+        "sklearn.feature_selection._univariate_selection.f_classif",
+        "sklearn.feature_selection._univariate_selection.f_regression",
+        "sklearn.feature_selection._univariate_selection.r_regression",
+        "sklearn.utils.validation.check_array",
+    )
 )
-"""Classes that may be loaded besides those that skops itself trusts: parts of scikit-learn's and LightGBM's models."""
+"""
+Classes and functions that may be loaded besides those that skops itself trusts, and besides the classes of
+scikit-learn.
+"""
+
+_UNTRUSTED_MODULES = ("sklearn.datasets.", "sklearn.externals.", "sklearn.utils.parallel.", "sklearn.conftest.")
+"""Modules of scikit-learn that are no part of a model: they read files and the network, or run processes."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time in a zip file
 
@@ -65,7 +80,7 @@ def load(content: bytes) -> SklearnModel:
     """Return the model from a skops file."""
     try:
         _refuse_untrusted(content, "the model")
-        estimator = skops.io.loads(content, trusted=list(TRUSTED))
+        estimator = skops.io.loads(content, trusted=skops.io.get_untrusted_types(data=content))  # all checked above
     except ModelError:
         raise
     except Exception as error:  # a file in another format raises errors of zipfile, json or numpy
@@ -118,12 +133,28 @@ def _kind(estimator: Any) -> Kind:
 
 
 def _refuse_untrusted(content: bytes, where: str) -> None:
-    untrusted = sorted(set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED))
+    untrusted = sorted(name for name in skops.io.get_untrusted_types(data=content) if not _is_trusted(name))
     if untrusted:
         raise ModelError(
-            f"{where} must hold trusted classes only, got {listed(untrusted)}",
-            hint="use estimators of scikit-learn and LightGBM only",
+            f"{where} must hold classes of scikit-learn and LightGBM only, got {listed(untrusted)} "
+            f"(scikit-learn {sklearn.__version__})",
+            hint="replace that part by one of scikit-learn, or compute it in an earlier transform",
         )
+
+
+def _is_trusted(name: str) -> bool:
+    """Return True for a class of scikit-learn that can be part of a model, and for what `TRUSTED` names."""
+    if name in TRUSTED:
+        return True
+    if not name.startswith("sklearn.") or name.startswith(_UNTRUSTED_MODULES):
+        return False
+    module, _, attribute = name.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except ImportError:
+        return False
+    # A function could be called with any arguments by the estimator that holds it.
+    return inspect.isclass(found) and found.__module__.partition(".")[0] == "sklearn"
 
 
 def _canonical(content: bytes) -> bytes:

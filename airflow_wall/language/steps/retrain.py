@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from airflow_wall.diagnostics.patterns import MARGIN_PATTERN
+from airflow_wall.diagnostics.suggestions import did_you_mean, listed
 from airflow_wall.language.base import SpecModel
 from airflow_wall.language.steps.base import Input, OnCluster, Parameters, Text
+from airflow_wall.models.metric_names import KINDS, NAMES
 from airflow_wall.text.kinds import (
     Code,
     ModelName,
@@ -16,13 +19,26 @@ from airflow_wall.text.kinds import (
 )
 
 
+def _known_metric(name: str) -> str:
+    if name not in NAMES:
+        hint = did_you_mean(name, NAMES) or f"write one of {listed(KINDS, len(KINDS))}"
+        raise PydanticCustomError("metric", "must be a metric", {"hint": hint})
+    return name
+
+
 class Promote(SpecModel):
     """The rule by which a new model replaces the champion."""
 
-    metric: Plain[str] = Field(description="The metric to compare on the held-out rows: `rmse`, `mae`, `r2`, ...")
-    lower_is_better: Plain[bool] = Field(True, description="If true, a lower value is better.")
+    metric: Plain[Annotated[str, AfterValidator(_known_metric)]] = Field(
+        description="The metric to compare on the held-out rows: `rmse`, `mae`, `r2`, ..., or a scorer of scikit-learn."
+    )
+    lower_is_better: Plain[bool] | None = Field(None, description="Deprecated, without effect: the metric decides it.")
     margin: Plain[Annotated[str, StringConstraints(pattern=MARGIN_PATTERN)] | float | int] = Field(
         "0%", description="The margin by which it must be better: a share such as `1%`, or a number."
+    )
+    max_loss: Plain[Annotated[str, StringConstraints(pattern=MARGIN_PATTERN)] | float | int] = Field(
+        "10%",
+        description="If the champion cannot score the rows: how much worse than its recorded metric a model may be.",
     )
 
 

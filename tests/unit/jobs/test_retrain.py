@@ -173,7 +173,7 @@ def test_the_record_says_where_the_model_comes_from(store, env):
     assert record.lineage.parameters == {"noise": 0.5}
     assert (record.lineage.slice, record.lineage.run_id) == ("20130701T000000Z", "run-1")
     assert len(record.lineage.code) == 64
-    assert set(record.metrics) == {"rmse", "mae", "r2"}
+    assert {"rmse", "mae", "r2"} <= set(record.metrics)
     assert record.reported == {"seconds": 1.5}
     assert (record.window.first, record.window.last) == ("2013-01-01T00:00:00", "2013-01-07T15:00:00")
     assert {name: sum(summary.counts) for name, summary in record.training.items()} == {"a": 320, "b": 320}
@@ -227,17 +227,25 @@ def test_an_older_slice_trained_later_does_not_move_the_champion(store, env):
     assert champion(env()) == 1
 
 
-def test_a_champion_that_cannot_score_any_more_is_replaced(store, env):
+@pytest.mark.parametrize(
+    ("max_loss", "promoted", "end"),
+    [("10%", False, "more than `max_loss` of "), (1000, True, "within `max_loss` of 1e+03")],
+)
+def test_a_champion_that_cannot_score_any_more_is_compared_by_its_record(store, env, max_loss, promoted, end):
     call(env(1))
     for table in ("silver/a", "silver/b"):
         whole = store.read(table)
         store.replace_table(table, whole.drop_columns(["a"]))
-    found = call(env(2), "only_b")
-    assert (found["promoted"], found["champion_version"], found["champion_value"]) == (True, 1, None)
-    assert found["reason"] == (
-        f"the champion, version 1, cannot score these rows; rmse is {found['value']:.6g} "
+    found = call(env(2), "only_b", promote={"metric": "rmse", "max_loss": max_loss})
+    assert (found["promoted"], found["champion_version"], found["champion_value"]) == (promoted, 1, None)
+    assert found["reason"].startswith(
+        f"the champion, version 1, cannot score these rows: rmse {found['value']:.6g} against "
+    )
+    assert end in found["reason"]
+    assert found["reason"].endswith(
         "(the set of held-out rows does not fit version 1 of model `m`: it has no column `a`)"
     )
+    assert champion(env()) == (2 if promoted else 1)
 
 
 def test_a_first_model_that_is_worse_than_the_mean_is_kept_but_not_promoted(store, env):
@@ -348,7 +356,8 @@ def test_a_training_function_that_fails_promotes_nothing(store, env, code, funct
         (
             {"promote": {"metric": "auc"}},
             ModelError,
-            "`promote.metric` must be a metric of a regressor, got `auc`\n\nhint: write one of `rmse`, `mae`, `r2`",
+            "`promote.metric` must be a metric of a regressor, got `auc`\n\nhint: write one of `rmse`, `mae`, `r2`, "
+            "`rmsle`, `mape`, `median_absolute_error`, `max_error`, `explained_variance`",
         ),
         (
             {"model": "a/b"},

@@ -4,22 +4,52 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import get_scorer_names
 
 from airflow_wall.errors import ModelError
-from airflow_wall.models.evaluation import check_observed, measure, measure_all
+from airflow_wall.models.evaluation import METRICS, check_observed, measure, measure_all
+from airflow_wall.models.metric_names import ALIASES, KINDS
 
 
 def test_the_metrics_of_numbers_are_the_textbook_ones():
     observed, scores = np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 5.0])
     found = measure_all("regression", observed, scores)
-    assert found == pytest.approx({"rmse": math.sqrt(4 / 3), "mae": 2 / 3, "r2": -1.0})
+    textbook = {
+        "rmse": math.sqrt(4 / 3),
+        "mae": 2 / 3,
+        "r2": -1.0,
+        "rmsle": math.sqrt(math.log(6 / 4) ** 2 / 3),
+        "mape": 2 / 9,
+        "median_absolute_error": 0.0,
+        "max_error": 2.0,
+        "explained_variance": -1 / 3,
+    }
+    assert found == pytest.approx(textbook)
 
 
 def test_the_metrics_of_probabilities_are_the_textbook_ones():
     observed, scores = np.array([0.0, 1.0, 1.0, 0.0]), np.array([0.2, 0.8, 0.4, 0.6])
     found = measure_all("binary", observed, scores)
     loss = -(math.log(0.8) + math.log(0.8) + math.log(0.4) + math.log(0.4)) / 4
-    assert found == pytest.approx({"log_loss": loss, "accuracy": 0.5, "auc": 0.75})
+    textbook = {
+        "log_loss": loss,
+        "accuracy": 0.5,
+        "auc": 0.75,
+        "average_precision": 1 / 2 + 1 / 2 * 2 / 3,
+        "balanced_accuracy": 0.5,
+        "brier_score": (0.04 + 0.04 + 0.36 + 0.36) / 4,
+        "f1": 0.5,
+        "precision": 0.5,
+        "recall": 0.5,
+        "matthews_corrcoef": 0.0,
+    }
+    assert found == pytest.approx(textbook)
+
+
+def test_every_name_has_a_metric() -> None:
+    assert set(METRICS) == set(KINDS)
+    assert set(ALIASES.values()) <= set(KINDS)
+    assert set(ALIASES) <= set(get_scorer_names())
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 import skops.io
 from sklearn.cluster import KMeans
 from sklearn.compose import make_column_transformer
@@ -132,8 +133,8 @@ def test_a_skops_file_with_a_function_that_runs_commands_is_refused():
     with pytest.raises(ModelError) as caught:
         formats.load(content, "skops")
     assert str(caught.value) == (
-        "the model must hold trusted classes only, got `posix.system`\n\n"
-        "hint: use estimators of scikit-learn and LightGBM only"
+        f"the model must hold classes of scikit-learn and LightGBM only, got `posix.system` (scikit-learn {sklearn.__version__})"
+        "\n\nhint: replace that part by one of scikit-learn, or compute it in an earlier transform"
     )
 
 
@@ -156,8 +157,9 @@ class NoEstimator:
         ),
         (
             Mine().fit(X, Y),
-            f"the `Mine` must hold trusted classes only, got `{__name__}.Mine`\n\n"
-            "hint: use estimators of scikit-learn and LightGBM only",
+            f"the `Mine` must hold classes of scikit-learn and LightGBM only, got `{__name__}.Mine` "
+            f"(scikit-learn {sklearn.__version__})\n\n"
+            "hint: replace that part by one of scikit-learn, or compute it in an earlier transform",
         ),
         (Ridge(), "the `Ridge` is not fitted\n\nhint: call its `fit` first"),
         (lightgbm.LGBMRegressor(), "the `LGBMRegressor` is not fitted\n\nhint: call its `fit` first"),

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from airflow_wall.errors import ModelError
+from airflow_wall.models.metric_names import KINDS
 from airflow_wall.models.promotion import Rule, decide, read_rule
 
 
@@ -15,6 +16,9 @@ from airflow_wall.models.promotion import Rule, decide, read_rule
         ({"metric": "rmse", "lower_is_better": True, "margin": "1%"}, Rule("rmse", 0.01, True)),
         ({"metric": "r2", "margin": 0.05}, Rule("r2", 0.05, False)),
         ({"margin": "2.5 %"}, Rule(None, 0.025, True)),
+        ({"metric": "roc_auc"}, Rule("auc")),
+        ({"metric": "auc", "lower_is_better": True}, Rule("auc")),  # an older airflow-wall wrote this default
+        ({"metric": "neg_root_mean_squared_error", "max_loss": 3}, Rule("rmse", max_loss=3.0, relative_loss=False)),
     ],
 )
 def test_a_rule_is_read(promote, rule):
@@ -29,14 +33,9 @@ def test_a_rule_is_read(promote, rule):
             "`promote` has no key `metrik`\n\nhint: did you mean `metric`?",
         ),
         (
-            {"metric": "f1"},
-            "`promote.metric` must be one of `rmse`, `mae`, `r2`, `log_loss`, `accuracy`, `auc`, got `f1`\n\n"
-            "hint: remove `metric` to compare by the default of the model's kind",
-        ),
-        (
-            {"metric": "r2", "lower_is_better": True},
-            "`promote.lower_is_better` is `true`, but `r2` is better when higher\n\n"
-            "hint: remove `lower_is_better`: the metric decides it",
+            {"metric": "acuracy"},
+            f"`promote.metric` must be one of {', '.join(f'`{name}`' for name in KINDS)}, got `acuracy`\n\n"
+            "hint: did you mean `accuracy`?",
         ),
         (
             {"margin": "one"},
@@ -58,7 +57,8 @@ def test_a_metric_of_another_kind_of_model_is_refused():
     with pytest.raises(ModelError) as caught:
         Rule("auc").metric_for("regression")
     assert str(caught.value) == (
-        "`promote.metric` must be a metric of a regressor, got `auc`\n\nhint: write one of `rmse`, `mae`, `r2`"
+        "`promote.metric` must be a metric of a regressor, got `auc`\n\nhint: write one of `rmse`, `mae`, `r2`, `rmsle`, "
+        "`mape`, `median_absolute_error`, `max_error`, `explained_variance`"
     )
 
 
@@ -80,8 +80,6 @@ def test_a_metric_of_another_kind_of_model_is_refused():
         ("r2", Rule(margin=0.1), 0.5, 0.3, True, "r2 0.5 against 0.3 of version 4: better by 0.2"),
         ("r2", Rule(), 0.2, 0.3, False, "r2 0.2 against 0.3 of version 4: worse"),
         ("r2", Rule(margin=0.5, relative=True), -0.1, -0.4, True, "r2 -0.1 against -0.4 of version 4: better by 0.3"),
-        ("rmse", Rule(), 99.0, None, True, "the champion, version 4, cannot score these rows; rmse is 99"),
-        ("rmse", Rule(), 99.0, math.nan, True, "the champion, version 4, cannot score these rows; rmse is 99"),
     ],
 )
 def test_a_challenger_is_promoted_only_if_better_by_the_margin(metric, rule, value, champion_value, promoted, reason):
@@ -125,3 +123,41 @@ def test_a_challenger_is_promoted_only_if_better_by_the_margin(metric, rule, val
 def test_the_first_model_must_be_as_good_as_the_mean(metric, value, baseline, promoted, reason):
     found = decide(metric, Rule(), value, champion=None, champion_value=None, baseline=baseline)
     assert (found.promoted, found.reason) == (promoted, reason)
+
+
+@pytest.mark.parametrize("champion_value", [None, math.nan])
+@pytest.mark.parametrize(
+    ("metric", "value", "baseline", "recorded", "promoted", "end"),
+    [
+        ("rmse", 999_999.0, 5.0, 2.0, False, "rmse 999999 against 5 of predicting the mean: not better"),
+        ("rmse", 4.99, 5.0, 2.0, False, "better by 0.01, less than the margin of 0.05"),
+        (
+            "rmse",
+            3.0,
+            5.0,
+            2.0,
+            False,
+            "recorded when the champion was trained: worse by 1, more than `max_loss` of 0.2",
+        ),
+        ("rmse", 2.1, 5.0, 2.0, True, "recorded when the champion was trained: within `max_loss` of 0.2"),
+        ("rmse", 1.0, 5.0, 2.0, True, "recorded when the champion was trained: within `max_loss` of 0.2"),
+        (
+            "auc",
+            0.7,
+            0.5,
+            0.9,
+            False,
+            "recorded when the champion was trained: worse by 0.2, more than `max_loss` of 0.09",
+        ),
+        ("auc", 0.85, 0.5, 0.9, True, "recorded when the champion was trained: within `max_loss` of 0.09"),
+        ("auc", 0.6, 0.5, None, True, "auc 0.6 against 0.5 of predicting the mean: better by 0.1"),
+    ],
+)
+def test_a_challenger_of_a_champion_that_cannot_score_must_beat_the_mean_and_hold_its_record(
+    metric, value, baseline, recorded, promoted, end, champion_value
+):
+    rule = Rule(margin=0.01, relative=True)
+    found = decide(metric, rule, value, champion=4, champion_value=champion_value, baseline=baseline, recorded=recorded)
+    assert found.promoted is promoted
+    assert found.reason.startswith("the champion, version 4, cannot score these rows: ")
+    assert found.reason.endswith(end)
