@@ -19,7 +19,13 @@ from airflow_wall.job import Env, Run
 from airflow_wall.jobs.base import open_target
 from airflow_wall.models.backends import open_registry
 from airflow_wall.models.base import ModelRecord, Registry
-from airflow_wall.models.features import check_fit, to_frame
+from airflow_wall.models.features import (
+    check_fit,
+    check_values,
+    empty_columns,
+    empty_columns_of_files,
+    to_frame,
+)
 from airflow_wall.sources.manifest import brings_only_corrections
 from airflow_wall.storage.base import TableStore, partition_of
 from airflow_wall.storage.input_rows import check_inputs, read_rows
@@ -167,7 +173,9 @@ class _Scoring:
 def _embedded(work: _ScoringTask, store: TableStore) -> pa.Table:
     rows = read_rows(store, work.key, work.pattern, slices=[work.run.slice.id]).table
     work.check_rows(rows.num_rows)
-    (scored,) = work.scoring(rows.schema)([rows])
+    scoring = work.scoring(rows.schema)
+    check_values(work.record, empty_columns(rows), work.where)
+    (scored,) = scoring([rows])
     return scored
 
 
@@ -178,6 +186,8 @@ def _on_spark(work: _ScoringTask, store: TableStore, spark: Engine) -> pa.Table:
         work.check_rows(sum(len(table.paths) for table in files))
         schema = engine.add(work.key, tables, files)
         scoring = work.scoring(schema)
+        empty = empty_columns_of_files([path for table in files for path in table.paths])
+        check_values(work.record, empty, work.where)
         return engine.map_rows(work.key, scoring, scoring.schema(schema))
 
 

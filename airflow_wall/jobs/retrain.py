@@ -26,7 +26,14 @@ from airflow_wall.models import formats
 from airflow_wall.models.backends import open_registry
 from airflow_wall.models.base import Candidate, Champion, Decision, Lineage, Model, ModelRecord, Registry, Trained
 from airflow_wall.models.evaluation import check_observed, measure, measure_all
-from airflow_wall.models.features import check_fit, features_of, target_of, to_frame
+from airflow_wall.models.features import (
+    check_fit,
+    check_values,
+    empty_columns,
+    features_of,
+    target_of,
+    to_frame,
+)
 from airflow_wall.models.holdout import Split, split
 from airflow_wall.models.promotion import Rule, decide, read_rule
 from airflow_wall.models.registry import is_older
@@ -73,6 +80,7 @@ def retrain(
     parts = split({key: input_rows.table for key, input_rows in rows.items()}, holdout)
     function = load_function(entrypoint, code=env.run.code)
     trained = _train(function, env.run, entrypoint, parts, parameters or {})
+    _check_features(registry, model, trained, parts, next(iter(inputs)))
     trial = _judge(trained, entrypoint, parts, rule, next(iter(inputs)))
     data = {table: version for input_rows in rows.values() for table, version in input_rows.versions.items()}
     lineage = _lineage(env.run, entrypoint, function, data, parameters or {})
@@ -152,6 +160,19 @@ def _check_trained(trained: Trained, entrypoint: str, key: str, schema: pa.Schem
         raise ModelError(
             f"{where} a model with the feature `{repeated[0]}` twice", hint="list each column once in `features`"
         )
+
+
+def _check_features(registry: Registry, model: str, trained: Trained, parts: Split, key: str) -> None:
+    """
+    Check that the features of a model have values if they had values when the champion was trained.
+
+    :raises ModelError: a feature has only nulls now.
+    """
+    champion = registry.champion(model)
+    if champion is not None:
+        rows = parts.training[key].select(list(trained.features))
+        where = f"the set of training rows of `inputs.{key}`"
+        check_values(registry.record(model, champion.version), empty_columns(rows), where)
 
 
 def _judge(trained: Trained, entrypoint: str, parts: Split, rule: Rule, key: str) -> _Trial:

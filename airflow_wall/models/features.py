@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import collections
+from collections.abc import Collection, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from airflow_wall.diagnostics.suggestions import listed, nearest
@@ -59,6 +63,48 @@ def check_fit(record: ModelRecord, schema: pa.Schema, where: str) -> None:
         f"{where} does not fit version {record.version} of model `{record.name}`: it {' and '.join(parts)}",
         hint=f"correct the columns in the step that writes them, or run retrain on the new ones{renamed}",
     )
+
+
+def check_values(record: ModelRecord, empty: Collection[str], where: str) -> None:
+    """
+    Check that no feature is without values that had values when a model was trained.
+
+    Some libraries score such rows without a word, as if every value were missing.
+
+    :param empty: Columns of the rows that have no value.
+    :param where: The rows, for messages.
+    :raises ModelError: there are such features; the message names all of them.
+    """
+    lost = [feature.name for feature in record.features if feature.name in empty and feature.name in record.training]
+    if lost:
+        raise ModelError(
+            f"{where} does not fit version {record.version} of model `{record.name}`: it has only nulls in "
+            f"{listed(lost)}, which had values when the model was trained",
+            hint="correct the step that writes the column, or train a model without this feature",
+        )
+
+
+def empty_columns(rows: pa.Table) -> set[str]:
+    """Return the columns without a value: only nulls, or only NaN. Rows without any row have none."""
+    return {
+        name
+        for name in rows.column_names
+        if rows.num_rows and pc.all(pc.is_null(rows.column(name), nan_is_null=True)).as_py()
+    }
+
+
+def empty_columns_of_files(paths: Sequence[Path]) -> set[str]:
+    """Return the columns with only nulls in Parquet files, as far as their statistics know. No row is read."""
+    total, nulls = 0, collections.Counter[str]()
+    for path in paths:
+        metadata = pq.read_metadata(path)
+        total += metadata.num_rows
+        for group in range(metadata.num_row_groups):
+            for place in range(metadata.num_columns):
+                column = metadata.row_group(group).column(place)
+                known = None if column.statistics is None else column.statistics.null_count
+                nulls[column.path_in_schema] += known or 0
+    return {name for name, count in nulls.items() if count == total} if total else set()
 
 
 def to_frame(rows: pa.Table) -> pd.DataFrame:

@@ -15,6 +15,8 @@ from airflow_wall.jobs.predict import predict
 from airflow_wall.models import formats
 from airflow_wall.models.backends import open_registry
 from airflow_wall.models.base import Candidate, Decision, Feature, Lineage, Window
+from airflow_wall.models.features import empty_columns_of_files
+from airflow_wall.models.training_summary import summarize
 from airflow_wall.storage.backends import open_tables
 
 RNG = np.random.default_rng(5)
@@ -53,7 +55,7 @@ def registry(env):
     return open_registry(env.run.state)
 
 
-def register(registry, coefficients=(1.0, 2.0), *, promote=True, order="2013-07-01T00:00:00+00:00"):
+def register(registry, coefficients=(1.0, 2.0), *, promote=True, order="2013-07-01T00:00:00+00:00", training=None):
     model = LinearRegression().fit(np.eye(2), [0.0, 1.0])
     model.coef_, model.intercept_ = np.array(coefficients), 0.5
     candidate = Candidate(
@@ -67,6 +69,7 @@ def register(registry, coefficients=(1.0, 2.0), *, promote=True, order="2013-07-
         rows_held_out=1,
         window=Window("x"),
         lineage=Lineage("p", "run-1", "s", order, "m:f", "", {}),
+        training=training or {},
     )
     record = registry.register("m", candidate)
     if promote:
@@ -249,3 +252,27 @@ def test_a_column_with_the_name_of_an_output_is_refused(env, store, registry):
         "`inputs.features` (`silver/*`) has a column `score`, and predict writes a column of that name\n\n"
         "hint: rename it in an earlier step, or leave it out of `keep`; predict writes `score`, `model`, `model_version`, `run_id`"
     )
+
+
+@pytest.mark.parametrize("value", [None, float("nan")])
+def test_a_feature_that_has_only_nulls_now_is_refused_by_name(env, store, registry, value):
+    """LightGBM scores such rows without a word."""
+    register(registry, training=summarize(rows("domain_1"), ["a", "b"]))
+    for domain in ("domain_1", "domain_2"):
+        lost = rows(domain, a=pa.array([value] * 24, pa.float64()))
+        store.replace_slice(f"silver/{domain}", lost, slice_id=SLICE.id, number=SLICE.number)
+    with pytest.raises(ModelError) as caught:
+        call(env)
+    assert str(caught.value) == (
+        "`inputs.features` (`silver/*`) does not fit version 1 of model `m`: it has only nulls in `a`, which had values "
+        "when the model was trained\n\n"
+        "hint: correct the step that writes the column, or train a model without this feature"
+    )
+
+
+def test_the_statistics_of_files_name_columns_with_only_nulls(store):
+    lost = rows("domain_1", a=pa.array([None] * 24, pa.float64()))
+    store.replace_slice("silver/domain_1", lost, slice_id=SLICE.id, number=SLICE.number)
+    assert empty_columns_of_files(store.files("silver/domain_1", slices=[SLICE.id]).paths) == {"a"}
+    both = [*store.files("silver/domain_1").paths, *store.files("silver/domain_2").paths]
+    assert empty_columns_of_files(both) == set()

@@ -69,6 +69,10 @@ def leaks(features):
 
 def no_target(features):
     return Trained(LinearRegression().fit(features[["a"]], features["a"]), ["a"], "empty")
+
+def tolerant(features):
+    rows = features.dropna(subset=["y"])
+    return Trained(LinearRegression().fit(rows[["a", "b"]].fillna(0.0), rows["y"]), ["a", "b"], "y")
 """
 
 START = datetime(2013, 1, 1)
@@ -418,3 +422,14 @@ def test_the_example_trains_within_seconds(tmp_path, env):
     assert found["promoted"]
     assert found["value"] < 2
     assert retrain(here, **arguments) == found  # deterministic
+
+
+def test_a_feature_that_has_only_nulls_now_is_refused_before_the_model_is_judged(store, env):
+    call(env(1))
+    for table in ("silver/a", "silver/b"):
+        whole = store.read(table)
+        nulls = pa.nulls(whole.num_rows, pa.float64())
+        store.replace_table(table, whole.set_column(whole.column_names.index("b"), "b", nulls))
+    with pytest.raises(ModelError, match="it has only nulls in `b`, which had values when the model was trained"):
+        call(env(2), "tolerant")
+    assert champion(env()) == 1
