@@ -212,13 +212,20 @@ class Data:
         rows = self.earlier if earlier else self.rows
         if name not in rows.schema.names:
             return np.empty(0)
-        values = np.asarray(rows.column(name).cast(pa.float64()).to_numpy(), dtype=np.float64)
+        values = np.asarray(rows.column(name).cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
         return values[np.isfinite(values)]
 
 
 def quoted(name: str) -> str:
     """Return a name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def unused_name(name: str, columns: Sequence[str]) -> str:
+    """Return a name for a further column: the given one, with `_` in front of it if a column has it."""
+    while name in columns:
+        name = f"_{name}"
+    return name
 
 
 def text_literal(text: str) -> str:

@@ -25,7 +25,7 @@ def summarize(rows: pa.Table, features: Sequence[str]) -> dict[str, FeatureSumma
 def _summary(column: pa.ChunkedArray[Any]) -> FeatureSummary | None:
     kind = family(column.type)
     if kind == "number":
-        values = np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+        values = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
         values = values[np.isfinite(values)]
         if not len(values):
             return None

@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from airflow_wall.checks.base import Check, CheckOutcome, ColumnNames, Scope, number
-from airflow_wall.checks.data import Data, Unanswerable, kind_of, quoted, shown_rows
+from airflow_wall.checks.data import Data, Unanswerable, kind_of, quoted, shown_rows, unused_name
 from airflow_wall.text.kinds import Table
 
 
@@ -58,10 +58,11 @@ class Reference(Check):
         key = ", ".join(own)
         present = " AND ".join(f"{column} IS NOT NULL" for column in own)
         equal = " AND ".join(f"data.{column} = other.{quoted(to)}" for column, to in zip(own, names, strict=True))
-        found = f"SELECT {key}, count(*) AS rows FROM data WHERE {present} GROUP BY {key}"  # noqa: S608
+        rows_name = quoted(unused_name("rows", self.columns))
+        found = f"SELECT {key}, count(*) AS {rows_name} FROM data WHERE {present} GROUP BY {key}"  # noqa: S608
         lost = f"SELECT * FROM ({found}) AS data ANTI JOIN other ON {equal}"  # noqa: S608
         expected = f"each is in `{self.table}`"
-        keys, rows = data.one(f"SELECT count(*), coalesce(sum(rows), 0) FROM ({lost})")  # noqa: S608
+        keys, rows = data.one(f"SELECT count(*), coalesce(sum({rows_name}), 0) FROM ({lost})")  # noqa: S608
         if not keys:
             return CheckOutcome(True, "all there", expected)
         return CheckOutcome(

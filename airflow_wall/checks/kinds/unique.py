@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from airflow_wall.checks.base import Check, CheckOutcome, ColumnNames, Scope, number
-from airflow_wall.checks.data import SLICE, Data, shown_rows
+from airflow_wall.checks.data import SLICE, Data, quoted, shown_rows, unused_name
 
 _SHOWN = 3  # slices of a key that a report names
 
@@ -32,12 +32,13 @@ class Unique(Check):
     def run(self, data: Data) -> CheckOutcome:
         """See `Check.run`."""
         key = ", ".join(data.column(name) for name in self.key)
+        rows_name, slices_name = (quoted(unused_name(name, self.key)) for name in ("rows", "slices"))
         slices = ""
         if self.scope == "table":
             found = f"list_sort(list_distinct(list(coalesce({SLICE}, 'none'))))[:{_SHOWN}]"
-            slices = f", array_to_string({found}, ' and ') AS slices"
-        repeated = f"SELECT {key}, count(*) AS rows{slices} FROM data GROUP BY {key} HAVING count(*) > 1"  # noqa: S608
-        keys, rows = data.one(f"SELECT count(*), coalesce(sum(rows), 0) FROM ({repeated})")  # noqa: S608
+            slices = f", array_to_string({found}, ' and ') AS {slices_name}"
+        repeated = f"SELECT {key}, count(*) AS {rows_name}{slices} FROM data GROUP BY {key} HAVING count(*) > 1"  # noqa: S608
+        keys, rows = data.one(f"SELECT count(*), coalesce(sum({rows_name}), 0) FROM ({repeated})")  # noqa: S608
         if not keys:
             return CheckOutcome(True, "every key once", "every key once")
         first = data.first(f"{repeated} ORDER BY ALL", 3)

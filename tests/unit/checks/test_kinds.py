@@ -509,6 +509,31 @@ def test_a_reference_is_looked_up_after_checks_that_read_a_part_of_their_rows():
     ]
 
 
+def test_a_column_may_have_the_name_of_a_count():
+    rows = pa.table({"rows": [7, 7, 8], "slices": ["a", "a", "b"]})
+    others = {"t": pa.table({"rows": [8], "slices": ["b"]})}
+    checks = [
+        {"unique": {"key": ["rows", "slices"]}},
+        {"reference": {"columns": ["rows", "slices"], "table": "t"}},
+        {"accepted_values": {"column": "rows", "values": [8]}},
+        {"completeness": {"by": "rows", "columns": "slices"}},
+    ]
+    found = evaluate(load_checks(checks, path=None), Rows(rows, {}, others), now=NOW).results[1:]
+    assert [(each.observed, each.detail) for each in found] == [
+        ("1 keys in 2 rows", "rows=7, slices=a, _rows=2, _slices=this"),
+        ("1 keys in 2 rows are missing there", "rows=7, slices=a, _rows=2"),
+        ("`7` in 2 rows", ""),
+        ("2 groups", ""),
+    ]
+
+
+def test_integers_that_no_float_holds_exactly_are_numbers_too():
+    rows = pa.table({"id": pa.array([2**63, 2**63 - 1, 1], pa.uint64())})
+    check = {"distribution": {"column": "id", "min_distinct": 2}}
+    assert result(check, rows, None)[:2] == (True, "2 distinct")
+    assert sum(summarize(rows, ["id"])["id"].counts) == 3
+
+
 def test_a_null_does_not_refer_to_a_row():
     rows = pa.table({"domain": ["d1", None], "flights": [None, 3]})
     check = {"reference": {"columns": ["domain", "flights"], "table": "silver/flights", "over": "slice"}}
