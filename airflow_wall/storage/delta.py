@@ -144,7 +144,10 @@ class DeltaStore:
         key = self._key(table)
         if where is None and key is None:
             return _without_writers(source.to_table(columns=selected, filter=in_slices))
-        rows = source.to_table(filter=in_slices)
+        needed = None  # a condition may name any column
+        if where is None and key is not None:
+            needed = list(dict.fromkeys((*selected, *key.columns, *filter(None, (key.order_by,)), SLICE)))
+        rows = source.to_table(columns=needed, filter=in_slices)
         rows = _without_writers(rows if key is None else current_rows(rows, key, _orders(handle)))
         return (rows if where is None else _filtered(rows, where, table)).select(selected)
 

@@ -11,6 +11,7 @@ import pytest
 from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.errors import DataError
 from airflow_wall.job import Env, Run, Slice
+from airflow_wall.jobs.check_integrity import check_integrity
 from airflow_wall.jobs.ingest import ingest
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import TableStore
@@ -70,6 +71,18 @@ def test_order_by_decides_before_the_delivery(lake: Lake) -> None:
     lake.ingest(1, "id,v,at\n1,new,2024-05-02\n2,x,\n", order_by="at")
     lake.ingest(2, "id,v,at\n1,old,2024-05-01\n2,y,2024-01-01\n", order_by="at")
     assert [row[:2] for row in lake.rows()] == [(1, "new"), (2, "y")]
+    assert lake.rows(columns=["v"]) == [("new",), ("y",)]
+
+
+def test_checks_of_the_table_see_the_newest_version_of_each_row(lake: Lake) -> None:
+    lake.ingest(1, "id,v\n1,-5\n2,7\n")
+    lake.ingest(2, "id,v\n1,5\n3,9\n")
+    run = Run(
+        "p", "run2", "check", 1, Slice("20240102T000000Z", "2024-01-02T00:00:00Z"), lake.root, lake.root, lake.root
+    )
+    checks = [{"unique": {"key": "id"}}, {"range": {"column": "v", "min": 0, "over": "table"}}]
+    checks += [{"row_count": {"min": 3, "max": 3, "over": "table"}}, {"sum": {"column": "v", "min": 21, "max": 21}}]
+    assert check_integrity(Env(run, lambda _: None), table="bronze/t", checks=checks)["passed"] == 5
 
 
 def test_a_condition_selects_from_the_current_rows(lake: Lake) -> None:
