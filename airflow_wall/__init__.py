@@ -8,14 +8,17 @@ if TYPE_CHECKING:
     from airflow_wall.errors import WallError
     from airflow_wall.fronts.folder import load_dags
     from airflow_wall.models.base import Trained
+    from airflow_wall.notebook import load_model, read_table
 
 __version__ = "0.1.0"
-__all__ = ["Trained", "WallError", "__version__", "load_dags"]
+__all__ = ["Trained", "WallError", "__version__", "load_dags", "load_model", "read_table"]
 
 _HOME = {
     "Trained": "airflow_wall.models.base",
     "WallError": "airflow_wall.errors",
     "load_dags": "airflow_wall.fronts.folder",
+    "load_model": "airflow_wall.notebook",
+    "read_table": "airflow_wall.notebook",
 }
 
 

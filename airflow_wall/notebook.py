@@ -1,0 +1,113 @@
+"""Read tables and models of a lake in a notebook or a script, without Airflow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from airflow_wall.errors import DataError, ModelError
+from airflow_wall.models.backends import open_registry
+from airflow_wall.models.base import Model, ModelRecord
+from airflow_wall.models.features import check_fit, check_values, empty_columns, to_frame
+from airflow_wall.models.name import check_model_name
+from airflow_wall.settings import DEFAULT_STORAGE
+from airflow_wall.storage.backends import open_tables
+from airflow_wall.text.reserved import STATE
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+_CHAMPION = "champion"
+
+
+def read_table(
+    table: str,
+    *,
+    storage: str | Path = DEFAULT_STORAGE,
+    slices: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    where: str | None = None,
+) -> pd.DataFrame:
+    """
+    Return the rows of a table, as a step that reads the whole table sees them.
+
+    :param table: Its name, e.g. `gold/scores`.
+    :param storage: The lake, as `storage` of the pipeline names it; relative paths are below the present folder.
+    :param slices: Only rows of these slices, e.g. `["20130701T000000Z"]`.
+    :param columns: Only these columns.
+    :param where: A SQL condition, e.g. `score > 0.5`.
+    :raises DataError: the lake, the table or a column does not exist.
+    """
+    rows = open_tables(_lake(storage)).read(table, slices=slices, columns=columns, where=where)
+    return to_frame(rows)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """
+    A version of a model.
+
+    :param record: Its metadata: features, target, metrics, and the run that trained it.
+    """
+
+    record: ModelRecord
+    model: Model
+
+    def predict(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        """
+        Return one score per row, as the step `predict` computes it.
+
+        :param rows: The features, and any other columns.
+        :raises ModelError: the rows do not fit the model.
+        """
+        table = pa.Table.from_pandas(rows, preserve_index=False)
+        check_fit(self.record, table.schema, "the DataFrame")
+        check_values(self.record, empty_columns(table), "the DataFrame")
+        return self.model.score(rows[[feature.name for feature in self.record.features]])
+
+    def __repr__(self) -> str:
+        return f"<{self.record.name} version {self.record.version}: {self.record.kind} of {self.record.target}>"
+
+
+def load_model(name: str, *, storage: str | Path = DEFAULT_STORAGE) -> LoadedModel:
+    """
+    Return a version of a model: its champion, `NAME` or `NAME@champion`, or another one, `NAME@3`.
+
+    :param storage: The lake, as `storage` of the pipeline names it; relative paths are below the present folder.
+    :raises DataError: the lake does not exist.
+    :raises ModelError: the model or the version does not exist, or the file is not the one that was registered.
+    """
+    model, _, version = name.partition("@")
+    check_model_name(model)
+    registry = open_registry(_lake(storage) / STATE)
+    if version in ("", _CHAMPION):
+        champion = registry.champion(model)
+        if champion is None:
+            versions = registry.versions(model)
+            raise ModelError(
+                f"model `{model}` has no champion",
+                hint=f"name a version: `{model}@{versions[-1]}`" if versions else "run its `retrain` first",
+            )
+        number = champion.version
+    elif version.isdecimal():
+        number = int(version)
+    else:
+        raise ModelError(
+            f"`{name}` must name a version or `champion` after `@`", hint=f"write `{model}@champion` or `{model}@3`"
+        )
+    return LoadedModel(registry.record(model, number), registry.open(model, number))
+
+
+def _lake(storage: str | Path) -> Path:
+    path = Path(storage).absolute()
+    if not path.is_dir():
+        raise DataError(
+            f"there is no lake `{path}`", hint="name the folder of `storage` of the pipeline: `storage=...`"
+        )
+    return path
