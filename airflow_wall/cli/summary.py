@@ -140,7 +140,7 @@ def _checks(plan: Plan, results: Results) -> list[tuple[str, str]]:
         for result in _results_of(plan, results, "check_integrity")
         for row in (
             ("checks", f"{result['passed']} passed, {result['warned']} warned, {result['failed']} failed"),
-            *(("", f"warning: {warning}") for warning in result["warnings"]),
+            *(("", f"warning: {warning}") for warning in result.get("warnings", ())),
             ("", f"report: {short(Path(result['report']))}"),
         )
     ]

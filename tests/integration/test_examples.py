@@ -88,7 +88,10 @@ def run(folder: Path, *arguments: str) -> str:
 
 
 def test_every_step_runs(folder: Path, partner: list[bytes]) -> None:
+    with (folder / "checks" / "features.yaml").open("a") as checks:
+        checks.write("  - row_count: {max: 1, name: 'few [1] orders', severity: warn}\n")
     output = run(folder, "steps.yaml")
+    assert "checks       4 passed, 1 warned, 0 failed\n             warning: few [1] orders: 24 rows\n" in output
     assert "24 rows in sql://shop/order_values" in output
     assert len(partner) == 1
     assert partner[0].count(b"\n") == 24

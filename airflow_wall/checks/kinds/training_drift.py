@@ -39,11 +39,8 @@ class TrainingDrift(Check):
 
     def split(self, data: Data) -> Iterable[Self]:
         """Return a check for each feature."""
-        trained = data.reader.training(self.model)
-        if trained is None or not trained:
-            return (self,)
-        names = list(trained) if self.columns is None else self.columns
-        return tuple(self.part(name, columns=[name]) for name in names)
+        names = self.columns or list(data.reader.training(self.model) or ())
+        return tuple(self.part(name, columns=[name]) for name in names) or (self,)
 
     def run(self, data: Data) -> CheckOutcome:
         """See `Check.run`."""
