@@ -44,6 +44,8 @@ ONLY_IN_VALIDATE = (
     "it writes itself",
     "that a task here writes",
     "no task here writes",
+    "cannot run",
+    "which the contract of",
 )
 """Words of faults that `validate` reports and the DAG processor does not, or only as warnings."""
 

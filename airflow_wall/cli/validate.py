@@ -80,6 +80,9 @@ def _show(checked: list[Checked], findings: dict[Path, list[Finding]]) -> None:
             )
         for finding in findings[result.path]:
             out().print(as_text(finding), end="\n\n")
+    templates = sum(result.templates for result in checked)
+    if templates:
+        say(f"note: {_counted(templates, 'SQL text')} with templates not checked: known only when the task runs")
     count = sum(len(result.pipelines) for result in checked)
     faulty = sum(_faulty(findings[result.path]) or result.defect is not None for result in checked)
     verdict = f"{_counted(faulty, 'file')} with faults" if faulty else "all good"

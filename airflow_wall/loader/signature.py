@@ -49,21 +49,21 @@ def _signature(module: str, name: str, folder: Folder) -> Signature | None:
     for file in (f"{base}.py", f"{base}/__init__.py"):
         if file not in folder.signatures:
             text = folder.text(file)
-            folder.signatures[file] = None if text is None else dict(_signatures(text))
+            folder.signatures[file] = None if text is None else dict(_signatures(text, str(folder.path / file)))
         signatures = folder.signatures[file]
         if signatures is not None:
             return signatures.get(name)
     return None
 
 
-def _signatures(text: str) -> Iterator[tuple[str, Signature]]:
+def _signatures(text: str, path: str) -> Iterator[tuple[str, Signature]]:
     """Yield the functions at the top of a module that have one definition, without decorators."""
     if len(text) > MAX_PARSED:
         return
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about syntax that a later Python reads differently
-            tree = ast.parse(text)
+            tree = ast.parse(text, path)  # Python reads the line of a syntax error from the file of this name
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return  # perhaps the syntax of a newer Python, in which the step runs
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import os
 import re
 import traceback
@@ -18,6 +19,7 @@ from airflow_wall.errors import WallError
 from airflow_wall.language.document import Item, Spec
 from airflow_wall.loader.discover import PipelineId, duplicate_ids, yaml_files
 from airflow_wall.loader.load import load_spec, may_be_pipeline, pipelines_in
+from airflow_wall.planner.columns import check_faults, queries, query_fault_at
 from airflow_wall.planner.plan import Plan
 from airflow_wall.planner.planner import plan
 from airflow_wall.planner.table_writers import TableWriter, conflicts_of_pipelines, table_writers
@@ -45,6 +47,9 @@ READING = Limits(cpu=2.0, wall=60.0, memory=256 << 20)
 _MAX_WORK = 30_000
 """The most work for planning a file in all its environments, in units of about 10 microseconds."""
 
+SQL = Limits(cpu=10.0, wall=60.0, memory=2 << 30)
+"""Limits for planning the SQL of one file, with the import of DuckDB."""
+
 IMPORTING = Limits(cpu=120.0, wall=300.0, memory=4 << 30)
 """Limits for importing the operators of one file."""
 
@@ -65,6 +70,8 @@ class Checked:
     :param imports_own: True if the file may name operators outside the `airflow` package.
     :param writers: The tasks of its pipelines that write tables.
     :param tables: The tables that its pipelines read and write.
+    :param queries: Number of its SQL texts that can be checked.
+    :param templates: Number of its SQL texts that are templates, whose text is known only when the task runs.
     :param is_planned: True if all of its pipelines could be planned, so that `writers` and `tables` are complete.
     """
 
@@ -77,6 +84,8 @@ class Checked:
     writers: list[TableWriter] = field(default_factory=list)
     tables: list[TablesUsed] = field(default_factory=list)
     is_planned: bool = False
+    queries: int = 0
+    templates: int = 0
 
     @property
     def skipped(self) -> bool:
@@ -98,6 +107,7 @@ def check_files(files: Iterable[Path], settings: Settings, further: Further | No
     check = functools.partial(_check_as_json, settings=settings)
     answers = run_isolated(check, files, READING, processes=processes)
     checked = [_from_json(file, result) for file, result in zip(files, answers, strict=True)]
+    _check_sql(checked, settings)
     if further is not None:
         _check_further(checked, settings, further)
     shared = duplicate_ids(pipeline for result in checked for pipeline in result.pipelines)
@@ -188,7 +198,10 @@ def _check_document(document: YamlDocument, settings: Settings, result: Checked,
     except FaultyText as error:
         faults, result.imports_own, result.is_planned = error.faults, True, False
     else:
-        faults = tuple(missing.fault for missing in planned.missing_needs)
+        faults = (*(missing.fault for missing in planned.missing_needs), *check_faults(planned))
+        texts = [query.sql for query in queries(planned)]
+        result.templates += texts.count(None)
+        result.queries += len(texts) - texts.count(None)
         result.imports_own |= _imports_own(planned, settings)
         result.writers += table_writers(planned)
         result.tables.append(tables_used(planned))
@@ -197,6 +210,39 @@ def _check_document(document: YamlDocument, settings: Settings, result: Checked,
     if len(checked) < len(others) and settings.environment is None:
         result.warnings = at_most((*result.warnings, _unchecked(spec, others[len(checked) :])))
     return (*faults, *_faults_of_environments(checked, document, settings, faults))
+
+
+# --- checks of SQL, by DuckDB
+
+
+def _check_sql(checked: list[Checked], settings: Settings) -> None:
+    """Add the faults of SQL, in child processes that import DuckDB. Without DuckDB, nothing is checked."""
+    batch = [result for result in checked if result.queries]
+    if not batch or importlib.util.find_spec("duckdb") is None:
+        return
+    check = functools.partial(_sql_as_json, settings=settings)
+    processes = min(max(1, len(batch) // _FILES_PER_PROCESS), _cores())
+    for result, answer in zip(batch, run_isolated(check, batch, SQL, processes=processes), strict=True):
+        if isinstance(answer, Ended):
+            _add(result, [ended_fault(result.path, answer, "checking the SQL of this file")])
+        else:
+            _add(result, _faults_from_json(answer["faults"], answer["texts"]))
+
+
+def _sql_as_json(checked: Checked, settings: Settings) -> dict[str, Any]:
+    from airflow_wall.engines.duckdb.bind import query_fault  # imports DuckDB
+
+    faults: list[Fault] = []
+    for document in pipelines_in(checked.path):
+        with contextlib.suppress(FaultyText):
+            planned = plan(load_spec(document, settings), settings)
+            for query in queries(planned):
+                fault = None if query.sql is None else query_fault(query.sql, query.inputs)
+                if fault is not None:
+                    faults.append(query_fault_at(planned, query, *fault))
+    texts: list[str] = []
+    unique = tuple(dict.fromkeys(faults))  # the tasks of a matrix share their SQL
+    return {"faults": [_fault_as_json(fault, texts) for fault in unique], "texts": texts}
 
 
 # --- checks that import the code that a plan names
@@ -337,6 +383,8 @@ def _check_as_json(file: Path, settings: Settings) -> dict[str, Any]:
             for use in result.tables
         ],
         "is_planned": result.is_planned,
+        "queries": result.queries,
+        "templates": result.templates,
         "texts": texts,
     }
 
@@ -358,6 +406,8 @@ def _from_json(file: Path, answer: Any) -> Checked:
         [_writer_from_json(row, texts) for row in answer["writers"]],
         [_tables_from_json(row, texts) for row in answer["tables"]],
         answer["is_planned"],
+        answer["queries"],
+        answer["templates"],
     )
 
 

@@ -1,0 +1,1 @@
+select {{ params.column }} form raw
