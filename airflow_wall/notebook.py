@@ -14,14 +14,13 @@ from airflow_wall.models.backends import open_registry
 from airflow_wall.models.base import Model, ModelRecord
 from airflow_wall.models.features import check_fit, check_values, empty_columns, to_frame
 from airflow_wall.models.name import check_model_name
+from airflow_wall.models.outputs import output_columns, output_schema
 from airflow_wall.settings import DEFAULT_STORAGE
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.text.reserved import STATE
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
 
 _CHAMPION = "champion"
 
@@ -59,9 +58,9 @@ class LoadedModel:
     record: ModelRecord
     model: Model
 
-    def predict(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+    def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
         """
-        Return one score per row, as the step `predict` computes it.
+        Return the columns that the step `predict` adds: `score`, or `label` and the probability of each class.
 
         :param rows: The features, and any other columns.
         :raises ModelError: the rows do not fit the model.
@@ -69,7 +68,9 @@ class LoadedModel:
         table = pa.Table.from_pandas(rows, preserve_index=False)
         check_fit(self.record, table.schema, "the DataFrame")
         check_values(self.record, empty_columns(table), "the DataFrame")
-        return self.model.score(rows[[feature.name for feature in self.record.features]])
+        scores = self.model.score(rows[[feature.name for feature in self.record.features]])
+        columns = pa.Table.from_arrays(output_columns(self.record, scores), schema=output_schema(self.record))
+        return columns.to_pandas().set_index(rows.index)
 
     def __repr__(self) -> str:
         return f"<{self.record.name} version {self.record.version}: {self.record.kind} of {self.record.target}>"

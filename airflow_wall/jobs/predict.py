@@ -26,6 +26,7 @@ from airflow_wall.models.features import (
     empty_columns_of_files,
     to_frame,
 )
+from airflow_wall.models.outputs import output_columns, output_schema
 from airflow_wall.sources.manifest import brings_only_corrections
 from airflow_wall.storage.base import TableStore, partition_of
 from airflow_wall.storage.input_rows import check_inputs, read_rows
@@ -38,8 +39,8 @@ USES_SPARK = True
 
 log = logging.getLogger(__name__)
 
-ADDED = ("score", "model", "model_version", "run_id")
-"""Columns that `predict` adds."""
+ADDED = ("model", "model_version", "run_id")
+"""Columns that `predict` adds besides those of `models.outputs`."""
 
 
 def predict(
@@ -54,7 +55,8 @@ def predict(
     share: bool = False,
 ) -> dict[str, Any]:
     """
-    Write one row per input row of this slice: its kept columns, and `score`, `model`, `model_version`, `run_id`.
+    Write one row per input row of this slice: its kept columns, those of the model (`score`, or `label` and others, see
+    `models.outputs`), and `model`, `model_version`, `run_id`.
 
     :param inputs: One name -> table or pattern of tables, e.g. `silver/*`.
     :param target: The table to write.
@@ -160,14 +162,18 @@ class _Scoring:
 
     def schema(self, of: pa.Schema) -> pa.Schema:
         """Return the columns of the result for rows with the columns `of`."""
-        return pa.schema([*(of.field(name) for name in self.kept), pa.field("score", pa.float64())])
+        return pa.schema([*(of.field(name) for name in self.kept), *output_schema(self.record)])
 
     def __call__(self, parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
         model = open_registry(self.state).open(self.record.name, self.record.version)
         features = [feature.name for feature in self.record.features]
         for rows in parts:
             scores = model.score(to_frame(rows.select(features)))
-            yield rows.select(self.kept).append_column("score", pa.array(scores, pa.float64()))
+            result = rows.select(self.kept)
+            outputs = output_columns(self.record, scores)
+            for field, values in zip(output_schema(self.record), outputs, strict=True):
+                result = result.append_column(field, values)
+            yield result
 
 
 def _embedded(work: _ScoringTask, store: TableStore) -> pa.Table:
@@ -227,18 +233,22 @@ def _kept(columns: list[str], record: ModelRecord, keep: list[str] | None, where
     names = [name for name in columns if name not in features] if keep is None else keep
     if missing := [name for name in names if name not in columns]:
         raise DataError(f"`keep` must name columns of {where}, got {listed(missing)}", hint=f"it has {listed(columns)}")
-    if clashes := [name for name in names if name in ADDED]:
+    added = [*output_schema(record).names, *ADDED]
+    if clashes := [name for name in names if name in added]:
         raise DataError(
             f"{where} has a column `{clashes[0]}`, and predict writes a column of that name",
-            hint=f"rename it in an earlier step, or leave it out of `keep`; predict writes {listed(ADDED)}",
+            hint=f"rename it in an earlier step, or leave it out of `keep`; predict writes {listed(added)}",
         )
     return tuple(names)
 
 
 def _check_finite(scored: pa.Table, record: ModelRecord) -> None:
-    bad = np.flatnonzero(~np.isfinite(scored["score"].to_numpy()))
+    outputs = output_schema(record)
+    floats = [scored.column(field.name).to_numpy() for field in outputs if pa.types.is_floating(field.type)]
+    finite = np.isfinite(np.column_stack(floats)).all(axis=1) if floats else np.ones(scored.num_rows, dtype=bool)
+    bad = np.flatnonzero(~finite)
     if len(bad):
-        kept = scored.drop_columns("score").slice(int(bad[0]), 1).to_pylist()[0]
+        kept = scored.drop_columns(outputs.names).slice(int(bad[0]), 1).to_pylist()[0]
         first = ", ".join(f"{name}={value}" for name, value in kept.items())
         raise ModelError(
             f"version {record.version} of model `{record.name}` gave {len(bad):,} scores of {scored.num_rows:,} that "

@@ -25,7 +25,14 @@ from airflow_wall.job import Env, Run
 from airflow_wall.models import formats
 from airflow_wall.models.backends import open_registry
 from airflow_wall.models.base import Candidate, Champion, Decision, Lineage, Model, ModelRecord, Registry, Trained
-from airflow_wall.models.evaluation import check_observed, measure, measure_all
+from airflow_wall.models.evaluation import (
+    check_observed,
+    codes_of,
+    constant_scores,
+    measure,
+    measure_all,
+    metrics_of,
+)
 from airflow_wall.models.features import (
     check_fit,
     check_values,
@@ -180,9 +187,9 @@ def _judge(trained: Trained, entrypoint: str, parts: Split, rule: Rule, key: str
     name = formats.format_of(trained.estimator)
     content = formats.dump(trained.estimator, name)
     model = formats.load(content, name)  # evaluated as predict will use it: loaded from its bytes
-    metric = rule.metric_for(model.kind)
-    training = _finite(target_of(parts.training[key], trained.target, f"`inputs.{key}`"))
-    target = target_of(parts.held_out, trained.target, f"`inputs.{key}`")
+    metric = rule.metric_for(model)
+    training = _finite(_targets(model, parts.training[key], trained.target, f"`inputs.{key}`"))
+    target = _targets(model, parts.held_out, trained.target, f"`inputs.{key}`")
     held_out = parts.held_out.filter(pa.array(np.isfinite(target)))
     observed = _finite(target)
     if not len(observed) or not len(training):
@@ -193,7 +200,7 @@ def _judge(trained: Trained, entrypoint: str, parts: Split, rule: Rule, key: str
         )
     check_observed(model.kind, np.concatenate([training, observed]), trained.target)
     scores = model.score(to_frame(held_out.select(list(trained.features))))
-    metrics = measure_all(model.kind, observed, scores)
+    metrics = measure_all(model, observed, scores)
     if metric not in metrics:
         lost = int(np.count_nonzero(~np.isfinite(scores)))
         why = f"{lost:,} of its scores are not finite" if lost else "it is not defined for these rows"
@@ -202,8 +209,17 @@ def _judge(trained: Trained, entrypoint: str, parts: Split, rule: Rule, key: str
             "nothing was registered",
             hint="look at the training rows for missing or infinite values",
         )
-    baseline = measure(metric, observed, np.full(len(observed), training.mean()))
+    baseline = measure(metric, observed, constant_scores(model, training, len(observed)))
     return _Trial(model, name, content, metric, metrics, baseline, held_out, observed, len(training))
+
+
+def _targets(model: Model, rows: pa.Table, target: str, where: str) -> NDArray[np.float64]:
+    """Return the target as floats, with NaN for null: numbers, or the codes of a model's classes."""
+    if model.kind != "classes":
+        return target_of(rows, target, where)
+    values = rows.column(target).to_pylist()
+    known = np.asarray([value is not None for value in values], dtype=bool)
+    return np.where(known, codes_of(values, model.classes), np.nan)
 
 
 def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -226,6 +242,8 @@ def _candidate(trained: Trained, trial: _Trial, parts: Split, lineage: Lineage, 
         model_format=trial.model_format,
         content=trial.content,
         kind=trial.model.kind,
+        classes=trial.model.classes,
+        has_probabilities=trial.model.has_probabilities,
         features=features_of(trial.held_out.schema, list(trained.features)),
         target=trained.target,
         metrics=trial.metrics,
@@ -287,9 +305,13 @@ def _champion_value(
     try:
         check_fit(champion, trial.held_out.schema, "the set of held-out rows")
         features = [feature.name for feature in champion.features]
-        scores = registry.open(champion.name, champion.version).score(to_frame(trial.held_out.select(features)))
+        model = registry.open(champion.name, champion.version)
+        scores = model.score(to_frame(trial.held_out.select(features)))
     except ModelError as error:
         log.warning("the champion cannot be compared: %s", error.message)
         return None, error.message
-    value = measure(trial.metric, trial.observed, scores)
+    observed = trial.observed
+    if model.kind == "classes":
+        observed = _targets(model, trial.held_out, target, "the held-out rows")  # its classes may be others
+    value = measure(trial.metric, observed, scores) if trial.metric in metrics_of(model) else math.nan
     return (value, None) if math.isfinite(value) else (None, f"its {trial.metric} is not a finite number")

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-Kind = Literal["regression", "binary"]
-"""The kind of prediction: a number, or the probability that a 0/1 target is 1."""
+Kind = Literal["regression", "binary", "classes"]
+"""The kind of prediction: a number, the probability that a 0/1 target is 1, or one of several classes."""
+
+Class = str | int
+"""A class: a text or a whole number."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Trained:
     """
     The result of a training function.
 
-    :param estimator: A fitted LightGBM model or scikit-learn estimator: a regressor, or a classifier of a 0/1 target.
+    :param estimator: A fitted LightGBM model or scikit-learn estimator: a regressor or a classifier.
     :param features: The columns it was fitted on, in that order.
     :param target: The column it predicts.
     :param metrics: Metrics measured by the function itself. They are stored with the version and do not decide
@@ -45,9 +48,20 @@ class Model(Protocol):
         """The kind of prediction."""
         ...
 
+    @property
+    def classes(self) -> tuple[Class, ...]:
+        """The classes of the kind `classes`, in the order of the scores; empty for other kinds."""
+        ...
+
+    @property
+    def has_probabilities(self) -> bool:
+        """False for a classifier that only names a class."""
+        ...
+
     def score(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         """
-        Return one score per row, shape (rows,).
+        Return one score per row, shape (rows,); for the kind `classes` the probability of each class, shape (rows,
+        classes). A classifier without probabilities gives 1 to the class that it names.
 
         :param rows: The features, in the order of the record.
         :raises ModelError: the library cannot score these rows.
@@ -133,6 +147,7 @@ class Candidate:
     :param metrics: Metrics measured by the framework on the held-out rows.
     :param reported: Metrics measured by the training function itself.
     :param training: Feature -> its distribution in the training rows.
+    :param classes: The classes of the kind `classes`, see `Model`.
     """
 
     model_format: str
@@ -147,6 +162,8 @@ class Candidate:
     lineage: Lineage
     reported: Mapping[str, float] = field(default_factory=dict)
     training: Mapping[str, FeatureSummary] = field(default_factory=dict)
+    classes: tuple[Class, ...] = ()
+    has_probabilities: bool = True
 
 
 @dataclass(frozen=True)
@@ -160,6 +177,7 @@ class ModelRecord:
     :param fingerprint: Equal for two candidates of one run with the same data, code and model.
     :param created: ISO 8601 UTC time.
     :param training: Feature -> its distribution in the training rows; empty in records of older versions.
+    :param classes: The classes of the kind `classes`, see `Model`.
     """
 
     name: str
@@ -179,6 +197,8 @@ class ModelRecord:
     window: Window
     lineage: Lineage
     training: Mapping[str, FeatureSummary] = field(default_factory=dict)
+    classes: tuple[Class, ...] = ()
+    has_probabilities: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON values."""
@@ -187,8 +207,11 @@ class ModelRecord:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ModelRecord:
         """Return the record from the result of `to_json`. Unknown keys are ignored."""
-        fields = {name: values[name] for name in cls.__dataclass_fields__ if name != "training"}
+        added = ("training", "classes", "has_probabilities")  # records of older versions lack them
+        fields = {name: values[name] for name in cls.__dataclass_fields__ if name not in added}
         training = values.get("training", {})
+        fields["classes"] = tuple(values.get("classes", ()))
+        fields["has_probabilities"] = values.get("has_probabilities", True)
         fields["training"] = {name: FeatureSummary.from_json(summary) for name, summary in training.items()}
         fields["features"] = tuple(Feature(**feature) for feature in values["features"])
         fields["window"] = Window(**values["window"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as sk
 
 from airflow_wall.errors import ModelError
-from airflow_wall.models.base import Kind
+from airflow_wall.models.base import Class, Kind, Model
 from airflow_wall.models.metric_names import KINDS
 
 Floats = NDArray[np.float64]
@@ -34,6 +34,20 @@ def _labels(function: Callable[..., float], **options: object) -> Callable[[Floa
     """Return a metric of the classes that the probabilities stand for: 1 from 0.5 on."""
     return lambda y, s: float(function(y, s >= 0.5, **options))
 
+
+def _named(function: Callable[..., float], **options: object) -> Callable[[Floats, Floats], float]:
+    """Return a metric of the most probable classes."""
+    return lambda y, p: float(function(y, np.argmax(p, axis=1), **options))
+
+
+def _log_loss(observed: Floats, probabilities: Floats) -> float:
+    """Return the log loss. A class that the model does not know, code -1, has the probability 0."""
+    given = np.where(observed < 0, 0.0, probabilities[np.arange(len(observed)), observed.astype(np.int64)])
+    return float(-np.log(np.clip(given, _SMALLEST, 1.0)).mean())
+
+
+_SMALLEST = 1e-15
+"""Probability in place of 0, whose log is not finite."""
 
 METRICS: dict[str, Metric] = {
     "rmse": Metric(lambda y, s: float(sk.root_mean_squared_error(y, s)), True),
@@ -57,13 +71,41 @@ METRICS: dict[str, Metric] = {
 }
 """Name -> metric. `metric_names.KINDS` says to which kind of model it applies."""
 
-DEFAULT: dict[Kind, str] = {"regression": "rmse", "binary": "log_loss"}
+CLASS_METRICS: dict[str, Metric] = {
+    "log_loss": Metric(lambda y, p: _log_loss(y, p), True),
+    "accuracy": Metric(_named(sk.accuracy_score), False),
+    "balanced_accuracy": Metric(_named(sk.balanced_accuracy_score), False),
+    "f1_macro": Metric(_named(sk.f1_score, average="macro", zero_division=0.0), False),
+    "f1_weighted": Metric(_named(sk.f1_score, average="weighted", zero_division=0.0), False),
+    "matthews_corrcoef": Metric(_named(sk.matthews_corrcoef), False),
+}
+"""Name -> metric of the kind `classes`. They take codes of classes and the probability of each class."""
+
+DEFAULT: dict[Kind, str] = {"regression": "rmse", "binary": "log_loss", "classes": "log_loss"}
 """Kind of model -> its metric if the pipeline names none."""
 
 
 def names_for(kind: Kind) -> list[str]:
     """Return the names of the metrics that apply to a kind of model."""
-    return [name for name, other in KINDS.items() if other == kind]
+    return [name for name, kinds in KINDS.items() if kind in kinds]
+
+
+def lower_is_better(name: str) -> bool:
+    """Return True if a lower value of a metric is better."""
+    return {**CLASS_METRICS, **METRICS}[name].lower_is_better
+
+
+def codes_of(values: Sequence[object], classes: Sequence[Class]) -> Floats:
+    """Return the place of each value among the classes, shape (rows,); -1 for a value that is none of them."""
+    places = {str(label): float(place) for place, label in enumerate(classes)}
+    return np.asarray([places.get(_label(value), -1.0) for value in values], dtype=np.float64)
+
+
+def _label(value: object) -> str:
+    """Return a value as the text of a class: 2.0 and true are the classes 2 and 1."""
+    if isinstance(value, bool | float) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
 
 
 def measure(name: str, observed: Floats, scores: Floats) -> float:
@@ -73,14 +115,33 @@ def measure(name: str, observed: Floats, scores: Floats) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # sklearn warns when it returns NaN, and the caller handles NaN
         try:
-            return METRICS[name].measure(observed, scores)
+            metrics = CLASS_METRICS if scores.ndim == 2 else METRICS
+            return metrics[name].measure(observed, scores)
         except ValueError:
             return math.nan
 
 
-def measure_all(kind: Kind, observed: Floats, scores: Floats) -> dict[str, float]:
-    """Return all metrics of a kind of model that are defined for these rows."""
-    values = {name: measure(name, observed, scores) for name in names_for(kind)}
+def metrics_of(model: Model) -> list[str]:
+    """Return the metrics that apply to a model. The log loss needs probabilities."""
+    return [name for name in names_for(model.kind) if name != "log_loss" or model.has_probabilities]
+
+
+def constant_scores(model: Model, training: Floats, rows: int) -> Floats:
+    """
+    Return the scores of a model that has learnt nothing but the mean of the training target, or its share of classes.
+
+    :param training: Targets of the training rows.
+    """
+    if model.kind != "classes":
+        return np.full(rows, training.mean())
+    counts = np.bincount(training[training >= 0].astype(np.int64), minlength=len(model.classes))
+    shares: Floats = counts / max(counts.sum(), 1)
+    return np.tile(shares, (rows, 1))
+
+
+def measure_all(model: Model, observed: Floats, scores: Floats) -> dict[str, float]:
+    """Return all metrics of a model that are defined for these rows."""
+    values = {name: measure(name, observed, scores) for name in metrics_of(model)}
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -11,23 +12,37 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from airflow_wall.errors import ModelError
-from airflow_wall.models.base import Kind
+from airflow_wall.models.base import Class, Kind
+from airflow_wall.models.outputs import plain_class
+
+_CLASSES = "\nairflow_wall_classes="
+"""Beginning of the line with the classes, as JSON."""
 
 
 def dump(estimator: Any) -> bytes:
-    """Return the estimator's booster as LightGBM text. With early stopping it ends at its best iteration."""
+    """
+    Return the estimator's booster as LightGBM text. With early stopping it ends at its best iteration.
+
+    The format stores no labels of classes, so they are a line of ours at the end.
+    """
     booster = estimator if isinstance(estimator, lightgbm.Booster) else _booster(estimator)
     text: str = booster.model_to_string()
+    name, labels = type(estimator).__name__, getattr(estimator, "classes_", None)
+    classes = [] if labels is None else [plain_class(label, name) for label in labels.tolist()]
+    if classes not in ([], [0, 1]):
+        text += f"{_CLASSES}{json.dumps(classes)}\n"
     _kind(text)
     return text.encode()
 
 
 def load(content: bytes) -> LightGBMModel:
     """Return the model from LightGBM text."""
-    text = content.decode("utf-8", "replace")
-    kind = _kind(text)
+    text, _, line = content.decode("utf-8", "replace").partition(_CLASSES)
+    kind = _kind(text + (_CLASSES + line if line else ""))
     try:
-        return LightGBMModel(kind, lightgbm.Booster(model_str=text))
+        booster = lightgbm.Booster(model_str=text)
+        classes = tuple(json.loads(line)) if line else tuple(range(booster.num_model_per_iteration()))
+        return LightGBMModel(kind, booster, classes if kind == "classes" else ())
     except lightgbm.basic.LightGBMError as error:
         raise ModelError(f"LightGBM cannot read the model: {error}") from error
 
@@ -35,8 +50,11 @@ def load(content: bytes) -> LightGBMModel:
 class LightGBMModel:
     """A LightGBM booster. Text columns are read as categories, as in LightGBM's training."""
 
-    def __init__(self, kind: Kind, booster: lightgbm.Booster) -> None:
+    has_probabilities = True
+
+    def __init__(self, kind: Kind, booster: lightgbm.Booster, classes: tuple[Class, ...] = ()) -> None:
         self.kind: Kind = kind
+        self.classes = classes
         self._booster = booster
 
     def score(self, rows: pd.DataFrame) -> NDArray[np.float64]:
@@ -44,9 +62,12 @@ class LightGBMModel:
         text = [name for name in rows if pd.api.types.is_string_dtype(rows[name]) or rows[name].dtype == object]
         rows = rows.astype(dict.fromkeys(text, "category"))
         try:
-            return np.asarray(self._booster.predict(rows), dtype=np.float64)
+            scores = np.asarray(self._booster.predict(rows), dtype=np.float64)
         except (lightgbm.basic.LightGBMError, ValueError, TypeError) as error:
             raise ModelError(f"LightGBM cannot score these rows: {error}") from error
+        if self.kind == "classes" and scores.ndim == 1:
+            return np.column_stack([1 - scores, scores])
+        return scores
 
 
 def _booster(estimator: Any) -> lightgbm.Booster:
@@ -54,14 +75,6 @@ def _booster(estimator: Any) -> lightgbm.Booster:
         booster: lightgbm.Booster = estimator.booster_
     except (lightgbm.basic.LightGBMError, ValueError) as error:  # NotFittedError is a ValueError
         raise ModelError(f"the `{type(estimator).__name__}` is not fitted", hint="call its `fit` first") from error
-    classes = getattr(estimator, "classes_", None)
-    # The text format stores no labels, so only the labels 0 and 1 survive.
-    if classes is not None and list(classes) != [0, 1]:
-        shown = ", ".join(str(label) for label in list(classes)[:5])
-        raise ModelError(
-            f"the target of the `{type(estimator).__name__}` must be 0 or 1, got the classes {shown}",
-            hint="encode the target as 0 and 1",
-        )
     return booster
 
 
@@ -70,9 +83,6 @@ def _kind(text: str) -> Kind:
     if not header.startswith("tree\n"):
         raise ModelError("the model is not in LightGBM's text format")
     outputs = re.search(r"^num_tree_per_iteration=(\d+)$", header, re.MULTILINE)
-    if outputs is not None and outputs[1] != "1":
-        raise ModelError(
-            f"the target of a LightGBM classifier must be 0 or 1, got {outputs[1]} classes",
-            hint="encode the target as 0 and 1, or train one model per class",
-        )
+    if _CLASSES in text or (outputs is not None and outputs[1] != "1"):
+        return "classes"
     return "binary" if re.search(r"^objective=binary\b", header, re.MULTILINE) else "regression"

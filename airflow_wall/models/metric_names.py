@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from airflow_wall.models.base import Kind
 
-KINDS: dict[str, Kind] = {
-    "rmse": "regression",
-    "mae": "regression",
-    "r2": "regression",
-    "rmsle": "regression",
-    "mape": "regression",
-    "median_absolute_error": "regression",
-    "max_error": "regression",
-    "explained_variance": "regression",
-    "log_loss": "binary",
-    "accuracy": "binary",
-    "auc": "binary",
-    "average_precision": "binary",
-    "balanced_accuracy": "binary",
-    "brier_score": "binary",
-    "f1": "binary",
-    "precision": "binary",
-    "recall": "binary",
-    "matthews_corrcoef": "binary",
+KINDS: dict[str, tuple[Kind, ...]] = {
+    "rmse": ("regression",),
+    "mae": ("regression",),
+    "r2": ("regression",),
+    "rmsle": ("regression",),
+    "mape": ("regression",),
+    "median_absolute_error": ("regression",),
+    "max_error": ("regression",),
+    "explained_variance": ("regression",),
+    "log_loss": ("binary", "classes"),
+    "accuracy": ("binary", "classes"),
+    "auc": ("binary",),
+    "average_precision": ("binary",),
+    "balanced_accuracy": ("binary", "classes"),
+    "brier_score": ("binary",),
+    "f1": ("binary",),
+    "precision": ("binary",),
+    "recall": ("binary",),
+    "f1_macro": ("classes",),
+    "f1_weighted": ("classes",),
+    "matthews_corrcoef": ("binary", "classes"),
 }
-"""Name of a metric -> the kind of model that it applies to."""
+"""Name of a metric -> the kinds of models that it applies to."""
 
 ALIASES = {
     "neg_root_mean_squared_error": "rmse",

@@ -11,8 +11,8 @@ from typing import Any
 
 from airflow_wall.diagnostics.suggestions import did_you_mean, listed, suggestion
 from airflow_wall.errors import ModelError
-from airflow_wall.models.base import Decision, Kind
-from airflow_wall.models.evaluation import DEFAULT, METRICS, names_for
+from airflow_wall.models.base import Decision, Model
+from airflow_wall.models.evaluation import DEFAULT, lower_is_better, metrics_of
 from airflow_wall.models.metric_names import KINDS, NAMES, canonical
 
 log = logging.getLogger(__name__)
@@ -40,18 +40,20 @@ class Rule:
     max_loss: float = 0.1
     relative_loss: bool = True
 
-    def metric_for(self, kind: Kind) -> str:
+    def metric_for(self, model: Model) -> str:
         """
-        Return the name of the metric that decides for a kind of model.
+        Return the name of the metric that decides for a model.
 
-        :raises ModelError: the rule's metric does not apply to this kind.
+        :raises ModelError: the rule's metric does not apply to its kind.
         """
-        name = self.metric or DEFAULT[kind]
-        if name not in names_for(kind):
-            model = {"regression": "regressor", "binary": "classifier"}[kind]
-            metrics = listed(names_for(kind), len(KINDS))
+        kind, names = model.kind, metrics_of(model)
+        name = self.metric or (DEFAULT[kind] if DEFAULT[kind] in names else "accuracy")
+        if name not in names:
+            words = {"regression": "regressor", "binary": "classifier", "classes": "classifier of several classes"}
+            without = "" if model.has_probabilities else " without probabilities"
             raise ModelError(
-                f"`promote.metric` must be a metric of a {model}, got `{name}`", hint=f"write one of {metrics}"
+                f"`promote.metric` must be a metric of a {words[kind]}{without}, got `{name}`",
+                hint=f"write one of {listed(names, len(KINDS))}",
             )
         return name
 
@@ -102,7 +104,7 @@ def decide(
     :param baseline: The metric of a constant prediction of the training target's mean.
     :param recorded: The champion's metric on the rows that were held out when it was trained, if it has that metric.
     """
-    lower = METRICS[metric].lower_is_better
+    lower = lower_is_better(metric)
 
     def decision(promoted: bool, reason: str) -> Decision:
         return Decision(promoted, metric, value, champion, champion_value, reason)

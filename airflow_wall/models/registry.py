@@ -202,6 +202,8 @@ def _record(name: str, version: int, candidate: Candidate, sha256: str, fingerpr
         fingerprint=fingerprint,
         created=_now(),
         kind=candidate.kind,
+        classes=candidate.classes,
+        has_probabilities=candidate.has_probabilities,
         features=candidate.features,
         target=candidate.target,
         metrics=dict(candidate.metrics),

@@ -26,7 +26,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import ModelError
-from airflow_wall.models.base import Kind
+from airflow_wall.models.base import Class, Kind
+from airflow_wall.models.outputs import plain_class
 
 TRUSTED = frozenset(
     (
@@ -95,6 +96,8 @@ class SklearnModel:
 
     def __init__(self, kind: Kind, estimator: Any) -> None:
         self.kind: Kind = kind
+        self.classes = _classes(estimator) if kind == "classes" else ()
+        self.has_probabilities = kind != "classes" or hasattr(estimator, "predict_proba")
         self._estimator = estimator
 
     def score(self, rows: pd.DataFrame) -> NDArray[np.float64]:
@@ -103,33 +106,50 @@ class SklearnModel:
             with warnings.catch_warnings():
                 # An estimator fitted on an array has no feature names; the order in the record is used.
                 warnings.filterwarnings("ignore", message="X has feature names", category=UserWarning)
-                scores = self._estimator.predict(rows) if self.kind == "regression" else self._probability(rows)
+                scores = self._scores(rows)
         except (ValueError, TypeError, AttributeError) as error:
             text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ModelError(f"`{type(self._estimator).__name__}` cannot score these rows: {text}") from error
-        return np.asarray(scores, dtype=np.float64).reshape(len(rows))
+        shape = (len(rows), len(self.classes)) if self.kind == "classes" else (len(rows),)
+        return np.asarray(scores, dtype=np.float64).reshape(shape)
 
-    def _probability(self, rows: pd.DataFrame) -> Any:
-        return self._estimator.predict_proba(rows)[:, 1]
+    def _scores(self, rows: pd.DataFrame) -> Any:
+        if self.kind == "regression":
+            return self._estimator.predict(rows)
+        if self.kind == "binary":
+            return self._estimator.predict_proba(rows)[:, 1]
+        if self.has_probabilities:
+            return self._estimator.predict_proba(rows)
+        return np.asarray(self._estimator.predict(rows))[:, None] == np.asarray(self._estimator.classes_)[None, :]
 
 
 def _kind(estimator: Any) -> Kind:
     name = type(estimator).__name__
     if is_regressor(estimator):
         return "regression"
-    if not is_classifier(estimator) or not hasattr(estimator, "predict_proba"):
+    if not is_classifier(estimator):
         raise ModelError(
-            f"the `{name}` is neither a regressor nor a classifier with `predict_proba`",
-            hint="end the pipeline with one, or set `probability=True` if the classifier supports it",
+            f"the `{name}` is neither a regressor nor a classifier", hint="end the pipeline with one of them"
         )
     classes = getattr(estimator, "classes_", None)
-    if classes is not None and list(classes) != [0, 1]:
-        shown = ", ".join(str(label) for label in list(classes)[:5])
+    if classes is not None and (isinstance(classes, list) or list(classes) != [0, 1]):
+        _classes(estimator)
+        return "classes"
+    return "binary" if hasattr(estimator, "predict_proba") else "classes"
+
+
+def _classes(estimator: Any) -> tuple[Class, ...]:
+    """
+    Return the classes of a classifier.
+
+    :raises ModelError: they are neither texts nor whole numbers, or it predicts several targets.
+    """
+    classes = estimator.classes_
+    if isinstance(classes, list):
         raise ModelError(
-            f"the target of the `{name}` must be 0 or 1, got the classes {shown}",
-            hint="encode the target as 0 and 1",
+            f"the `{type(estimator).__name__}` predicts {len(classes)} targets", hint="train one model for each target"
         )
-    return "binary"
+    return tuple(plain_class(label, type(estimator).__name__) for label in classes.tolist())
 
 
 def _refuse_untrusted(content: bytes, where: str) -> None:

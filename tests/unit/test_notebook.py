@@ -52,11 +52,11 @@ def test_a_table_is_a_data_frame(lake: Path) -> None:
 def test_a_model_scores_rows(lake: Path, name: str) -> None:
     model = airflow_wall.load_model(name, storage=lake)
     scores = model.predict(pd.DataFrame({"other": ["x", "y"], "a": [1.0, 2.0]}))
-    assert scores.tolist() == pytest.approx([3.0, 5.0])
+    assert scores["score"].tolist() == pytest.approx([3.0, 5.0])
     assert model.record.target == "y"
     assert repr(model) == "<m version 1: regression of y>"
     expected = LinearRegression().fit([[0.0], [1.0]], [1.0, 3.0]).predict([[7.0]])
-    assert model.predict(pd.DataFrame({"a": [7.0]})) == pytest.approx(expected)
+    assert model.predict(pd.DataFrame({"a": [7.0]}))["score"].to_numpy() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

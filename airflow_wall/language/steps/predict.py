@@ -20,7 +20,9 @@ class Predict(OnCluster):
     inputs: dict[str, Input] = Field(
         min_length=1, max_length=1, description="The rows to score, e.g. `{features: silver/*}`."
     )
-    target: Table[Text] = Field(description="The table for the scores.")
+    target: Table[Text] = Field(
+        description="The table for the scores: `score`, or for several classes `label` and their probabilities."
+    )
     version: Positive | None = Field(None, description="A version of the model instead of the champion.")
     keep: Plain[list[str]] | None = Field(
         None, description="Input columns to keep beside the score; by default all that are not features."

@@ -1,19 +1,37 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sklearn.metrics import get_scorer_names
 
 from airflow_wall.errors import ModelError
-from airflow_wall.models.evaluation import METRICS, check_observed, measure, measure_all
+from airflow_wall.models.evaluation import (
+    CLASS_METRICS,
+    METRICS,
+    check_observed,
+    codes_of,
+    constant_scores,
+    measure,
+    measure_all,
+)
 from airflow_wall.models.metric_names import ALIASES, KINDS
+
+
+def model(kind: str, classes: tuple[str, ...] = (), *, has_probabilities: bool = True) -> SimpleNamespace:
+    return SimpleNamespace(kind=kind, classes=classes, has_probabilities=has_probabilities)
+
+
+REGRESSION, BINARY = model("regression"), model("binary")
+CLASSES = model("classes", ("a", "b", "c"))
+NAMED_CLASSES = model("classes", ("a", "b", "c"), has_probabilities=False)
 
 
 def test_the_metrics_of_numbers_are_the_textbook_ones():
     observed, scores = np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 5.0])
-    found = measure_all("regression", observed, scores)
+    found = measure_all(REGRESSION, observed, scores)
     textbook = {
         "rmse": math.sqrt(4 / 3),
         "mae": 2 / 3,
@@ -29,7 +47,7 @@ def test_the_metrics_of_numbers_are_the_textbook_ones():
 
 def test_the_metrics_of_probabilities_are_the_textbook_ones():
     observed, scores = np.array([0.0, 1.0, 1.0, 0.0]), np.array([0.2, 0.8, 0.4, 0.6])
-    found = measure_all("binary", observed, scores)
+    found = measure_all(BINARY, observed, scores)
     loss = -(math.log(0.8) + math.log(0.8) + math.log(0.4) + math.log(0.4)) / 4
     textbook = {
         "log_loss": loss,
@@ -46,8 +64,40 @@ def test_the_metrics_of_probabilities_are_the_textbook_ones():
     assert found == pytest.approx(textbook)
 
 
+def test_the_metrics_of_classes_are_the_textbook_ones():
+    observed = codes_of(["a", "b", "c", "a"], ["a", "b", "c"])
+    scores = np.array([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.1, 0.1, 0.8], [0.5, 0.25, 0.25]])
+    textbook = {
+        "log_loss": -(math.log(0.7) + math.log(0.3) + math.log(0.8) + math.log(0.5)) / 4,
+        "accuracy": 0.75,
+        "balanced_accuracy": 2 / 3,
+        "f1_macro": (4 / 5 + 0 + 1) / 3,
+        "f1_weighted": (2 * 4 / 5 + 0 + 1) / 4,
+        "matthews_corrcoef": 5 / math.sqrt(60),
+    }
+    assert measure_all(CLASSES, observed, scores) == pytest.approx(textbook)
+    assert "log_loss" not in measure_all(NAMED_CLASSES, observed, scores)
+
+
+def test_a_class_that_a_model_does_not_know_counts_as_wrong():
+    observed = codes_of(["a", "z"], ["a", "b"])
+    assert observed.tolist() == [0.0, -1.0]
+    scores = np.array([[1.0, 0.0], [1.0, 0.0]])
+    assert measure("accuracy", observed, scores) == 0.5
+    assert measure("log_loss", observed, scores) == pytest.approx(-math.log(1e-15) / 2)
+
+
+def test_numbers_and_booleans_are_the_classes_of_their_value():
+    assert codes_of([2.0, 1, True, 0.0, None], [0, 1, 2]).tolist() == [2.0, 1.0, 1.0, 0.0, -1.0]
+
+
+def test_a_constant_prediction_is_the_mean_or_the_shares_of_classes():
+    assert constant_scores(REGRESSION, np.array([1.0, 3.0]), 2).tolist() == [2.0, 2.0]
+    assert constant_scores(CLASSES, np.array([0.0, 0.0, 2.0, 1.0, -1.0]), 1).tolist() == [[0.5, 0.25, 0.25]]
+
+
 def test_every_name_has_a_metric() -> None:
-    assert set(METRICS) == set(KINDS)
+    assert {*METRICS, *CLASS_METRICS} == set(KINDS)
     assert set(ALIASES.values()) <= set(KINDS)
     assert set(ALIASES) <= set(get_scorer_names())
 
