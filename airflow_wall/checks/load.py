@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,31 +40,49 @@ class UnplacedFault:
     of_key: bool = False
 
 
-def load_checks(source: str | list[Any], *, path: str | None) -> tuple[Check, ...]:
+@dataclass(frozen=True)
+class _Text:
+    """
+    A text of checks.
+
+    :param patterns: Compiles its patterns. Equal texts have equal checks, whoever compiles them.
+    """
+
+    text: str
+    path: Path
+    patterns: PatternCompiler = field(compare=False)
+
+
+def load_checks(
+    source: str | list[Any], *, path: str | None, patterns: PatternCompiler | None = None
+) -> tuple[Check, ...]:
     """
     Return the checks of a file or of a list.
 
     :param source: YAML text with a list under `checks`, or that list as plain values.
     :param path: Name of the file, for messages; None for a list.
+    :param patterns: Compiles the regular expressions of the document that the checks belong to.
     :raises FaultyText: the text has faults: all of them, with line and column.
     :raises SpecError: the list has faults: all of them, with their keys.
     """
+    patterns = PatternCompiler() if patterns is None else patterns
     if isinstance(source, str):
-        return _from_text(source, Path(path or "checks.yaml"))
-    checks, faults = _read_list(source)
+        return _from_text(_Text(source, Path(path or "checks.yaml"), patterns))
+    checks, faults = _read_list(source, patterns)
     if faults:
         lines = [f"{_format_fault(fault)}{f' ({fault.hint})' if fault.hint else ''}" for fault in faults]
         raise SpecError("\n".join(lines))
     return checks
 
 
-def faults_of_list(items: list[Any]) -> list[UnplacedFault]:
+def faults_of_list(items: list[Any], patterns: PatternCompiler) -> list[UnplacedFault]:
     """Return the faults of a list of checks; the path of each begins at `checks`."""
-    return _read_list(items)[1]
+    return _read_list(items, patterns)[1]
 
 
 @functools.lru_cache(maxsize=64)  # pipelines of a team share files of checks
-def _from_text(text: str, path: Path) -> tuple[Check, ...]:
+def _from_text(source: _Text) -> tuple[Check, ...]:
+    text, path = source.text, source.path
     documents = read_text(text.encode(), path)
     document = documents[0] if documents else YamlDocument(path, text, None, {}, {})
     checks: tuple[Check, ...] = ()
@@ -81,7 +99,7 @@ def _from_text(text: str, path: Path) -> tuple[Check, ...]:
             )
         ]
     else:
-        checks, faults = _read_list(document.value["checks"])
+        checks, faults = _read_list(document.value["checks"], source.patterns)
         faults += [
             UnplacedFault((key,), "is not a key of a file of checks", "its only key is `checks`", of_key=True)
             for key in document.value
@@ -93,24 +111,22 @@ def _from_text(text: str, path: Path) -> tuple[Check, ...]:
     return checks
 
 
-def _read_list(items: Any) -> tuple[tuple[Check, ...], list[UnplacedFault]]:
+def _read_list(items: Any, patterns: PatternCompiler) -> tuple[tuple[Check, ...], list[UnplacedFault]]:
     if not isinstance(items, list) or not items:
         got = "no check" if items in ([], None) else f"`{brief(items)}`"
         return (), [UnplacedFault(("checks",), f"must be a list of checks, got {got}", _EXAMPLE)]
     checks: list[Check] = []
     faults: list[UnplacedFault] = []
-    compiler = PatternCompiler()
     for index, item in enumerate(items):
-        check = _read_item(item, ("checks", index), compiler)
+        check = _read_item(item, ("checks", index), patterns)
         if isinstance(check, Check):
             checks.append(check)
         else:
             faults += check
-    compiler.close()
     return tuple(checks), faults
 
 
-def _read_item(item: Any, loc: Loc, compiler: PatternCompiler) -> Check | list[UnplacedFault]:
+def _read_item(item: Any, loc: Loc, patterns: PatternCompiler) -> Check | list[UnplacedFault]:
     if isinstance(item, str) and item in CHECKS:
         item = {item: {}}  # `- row_count` alone: the fault then names the options it needs
     if not isinstance(item, dict) or len(item) != 1:
@@ -123,7 +139,7 @@ def _read_item(item: Any, loc: Loc, compiler: PatternCompiler) -> Check | list[U
     if not isinstance(options, dict):
         return [UnplacedFault((*loc, kind), f"must be a mapping of options, got `{brief(options)}`", _EXAMPLE)]
     try:
-        check = CHECKS[kind].model_validate(options, context={"patterns": compiler})
+        check = CHECKS[kind].model_validate(options, context={"patterns": patterns})
     except ValidationError as error:
         return _faults_of(error, CHECKS[kind], options, (*loc, kind))
     faults = [UnplacedFault((*loc, kind), message, of_key=True) for message in check.faults()]

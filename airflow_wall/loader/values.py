@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_wall.checks.patterns import LEAST_COST, MAX_COST, PatternCompiler
 from airflow_wall.connections.info import check_conn_id
 from airflow_wall.diagnostics.faults import Fault, FaultyText, Loc
 from airflow_wall.environments.user_code import check_entrypoint
@@ -49,6 +51,11 @@ class Values:
         self.folder = folder
         self.sound: set[tuple[str, str]] = set()
         """Fields and values that were checked and have no fault. The tasks of a pipeline share tables."""
+
+    @functools.cached_property
+    def patterns(self) -> PatternCompiler:
+        """The compiler of the regular expressions of this document."""
+        return PatternCompiler(self.faults.share(MAX_COST, LEAST_COST))
 
     def check(self, arguments: Mapping[str, Any], loc: Loc, *, is_mapped: bool = False) -> None:
         """
@@ -123,13 +130,16 @@ class Values:
         from airflow_wall.checks.load import faults_of_list, load_checks  # imports the kinds of checks
 
         if isinstance(value, list):
-            faults = faults_of_list(value)
+            faults = faults_of_list(value, self.patterns)
             for fault in faults:
                 self.faults.add((*loc, *fault.loc[1:]), fault.message, fault.hint, of_key=fault.of_key)
-            return () if faults else self._with_names(load_checks(value, path=None), loc, inline=True)
+            if faults:
+                return ()
+            return self._with_names(load_checks(value, path=None, patterns=self.patterns), loc, inline=True)
         if isinstance(value, str):
             try:
-                parsed = load_checks(value, path=str(self.folder.path / (file or "checks.yaml")))
+                path = str(self.folder.path / (file or "checks.yaml"))
+                parsed = load_checks(value, path=path, patterns=self.patterns)
                 return self._with_names(parsed, loc, inline=False)
             except FaultyText as error:
                 if file is not None:

@@ -32,6 +32,7 @@ SCALES = (1.0, 0.5, 0.25, 0.12)
 
 LAZY = (
     "airflow_wall.checks.load",
+    "duckdb",
     "airflow_wall.loader.templates",
     "airflow_wall.text.yaml_1_1",
     "croniter",

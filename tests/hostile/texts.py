@@ -256,6 +256,11 @@ def hostile(scale: float = 1.0) -> dict[str, str]:
         + lines(1_000, " - {id: t{}, uses: a.B, with: {a: {$t: '{{ ds | replace(1, {}) }}'}}}"),
         "a thousand checks": "dag_id: a\ntasks:\n"
         + lines(500, " - {id: t{}, uses: check_integrity, with: {source: bronze/t, checks: [{row_count: {min: {}}}]}}"),
+        "patterns of checks": "dag_id: a\ntasks:\n"
+        + lines(
+            900,
+            " - {id: t{}, uses: check_integrity, with: {table: b/t, checks: [{regex: {column: a, pattern: '(\\pL.){3}{}'}}]}}",
+        ),
         "templates in a long text": USES
         + "    with:\n"
         + lines(3, "      a{}: {$t: '" + "{{ ds|trim }}" * scaled(5_000) + "'}"),

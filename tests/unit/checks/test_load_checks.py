@@ -11,6 +11,7 @@ import pytest
 from airflow_wall.checks.backends import CHECKS
 from airflow_wall.checks.durations import duration
 from airflow_wall.checks.load import load_checks
+from airflow_wall.checks.patterns import PatternCompiler
 from airflow_wall.errors import SpecError
 
 FAULTY = """\
@@ -242,5 +243,13 @@ def test_a_pattern_that_is_not_of_re2_is_rejected_when_the_file_is_read(pattern,
 def test_patterns_of_a_file_take_a_bounded_time(pattern):
     begin = time.process_time()
     with contextlib.suppress(SpecError):
-        load_checks([{"regex": {"column": "x", "pattern": f"{pattern}{n:03}"[:1000]}} for n in range(300)], path=None)
+        load_checks([{"regex": {"column": "x", "pattern": f"{n:03}{pattern}"[:1000]}} for n in range(300)], path=None)
     assert time.process_time() - begin < 0.5
+
+
+def test_patterns_beyond_the_budget_of_a_document_are_left_to_the_run():
+    patterns = PatternCompiler(500)
+    assert patterns.fault("a{900}(") is None, "too expensive"
+    assert patterns.fault("(") == "missing ): ("
+    assert [patterns.fault(f"{number}(") for number in range(9)].count(None) == 6
+    assert patterns.fault("(") == "missing ): (", "an equal pattern costs nothing"
