@@ -131,6 +131,8 @@ def _models(plan: Plan, results: Results) -> list[tuple[str, str]]:
             text += f", champion before: version {result['champion_version']} with {_number(result['champion_value'])}"
         rows.append(("model", f"{text} -> {'promoted' if result['promoted'] else 'not promoted'}"))
         rows.append(("", result["reason"]))
+        if "held_out" in result:  # an older airflow-wall did not return it
+            rows.append(("", f"judged by {result['rows_held_out']:,} rows that were held out: {result['held_out']}"))
     return rows
 
 

@@ -104,6 +104,7 @@ def retrain(
         "champion_value": decision.champion_value,
         "rows_trained": trial.rows_trained,
         "rows_held_out": len(trial.observed),
+        "held_out": parts.window.how,
         "reason": decision.reason,
     }
 

@@ -148,6 +148,7 @@ def test_the_first_model_is_judged_on_the_last_fifth_and_becomes_champion(store,
         "champion_value": None,
         "rows_trained": 320,
         "rows_held_out": 80,
+        "held_out": "`hour` from 2013-01-07T16:00:00",
     }
     assert champion(env()) == 1
 
