@@ -64,7 +64,7 @@ class Reader(Protocol):
         ...
 
     def earlier(self, columns: Sequence[str] | None) -> pa.Table | None:
-        """Return rows of the earlier slices, or None if there is no such slice."""
+        """Return rows of the earlier slices, or None if there are none."""
         ...
 
     def earlier_counts(self, last: int) -> Mapping[str, int]:
@@ -84,7 +84,7 @@ class Reader(Protocol):
         ...
 
     def training(self, model: str) -> Mapping[str, TrainedFeature] | None:
-        """Return the distributions of the features that the champion was trained on; None if there is no champion."""
+        """Return the distributions of the features that the champion was trained on; None without a champion."""
         ...
 
 

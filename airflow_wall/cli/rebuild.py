@@ -21,7 +21,7 @@ from airflow_wall.text.reserved import STATE
 
 
 @dataclass(frozen=True)
-class Origin:
+class TableOrigin:
     """
     The origin of the rows of a table.
 
@@ -74,7 +74,7 @@ def slices_to_rebuild(plan: Plan, table: str) -> list[StaleSlice]:
 
 
 def set_aside(plan: Plan, table: str) -> Path | None:
-    """Move a table and its bad rows to a folder in the lake. Return the folder, or None if there is no such table."""
+    """Move a table and its bad rows to a folder in the lake. Return the folder, or None if the table does not exist."""
     folder = plan.storage / STATE / "replaced" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     moved = None
     for name in (table, f"{table}{REJECTED}"):
@@ -86,11 +86,11 @@ def set_aside(plan: Plan, table: str) -> Path | None:
     return moved
 
 
-def _origin(storage: Path, table: str) -> Origin:
+def _origin(storage: Path, table: str) -> TableOrigin:
     ledger = IngestLedger(storage / STATE).takers(table)
     parts = Lineage(storage / STATE, open_tables(storage)).makers(table)
     files = {uri for _, uri, _ in ledger if "://" not in uri}
-    return Origin(
+    return TableOrigin(
         sorted({slice_id for _, _, slice_id in ledger} | {slice_id for _, slice_id in parts}),
         sorted({pipeline for pipeline, _, _ in ledger} | {pipeline for pipeline, _ in parts}),
         sorted(uri for uri in files if not (storage / uri).exists()),

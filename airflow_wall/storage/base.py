@@ -179,7 +179,7 @@ class TableStore(Protocol):
     def held_elsewhere(
         self, table: str, sources: Sequence[SourceVersion], *, slice_id: str, writer: str | None = None
     ) -> dict[SourceVersion, str]:
-        """Return the source versions whose rows are in another slice -> that slice; {} if there is no such table."""
+        """Return the source versions whose rows are in another slice -> that slice; {} if the table does not exist."""
         ...
 
     def contents(self, table: str) -> Contents:
