@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.util
+import json
 import os
 import re
 import traceback
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +21,7 @@ from airflow_wall.errors import WallError
 from airflow_wall.language.document import Item, Spec
 from airflow_wall.loader.discover import PipelineId, duplicate_ids, yaml_files
 from airflow_wall.loader.load import load_spec, may_be_pipeline, pipelines_in
-from airflow_wall.planner.columns import check_faults, queries, query_fault_at
+from airflow_wall.planner.columns import Query, check_faults, queries
 from airflow_wall.planner.plan import Plan
 from airflow_wall.planner.planner import plan
 from airflow_wall.planner.table_writers import TableWriter, conflicts_of_pipelines, table_writers
@@ -48,7 +50,7 @@ _MAX_WORK = 30_000
 """The most work for planning a file in all its environments, in units of about 10 microseconds."""
 
 SQL = Limits(cpu=10.0, wall=60.0, memory=2 << 30)
-"""Limits for planning the SQL of one file, with the import of DuckDB."""
+"""Limits for planning one SQL text, with the import of DuckDB."""
 
 IMPORTING = Limits(cpu=120.0, wall=300.0, memory=4 << 30)
 """Limits for importing the operators of one file."""
@@ -70,7 +72,7 @@ class Checked:
     :param imports_own: True if the file may name operators outside the `airflow` package.
     :param writers: The tasks of its pipelines that write tables.
     :param tables: The tables that its pipelines read and write.
-    :param queries: Number of its SQL texts that can be checked.
+    :param queries: The SQL of its tasks, as far as it is known.
     :param templates: Number of its SQL texts that are templates, whose text is known only when the task runs.
     :param is_planned: True if all of its pipelines could be planned, so that `writers` and `tables` are complete.
     """
@@ -84,7 +86,7 @@ class Checked:
     writers: list[TableWriter] = field(default_factory=list)
     tables: list[TablesUsed] = field(default_factory=list)
     is_planned: bool = False
-    queries: int = 0
+    queries: list[Query] = field(default_factory=list)
     templates: int = 0
 
     @property
@@ -107,7 +109,7 @@ def check_files(files: Iterable[Path], settings: Settings, further: Further | No
     check = functools.partial(_check_as_json, settings=settings)
     answers = run_isolated(check, files, READING, processes=processes)
     checked = [_from_json(file, result) for file, result in zip(files, answers, strict=True)]
-    _check_sql(checked, settings)
+    _check_sql(checked)
     if further is not None:
         _check_further(checked, settings, further)
     shared = duplicate_ids(pipeline for result in checked for pipeline in result.pipelines)
@@ -199,9 +201,9 @@ def _check_document(document: YamlDocument, settings: Settings, result: Checked,
         faults, result.imports_own, result.is_planned = error.faults, True, False
     else:
         faults = (*(missing.fault for missing in planned.missing_needs), *check_faults(planned))
-        texts = [query.sql for query in queries(planned)]
-        result.templates += texts.count(None)
-        result.queries += len(texts) - texts.count(None)
+        found = list(queries(planned))
+        result.queries += [query for query in found if query.sql is not None]
+        result.templates += sum(query.sql is None for query in found)
         result.imports_own |= _imports_own(planned, settings)
         result.writers += table_writers(planned)
         result.tables.append(tables_used(planned))
@@ -215,34 +217,28 @@ def _check_document(document: YamlDocument, settings: Settings, result: Checked,
 # --- checks of SQL, by DuckDB
 
 
-def _check_sql(checked: list[Checked], settings: Settings) -> None:
+def _check_sql(checked: list[Checked]) -> None:
     """Add the faults of SQL, in child processes that import DuckDB. Without DuckDB, nothing is checked."""
-    batch = [result for result in checked if result.queries]
-    if not batch or importlib.util.find_spec("duckdb") is None:
+    by_text: dict[str, list[tuple[Checked, Query]]] = defaultdict(list)
+    for result in checked:
+        for query in result.queries:
+            by_text[json.dumps([query.sql, query.inputs])].append((result, query))
+    if not by_text or importlib.util.find_spec("duckdb") is None:
         return
-    check = functools.partial(_sql_as_json, settings=settings)
-    processes = min(max(1, len(batch) // _FILES_PER_PROCESS), _cores())
-    for result, answer in zip(batch, run_isolated(check, batch, SQL, processes=processes), strict=True):
-        if isinstance(answer, Ended):
-            _add(result, [ended_fault(result.path, answer, "checking the SQL of this file")])
-        else:
-            _add(result, _faults_from_json(answer["faults"], answer["texts"]))
+    processes = min(max(1, len(by_text) // _FILES_PER_PROCESS), _cores())
+    answers = run_isolated(_query_fault, list(by_text), SQL, processes=processes)
+    for answer, uses in zip(answers, by_text.values(), strict=True):
+        reason, line = (f"checking it {answer.reason}", None) if isinstance(answer, Ended) else answer or (None, None)
+        if reason is not None:
+            for result, query in uses:
+                _add(result, [query.with_reason(reason, line)])
 
 
-def _sql_as_json(checked: Checked, settings: Settings) -> dict[str, Any]:
+def _query_fault(text: str) -> tuple[str, int | None] | None:
     from airflow_wall.engines.duckdb.bind import query_fault  # imports DuckDB
 
-    faults: list[Fault] = []
-    for document in pipelines_in(checked.path):
-        with contextlib.suppress(FaultyText):
-            planned = plan(load_spec(document, settings), settings)
-            for query in queries(planned):
-                fault = None if query.sql is None else query_fault(query.sql, query.inputs)
-                if fault is not None:
-                    faults.append(query_fault_at(planned, query, *fault))
-    texts: list[str] = []
-    unique = tuple(dict.fromkeys(faults))  # the tasks of a matrix share their SQL
-    return {"faults": [_fault_as_json(fault, texts) for fault in unique], "texts": texts}
+    sql, inputs = json.loads(text)
+    return query_fault(sql, inputs)
 
 
 # --- checks that import the code that a plan names
@@ -383,7 +379,7 @@ def _check_as_json(file: Path, settings: Settings) -> dict[str, Any]:
             for use in result.tables
         ],
         "is_planned": result.is_planned,
-        "queries": result.queries,
+        "queries": [[query.sql, query.inputs, _fault_as_json(query.fault, texts)] for query in result.queries],
         "templates": result.templates,
         "texts": texts,
     }
@@ -406,7 +402,7 @@ def _from_json(file: Path, answer: Any) -> Checked:
         [_writer_from_json(row, texts) for row in answer["writers"]],
         [_tables_from_json(row, texts) for row in answer["tables"]],
         answer["is_planned"],
-        answer["queries"],
+        [_query_from_json(row, texts) for row in answer["queries"]],
         answer["templates"],
     )
 
@@ -422,6 +418,11 @@ def _tables_from_json(row: list[Any], texts: list[str]) -> TablesUsed:
 def _writer_from_json(row: list[Any], texts: list[str]) -> TableWriter:
     lake, table, pipeline, task, share, fault = row
     return TableWriter(lake, table, pipeline, task, share, *_faults_from_json([fault], texts))
+
+
+def _query_from_json(row: list[Any], texts: list[str]) -> Query:
+    sql, inputs, fault = row
+    return Query(sql, inputs, *_faults_from_json([fault], texts))
 
 
 def _fault_as_json(fault: Fault, texts: list[str]) -> list[Any]:

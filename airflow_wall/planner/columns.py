@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_wall.diagnostics.faults import Fault
@@ -31,39 +31,44 @@ class Query:
 
     :param sql: Its text; None if it is a template, whose text is known only when the task runs.
     :param inputs: Input to its columns and their types; None if they are not fully known.
+    :param fault: A fault at its place, whose message is only the beginning.
     """
 
-    task: TaskPlan
     sql: str | None
     inputs: Mapping[str, Mapping[str, str]] | None
+    fault: Fault
+
+    def with_reason(self, reason: str, line: int | None) -> Fault:
+        """Return the fault that it cannot run, for a reason in a line of its text."""
+        message = f"{self.fault.message.strip()} cannot run:{f' line {line}:' if line else ''} {reason}"
+        hint = "correct the SQL; it is DuckDB's"
+        if self.inputs:
+            columns = "; ".join(f"`{name}`: {listed(columns, _LISTED)}" for name, columns in self.inputs.items())
+            hint = f"the inputs are {columns}; if a table has more columns, declare them in its `contract`"
+            unknown = _COLUMN.search(reason)
+            names = (column for columns in self.inputs.values() for column in columns)
+            if unknown is not None and (near := did_you_mean(unknown[1], names)):
+                hint = f"{near} {hint[0].upper()}{hint[1:]}"
+        return replace(self.fault, message=message, hint=hint)
 
 
 def queries(plan: Plan) -> Iterator[Query]:
-    """Yield the SQL of each `transform` of a pipeline."""
+    """Yield the SQL of each `transform` of a pipeline, once for the tasks of a matrix that share it."""
     known = known_columns(plan)
+    seen = set()
     for task in plan.tasks:
         sql = task.arguments.get("sql")
         if task.uses != "transform" or not isinstance(sql, str | Template):
             continue
         text = sql.text if isinstance(sql, Template) else sql
+        inputs = None if task.mapped else _inputs(task, known)
+        if inputs is None and (task.loc, text) in seen:
+            continue
+        seen.add((task.loc, text))
         is_template = isinstance(sql, Template) and any(sign in text for sign in ("{{", "{%", "{#"))
-        yield Query(task, None if is_template else text, None if task.mapped else _inputs(task, known))
-
-
-def query_fault_at(plan: Plan, query: Query, reason: str, line: int | None) -> Fault:
-    """Return the fault of a query, at its place in the pipeline."""
-    file = query.task.arguments.get("sql_file")
-    where = f"names `{file}`, which cannot run" if file else "cannot run"
-    message = f"{where}{f': line {line}' if line else ''}: {reason}"
-    hint = "correct the SQL; it is DuckDB's"
-    if query.inputs:
-        columns = "; ".join(f"`{name}`: {listed(columns, _LISTED)}" for name, columns in query.inputs.items())
-        hint = f"the inputs are {columns}; if a table has more columns, declare them in its `contract`"
-        unknown = _COLUMN.search(reason)
-        names = (column for columns in query.inputs.values() for column in columns)
-        if unknown is not None and (near := did_you_mean(unknown[1], names)):
-            hint = f"{near} {hint[0].upper()}{hint[1:]}"
-    return plan.places.fault((*query.task.loc, "with", "sql"), message, hint)
+        file = task.arguments.get("sql_file")
+        about = f"names `{file}`, which" if file else ""
+        yield Query(None if is_template else text, inputs, plan.places.fault((*task.loc, "with", "sql"), about))
 
 
 def known_columns(plan: Plan) -> dict[str, Columns]:

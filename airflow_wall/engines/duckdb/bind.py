@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 
@@ -22,20 +23,28 @@ def query_fault(sql: str, inputs: Mapping[str, Mapping[str, str]] | None) -> tup
 
     :param inputs: Input to its columns and their SQL types; None to check only the syntax.
     """
+    try:
+        others = duck.describe_other_statements(_parser(), sql)
+    except duckdb.Error as error:
+        return _described(error)
+    if others is not None:
+        return f"must be one query, got {others}", None
+    return None if inputs is None else _binding_fault(sql, inputs)
+
+
+@functools.cache  # a connection takes longer than most texts
+def _parser() -> duckdb.DuckDBPyConnection:
+    return duck.connect()
+
+
+def _binding_fault(sql: str, inputs: Mapping[str, Mapping[str, str]]) -> tuple[str, int | None] | None:
     with duck.connect() as database:
-        try:
-            others = duck.describe_other_statements(database, sql)
-        except duckdb.Error as error:
-            return _described(error)
-        if others is not None:
-            return f"must be one query, got {others}", None
-        for name, columns in (inputs or {}).items():
+        for name, columns in inputs.items():
             types = [(column, type_of(type_, where=column)) for column, type_ in columns.items()]
             database.register(name, pa.schema(types).empty_table())
         duck.seal(database)
         try:
-            if inputs is not None:
-                database.sql(sql)
+            database.sql(sql)
         except (duckdb.BinderException, duckdb.CatalogException) as error:
             return _described(error) if _UNKNOWN_NAME.search(str(error)) else None
         except duckdb.Error:
