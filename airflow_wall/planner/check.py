@@ -198,7 +198,8 @@ def _check_document(document: YamlDocument, settings: Settings, result: Checked,
     try:
         planned = plan(spec, settings)
     except FaultyText as error:
-        faults, result.imports_own, result.is_planned = error.faults, True, False
+        faults = (*error.faults, *_order_faults(spec, settings))
+        result.imports_own, result.is_planned = True, False
     else:
         faults = (*(missing.fault for missing in planned.missing_needs), *check_faults(planned))
         found = list(queries(planned))
@@ -212,6 +213,13 @@ def _check_document(document: YamlDocument, settings: Settings, result: Checked,
     if len(checked) < len(others) and settings.environment is None:
         result.warnings = at_most((*result.warnings, _unchecked(spec, others[len(checked) :])))
     return (*faults, *_faults_of_environments(checked, document, settings, faults))
+
+
+def _order_faults(spec: Spec, settings: Settings) -> tuple[Fault, ...]:
+    """Return the faults in the order of tasks, as far as tasks have no other faults; empty if these have no order."""
+    with contextlib.suppress(FaultyText):
+        return tuple(missing.fault for missing in plan(replace(spec, faults=()), settings).missing_needs)
+    return ()
 
 
 # --- checks of SQL, by DuckDB

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from airflow_wall.errors import SpecError
 from airflow_wall.loader.load import load_specs
 from airflow_wall.planner.check import check_files
 from airflow_wall.planner.data_order import MissingNeeds
@@ -175,9 +174,18 @@ def test_operator_gets_the_table_of_a_mapped_input(tmp_path: Path) -> None:
     assert task.mapped["expand"]["inputs"] == [{"raw": "bronze/a"}, {"raw": "bronze/b"}]
 
 
-def test_order_is_checked_only_without_other_faults(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="no such task"):
-        missing(tmp_path, INGEST + clean("needs: lod, "))
+def test_order_is_reported_beside_faults_of_values(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(f"dag_id: p\ntasks:\n{INGEST}{clean()}  - {{id: c, retries: many}}\n")
+    (result,) = check_files([path], Settings(project=tmp_path))
+    assert [fault.key for fault in result.faults] == ["tasks[clean].with.inputs.raw", "tasks[c].retries"]
+
+
+def test_order_is_not_reported_while_it_is_not_certain(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(f"dag_id: p\ntasks:\n{INGEST}{clean('needs: lod, ')}")
+    (result,) = check_files([path], Settings(project=tmp_path))
+    assert ["no such task" in fault.message for fault in result.faults] == [True]
 
 
 def test_order_of_a_thousand_tasks_is_checked_in_bounded_time(tmp_path: Path) -> None:
