@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -476,30 +476,35 @@ def check_shape(rules: Rules, presence: Mapping[str, Presence], columns: Iterabl
     :raises DataError: a file shares almost no column with the table, lacks one, or has a new one that is not accepted.
     """
     known = rules.contract.columns
-    if not rules.contract.started:
-        return
-    for path, names in presence.items():
-        shared = [name for name in names.present if name in known]
-        if 2 * len(shared) < min(len(names.present), len(known)) or (names.present and not shared):
-            raise DataError(
-                f"`source`: `{path}` has the columns {listed(sorted(names.present))}, and table `{rules.table}` has "
-                f"{listed(known)}",
-                hint="look whether the file has a header line and the same delimiter as the others; "
-                "else correct `options`, or write to another table",
-            )
-        missing = missing_columns(rules.contract, names.present)
-        if missing and not rules.evolution.missing_columns:
-            hint = "deliver it again, or write `evolve: {missing_columns: true}` to store null instead"
-            raise DataError(
-                f"`source`: `{path}` lacks the column `{missing[0]}`, which every file for table `{rules.table}` had",
-                hint=did_you_mean(missing[0], [name for name in names.present if name not in known]) or hint,
-            )
+    if rules.contract.started:
+        for path, names in presence.items():
+            _check_file_shape(rules, path, names.present)
     added = [name for name in columns if name not in known]
-    if added and not rules.evolution.new_columns:
+    if added and known and not rules.evolution.new_columns:
         path = next(path for path, names in presence.items() if added[0] in names.present)
+        lacks = "does not have" if rules.contract.started else "does not declare"
         raise DataError(
-            f"`source`: `{path}` has the column `{added[0]}`, which table `{rules.table}` does not have",
+            f"`source`: `{path}` has the column `{added[0]}`, which table `{rules.table}` {lacks}",
             hint=did_you_mean(added[0], known) or "declare it in `contract`, or remove `new_columns: false`",
+        )
+
+
+def _check_file_shape(rules: Rules, path: str, present: Collection[str]) -> None:
+    known = rules.contract.columns
+    shared = [name for name in present if name in known]
+    if 2 * len(shared) < min(len(present), len(known)) or (present and not shared):
+        raise DataError(
+            f"`source`: `{path}` has the columns {listed(sorted(present))}, and table `{rules.table}` has "
+            f"{listed(known)}",
+            hint="look whether the file has a header line and the same delimiter as the others; "
+            "else correct `options`, or write to another table",
+        )
+    missing = missing_columns(rules.contract, present)
+    if missing and not rules.evolution.missing_columns:
+        hint = "deliver it again, or write `evolve: {missing_columns: true}` to store null instead"
+        raise DataError(
+            f"`source`: `{path}` lacks the column `{missing[0]}`, which every file for table `{rules.table}` had",
+            hint=did_you_mean(missing[0], [name for name in present if name not in known]) or hint,
         )
 
 

@@ -450,3 +450,10 @@ def test_rows_keep_the_order_of_files_and_lines(table: Table, kind: str) -> None
     columns = {"id": "bigint", "v": "varchar" if kind == "jsonl" else "bigint"}
     delivery = table.read(sorted(table.folder.iterdir()), kind, contract={"columns": columns}, keep_bad=True)
     assert column(delivery, "id") == ids
+
+
+def test_a_first_file_brings_no_column_that_a_closed_contract_does_not_declare(table: Table) -> None:
+    closed: Any = {"contract": {"columns": {"id": "bigint"}}, "evolve": {"new_columns": False}}
+    message = error(lambda: table.put("id,extra\n1,2\n", **closed))
+    assert "has the column `extra`, which table `bronze/t` does not declare" in message
+    assert column(table.put("id\n1\n", **closed), "id") == [1]
