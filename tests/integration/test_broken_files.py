@@ -185,6 +185,8 @@ def airflow(
     home = tmp_path_factory.mktemp("airflow")
     environment = {
         "AIRFLOW__CORE__PARALLELISM": str(2 * len(bundles)),
+        # Airflow 3.4 looks only after this time, 30 s by default, whether a DAG that it holds in memory has changed.
+        "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "1",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata,
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": metadata,
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
