@@ -52,21 +52,6 @@ class Policy:
         self.settings = settings
         self.faults = faults
         self.restricted = settings.policy == "restricted"
-        self._checks: Mapping[FieldKind, Callable[[str, Loc], None]] = {
-            FieldKind.LAKE: self._lake,
-            FieldKind.CONNECTION: self._connection,
-            FieldKind.CLOUD_CONNECTION: self._connection,
-            FieldKind.CODE: self.code,
-            FieldKind.CLASS: self.class_path,
-            FieldKind.OPERATOR: self.operator,
-            FieldKind.TEMPLATE: self.template,
-            FieldKind.VARIABLE: self._variable,
-            FieldKind.REQUIREMENT: self._requirement,
-            FieldKind.PYTHON: self._python,
-            FieldKind.IMAGE: self._image,
-            FieldKind.IDENTITY: self._identity,
-            FieldKind.RESOURCE: self._resource,
-        }
 
     # --- blocks
 
@@ -164,8 +149,8 @@ class Policy:
             self._refuse(loc, "is known only when the task runs, and may then be anything", "write it out")
         elif isinstance(value, Template | XComRef):
             self._beginning(kind, value, loc)
-        elif isinstance(value, str) and kind in self._checks:
-            self._checks[kind](value, loc)
+        elif isinstance(value, str) and kind in _CHECKS:
+            _CHECKS[kind](self, value, loc)
         else:
             self._refuse(loc, f"must be text to be known as {kind}", "write a text")
 
@@ -286,3 +271,21 @@ def _normalized(pattern: str) -> str:
 
 def _setting(name: str) -> str:
     return f"the setting `[{SECTION}] {name}`"
+
+
+_CHECKS: Mapping[FieldKind, Callable[[Policy, str, Loc], None]] = {
+    FieldKind.LAKE: Policy._lake,
+    FieldKind.CONNECTION: Policy._connection,
+    FieldKind.CLOUD_CONNECTION: Policy._connection,
+    FieldKind.CODE: Policy.code,
+    FieldKind.CLASS: Policy.class_path,
+    FieldKind.OPERATOR: Policy.operator,
+    FieldKind.TEMPLATE: Policy.template,
+    FieldKind.VARIABLE: Policy._variable,
+    FieldKind.REQUIREMENT: Policy._requirement,
+    FieldKind.PYTHON: Policy._python,
+    FieldKind.IMAGE: Policy._image,
+    FieldKind.IDENTITY: Policy._identity,
+    FieldKind.RESOURCE: Policy._resource,
+}
+"""Kind of field -> the check of its value. Methods that an object holds would make it a cycle."""

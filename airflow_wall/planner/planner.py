@@ -54,7 +54,11 @@ def plan(spec: Spec, settings: Settings) -> Plan:
         return plan_native(spec, spec.native, settings)
     if spec.lost:
         raise FaultyText(spec.faults, spec.document.text)
-    return _Planner(spec, settings).plan()
+    planner = _Planner(spec, settings)
+    try:
+        return planner.plan()
+    finally:
+        planner.root.take_apart()
 
 
 def plan_all(specs: Iterable[Spec], settings: Settings) -> list[Plan]:

@@ -61,6 +61,14 @@ class Node:
                     yield node
                     yield from node.inside()
 
+    def take_apart(self) -> None:
+        """Remove the links between parents and children, so that the tree needs no garbage collection."""
+        for nodes in self.children.values():
+            for node in nodes:
+                node.parent = None
+                node.take_apart()
+        self.children = {}
+
     def names(self) -> list[str]:
         """Return the names that tasks inside it can use, those of inner groups first."""
         return [*self.children, *(self.parent.names() if self.parent else [])]

@@ -6,6 +6,7 @@ Waits for: a new process for each command.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -90,7 +91,7 @@ def test_drawn_graph_names_its_file_safely(folder: Path) -> None:
 
 
 def test_query_escapes_values_and_columns(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "x.db") as database:
+    with contextlib.closing(sqlite3.connect(tmp_path / "x.db")) as database, database:
         database.execute('CREATE TABLE t ("c\x1b[31m\nforged" TEXT)')
         database.execute("INSERT INTO t VALUES (?)", ("v\x1b[2J\nforged",))
     (tmp_path / "connections.yaml").write_text("a: {conn_type: sqlite, host: x.db}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import re
 from pathlib import Path
@@ -335,3 +336,20 @@ def test_a_defect_of_ours_costs_only_the_file_that_meets_it(dags: Path, monkeypa
     first, *details = reports[dags / "odd.yaml"].splitlines()
     assert first == f"error: {dags}/odd.yaml: airflow-wall failed, by a defect of its own that this file meets"
     assert details[-1] == "ZeroDivisionError: division by zero"
+
+
+def test_a_file_that_was_read_leaves_no_reference_cycle(tmp_path: Path) -> None:
+    """Only the garbage collector frees a cycle. With a thousand files, their texts would fill the memory until then."""
+    (tmp_path / "sql").mkdir()
+    (tmp_path / "checks").mkdir()
+    for name in ("platform_scores.yaml", "sql/normalize.sql", "checks/scores.yaml"):
+        (tmp_path / name).write_text((Path(__file__).parents[3] / "dags" / name).read_text())
+    load_dags(tmp_path, Settings())  # what is made once in a process
+    gc.collect()
+    gc.disable()
+    try:
+        dags = load_dags(tmp_path, Settings())
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+    assert set(dags) == {"platform_scores"}
