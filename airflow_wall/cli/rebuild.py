@@ -8,16 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from airflow_wall.cli.output import short
-from airflow_wall.cli.stale import StaleSlice, date_of, in_child
+from airflow_wall.cli.stale import StaleSlice, date_of, in_child, writers_of
 from airflow_wall.diagnostics.suggestions import listed, suggestion
 from airflow_wall.errors import WallError
-from airflow_wall.jobs.ingest import REJECTED
 from airflow_wall.planner.plan import Plan
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import check_name
 from airflow_wall.storage.ledger import IngestLedger
 from airflow_wall.storage.lineage import Lineage
 from airflow_wall.text.reserved import STATE
+from airflow_wall.text.table_names import REJECTED
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def slices_to_rebuild(plan: Plan, table: str) -> list[StaleSlice]:
     :raises WallError: the pipeline does not write the table, another pipeline does too, or a file of it is gone.
     """
     check_name(table)
-    writers = frozenset(task.task_id for task in plan.tasks if task.arguments.get("target") == table)
+    writers = frozenset(writers_of(plan, table))
     if not writers:
         targets = sorted({str(task.arguments["target"]) for task in plan.tasks if "target" in task.arguments})
         raise WallError(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from airflow_wall.planner.plan import Plan, TaskPlan
+from airflow_wall.planner.table_reads import target_table
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import ALL
 from airflow_wall.storage.lineage import Lineage, StalePart
@@ -114,9 +115,16 @@ def _selects_by_date(task: TaskPlan) -> bool:
 
 def _tasks_of(plan: Plan, stale: StalePart) -> list[str]:
     """Return the tasks that write the table; if none names it, the task that wrote it."""
-    writers = [task.task_id for task in plan.tasks if task.arguments.get("target") == stale.part.table]
     names = {task.task_id for task in plan.tasks}
-    return writers or [name for name in (stale.task, stale.task.rpartition(".")[0]) if name in names][:1]
+    return (
+        writers_of(plan, stale.part.table)
+        or [name for name in (stale.task, stale.task.rpartition(".")[0]) if name in names][:1]
+    )
+
+
+def writers_of(plan: Plan, table: str) -> list[str]:
+    """Return the tasks whose `target` is a table."""
+    return [task.task_id for task in plan.tasks if target_table(task) == table]
 
 
 def date_of(slice_id: str) -> datetime | None:

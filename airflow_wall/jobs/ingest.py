@@ -29,12 +29,10 @@ from airflow_wall.storage.base import SOURCE, Commit, SourceVersion, TableStore
 from airflow_wall.storage.contract import Contract, Contracts, Evolution, declare, from_schema, read_declared, with_key
 from airflow_wall.storage.ledger import IngestLedger
 from airflow_wall.storage.lineage import Lineage, describe_stale, slices_by_table
+from airflow_wall.text.table_names import REJECTED
 
 log = logging.getLogger(__name__)
 
-
-REJECTED = "_rejected"
-"""Ending of the table with the bad rows of a table."""
 
 _REJECTED_COLUMNS = ("reason", "file", "line", "column", "value", "raw", SOURCE)
 _REJECTED_SCHEMA = pa.schema([(name, pa.int64() if name == "line" else pa.string()) for name in _REJECTED_COLUMNS])

@@ -16,7 +16,7 @@ from airflow_wall.planner.order import ancestors
 from airflow_wall.planner.table_reads import TableRead, reads_of, tables_written
 from airflow_wall.planner.task_tree import Node, find
 from airflow_wall.text.places import Places
-from airflow_wall.text.table_pattern import is_pattern, matches_table
+from airflow_wall.text.table_names import is_pattern, matches_table
 
 if TYPE_CHECKING:
     from airflow_wall.planner.plan import TaskPlan

@@ -13,13 +13,13 @@ from airflow_wall.language.markers import Template, XComRef
 from airflow_wall.language.step_registry import STEPS
 from airflow_wall.language.steps.base import TableInput
 from airflow_wall.text.kinds import FieldKind, Shape, fields_of
+from airflow_wall.text.table_names import REJECTED
 
 if TYPE_CHECKING:
     from airflow_wall.planner.plan import TaskPlan
 
 _INPUTS = "inputs"
 _TARGET = "target"
-_REJECTED = "_rejected"
 _JINJA = re.compile(r"\{[{%#]")
 
 
@@ -67,13 +67,19 @@ def reads_of(task: TaskPlan) -> Iterator[TableRead]:
                 yield TableRead(task, key, table, key in task.external)
 
 
+def target_table(task: TaskPlan) -> str | None:
+    """Return the table that a step writes; None if it writes none, or if its name is known only when it runs."""
+    target = task.arguments.get(_TARGET)
+    return target if isinstance(target, str) and _writes_table(task.uses) else None
+
+
 def tables_written(task: TaskPlan) -> Iterator[str]:
     """Yield the tables that a step writes, with the table of rejected rows of an `ingest`."""
     for target in _targets(task):
         if isinstance(target, str):
             yield target
             if task.arguments.get("bad_rows") == "quarantine":
-                yield f"{target}{_REJECTED}"
+                yield f"{target}{REJECTED}"
 
 
 def beginnings_written(task: TaskPlan) -> Iterator[str]:
@@ -92,12 +98,7 @@ def plain_inputs(mapped: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(expand, Mapping) and isinstance(expand.get(_INPUTS), list):
         plain["expand"] = {**expand, _INPUTS: [_plain_tables(tables) for tables in expand[_INPUTS]]}
     if isinstance(entries, list):
-        plain["expand_kwargs"] = [
-            {**entry, _INPUTS: _plain_tables(entry[_INPUTS])}
-            if isinstance(entry, Mapping) and _INPUTS in entry
-            else entry
-            for entry in entries
-        ]
+        plain["expand_kwargs"] = [_with_plain_tables(entry) for entry in entries]
     return plain
 
 
@@ -125,7 +126,7 @@ def external_keys(values: Mapping[str, Any]) -> frozenset[Loc]:
 
 def _targets(task: TaskPlan) -> Iterator[Any]:
     """Yield the values of `target`: that of a task, or those of a mapped one."""
-    if task.uses not in STEPS or _TARGET not in _table_fields(task.uses):
+    if not _writes_table(task.uses):
         return
     yield task.arguments.get(_TARGET)
     expand, entries = task.mapped.get("expand", {}), task.mapped.get("expand_kwargs", [])
@@ -133,6 +134,10 @@ def _targets(task: TaskPlan) -> Iterator[Any]:
     yield from values if isinstance(values, list) else [values]
     for entry in entries if isinstance(entries, list) else [{_TARGET: entries}]:
         yield entry.get(_TARGET) if isinstance(entry, Mapping) else entry
+
+
+def _writes_table(uses: str) -> bool:
+    return uses in STEPS and _TARGET in _table_fields(uses)
 
 
 @functools.cache  # asked for each task

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -11,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_wall.diagnostics.faults import Fault
 from airflow_wall.diagnostics.suggestions import listed
-from airflow_wall.language.step_registry import STEPS
-from airflow_wall.text.kinds import FieldKind, fields_of
+from airflow_wall.planner.table_reads import target_table
 from airflow_wall.text.places import Places
 
 if TYPE_CHECKING:
@@ -94,12 +92,6 @@ def _conflict(table: str, writers: list[TaskPlan], places: Places) -> Fault:
 
 def _targets(tasks: Iterable[TaskPlan]) -> Iterator[tuple[TaskPlan, str]]:
     for task in tasks:
-        table = task.arguments.get("target")
-        if isinstance(table, str) and task.uses in STEPS and _writes_table(task.uses):
+        table = target_table(task)
+        if table is not None:
             yield task, table
-
-
-@functools.cache  # asked for each task
-def _writes_table(uses: str) -> bool:
-    fields = fields_of(STEPS[uses])
-    return any(field.key == "target" and FieldKind.TABLE in field.shape.rules for field in fields)

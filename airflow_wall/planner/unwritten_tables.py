@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from airflow_wall.diagnostics.faults import Fault
 from airflow_wall.diagnostics.suggestions import did_you_mean
 from airflow_wall.planner.table_reads import TableRead, beginnings_written, reads_of, tables_written
-from airflow_wall.text.table_pattern import is_pattern, matches_table
+from airflow_wall.text.table_names import is_pattern, matches_table
 
 if TYPE_CHECKING:
     from airflow_wall.planner.plan import Plan

@@ -7,7 +7,6 @@ Every write is one Delta commit: it replaces a partition (`_wall_slice`) and rec
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import json
 import os
@@ -56,6 +55,7 @@ from airflow_wall.storage.ownership import (
     schema_of,
 )
 from airflow_wall.text.reserved import STATE, reserved_part
+from airflow_wall.text.table_names import is_pattern, matches_table
 
 _KEPT = 7 * 24 * 3600
 """Seconds for which a file with current rows is kept for jobs that read it."""
@@ -84,13 +84,13 @@ class DeltaStore:
 
     def names(self, pattern: str) -> list[str]:
         """Return the tables that match a name or a pattern."""
-        if not any(sign in pattern for sign in "*?["):
+        if not is_pattern(pattern):
             check_name(pattern)
             if self.exists(pattern):
                 return [pattern]
             raise self._missing(pattern)
         tables = self._all()
-        matches = [name for name in tables if _matches(name, pattern)]
+        matches = [name for name in tables if matches_table(name, pattern)]
         if not matches:
             raise DataError(
                 f"no table in `{self._storage}` matches `{pattern}`: {_describe_tables(tables)}",
@@ -519,11 +519,6 @@ def _lost(table: str) -> Interrupted:
         f"table `{table}`: other writers committed first {ATTEMPTS} times; this try wrote nothing",
         hint="run the task again",
     )
-
-
-def _matches(name: str, pattern: str) -> bool:
-    parts, signs = name.split("/"), pattern.split("/")
-    return len(parts) == len(signs) and all(map(fnmatch.fnmatchcase, parts, signs))
 
 
 def _describe_tables(names: Sequence[str]) -> str:

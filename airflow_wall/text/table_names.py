@@ -1,8 +1,11 @@
-"""Compare the names of tables with patterns such as `silver/*`."""
+"""The names of tables, and patterns such as `silver/*`."""
 
 from __future__ import annotations
 
 import fnmatch
+
+REJECTED = "_rejected"
+"""Ending of the table with the bad rows of a table."""
 
 
 def is_pattern(table: str) -> bool:
@@ -11,6 +14,6 @@ def is_pattern(table: str) -> bool:
 
 
 def matches_table(name: str, pattern: str) -> bool:
-    """Return True if a pattern covers a name. Each part between slashes is compared on its own, as the store does."""
+    """Return True if a pattern covers a name. Each part between slashes is compared on its own."""
     parts, signs = name.split("/"), pattern.split("/")
     return len(parts) == len(signs) and all(map(fnmatch.fnmatchcase, parts, signs))
