@@ -8,10 +8,11 @@ Columns: `pipeline`, `uri`, `version`, `table`, `slice`, `rows` (int64), `commit
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -71,32 +72,19 @@ class IngestLedger:
 
     def first_slices(self, table: str) -> dict[str, str]:
         """Return uri -> the slice that first took it into a table, by any pipeline."""
-        handle = self._open()
-        if handle is None:
-            return {}
-        rows = handle.to_pyarrow_dataset().to_table(
-            columns=["uri", "slice", "committed_at"], filter=pc.field("table") == table
-        )
-        latest_first = rows.sort_by([("committed_at", "descending")]).select(["uri", "slice"]).to_pylist()
-        return {str(row["uri"]): str(row["slice"]) for row in latest_first}
+        rows = _select(self._open(), pc.field("table") == table, ["uri", "slice", "committed_at"])
+        latest_first = sorted(rows, key=lambda row: row["committed_at"], reverse=True)
+        return {row["uri"]: row["slice"] for row in latest_first}
 
     def takers(self, table: str) -> frozenset[tuple[str, str, str]]:
         """Return pipeline, uri and slice of everything that was put into a table."""
-        handle = self._open()
-        if handle is None:
-            return frozenset()
-        rows = handle.to_pyarrow_dataset().to_table(
-            columns=["pipeline", "uri", "slice"], filter=pc.field("table") == table
-        )
-        return frozenset((str(row["pipeline"]), str(row["uri"]), str(row["slice"])) for row in rows.to_pylist())
+        rows = _select(self._open(), pc.field("table") == table, ["pipeline", "uri", "slice"])
+        return frozenset((row["pipeline"], row["uri"], row["slice"]) for row in rows)
 
     def taken_by(self, pipeline: str, slice_id: str) -> set[str]:
         """Return the uris of the sources whose rows a pipeline has put into a slice, of any table."""
-        handle = self._open()
-        if handle is None:
-            return set()
         condition = (pc.field("pipeline") == pipeline) & (pc.field("slice") == slice_id)
-        return {*map(str, handle.to_pyarrow_dataset().to_table(columns=["uri"], filter=condition)["uri"].to_pylist())}
+        return {row["uri"] for row in _select(self._open(), condition, ["uri"])}
 
     def record(self, pipeline: str, table: str, slice_id: str, rows: Mapping[SourceVersion, int]) -> bool:
         """
@@ -120,11 +108,8 @@ class IngestLedger:
 
     def upgrade(self, pipeline: str, versions: Collection[SourceVersion]) -> None:
         """Record the digests of files that an older airflow-wall recorded by size and time."""
-        handle = self._open()
         by_stamp = {(version.uri, version.stamp): version for version in versions}
-        if handle is None or not by_stamp:
-            return
-        rows = handle.to_pyarrow_dataset().to_table(filter=pc.field("pipeline") == pipeline).to_pylist()
+        rows = _select(self._open(), pc.field("pipeline") == pipeline) if by_stamp else []
         upgraded: dict[tuple[str, str], dict[SourceVersion, int]] = {}
         for row in rows:
             version = by_stamp.get((row["uri"], row["version"]))
@@ -165,18 +150,25 @@ class IngestLedger:
             return None  # a first writer was killed before its commit
 
 
-def _processed(handle: DeltaTable | None, pipeline: str, table: str | None) -> Processed:
+def _select(
+    handle: DeltaTable | None, condition: pc.Expression, columns: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
+    """Return the entries that fulfil a condition; none if there is no ledger yet."""
     if handle is None:
-        return Processed()
+        return []
+    names = None if columns is None else list(columns)
+    return list(handle.to_pyarrow_dataset().to_table(columns=names, filter=condition).to_pylist())
+
+
+def _processed(handle: DeltaTable | None, pipeline: str, table: str | None) -> Processed:
     condition = pc.field("pipeline") == pipeline
     if table is not None:
         condition &= pc.field("table") == table
-    columns = ["table", "uri", "version", "committed_at"]
-    rows = handle.to_pyarrow_dataset().to_table(columns=columns, filter=condition).sort_by("committed_at").to_pylist()
-    latest = {(row["table"], row["uri"]): str(row["version"]) for row in rows}
+    rows = _select(handle, condition, ["table", "uri", "version", "committed_at"])
+    latest = {(row["table"], row["uri"]): row["version"] for row in sorted(rows, key=lambda row: row["committed_at"])}
     return Processed(
-        frozenset((str(row["uri"]), str(row["version"])) for row in rows),
-        frozenset((str(uri), version) for (_, uri), version in latest.items()),
+        frozenset((row["uri"], row["version"]) for row in rows),
+        frozenset((uri, version) for (_, uri), version in latest.items()),
     )
 
 

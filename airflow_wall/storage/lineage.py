@@ -8,7 +8,7 @@ recorded ones, because a write that was killed before its record may have read a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,18 +114,22 @@ class Lineage:
 
     def makers(self, table: str) -> frozenset[tuple[str, str]]:
         """Return pipeline and slice of the runs that computed the rows of a table."""
-        documents = (self._documents.read(_key(part)) for part in self._parts() if part.table == table)
-        return frozenset((str(read[0]["pipeline"]), str(read[0]["slice"])) for read in documents if read)
+        documents = self._read(part for part in self._parts() if part.table == table)
+        return frozenset((str(document["pipeline"]), str(document["slice"])) for document in documents)
 
     def run_slices(self, pipeline: str) -> list[str]:
         """Return the sorted slices of the runs by which a pipeline has computed rows."""
-        documents = (self._documents.read(_key(part)) for part in self._parts())
-        return sorted({str(read[0]["slice"]) for read in documents if read and read[0]["pipeline"] == pipeline})
+        documents = self._read(self._parts())
+        return sorted({str(document["slice"]) for document in documents if document["pipeline"] == pipeline})
 
     def stale_in(self, slices: Iterable[str]) -> list[StalePart]:
         """Return the stale parts among these slices of all tables, and among the tables computed as a whole."""
         wanted = {None, *slices}
         return self._stale_of([part for part in self._parts() if part.slice in wanted], None)
+
+    def _read(self, parts: Iterable[Part]) -> Iterator[Document]:
+        documents = (self._documents.read(_key(part)) for part in parts)
+        return (read[0] for read in documents if read is not None)
 
     def _parts(self) -> list[Part]:
         return sorted(map(_part, self._documents.keys("")), key=lambda part: (part.table, part.partition or ""))
