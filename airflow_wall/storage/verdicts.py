@@ -119,7 +119,7 @@ class Verdicts:
         The name is that of the slice, or `all` for a table that is computed as a whole.
         """
         contents = self._contents(table)
-        name = ALL if slice_id not in contents and ALL in contents else slice_id
+        name = _rows_of(slice_id, contents)
         return name, contents.get(name, "")
 
     def record(self, run: Run, table: str, slice_id: str, verdict: Verdict) -> None:
@@ -168,8 +168,11 @@ class Verdicts:
         :param accept: True if clients see a release of the table, so they have seen these rows. Rows that any check of
             the pipeline rejected are never accepted, nor are those of this run.
         """
-        own, _ = self.content(table, run.slice.id)
+        undecided = [task for task in tasks if not self._is_decided(run.pipeline, task, table)]
+        if not undecided:
+            return
         contents = self._contents(table)
+        own = _rows_of(run.slice.id, contents)
         documents = self._read(run.pipeline, table)
         verdicts = [document for of_task in documents.values() for document in of_task]
         rejected = {
@@ -178,9 +181,13 @@ class Verdicts:
             if any(_rejects(document.get(slice_id), content) for document in verdicts)
         }
         left_out = {own, *rejected} if accept else set(contents)
-        for task in tasks:
+        for task in undecided:
             decided = functools.partial(_decided, task, contents, left_out)
             change(self._documents, _key(run.pipeline, task, table), decided)
+
+    def _is_decided(self, pipeline: str, task: str, table: str) -> bool:
+        read = self._documents.read(_key(pipeline, task, table))
+        return read is not None and read[0][_EARLIER] is None
 
     def _contents(self, table: str) -> dict[str, str]:
         return self._tables.contents(table).by_slice()
@@ -193,6 +200,11 @@ class Verdicts:
             if read is not None:
                 documents.setdefault(read[0]["task"], []).append(_verdicts(read[0]))
         return documents
+
+
+def _rows_of(slice_id: str, contents: Mapping[str, str]) -> str:
+    """Return the name of the rows that a run of a slice checks."""
+    return ALL if slice_id not in contents and ALL in contents else slice_id
 
 
 def _decided(task: str, contents: Mapping[str, str], left_out: Collection[str], old: Document | None) -> Document:
