@@ -10,12 +10,15 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from airflow_wall.connections.info import Connections
 from airflow_wall.text.reserved import STATE
+
+_LOGICAL_DATE = "%Y%m%dT%H%M%SZ"
+"""Form of the id of a slice with a logical date."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,19 @@ class Env:
     run: Run
     connections: Connections = field(repr=False)
     fence: Callable[[], None] = field(default=lambda: None, repr=False)
+
+
+def slice_id_of(date: datetime) -> str:
+    """Return the id of the slice of a logical date, e.g. `20130701T000000Z`."""
+    return date.astimezone(UTC).strftime(_LOGICAL_DATE)
+
+
+def date_of_slice(slice_id: str) -> datetime | None:
+    """Return the logical date in the id of a slice, in UTC; None for an id of another form."""
+    try:
+        return datetime.strptime(slice_id, _LOGICAL_DATE).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def safe_name(text: str) -> str:

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from airflow_wall.cli.output import short
-from airflow_wall.cli.stale import StaleSlice, date_of, in_child, writers_of
+from airflow_wall.cli.stale import StaleSlice, in_child, writers_of
 from airflow_wall.diagnostics.suggestions import listed, suggestion
 from airflow_wall.errors import WallError
+from airflow_wall.job import date_of_slice
 from airflow_wall.planner.plan import Plan
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import check_name
@@ -66,7 +67,7 @@ def slices_to_rebuild(plan: Plan, table: str) -> list[StaleSlice]:
             slice_id,
             writers,
             (table,),
-            is_newest=slice_id == origin.slices[-1] and date_of(slice_id) is not None,
+            is_newest=slice_id == origin.slices[-1] and date_of_slice(slice_id) is not None,
             is_last=slice_id == origin.slices[-1],
         )
         for slice_id in origin.slices

@@ -6,10 +6,11 @@ import multiprocessing
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from airflow_wall.job import date_of_slice, slice_id_of
 from airflow_wall.planner.plan import Plan, TaskPlan
 from airflow_wall.planner.table_reads import target_table
 from airflow_wall.storage.backends import open_tables
@@ -47,14 +48,14 @@ class StaleSlice:
     @property
     def date(self) -> datetime | None:
         """The logical date of its run; None if the run has none."""
-        return date_of(self.slice_id)
+        return date_of_slice(self.slice_id)
 
 
 def stale_slices(plan: Plan) -> list[StaleSlice]:
     """Return the slices of which the pipeline must compute a table again, the earliest first."""
     by_slice: dict[str, list[StalePart]] = {}
     stale_parts, run_slices = in_child(_stale, plan.storage, plan.dag_id)
-    newest = max((date for slice_id in run_slices if (date := date_of(slice_id)) is not None), default=None)
+    newest = max((date for slice_id in run_slices if (date := date_of_slice(slice_id)) is not None), default=None)
     for stale in stale_parts:
         by_slice.setdefault(stale.run_slice, []).append(stale)
     last = max(by_slice, default=None)
@@ -63,7 +64,7 @@ def stale_slices(plan: Plan) -> list[StaleSlice]:
             slice_id,
             frozenset(task for stale in parts for task in _tasks_of(plan, stale)),
             tuple(sorted({stale.part.table for stale in parts})),
-            is_newest=newest is not None and date_of(slice_id) == newest,
+            is_newest=newest is not None and date_of_slice(slice_id) == newest,
             is_last=slice_id == last,
         )
         for slice_id, parts in sorted(by_slice.items())
@@ -72,8 +73,9 @@ def stale_slices(plan: Plan) -> list[StaleSlice]:
 
 def whole_run(plan: Plan, date: datetime) -> StaleSlice:
     """Return the slice of a logical date with all tasks of the pipeline."""
-    slice_id = f"{date.astimezone(UTC):%Y%m%dT%H%M%SZ}"
-    return StaleSlice(slice_id, frozenset(task.task_id for task in plan.tasks), (), is_newest=True, is_last=True)
+    return StaleSlice(
+        slice_id_of(date), frozenset(task.task_id for task in plan.tasks), (), is_newest=True, is_last=True
+    )
 
 
 def still_stale(plan: Plan, slices: Mapping[str, Iterable[str]]) -> list[StalePart]:
@@ -116,23 +118,13 @@ def _selects_by_date(task: TaskPlan) -> bool:
 def _tasks_of(plan: Plan, stale: StalePart) -> list[str]:
     """Return the tasks that write the table; if none names it, the task that wrote it."""
     names = {task.task_id for task in plan.tasks}
-    return (
-        writers_of(plan, stale.part.table)
-        or [name for name in (stale.task, stale.task.rpartition(".")[0]) if name in names][:1]
-    )
+    recorded = [name for name in (stale.task, stale.task.rpartition(".")[0]) if name in names]
+    return writers_of(plan, stale.part.table) or recorded[:1]
 
 
 def writers_of(plan: Plan, table: str) -> list[str]:
     """Return the tasks whose `target` is a table."""
     return [task.task_id for task in plan.tasks if target_table(task) == table]
-
-
-def date_of(slice_id: str) -> datetime | None:
-    """Return the logical date of the run of a slice; None if the run has none."""
-    try:
-        return datetime.strptime(slice_id, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    except ValueError:
-        return None
 
 
 def _stale(storage: Path, pipeline: str) -> tuple[list[StalePart], list[str]]:

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from airflow_wall.cli.dates import shown
 from airflow_wall.cli.output import short
-from airflow_wall.cli.stale import date_of, still_stale
+from airflow_wall.cli.stale import still_stale
 from airflow_wall.diagnostics.suggestions import listed
+from airflow_wall.job import date_of_slice
 from airflow_wall.planner.plan import Plan
 from airflow_wall.publish.backends import parse_target
 from airflow_wall.publish.targets.sql import SqlTarget
@@ -164,7 +165,7 @@ def _withheld(plan: Plan, results: Results, command: str) -> list[tuple[str, str
     found = {(item["table"], item["slice"]): item["reason"] for part in parts for item in part.get("withheld", ())}
     rows = []
     for (table, slice_id), reason in sorted(found.items())[:_LISTED]:
-        date = date_of(slice_id)
+        date = date_of_slice(slice_id)
         again = command if date is None else f"{command} --date {shown(date)} --again"
         rows += [
             ("withheld", f"{table}, slice {slice_id}: {reason}"),

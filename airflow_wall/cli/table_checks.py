@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow_wall.cli.output import out
-from airflow_wall.cli.stale import date_of
 from airflow_wall.errors import CheckFailed, WallError
-from airflow_wall.job import Env, Run, Slice
+from airflow_wall.job import Env, Run, Slice, date_of_slice
 from airflow_wall.jobs.check_integrity import check_integrity, checks_digest
 from airflow_wall.loader.discover import yaml_files
 from airflow_wall.loader.load import load_specs
@@ -80,7 +79,7 @@ def check_slices(checker: Checker, table: str) -> None:
 
 
 def _run_of(plan: Plan, task: TaskPlan, slice_id: str) -> Run:
-    date = date_of(slice_id) or datetime.now(UTC)
+    date = date_of_slice(slice_id) or datetime.now(UTC)
     part = Slice("" if slice_id == ALL else slice_id, date.isoformat())
     run_id = f"check__{datetime.now(UTC):%Y%m%dT%H%M%S}"
     return Run(plan.dag_id, run_id, task.task_id, 1, part, plan.storage, plan.project, plan.path.parent)

@@ -22,7 +22,7 @@ from airflow_wall.connections.extras import resolved
 from airflow_wall.connections.info import FILE_VARIABLE, ConnectionInfo, check_conn_id
 from airflow_wall.errors import ConnectionFault, Interrupted, Terminal, WallError
 from airflow_wall.hooks.clients import open_client
-from airflow_wall.job import Job, Run, Slice, safe_name
+from airflow_wall.job import Job, Run, Slice, safe_name, slice_id_of
 from airflow_wall.jobs.base import run_job
 from airflow_wall.processes.lifetime import die_with_parent
 from airflow_wall.settings import DEFAULT_STORAGE, SECTION, Settings, matches_any
@@ -209,7 +209,7 @@ def slice_of(dag_run: Any, zone: tzinfo = UTC) -> Slice:
     order = (logical_date or dag_run.run_after).astimezone(UTC)
     day = order.astimezone(zone).date().isoformat()
     if logical_date is not None:
-        return Slice(order.strftime("%Y%m%dT%H%M%SZ"), order.isoformat(), day)
+        return Slice(slice_id_of(order), order.isoformat(), day)
     key = getattr(dag_run, "partition_key", None)  # Airflow 3.2 does not have it
     dates = dates_in(key) if key else []
     return Slice(safe_name(key or dag_run.run_id), order.isoformat(), dates[0] if len(dates) == 1 else day)

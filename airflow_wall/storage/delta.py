@@ -13,7 +13,6 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from airflow_wall.diagnostics.suggestions import did_you_mean, listed
 from airflow_wall.engines.duckdb import connection as duck
 from airflow_wall.errors import DataError, Interrupted
+from airflow_wall.job import date_of_slice
 from airflow_wall.state import write_bytes
 from airflow_wall.storage.base import (
     HIDDEN,
@@ -65,8 +65,6 @@ _PLACE = "_wall_place"
 
 _CREATED_BY = "airflowWallCreatedBy"
 """Key of the note in the first commit of a table."""
-
-_LOGICAL_DATE = "%Y%m%dT%H%M%SZ"
 
 ATTEMPTS = 12
 """Number of times that a writer tries to commit before it gives up."""
@@ -397,11 +395,8 @@ def _orders(handle: DeltaTable) -> dict[str | None, int]:
 
 
 def _time_of(slice_id: str) -> int:
-    try:
-        date = datetime.strptime(slice_id, _LOGICAL_DATE).replace(tzinfo=UTC)
-    except ValueError:
-        return 0
-    return round(date.timestamp() * 1_000_000)
+    date = date_of_slice(slice_id)
+    return 0 if date is None else round(date.timestamp() * 1_000_000)
 
 
 def _without_writers(rows: pa.Table) -> pa.Table:
