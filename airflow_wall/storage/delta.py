@@ -446,15 +446,16 @@ def _without_slice(schema: pa.Schema) -> pa.Schema:
 
 
 def _not_from(rows: pa.Table, uris: Sequence[str]) -> pa.Table:
-    return rows.filter(~_is_from(uris)) if uris and SOURCE in rows.column_names else rows
+    return rows.filter(pc.invert(_are_from(rows, uris))) if uris and SOURCE in rows.column_names else rows
 
 
 def _rows_from(rows: pa.Table, uris: Sequence[str]) -> pa.Table:
-    return rows.filter(_is_from(uris)) if SOURCE in rows.column_names else rows.slice(0, 0)
+    return rows.filter(_are_from(rows, uris)) if SOURCE in rows.column_names else rows.slice(0, 0)
 
 
-def _is_from(uris: Sequence[str]) -> pc.Expression:
-    return pc.field(SOURCE).isin(pa.array(list(uris), pa.string()))
+def _are_from(rows: pa.Table, uris: Sequence[str]) -> Any:
+    # A mask keeps the order of the rows. Arrow runs an expression on several threads, and promises no order.
+    return pc.is_in(rows.column(SOURCE), value_set=pa.array(list(uris), pa.string()))
 
 
 def _uris_of(slice_id: str, slices: Mapping[str, str]) -> tuple[str, ...]:
