@@ -56,9 +56,9 @@ def sql_engine(
     if connection.conn_type == "sqlite":
         url, arguments = _sqlite_url(connection, project), {}
     elif connection.conn_type == "mysql":
-        url, arguments = _mysql_url(connection), mysql_parameters(connection)
+        url, arguments = _server_url(connection, "mysql+pymysql"), mysql_parameters(connection)
     else:
-        url, arguments = _postgres_url(connection), postgres_parameters(connection)
+        url, arguments = _server_url(connection, "postgresql+psycopg"), postgres_parameters(connection)
     pool = QueuePool if keep_open else NullPool
     try:
         engine = sqlalchemy.create_engine(url, connect_args=arguments, poolclass=pool)
@@ -193,21 +193,10 @@ def shown_url(url: sqlalchemy.URL) -> sqlalchemy.URL:
     return url._replace(username=None)
 
 
-def _postgres_url(connection: ConnectionInfo) -> sqlalchemy.URL:
-    """Return the URL that messages show for the database. The password goes to the driver alone."""
+def _server_url(connection: ConnectionInfo, driver: str) -> sqlalchemy.URL:
+    """Return the URL that messages show for the database of a server. The password goes to the driver alone."""
     return sqlalchemy.URL.create(
-        "postgresql+psycopg",
-        username=connection.login,
-        host=connection.hide(connection.host) if connection.host else None,
-        port=connection.port,
-        database=connection.schema,
-    )
-
-
-def _mysql_url(connection: ConnectionInfo) -> sqlalchemy.URL:
-    """Return the URL that messages show for the database. The password goes to the driver alone."""
-    return sqlalchemy.URL.create(
-        "mysql+pymysql",
+        driver,
         username=connection.login,
         host=connection.hide(connection.host) if connection.host else None,
         port=connection.port,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -39,15 +39,20 @@ Text = Annotated[Filled | InstanceOf[Template] | InstanceOf[XComRef], WithJsonSc
 """A text, or a marker that is replaced by one."""
 
 
-def _target(value: Any) -> Any:
-    if isinstance(value, Target | Template | XComRef):
-        return value
+def _filled(value: Any) -> str:
+    """Return a text that is not empty; raise Pydantic's own errors for anything else."""
     if not isinstance(value, str):
         raise PydanticKnownError("string_type")
     if not value:
         raise PydanticKnownError("string_too_short", {"min_length": 1})
+    return value
+
+
+def _target(value: Any) -> Any:
+    if isinstance(value, Target | Template | XComRef):
+        return value
     try:
-        return parse_target(value)
+        return parse_target(_filled(value))
     except ConnectionFault as error:  # the value may hold a password
         expected, kind, hint = error.message, "secret", error.hint
     except ReleaseError as error:
@@ -74,12 +79,8 @@ TargetOrMarker = Annotated[
 def _source(value: Any) -> Any:
     if isinstance(value, Source | Template | XComRef):
         return value
-    if not isinstance(value, str):
-        raise PydanticKnownError("string_type")
-    if not value:
-        raise PydanticKnownError("string_too_short", {"min_length": 1})
     try:
-        return parse_source(value)
+        return parse_source(_filled(value))
     except DataError as error:
         expected = error.message.partition(", got ")[0].removeprefix("`source` ")
         raise PydanticCustomError("source", "{expected}", {"expected": expected, "hint": error.hint}) from None
@@ -105,6 +106,23 @@ def _for_source(value: Any, info: ValidationInfo) -> Any:
 
 OfSource = AfterValidator(_for_source)
 """Check of a key that applies to some kinds of sources only. The field of the source comes first."""
+
+Cursor = Annotated[Plain[Text] | None, OfSource, Field(description="For SQL: the column that grows with every change.")]
+
+Lag = Annotated[
+    Plain[str | int | float] | None,
+    OfSource,
+    Field(
+        description="For SQL: how far before the last cursor value each reading begins, for rows that are committed "
+        "late: a duration such as `1h` for times, a number for numbers."
+    ),
+]
+
+ByDate = Annotated[
+    Plain[Literal["date"]] | None,
+    OfSource,
+    Field(description="`date`: of a folder, only the files that have the date of the run in their name or path."),
+]
 
 
 def _key(value: list[str] | None, info: ValidationInfo) -> list[str] | None:

@@ -7,7 +7,17 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from airflow_wall.language.base import SpecModel
-from airflow_wall.language.steps.base import OfSource, OnCluster, Parameters, Share, SourceOrMarker, Text
+from airflow_wall.language.steps.base import (
+    ByDate,
+    Cursor,
+    Lag,
+    OfSource,
+    OnCluster,
+    Parameters,
+    Share,
+    SourceOrMarker,
+    Text,
+)
 from airflow_wall.text.kinds import (
     Plain,
     Table,
@@ -42,20 +52,12 @@ class Ingest(OnCluster):
     order_by: Plain[Text] | None = Field(
         None, description="With `key`: the column that is greater in a newer row; by default a later delivery is newer."
     )
-    cursor: Annotated[Plain[Text] | None, OfSource] = Field(
-        None, description="For SQL: the column that grows with every change."
-    )
-    lag: Annotated[Plain[str | int | float] | None, OfSource] = Field(
-        None,
-        description="For SQL: how far before the last cursor value each reading begins, for rows that are committed "
-        "late: a duration such as `1h` for times, a number for numbers.",
-    )
+    cursor: Cursor = None
+    lag: Lag = None
     options: Annotated[Plain[Parameters] | None, OfSource] = Field(
         None, description="Options of the reader, e.g. `{delim: ';'}` for CSV."
     )
-    by: Annotated[Plain[Literal["date"]] | None, OfSource] = Field(
-        None, description="`date`: of a folder, only the files that have the date of the run in their name or path."
-    )
+    by: ByDate = None
     contract: Plain[Text | dict[str, Any]] | None = Field(
         None, description="The columns of the table and their types, or a `.yaml` file beside the pipeline with them."
     )
