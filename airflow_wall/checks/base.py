@@ -163,6 +163,20 @@ class Check(BaseModel):
         raise NotImplementedError
 
 
+class ColumnCheck(Check):
+    """The base class of checks of one column."""
+
+    column: Plain[str] = Field(description="A column.")
+
+    def subject(self) -> str:
+        """See `Check.subject`."""
+        return self.column
+
+    def reads(self) -> Sequence[str]:
+        """See `Check.reads`."""
+        return (self.column,)
+
+
 def bounds(low: Any, high: Any, unit: str = "") -> str:
     """Return bounds in words: `at least 1`, `at most 5` or `1 to 5`, followed by the unit."""
     tail = f" {unit}" if unit else ""

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import Field
 
-from airflow_wall.checks.base import Check, CheckOutcome, number
+from airflow_wall.checks.base import CheckOutcome, ColumnCheck, number
 from airflow_wall.checks.data import Data, plain_text, value_as_text
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.text.kinds import Plain
 
 
-class AcceptedValues(Check):
+class AcceptedValues(ColumnCheck):
     """A column holds only these values. Nulls are ignored (see `not_null`)."""
 
     kind: ClassVar[str] = "accepted_values"
 
     column: Plain[str] = Field(description="A column.")
     values: Plain[list[bool | int | float | str]] = Field(min_length=1, description="The values that it may hold.")
-
-    def subject(self) -> str:
-        """See `Check.subject`."""
-        return self.column
-
-    def reads(self) -> Sequence[str]:
-        """See `Check.reads`."""
-        return (self.column,)
 
     def run(self, data: Data) -> CheckOutcome:
         """See `Check.run`."""

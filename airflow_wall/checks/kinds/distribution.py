@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import ClassVar
 
 from pydantic import Field
 
-from airflow_wall.checks.base import Check, CheckOutcome, bounds, min_max_faults, number
+from airflow_wall.checks.base import CheckOutcome, ColumnCheck, bounds, min_max_faults, number
 from airflow_wall.checks.data import Data
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.text.kinds import Plain
@@ -15,7 +15,7 @@ from airflow_wall.text.kinds import Plain
 _OPTIONS = ("min_distinct", "min_stddev", "min_mean", "max_mean")
 
 
-class Distribution(Check):
+class Distribution(ColumnCheck):
     """The finite values of a column differ from each other, and their mean lies in a range."""
 
     kind: ClassVar[str] = "distribution"
@@ -26,20 +26,12 @@ class Distribution(Check):
     min_mean: Plain[float] | None = Field(None, description="Least mean.")
     max_mean: Plain[float] | None = Field(None, description="Largest mean.")
 
-    def subject(self) -> str:
-        """See `Check.subject`."""
-        return self.column
-
     def faults(self) -> Iterator[str]:
         """See `Check.faults`."""
         if all(getattr(self, option) is None for option in _OPTIONS):
             yield f"needs one of {listed(_OPTIONS)}"
         elif self.min_mean is not None or self.max_mean is not None:
             yield from min_max_faults(self, "min_mean", "max_mean")
-
-    def reads(self) -> Sequence[str]:
-        """See `Check.reads`."""
-        return (self.column,)
 
     def run(self, data: Data) -> CheckOutcome:
         """See `Check.run`."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from pydantic import Field
 
-from airflow_wall.checks.base import Check, CheckOutcome, Scope, number
+from airflow_wall.checks.base import CheckOutcome, ColumnCheck, Scope, number
 from airflow_wall.checks.data import Data
 from airflow_wall.text.kinds import Plain
 
 
-class Drift(Check):
+class Drift(ColumnCheck):
     """
     The column is distributed as in the earlier slices of the table.
 
@@ -34,18 +34,10 @@ class Drift(Check):
         50, ge=2, description="With fewer values here or in the earlier slices, the check passes."
     )
 
-    def subject(self) -> str:
-        """See `Check.subject`."""
-        return self.column
-
     def faults(self) -> Iterator[str]:
         """See `Check.faults`."""
         if self.max_psi is None and self.max_ks is None:
             yield "needs `max_psi` or `max_ks`"
-
-    def reads(self) -> Sequence[str]:
-        """See `Check.reads`."""
-        return (self.column,)
 
     def run(self, data: Data) -> CheckOutcome:
         """See `Check.run`."""

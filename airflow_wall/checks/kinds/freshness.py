@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from airflow_wall.checks.base import Check, CheckOutcome
+from airflow_wall.checks.base import CheckOutcome, ColumnCheck
 from airflow_wall.checks.data import Data, Unanswerable
 from airflow_wall.checks.durations import duration
 from airflow_wall.text.kinds import FieldKind, Plain
@@ -21,21 +20,13 @@ Duration = Annotated[
 ]
 
 
-class Freshness(Check):
+class Freshness(ColumnCheck):
     """The newest time of a column is at most `max_age` before the slice's time. A time without a zone is UTC."""
 
     kind: ClassVar[str] = "freshness"
 
     column: Plain[str] = Field(description="A column of times or dates.")
     max_age: Duration = Field(description="Largest age of the newest time, e.g. `36h` or `2d`.")
-
-    def subject(self) -> str:
-        """See `Check.subject`."""
-        return self.column
-
-    def reads(self) -> Sequence[str]:
-        """See `Check.reads`."""
-        return (self.column,)
 
     def run(self, data: Data) -> CheckOutcome:
         """See `Check.run`."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import ClassVar
 
 from pydantic import Field
 
-from airflow_wall.checks.base import Check, CheckOutcome, bounds, min_max_faults, number
+from airflow_wall.checks.base import CheckOutcome, ColumnCheck, bounds, min_max_faults, number
 from airflow_wall.checks.data import Data
 from airflow_wall.text.kinds import Plain
 
 
-class Range(Check):
+class Range(ColumnCheck):
     """All values of a column lie in a range. Nulls are ignored (see `not_null`); NaN is outside every range."""
 
     kind: ClassVar[str] = "range"
@@ -21,17 +21,9 @@ class Range(Check):
     min: Plain[float] | None = Field(None, description="Smallest value allowed.")
     max: Plain[float] | None = Field(None, description="Largest value allowed.")
 
-    def subject(self) -> str:
-        """See `Check.subject`."""
-        return self.column
-
     def faults(self) -> Iterator[str]:
         """See `Check.faults`."""
         yield from min_max_faults(self)
-
-    def reads(self) -> Sequence[str]:
-        """See `Check.reads`."""
-        return (self.column,)
 
     def run(self, data: Data) -> CheckOutcome:
         """See `Check.run`."""

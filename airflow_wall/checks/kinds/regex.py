@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from airflow_wall.checks.base import Check, CheckOutcome, number
+from airflow_wall.checks.base import CheckOutcome, ColumnCheck, number
 from airflow_wall.checks.data import Data, Unanswerable, text_literal
 from airflow_wall.checks.patterns import PatternCompiler
 from airflow_wall.text.kinds import FieldKind, Plain
@@ -23,7 +22,7 @@ def _compiled(pattern: str, info: ValidationInfo) -> str:
     return pattern
 
 
-class Regex(Check):
+class Regex(ColumnCheck):
     """
     All texts of a column match a regular expression as a whole. Nulls are ignored (see `not_null`).
 
@@ -37,14 +36,6 @@ class Regex(Check):
     pattern: Annotated[str, AfterValidator(_compiled), FieldKind.PLAIN] = Field(
         min_length=1, max_length=1000, description="The expression. Write `.*x.*` to find `x` anywhere."
     )
-
-    def subject(self) -> str:
-        """See `Check.subject`."""
-        return self.column
-
-    def reads(self) -> Sequence[str]:
-        """See `Check.reads`."""
-        return (self.column,)
 
     def run(self, data: Data) -> CheckOutcome:
         """See `Check.run`."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import ClassVar
 
 from pydantic import Field
 
-from airflow_wall.checks.base import Check, CheckOutcome, Scope, bounds, min_max_faults, number
+from airflow_wall.checks.base import CheckOutcome, ColumnCheck, Scope, bounds, min_max_faults, number
 from airflow_wall.checks.data import Data
 from airflow_wall.text.kinds import Plain
 
 
-class Sum(Check):
+class Sum(ColumnCheck):
     """The total of a column lies in a range. Nulls are ignored (see `not_null`); without a value the check fails."""
 
     kind: ClassVar[str] = "sum"
@@ -22,17 +22,9 @@ class Sum(Check):
     min: Plain[float] | None = Field(None, description="Smallest total allowed.")
     max: Plain[float] | None = Field(None, description="Largest total allowed.")
 
-    def subject(self) -> str:
-        """See `Check.subject`."""
-        return self.column
-
     def faults(self) -> Iterator[str]:
         """See `Check.faults`."""
         yield from min_max_faults(self)
-
-    def reads(self) -> Sequence[str]:
-        """See `Check.reads`."""
-        return (self.column,)
 
     def run(self, data: Data) -> CheckOutcome:
         """See `Check.run`."""
