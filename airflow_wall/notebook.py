@@ -14,7 +14,7 @@ from airflow_wall.models.backends import open_registry
 from airflow_wall.models.base import Model, ModelRecord
 from airflow_wall.models.features import check_fit, check_values, empty_columns, to_frame
 from airflow_wall.models.name import check_model_name
-from airflow_wall.models.outputs import output_columns, output_schema
+from airflow_wall.models.outputs import scored_columns
 from airflow_wall.settings import DEFAULT_STORAGE
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.text.reserved import STATE
@@ -68,9 +68,7 @@ class LoadedModel:
         table = pa.Table.from_pandas(rows, preserve_index=False)
         check_fit(self.record, table.schema, "the DataFrame")
         check_values(self.record, empty_columns(table), "the DataFrame")
-        scores = self.model.score(rows[[feature.name for feature in self.record.features]])
-        columns = pa.Table.from_arrays(output_columns(self.record, scores), schema=output_schema(self.record))
-        return columns.to_pandas().set_index(rows.index)
+        return scored_columns(self.model, self.record, table).to_pandas().set_index(rows.index)
 
     def __repr__(self) -> str:
         return f"<{self.record.name} version {self.record.version}: {self.record.kind} of {self.record.target}>"

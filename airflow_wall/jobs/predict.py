@@ -24,9 +24,8 @@ from airflow_wall.models.features import (
     check_values,
     empty_columns,
     empty_columns_of_files,
-    to_frame,
 )
-from airflow_wall.models.outputs import output_columns, output_schema
+from airflow_wall.models.outputs import output_schema, scored_columns
 from airflow_wall.sources.manifest import brings_only_corrections
 from airflow_wall.storage.base import TableStore, partition_of
 from airflow_wall.storage.input_rows import check_inputs, read_rows
@@ -166,12 +165,9 @@ class _Scoring:
 
     def __call__(self, parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
         model = open_registry(self.state).open(self.record.name, self.record.version)
-        features = [feature.name for feature in self.record.features]
         for rows in parts:
-            scores = model.score(to_frame(rows.select(features)))
-            result = rows.select(self.kept)
-            outputs = output_columns(self.record, scores)
-            for field, values in zip(output_schema(self.record), outputs, strict=True):
+            result, outputs = rows.select(self.kept), scored_columns(model, self.record, rows)
+            for field, values in zip(outputs.schema, outputs.columns, strict=True):
                 result = result.append_column(field, values)
             yield result
 

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from airflow_wall.errors import ModelError
-from airflow_wall.models.base import Class, ModelRecord
+from airflow_wall.models.base import Class, Model, ModelRecord
+from airflow_wall.models.features import to_frame
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +36,7 @@ def output_schema(record: ModelRecord) -> pa.Schema:
     return pa.schema([label, score, *(pa.field(name, pa.float64()) for name in probability_names(record.classes))])
 
 
-def output_columns(record: ModelRecord, scores: NDArray[np.float64]) -> list[pa.Array[Any]]:
+def _output_columns(record: ModelRecord, scores: NDArray[np.float64]) -> list[pa.Array[Any]]:
     """Return the values of these columns from the scores of a model."""
     schema = output_schema(record)
     if record.kind != "classes":
@@ -48,6 +49,17 @@ def output_columns(record: ModelRecord, scores: NDArray[np.float64]) -> list[pa.
         return [labels]
     best = scores[np.arange(len(scores)), chosen]
     return [labels, *(pa.array(values, pa.float64()) for values in (best, *scores.T))]
+
+
+def scored_columns(model: Model, record: ModelRecord, rows: pa.Table) -> pa.Table:
+    """
+    Return the columns that a model adds to rows, a row for each.
+
+    :param rows: The features, and any other columns.
+    :raises ModelError: the model cannot score them.
+    """
+    features = rows.select([feature.name for feature in record.features])
+    return pa.Table.from_arrays(_output_columns(record, model.score(to_frame(features))), schema=output_schema(record))
 
 
 def probability_names(classes: tuple[Class, ...]) -> list[str]:
