@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,13 @@ class DurationRecorder:
 def _file(nodeid: str) -> str:
     """The test file of a test, relative to `tests/`."""
     return nodeid.partition("::")[0].removeprefix("tests/")
+
+
+@pytest.fixture
+def clean_imports() -> Iterator[None]:
+    """Forget the modules that a test imports, and its changes of the import path."""
+    before, path = set(sys.modules), list(sys.path)
+    yield
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+    sys.path[:] = path

@@ -6,18 +6,15 @@ Waits for: a few real runs of small tasks.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sysconfig
 from pathlib import Path
 
 import pytest
+from wall_command import airflow_wall
 
 from airflow_wall.storage.backends import open_tables
 
 pytestmark = pytest.mark.integration
 
-COMMAND = Path(sysconfig.get_path("scripts")) / "airflow-wall"
 PIPELINE = """\
 dag_id: d
 start_date: 2024-01-01
@@ -42,13 +39,8 @@ def land(project: Path, name: str, text: str) -> None:
     (project / "lake/landing" / name).write_text(text)
 
 
-def run(project: Path, *arguments: str, fails: bool = False, code: int = 0) -> str:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    ran = subprocess.run(
-        [COMMAND, "run", "d.yaml", *arguments], cwd=project, env=inherited, capture_output=True, text=True, timeout=300
-    )
-    assert ran.returncode == (1 if fails else code), ran.stdout + ran.stderr
-    return ran.stdout + (ran.stderr if fails else "")
+def run(project: Path, *arguments: str, code: int = 0) -> str:
+    return airflow_wall(project, "run", "d.yaml", *arguments, code=code)
 
 
 def silver(project: Path) -> list[tuple[str, int, int]]:
@@ -93,7 +85,7 @@ def test_a_table_is_written_anew_in_types_that_its_rows_do_not_have(project: Pat
     contract = "contract: {columns: {zip: date}}"
     pipeline.write_text(pipeline.read_text().replace("target: bronze/t}", f"target: bronze/t, {contract}}}"))
     land(project, "3.csv", "id,v,zip\n3,3,2024-01-01\n")
-    text = run(project, "--date", "2024-01-03", fails=True)
+    text = run(project, "--date", "2024-01-03", code=1)
     assert "`airflow-wall run FILE --rebuild bronze/t`" in " ".join(text.split())
 
     pipeline.write_text(pipeline.read_text().replace("zip: date", "zip: varchar"))
@@ -107,10 +99,10 @@ def test_a_table_is_written_anew_in_types_that_its_rows_do_not_have(project: Pat
     assert tables.read("bronze/t").column("zip").to_pylist() == ["10115", "20095", "2024-01-01"]
 
     (project / "lake/landing/2.csv").unlink()
-    text = run(project, "--rebuild", "bronze/t", fails=True)
+    text = run(project, "--rebuild", "bronze/t", code=1)
     assert "table `bronze/t` cannot be written anew: 1 of its files are gone, e.g. `landing/2.csv`" in text
     assert tables.read("bronze/t").num_rows == 3
-    assert "`d` does not write the table `bronze/x`" in run(project, "--rebuild", "bronze/x", fails=True)
+    assert "`d` does not write the table `bronze/x`" in run(project, "--rebuild", "bronze/x", code=1)
 
 
 def test_a_step_that_has_changed_computes_all_dates_anew(project: Path) -> None:

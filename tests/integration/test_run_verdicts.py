@@ -6,18 +6,15 @@ Waits for: a few real runs of small tasks.
 
 from __future__ import annotations
 
-import os
 import shlex
 import sqlite3
-import subprocess
-import sysconfig
 from pathlib import Path
 
 import pytest
+from wall_command import airflow_wall
 
 pytestmark = pytest.mark.integration
 
-COMMAND = Path(sysconfig.get_path("scripts")) / "airflow-wall"
 PIPELINE = """\
 dag_id: p
 schedule: "@daily"
@@ -49,13 +46,6 @@ def land(project: Path, day: int, *rows: tuple[int, int]) -> None:
     (project / f"lake/landing/d{day}.csv").write_text("id,score\n" + "".join(f"{id_},{v}\n" for id_, v in rows))
 
 
-def command(project: Path, *arguments: str, fails: bool = False) -> str:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    ran = subprocess.run([COMMAND, *arguments], cwd=project, env=inherited, capture_output=True, text=True, timeout=300)
-    assert (ran.returncode != 0) is fails, ran.stdout + ran.stderr
-    return ran.stdout + ran.stderr
-
-
 def clients(project: Path) -> list[int]:
     with sqlite3.connect(project / "db.sqlite") as database:
         return sorted(row[0] for row in database.execute("SELECT id FROM s").fetchall())
@@ -68,33 +58,33 @@ def commands_in(text: str, beginning: str) -> list[list[str]]:
 
 def test_rejected_rows_are_withheld_until_they_are_corrected_or_dropped(project: Path) -> None:
     land(project, 1, (1, 10), (2, 20))
-    command(project, "run", "p.yaml", "--date", "2026-01-01")
+    airflow_wall(project, "run", "p.yaml", "--date", "2026-01-01")
     assert clients(project) == [1, 2]
 
     land(project, 2, (3, -999), (4, 99999))
-    assert "failed" in command(project, "run", "p.yaml", "--date", "2026-01-02", fails=True)
+    assert "failed" in airflow_wall(project, "run", "p.yaml", "--date", "2026-01-02", code=1)
     land(project, 3, (5, 50))
-    text = command(project, "run", "p.yaml", "--date", "2026-01-03")
+    text = airflow_wall(project, "run", "p.yaml", "--date", "2026-01-03")
     assert clients(project) == [1, 2, 5]
     assert "withheld     gold/s, slice 20260102T000000Z: `check_integrity` failed: range of score" in text
 
     land(project, 2, (3, 30))
     (again,) = commands_in(text, "run the date again: ")
     assert again == ["run", "p.yaml", "--date", "2026-01-02T00:00+00:00", "--again"]
-    text = command(project, *again)
+    text = airflow_wall(project, *again)
     assert "withheld" not in text
     assert clients(project) == [1, 2, 3, 5]
 
     land(project, 4, (6, -1))
-    command(project, "run", "p.yaml", "--date", "2026-01-04", fails=True)
+    airflow_wall(project, "run", "p.yaml", "--date", "2026-01-04", code=1)
     land(project, 5, (7, 70))
-    text = command(project, "run", "p.yaml", "--date", "2026-01-05")
+    text = airflow_wall(project, "run", "p.yaml", "--date", "2026-01-05")
     (drop,) = commands_in(text, "or drop the slice: ")
     assert drop[:4] == ["tables", "drop-slice", "gold/s", "20260104T000000Z"]
-    assert command(project, *drop) == "gold/s, slice 20260104T000000Z: 1 rows dropped\n"
-    assert "dropped" in command(project, "tables", "slices", "gold/s", "--storage", "lake")
+    assert airflow_wall(project, *drop) == "gold/s, slice 20260104T000000Z: 1 rows dropped\n"
+    assert "dropped" in airflow_wall(project, "tables", "slices", "gold/s", "--storage", "lake")
     land(project, 6, (8, 80))
-    assert "withheld" not in command(project, "run", "p.yaml", "--date", "2026-01-06")
+    assert "withheld" not in airflow_wall(project, "run", "p.yaml", "--date", "2026-01-06")
     assert clients(project) == [1, 2, 3, 5, 7, 8]
 
 
@@ -105,7 +95,7 @@ def test_rows_that_no_check_has_seen_are_withheld(project: Path) -> None:
         late.replace("uses: check_integrity\n    needs: ingest", "uses: check_integrity\n    needs: publish")
     )
     land(project, 1, (1, 10))
-    text = command(project, "run", "p.yaml", "--date", "2026-01-01", fails=True)
+    text = airflow_wall(project, "run", "p.yaml", "--date", "2026-01-01", code=1)
     assert (
         "no rows of table `gold/s` passed its checks: gold/s, slice 20260101T000000Z: `check_integrity` has not" in text
     )
@@ -114,21 +104,21 @@ def test_rows_that_no_check_has_seen_are_withheld(project: Path) -> None:
 def test_edited_checks_judge_the_present_slice_and_check_judges_the_rest(project: Path) -> None:
     for day, score in ((1, 10), (2, 60), (3, 20)):
         land(project, day, (day, score))
-        command(project, "run", "p.yaml", "--date", f"2026-01-0{day}")
+        airflow_wall(project, "run", "p.yaml", "--date", f"2026-01-0{day}")
     pipeline = project / "p.yaml"
     pipeline.write_text(PIPELINE.replace("max: 100", "max: 50"))
     land(project, 4, (4, 40))
-    command(project, "run", "p.yaml", "--date", "2026-01-04")
+    airflow_wall(project, "run", "p.yaml", "--date", "2026-01-04")
     assert clients(project) == [1, 2, 3, 4]
 
-    text = command(project, "check", "gold/s", "--in", "p.yaml")
+    text = airflow_wall(project, "check", "gold/s", "--in", "p.yaml")
     assert "p: 4 slices of gold/s passed, 0 are withheld" in text
-    text = command(project, "check", "gold/s", "--in", "p.yaml", "--all", fails=True)
+    text = airflow_wall(project, "check", "gold/s", "--in", "p.yaml", "--all", code=1)
     assert "20260102T000000Z  withheld: `check_integrity` failed: range of score" in text
     assert "p: 3 slices of gold/s passed, 1 are withheld" in text
     land(project, 5, (5, 50))
-    command(project, "run", "p.yaml", "--date", "2026-01-05")
+    airflow_wall(project, "run", "p.yaml", "--date", "2026-01-05")
     assert clients(project) == [1, 3, 4, 5]
-    assert "no task in `p.yaml` checks the table `gold/x`" in command(
-        project, "check", "gold/x", "--in", "p.yaml", fails=True
+    assert "no task in `p.yaml` checks the table `gold/x`" in airflow_wall(
+        project, "check", "gold/x", "--in", "p.yaml", code=1
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +12,7 @@ from airflow_wall.errors import SpecError, UserCodeError
 from airflow_wall.fronts.folder import load_dags
 from airflow_wall.settings import Settings
 
-
-@pytest.fixture(autouse=True)
-def _clean_imports() -> Iterator[None]:
-    before, path = set(sys.modules), list(sys.path)
-    yield
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
-    sys.path[:] = path
+pytestmark = pytest.mark.usefixtures("clean_imports")
 
 
 def put(path: Path, text: str) -> Path:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,14 +8,7 @@ import pytest
 from airflow_wall.environments.user_code import calling, load_function
 from airflow_wall.errors import DataError, UserCodeError
 
-
-@pytest.fixture(autouse=True)
-def _clean_imports() -> Iterator[None]:
-    before, path = set(sys.modules), list(sys.path)
-    yield
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
-    sys.path[:] = path
+pytestmark = pytest.mark.usefixtures("clean_imports")
 
 
 def _put(folder: Path, name: str, text: str) -> Path:
