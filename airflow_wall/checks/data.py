@@ -218,7 +218,9 @@ class Data:
 
 def quoted(name: str) -> str:
     """Return a name as a quoted SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
+    from airflow_wall.engines.duckdb import connection as duck
+
+    return duck.identifier(name)
 
 
 def unused_name(name: str, columns: Sequence[str]) -> str:
@@ -230,7 +232,9 @@ def unused_name(name: str, columns: Sequence[str]) -> str:
 
 def text_literal(text: str) -> str:
     """Return a text as a quoted SQL string."""
-    return "'" + text.replace("'", "''") + "'"
+    from airflow_wall.engines.duckdb import connection as duck
+
+    return duck.literal(text)
 
 
 def null_condition(data: Data, name: str) -> str:
