@@ -47,16 +47,18 @@ def check_integrity(env: Env, *, table: str, checks: str | list[Any], checks_fil
     loaded = load_checks(checks, path=checks_file)
     store = open_tables(run.storage)
     verdicts = Verdicts(run.state, store)
-    name, content = verdicts.content(table, run.slice.id)
-    rejected = frozenset(verdicts.rejected(run, table))
-    reader = _LakeReader(store, open_registry(run.state), table, run.slice.id, rejected)
+    checked = verdicts.checked_rows(run, table)
+    reader = _LakeReader(store, open_registry(run.state), table, run.slice.id, checked.rejected)
     report = replace(evaluate(loaded, reader, now=run.slice.order), about=_about(run, table, checks_file))
     page = _write(report, run)
-    if verdicts.content(table, run.slice.id) != (name, content):
+    after = verdicts.checked_rows(run, table)
+    if (after.slice, after.content) != (checked.slice, checked.content):
         raise Interrupted(f"the rows of table `{table}` changed while they were checked", hint="run the task again")
     env.fence()
     failed = tuple(result.name for result in report.failures)
-    verdicts.record(run, table, name, Verdict(content, failed, checks_digest(checks), run.run_id, str(page)))
+    verdicts.record(
+        run, table, checked.slice, Verdict(checked.content, failed, checks_digest(checks), run.run_id, str(page))
+    )
     log.info("checks of `%s`, slice %s:\n%s\nreport: %s", table, run.slice.id, to_text(report), page)
     if report.warnings:
         log.warning("failed checks of severity `warn`:\n%s", failures_text(report.warnings))

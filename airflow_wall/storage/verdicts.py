@@ -54,6 +54,21 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class CheckedRows:
+    """
+    The rows that a task of checks reads in one run.
+
+    :param slice: The slice; `all` for a table that is computed as a whole.
+    :param content: Digest of the rows; "" if there are none.
+    :param rejected: Slices whose present rows the task has rejected.
+    """
+
+    slice: str
+    content: str
+    rejected: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Checkers:
     """
     The tasks of a pipeline that check a table.
@@ -112,15 +127,13 @@ class Verdicts:
         self._documents: Documents = LocalDocuments(state / "verdicts")
         self._tables = tables
 
-    def content(self, table: str, slice_id: str) -> tuple[str, str]:
-        """
-        Return the name of the rows that a run of this slice checks, and their digest; "" if there are none.
-
-        The name is that of the slice, or `all` for a table that is computed as a whole.
-        """
+    def checked_rows(self, run: Run, table: str) -> CheckedRows:
+        """Return the rows that a task of checks reads in its run."""
         contents = self._contents(table)
-        name = _rows_of(slice_id, contents)
-        return name, contents.get(name, "")
+        name = _rows_of(run.slice.id, contents)
+        verdicts = self.of_task(run.pipeline, run.task_id, table)
+        rejected = (key for key, verdict in verdicts.items() if _rejects(verdict, contents.get(key)))
+        return CheckedRows(name, contents.get(name, ""), frozenset(rejected))
 
     def record(self, run: Run, table: str, slice_id: str, verdict: Verdict) -> None:
         """Store the verdict of a task of checks. It replaces the earlier one for this slice."""
@@ -135,12 +148,6 @@ class Verdicts:
         """Return slice -> the last verdict of a task of checks."""
         read = self._documents.read(_key(pipeline, task, table))
         return {} if read is None else _verdicts(read[0])
-
-    def rejected(self, run: Run, table: str) -> set[str]:
-        """Return the slices whose present rows this task of checks has rejected."""
-        verdicts = self.of_task(run.pipeline, run.task_id, table)
-        contents = self._contents(table) if verdicts else {}
-        return {slice_id for slice_id, verdict in verdicts.items() if _rejects(verdict, contents.get(slice_id))}
 
     def judge(self, pipeline: str, table: str, checkers: Checkers) -> Judgement:
         """Return the slices of a table, and those of them that did not pass every check."""
