@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
+
+JINJA = re.compile(r"\{[{%#]")
+"""The beginning of an expression, a statement or a comment of Jinja."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 import typing
 from collections.abc import Iterable
 from typing import Any, NoReturn, TypeVar
@@ -15,7 +14,7 @@ from airflow_wall.diagnostics.faults import MAX_FAULTS, Fault, FaultyText, Loc
 from airflow_wall.diagnostics.suggestions import nearest, suggestion
 from airflow_wall.diagnostics.wording import describe_error
 from airflow_wall.language.base import SpecModel
-from airflow_wall.language.markers import MARKERS, Marker
+from airflow_wall.language.markers import JINJA, MARKERS, Marker
 from airflow_wall.language.operator import OperatorArguments
 from airflow_wall.text.document import YamlDocument
 from airflow_wall.text.places import Places, step_into
@@ -28,8 +27,6 @@ MAX_IN_BRACES = 60_000
 
 _LEAST_IN_BRACES = 2_000
 """The characters that each document of a file may have, even if the file has many."""
-
-_BRACES = re.compile(r"\{[{%#]")
 
 
 class _Unresolved:
@@ -105,7 +102,7 @@ class Faults:
         limit = self.share(MAX_IN_BRACES, _LEAST_IN_BRACES)
         before = self.characters_in_braces
         # A closing brace may be part of an expression, so each one reaches to the last brace before the next.
-        for piece in _BRACES.split(text)[1:]:
+        for piece in JINJA.split(text)[1:]:
             self.characters_in_braces += 4 + len(piece.rpartition("}")[0] or piece)
         if before <= limit < self.characters_in_braces:
             hint = "write fewer or shorter expressions, or split the file"

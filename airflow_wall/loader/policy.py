@@ -21,7 +21,7 @@ from airflow_wall.diagnostics.printable import brief
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import ConnectionFault
 from airflow_wall.language.environment import VERSION
-from airflow_wall.language.markers import Template, XComRef
+from airflow_wall.language.markers import JINJA, Template, XComRef
 from airflow_wall.loader.faults import Faults, Model
 from airflow_wall.publish.backends import parse_beginning
 from airflow_wall.publish.targets.base import Target
@@ -114,7 +114,7 @@ class Policy:
 
     def template(self, text: str, loc: Loc) -> None:
         """Check a text that Jinja renders when a task runs."""
-        if not self.restricted or not any(sign in text for sign in ("{{", "{%", "{#")):
+        if not self.restricted or JINJA.search(text) is None:
             return
         if not self.faults.count_template(text, loc):
             return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_wall.diagnostics.faults import Fault
 from airflow_wall.diagnostics.suggestions import did_you_mean, listed
-from airflow_wall.language.markers import Template
+from airflow_wall.language.markers import JINJA, Template
 from airflow_wall.planner.table_reads import reads_of, tables_written
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def queries(plan: Plan) -> Iterator[Query]:
         if inputs is None and (task.loc, text) in seen:
             continue
         seen.add((task.loc, text))
-        is_template = isinstance(sql, Template) and any(sign in text for sign in ("{{", "{%", "{#"))
+        is_template = isinstance(sql, Template) and JINJA.search(text) is not None
         file = task.arguments.get("sql_file")
         about = f"names `{file}`, which" if file else ""
         yield Query(None if is_template else text, inputs, plan.places.fault((*task.loc, "with", "sql"), about))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_wall.diagnostics.faults import Loc
-from airflow_wall.language.markers import Template, XComRef
+from airflow_wall.language.markers import JINJA, Template, XComRef
 from airflow_wall.language.step_registry import STEPS
 from airflow_wall.language.steps.base import TableInput
 from airflow_wall.text.kinds import FieldKind, Shape, fields_of
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 _INPUTS = "inputs"
 _TARGET = "target"
-_JINJA = re.compile(r"\{[{%#]")
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def beginnings_written(task: TaskPlan) -> Iterator[str]:
     """Yield the known beginnings of the tables that a step writes whose names are known only when it runs."""
     for target in _targets(task):
         if isinstance(target, Template):
-            yield _JINJA.split(target.text, maxsplit=1)[0]
+            yield JINJA.split(target.text, maxsplit=1)[0]
         elif isinstance(target, XComRef):
             yield ""
 
