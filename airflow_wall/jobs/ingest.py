@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import functools
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -99,8 +98,9 @@ def ingest(
         log.warning("%s", warning)
     if free and (recorded is None or delivery.contract != recorded[0]):
         contracts.write(target, delivery.contract, None if recorded is None else recorded[1])
-    replace = functools.partial(
-        tables.replace_slice,
+    commit = tables.replace_slice(
+        target,
+        delivery.rows,
         slice_id=run.slice.id,
         number=run.slice.number,
         sources=loaded.versions,
@@ -108,10 +108,8 @@ def ingest(
         homes=opened.homes(loaded.versions, taken),
         order=run.slice.microseconds if key else None,
         writer=writer,
+        rejected=_rejected_rows(delivery),
     )
-    if delivery.rejected or tables.exists(f"{target}{REJECTED}"):
-        replace(f"{target}{REJECTED}", _rejected_rows(delivery))  # first: a killed try is repeated
-    commit = replace(target, delivery.rows)
     if commit.content is None:
         raise Interrupted(
             f"table `{target}`: another try of this task has committed other rows of slice `{run.slice.id}`",

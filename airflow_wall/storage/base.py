@@ -198,6 +198,7 @@ class TableStore(Protocol):
         homes: Mapping[str, str] | None = None,
         writer: str | None = None,
         order: int | None = None,
+        rejected: pa.Table | None = None,
     ) -> Commit:
         """
         Replace the rows of one slice atomically. To write a slice twice has the same effect as to write it once.
@@ -212,6 +213,8 @@ class TableStore(Protocol):
         :param retype: The types of the rows replace those of the table, whose rows are converted.
         :param homes: uri of a source -> the slice that took it first, for sources without rows in the table.
         :param writer: A writer that shares the table with its owner. Only its own rows of the slice are replaced.
+        :param rejected: The bad rows of the same sources, for the table `<table>_rejected`. Readers see them with this
+            commit, not before.
         :raises DataError: a column changed its type, or has a type that tables cannot store, or a value of the table is
             not exactly a value of the new type.
         :raises Interrupted: other writers won every race.

@@ -7,6 +7,7 @@ Every write is one Delta commit: it replaces a partition (`_wall_slice`) and rec
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -55,7 +56,7 @@ from airflow_wall.storage.ownership import (
     schema_of,
 )
 from airflow_wall.text.reserved import STATE, reserved_part
-from airflow_wall.text.table_names import is_pattern, matches_table
+from airflow_wall.text.table_names import REJECTED, is_pattern, matches_table
 
 _KEPT = 7 * 24 * 3600
 """Seconds for which a file with current rows is kept for jobs that read it."""
@@ -65,6 +66,12 @@ _PLACE = "_wall_place"
 
 _CREATED_BY = "airflowWallCreatedBy"
 """Key of the note in the first commit of a table."""
+
+_IS_BESIDE = "beside"
+"""Transaction of a table of bad rows whose readers see the version that the table of the good rows names."""
+
+_REJECTED_COUNT = "rejected"
+"""Transaction of a table with the number of commits of its table of bad rows that belong to its own rows."""
 
 ATTEMPTS = 12
 """Number of times that a writer tries to commit before it gives up."""
@@ -88,7 +95,11 @@ class DeltaStore:
                 return [pattern]
             raise self._missing(pattern)
         tables = self._all()
-        matches = [name for name in tables if matches_table(name, pattern)]
+        matches = [
+            name
+            for name in tables
+            if matches_table(name, pattern) and (not name.endswith(REJECTED) or self.exists(name))
+        ]
         if not matches:
             raise DataError(
                 f"no table in `{self._storage}` matches `{pattern}`: {_describe_tables(tables)}",
@@ -98,7 +109,7 @@ class DeltaStore:
 
     def exists(self, table: str) -> bool:
         """Return True if the table has a commit."""
-        return self._open(table) is not None
+        return self._open_visible(table) is not None
 
     def created_by(self, table: str) -> Mapping[str, str]:
         """Return the note in the first commit of the table."""
@@ -189,7 +200,7 @@ class DeltaStore:
 
     def contents(self, table: str) -> TableContents:
         """Return the digests of the newest version."""
-        return TableContents(TableState(self._open(table)))
+        return TableContents(TableState(self._open_visible(table)))
 
     def owner(self, table: str, source: SourceVersion) -> int | None:
         """Return the number of the slice that last claimed this version of the source, or None."""
@@ -208,10 +219,42 @@ class DeltaStore:
         homes: Mapping[str, str] | None = None,
         writer: str | None = None,
         order: int | None = None,
+        rejected: pa.Table | None = None,
     ) -> Commit:
         """Replace the rows of one slice."""
-        slice_id = partition_of(slice_id, writer)
-        homes = {uri: partition_of(home, writer) for uri, home in (homes or {}).items()}
+        replace = functools.partial(
+            self._replace_slice,
+            slice_id=partition_of(slice_id, writer),
+            number=number,
+            sources=sources,
+            retype=retype,
+            homes={uri: partition_of(home, writer) for uri, home in (homes or {}).items()},
+            order=order,
+        )
+        beside = f"{table}{REJECTED}"
+        least: dict[str, int] = {}
+        if rejected is not None and (rejected.num_rows or self._open(beside) is not None):
+            least[_REJECTED_COUNT] = replace(beside, rejected, least={_IS_BESIDE: 1}).version + 1
+        return replace(table, data, least=least)
+
+    def _replace_slice(
+        self,
+        table: str,
+        data: pa.Table,
+        *,
+        slice_id: str,
+        number: int,
+        sources: Sequence[SourceVersion],
+        retype: bool,
+        homes: Mapping[str, str],
+        order: int | None,
+        least: Mapping[str, int],
+    ) -> Commit:
+        """
+        Replace the rows of one partition.
+
+        :param least: Transactions that the table has afterwards, with at least these values.
+        """
         rows = to_storable(data, table=table)
         first: tuple[int | None, int | None] | None = None
         for attempt in range(ATTEMPTS):
@@ -223,7 +266,7 @@ class DeltaStore:
             seen = (state.get(state.slice_key(slice_id)), state.get(state.corrected_key(slice_id)))
             first = seen if first is None or first[1] != seen[1] else first
             is_raced = seen[0] is not None and seen[0] != first[0]
-            if is_raced or (seen[0] == written and not overlap.elsewhere):
+            if is_raced or (seen[0] == written and not overlap.elsewhere and state.fulfils(least)):
                 self._fence()
                 content = state.content(slice_id) or 0 if seen[0] == written else None
                 return Commit(table, state.version, state.count(slice_id), False, content)
@@ -234,6 +277,7 @@ class DeltaStore:
             if (
                 seen[0] is not None
                 and not overlap.elsewhere
+                and state.fulfils(least)
                 and state.holds(
                     slice_id,
                     _with_slice(parts[slice_id], slice_id),
@@ -244,6 +288,7 @@ class DeltaStore:
                 return Commit(table, state.version, parts[slice_id].num_rows, False, state.content(slice_id) or 0)
             content = content_of(parts[slice_id])
             claims = {state.slice_key(slice_id): written, **state.claims(sources, overlap.same, number)}
+            claims |= {key: max(value, state.get(key) or 0) for key, value in least.items()}
             claims |= {state.content_key(name): content_of(part) for name, part in parts.items()}
             if order is not None:
                 claims[state.order_key(slice_id)] = order
@@ -257,7 +302,7 @@ class DeltaStore:
                 new, predicate = _retyped(table, state, retyped, str(predicate), new), None
             if self._commit(table, state, new, claims, predicate):
                 corrected = {slice_in(name): _uris_of(name, overlap.corrected) for name in parts.keys() - {slice_id}}
-                return Commit(table, self.version(table), parts[slice_id].num_rows, True, content, corrected)
+                return Commit(table, self._newest(table), parts[slice_id].num_rows, True, content, corrected)
         raise _lost(table)
 
     def drop_slice(self, table: str, slice_id: str) -> int:
@@ -290,7 +335,7 @@ class DeltaStore:
             epoch = state.version + 2
             claims = {"table": content, "epoch": epoch, f"content:{epoch}:{WHOLE}": content}
             if self._commit(table, state, _with_slice(rows, None), claims, None):
-                return Commit(table, self.version(table), rows.num_rows, True, content)
+                return Commit(table, self._newest(table), rows.num_rows, True, content)
         raise _lost(table)
 
     def _commit(
@@ -352,8 +397,27 @@ class DeltaStore:
                 f"table `{table}` in `{folder}` cannot be read: {error}", hint="restore the directory from a backup"
             ) from error
 
-    def _opened(self, table: str) -> DeltaTable:
+    def _newest(self, table: str) -> int:
+        """Return the version of the newest commit of a table that exists, visible or not."""
         handle = self._open(table)
+        assert handle is not None
+        return int(handle.version())
+
+    def _open_visible(self, table: str) -> DeltaTable | None:
+        """Return the version of a table that readers see: of bad rows, the one that belongs to the good rows."""
+        handle = self._open(table)
+        if handle is None or not table.endswith(REJECTED) or not handle.transaction_version(_IS_BESIDE):
+            return handle
+        target = self._open(table.removesuffix(REJECTED))
+        if target is None:
+            return handle  # so far, no file had a row that is not bad
+        count = target.transaction_version(_REJECTED_COUNT) or 0
+        if 0 < count <= handle.version():
+            handle.load_as_version(count - 1)
+        return handle if count else None
+
+    def _opened(self, table: str) -> DeltaTable:
+        handle = self._open_visible(table)
         if handle is None:
             raise self._missing(table)
         return handle

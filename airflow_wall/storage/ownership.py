@@ -88,6 +88,10 @@ class TableState:
         """Return the name of the transaction that other slices change when they write to a slice."""
         return f"corrected:{self._epoch}:{slice_id}"
 
+    def fulfils(self, least: Mapping[str, int]) -> bool:
+        """Return True if each of these transactions has at least its value."""
+        return all((self.get(key) or 0) >= value for key, value in least.items())
+
     def owner(self, source: SourceVersion) -> int | None:
         """Return the number of the slice that claimed this version of the source, or None."""
         return self.get(self._version_key(source))
