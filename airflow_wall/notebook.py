@@ -12,7 +12,8 @@ import pyarrow as pa
 from airflow_wall.errors import DataError, ModelError
 from airflow_wall.models.backends import open_registry
 from airflow_wall.models.base import Model, ModelRecord
-from airflow_wall.models.features import check_fit, check_values, empty_columns, to_frame
+from airflow_wall.models.feature_values import CountValues, check_values
+from airflow_wall.models.features import check_fit, to_frame
 from airflow_wall.models.name import check_model_name
 from airflow_wall.models.outputs import scored_columns
 from airflow_wall.settings import DEFAULT_STORAGE
@@ -67,7 +68,7 @@ class LoadedModel:
         """
         table = pa.Table.from_pandas(rows, preserve_index=False)
         check_fit(self.record, table.schema, "the DataFrame")
-        check_values(self.record, empty_columns(table), "the DataFrame")
+        check_values(self.record, CountValues(self.record.training)([table]), "the DataFrame")
         return scored_columns(self.model, self.record, table).to_pandas().set_index(rows.index)
 
     def __repr__(self) -> str:

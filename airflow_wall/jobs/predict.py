@@ -17,14 +17,11 @@ from airflow_wall.engines.spark.selection import spark_engine
 from airflow_wall.errors import DataError, ModelError
 from airflow_wall.job import Env, Run
 from airflow_wall.jobs.base import open_target
+from airflow_wall.models.amounts import read_share
 from airflow_wall.models.backends import open_registry
 from airflow_wall.models.base import ModelRecord, Registry
-from airflow_wall.models.features import (
-    check_fit,
-    check_values,
-    empty_columns,
-    empty_columns_of_files,
-)
+from airflow_wall.models.feature_values import COUNTS, NEW_CATEGORIES, CountValues, check_values
+from airflow_wall.models.features import check_fit
 from airflow_wall.models.outputs import output_schema, scored_columns
 from airflow_wall.sources.manifest import brings_only_corrections
 from airflow_wall.storage.base import TableStore, partition_of
@@ -51,6 +48,7 @@ def predict(
     version: int | None = None,
     keep: list[str] | None = None,
     max_age: str | None = None,
+    new_categories: str | float = NEW_CATEGORIES,
     share: bool = False,
 ) -> dict[str, Any]:
     """
@@ -62,6 +60,7 @@ def predict(
     :param version: A version of the model; None means its champion.
     :param keep: Input columns to write; None means all columns that are not features.
     :param max_age: Largest time from the slice that the model was trained for to this slice, e.g. `30d`.
+    :param new_categories: Share of the values of a text feature that may be none of those in training, e.g. `20%`.
     :param share: True if other tasks write rows of the same slice into the target, too.
     :raises ModelError: the model has no champion or is stale, the rows do not fit it, or scores are not finite.
     :raises DataError: this slice has no rows.
@@ -78,7 +77,7 @@ def predict(
     _check_age(record, run, max_age)
     store, writer = open_target(env, target, share=share)
     ((key, pattern),) = inputs.items()
-    work = _ScoringTask(run, record, key, pattern, keep)
+    work = _ScoringTask(run, record, key, pattern, keep, read_share("new_categories", new_categories))
     spark = spark_engine(run)
     lineage = Lineage(run.state, store)
     reading = lineage.reading(inputs, [run.slice.id])
@@ -114,6 +113,7 @@ class _ScoringTask:
     key: str
     pattern: str
     keep: list[str] | None
+    new_categories: float
 
     @property
     def where(self) -> str:
@@ -129,6 +129,14 @@ class _ScoringTask:
         """
         check_fit(self.record, schema, self.where)
         return _Scoring(self.run.state, self.record, _kept(schema.names, self.record, self.keep, self.where))
+
+    def check_values(self, counts: Iterable[pa.Table]) -> None:
+        """
+        Check the values of the features against those in training, see `models.feature_values`.
+
+        :raises ModelError: features have only nulls, or too many new categories.
+        """
+        check_values(self.record, counts, self.where, self.new_categories)
 
     def check_rows(self, rows: int) -> None:
         """
@@ -176,7 +184,7 @@ def _embedded(work: _ScoringTask, store: TableStore) -> pa.Table:
     rows = read_rows(store, work.key, work.pattern, slices=[work.run.slice.id]).table
     work.check_rows(rows.num_rows)
     scoring = work.scoring(rows.schema)
-    check_values(work.record, empty_columns(rows), work.where)
+    work.check_values(CountValues(work.record.training)([rows]))
     (scored,) = scoring([rows])
     return scored
 
@@ -188,8 +196,8 @@ def _on_spark(work: _ScoringTask, store: TableStore, spark: Engine) -> pa.Table:
         work.check_rows(sum(len(table.paths) for table in files))
         schema = engine.add(work.key, tables, files)
         scoring = work.scoring(schema)
-        empty = empty_columns_of_files([path for table in files for path in table.paths])
-        check_values(work.record, empty, work.where)
+        if work.record.training:
+            work.check_values([engine.map_rows(work.key, CountValues(work.record.training), COUNTS)])
         return engine.map_rows(work.key, scoring, scoring.schema(schema))
 
 

@@ -9,7 +9,7 @@ import hashlib
 import inspect
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from airflow_wall.environments.user_code import calling, load_function
 from airflow_wall.errors import Interrupted, ModelError
 from airflow_wall.job import Env, Run
 from airflow_wall.models import formats
+from airflow_wall.models.amounts import read_share
 from airflow_wall.models.backends import open_registry
 from airflow_wall.models.base import Candidate, Champion, Decision, Lineage, Model, ModelRecord, Registry, Trained
 from airflow_wall.models.evaluation import (
@@ -33,10 +34,9 @@ from airflow_wall.models.evaluation import (
     measure_all,
     metrics_of,
 )
+from airflow_wall.models.feature_values import NEW_CATEGORIES, CountValues, check_values, is_lost
 from airflow_wall.models.features import (
     check_fit,
-    check_values,
-    empty_columns,
     features_of,
     target_of,
     to_frame,
@@ -61,6 +61,8 @@ def retrain(
     model: str,
     promote: dict[str, Any] | None = None,
     holdout: dict[str, Any] | None = None,
+    new_categories: str | float = NEW_CATEGORIES,
+    accept_changes: Sequence[str] = (),
     parameters: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """
@@ -74,8 +76,11 @@ def retrain(
     :param model: Name of the model.
     :param promote: `metric`, `margin`, `max_loss`; see `airflow_wall.models.promotion`.
     :param holdout: `by`, `fraction`; see `airflow_wall.models.holdout`.
+    :param new_categories: Share of the values of a text feature that may be none of those of the champion, e.g. `20%`.
+    :param accept_changes: Features of the champion that may be gone, have another type, or other values.
     :param parameters: Further arguments of the function.
-    :raises ModelError: the result of the function is not usable, or its metric is not finite.
+    :raises ModelError: the rows do not fit the champion, the result of the function is not usable, or its metric is not
+        finite.
     :raises UserCodeError: the function raised.
     """
     rule = read_rule(promote)
@@ -86,11 +91,17 @@ def retrain(
     rows = {key: read_rows(store, key, pattern) for key, pattern in inputs.items()}
     parts = split({key: input_rows.table for key, input_rows in rows.items()}, holdout)
     function = load_function(entrypoint, code=env.run.code)
-    trained = _train(function, env.run, entrypoint, parts, parameters or {})
-    _check_features(registry, model, trained, parts, next(iter(inputs)))
-    trial = _judge(trained, entrypoint, parts, rule, next(iter(inputs)))
     data = {table: version for input_rows in rows.values() for table, version in input_rows.versions.items()}
     lineage = _lineage(env.run, entrypoint, function, data, parameters or {})
+    changes = _Changes(parts, next(iter(inputs)), read_share("new_categories", new_categories), accept_changes)
+    champion = _champion_record(registry, model)
+    if champion is not None and _trains_alike(champion.lineage, lineage):
+        changes.check(champion)
+    trained = _train(function, env.run, entrypoint, parts, parameters or {})
+    if champion is not None:
+        changes.check(_part_of(champion, trained.features))
+    changes.check_held_out(trained.features)
+    trial = _judge(trained, entrypoint, parts, rule, next(iter(inputs)))
     record = registry.register(model, _candidate(trained, trial, parts, lineage, next(iter(inputs))))
     decision = _promote(registry, record, trial, rule)
     log.info("model `%s` version %d: %s", model, record.version, decision.reason)
@@ -170,17 +181,72 @@ def _check_trained(trained: Trained, entrypoint: str, key: str, schema: pa.Schem
         )
 
 
-def _check_features(registry: Registry, model: str, trained: Trained, parts: Split, key: str) -> None:
-    """
-    Check that the features of a model have values if they had values when the champion was trained.
-
-    :raises ModelError: a feature has only nulls now.
-    """
+def _champion_record(registry: Registry, model: str) -> ModelRecord | None:
     champion = registry.champion(model)
-    if champion is not None:
-        rows = parts.training[key].select(list(trained.features))
-        where = f"the set of training rows of `inputs.{key}`"
-        check_values(registry.record(model, champion.version), empty_columns(rows), where)
+    return None if champion is None else registry.record(model, champion.version)
+
+
+def _trains_alike(before: Lineage, now: Lineage) -> bool:
+    """Return True if a version was trained by the same code and parameters, and so reads the same features."""
+    return (before.entrypoint, before.code, dict(before.parameters)) == (now.entrypoint, now.code, dict(now.parameters))
+
+
+def _part_of(record: ModelRecord, features: Sequence[str]) -> ModelRecord:
+    """Return a record with those of its features that are in `features`."""
+    return replace(record, features=tuple(feature for feature in record.features if feature.name in features))
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """
+    The comparison of rows with those that a champion was trained on.
+
+    :param key: The input.
+    :param new_categories: Share of the values of a text feature that may be new.
+    :param accepted: Features that may differ.
+    """
+
+    parts: Split
+    key: str
+    new_categories: float
+    accepted: Sequence[str]
+
+    def check(self, champion: ModelRecord) -> None:
+        """
+        Check the training rows and the held-out rows: a feature may have broken only recently.
+
+        :raises ModelError: a feature is missing, has another type, only nulls or too many new categories.
+        """
+        for rows, which in ((self.parts.training[self.key], "training"), (self.parts.held_out, "held-out")):
+            where = f"the set of {which} rows of `inputs.{self.key}`"
+            names = {feature.name for feature in champion.features}
+            training = {name: summary for name, summary in champion.training.items() if name in names}
+            try:
+                check_fit(champion, rows.schema, where, self.accepted)
+                check_values(champion, CountValues(training)([rows]), where, self.new_categories, self.accepted)
+            except ModelError as error:
+                hint = f"{error.hint}; if the change is meant, name the feature in `accept_changes`"
+                raise ModelError(error.message, hint=hint) from None
+
+    def check_held_out(self, features: Sequence[str]) -> None:
+        """
+        Check that the held-out rows have values of features that have some in the training rows.
+
+        :raises ModelError: they do not.
+        """
+        training = summarize(self.parts.training[self.key], features)
+        (counts,) = CountValues(training)([self.parts.held_out])
+        lost = [
+            row["feature"]
+            for row in counts.to_pylist()
+            if is_lost(row, training[row["feature"]]) and row["feature"] not in self.accepted
+        ]
+        if lost:
+            raise ModelError(
+                f"the set of held-out rows of `inputs.{self.key}` has only nulls in {listed(lost)}, which has values "
+                "in the training rows",
+                hint="correct the step that writes the column, train a model without this feature, or change `holdout`",
+            )
 
 
 def _judge(trained: Trained, entrypoint: str, parts: Split, rule: Rule, key: str) -> _Trial:

@@ -89,17 +89,20 @@ class FeatureSummary:
     :param counts: Rows per bin of numbers, or per text, and last those of all other texts.
     :param edges: Edges between the bins. The first and the last bin are open.
     :param texts: The most frequent texts; None for numbers.
+    :param nulls: Rows without a value; 0 in records of older versions.
     """
 
     counts: tuple[int, ...]
     edges: tuple[float, ...] = ()
     texts: tuple[str, ...] | None = None
+    nulls: int = 0
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> FeatureSummary:
         """Return the summary from the JSON values of a record."""
         texts = values["texts"]
-        return cls(tuple(values["counts"]), tuple(values["edges"]), None if texts is None else tuple(texts))
+        texts = None if texts is None else tuple(texts)
+        return cls(tuple(values["counts"]), tuple(values["edges"]), texts, values.get("nulls", 0))
 
 
 @dataclass(frozen=True)

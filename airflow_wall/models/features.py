@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import collections
+import re
 from collections.abc import Collection, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from airflow_wall.diagnostics.suggestions import listed, nearest
@@ -18,6 +15,12 @@ from airflow_wall.errors import ModelError
 from airflow_wall.models.base import Feature, ModelRecord
 
 _SHOWN = 8
+
+_INTEGER = re.compile(r"(u?)int(\d+)")
+_DECIMAL = re.compile(r"decimal\d+\((\d+), (-?\d+)\)")
+_FLOATS = ("halffloat", "float", "double")
+_DIGITS = {8: 3, 16: 5, 32: 10, 64: 20}
+"""Bits of an integer -> its most digits."""
 
 
 def family(type_: pa.DataType | str) -> str:
@@ -32,24 +35,54 @@ def family(type_: pa.DataType | str) -> str:
     return {"bool": "boolean", "string": "text", "large_string": "text", "string_view": "text"}.get(name, name)
 
 
+def widens(old: str, new: str) -> bool:
+    """
+    Return True if each value of the type `old` is one of the type `new`.
+
+    A `double` counts as wider than every number, and a timestamp as wider than a date, as in contracts.
+    """
+    if old == new or family(old) != family(new) or family(old) not in ("number", "time"):
+        return family(old) == family(new)
+    if family(old) == "time":
+        return new.startswith("timestamp") and (old.startswith("date") or ("tz=" in old) == ("tz=" in new))
+    if new == "double" or (old in _FLOATS and new in _FLOATS):
+        return new == "double" or _FLOATS.index(new) >= _FLOATS.index(old)
+    before, after = _INTEGER.fullmatch(old), _INTEGER.fullmatch(new)
+    decimal = _DECIMAL.fullmatch(new)
+    if before and after:
+        spare = int(after[2]) - int(before[2])
+        return spare >= 0 if before[1] == after[1] else spare > 0 and not after[1]
+    if before and decimal:
+        return int(decimal[1]) - int(decimal[2]) >= _DIGITS[int(before[2])]
+    if before:
+        return new == "float" and int(before[2]) <= 16
+    given = _DECIMAL.fullmatch(old)
+    if given and decimal:
+        whole = [int(parts[1]) - int(parts[2]) for parts in (given, decimal)]
+        return int(decimal[2]) >= int(given[2]) and whole[1] >= whole[0]
+    return False
+
+
 def features_of(schema: pa.Schema, names: Sequence[str]) -> tuple[Feature, ...]:
     """Return columns with their types. All of them must be in `schema`."""
     return tuple(Feature(name, str(schema.field(name).type)) for name in names)
 
 
-def check_fit(record: ModelRecord, schema: pa.Schema, where: str) -> None:
+def check_fit(record: ModelRecord, schema: pa.Schema, where: str, accepted: Collection[str] = ()) -> None:
     """
-    Check that rows have every feature of a model, in the kind of type it was trained on.
+    Check that rows have every feature of a model, in the type it was trained on or a wider one.
 
     :param where: The rows, for messages, e.g. "`inputs.features` (`silver/*`)".
-    :raises ModelError: columns are missing or have another kind of type; the message names all of them.
+    :param accepted: Features that may differ.
+    :raises ModelError: columns are missing or have another type; the message names all of them.
     """
     names = set(schema.names)
-    missing = [feature.name for feature in record.features if feature.name not in names]
+    features = [feature for feature in record.features if feature.name not in accepted]
+    missing = [feature.name for feature in features if feature.name not in names]
     changed = [
         f"`{feature.name}` is `{schema.field(feature.name).type}` (was `{feature.type}`)"
-        for feature in record.features
-        if feature.name in names and family(schema.field(feature.name).type) not in (family(feature.type), "null")
+        for feature in features
+        if feature.name in names and not _accepts(feature.type, schema.field(feature.name).type)
     ]
     if not missing and not changed:
         return
@@ -65,46 +98,8 @@ def check_fit(record: ModelRecord, schema: pa.Schema, where: str) -> None:
     )
 
 
-def check_values(record: ModelRecord, empty: Collection[str], where: str) -> None:
-    """
-    Check that no feature is without values that had values when a model was trained.
-
-    Some libraries score such rows without a word, as if every value were missing.
-
-    :param empty: Columns of the rows that have no value.
-    :param where: The rows, for messages.
-    :raises ModelError: there are such features; the message names all of them.
-    """
-    lost = [feature.name for feature in record.features if feature.name in empty and feature.name in record.training]
-    if lost:
-        raise ModelError(
-            f"{where} does not fit version {record.version} of model `{record.name}`: it has only nulls in "
-            f"{listed(lost)}, which had values when the model was trained",
-            hint="correct the step that writes the column, or train a model without this feature",
-        )
-
-
-def empty_columns(rows: pa.Table) -> set[str]:
-    """Return the columns without a value: only nulls, or only NaN. Rows without any row have none."""
-    return {
-        name
-        for name in rows.column_names
-        if rows.num_rows and pc.all(pc.is_null(rows.column(name), nan_is_null=True)).as_py()
-    }
-
-
-def empty_columns_of_files(paths: Sequence[Path]) -> set[str]:
-    """Return the columns with only nulls in Parquet files, as far as their statistics know. No row is read."""
-    total, nulls = 0, collections.Counter[str]()
-    for path in paths:
-        metadata = pq.read_metadata(path)
-        total += metadata.num_rows
-        for group in range(metadata.num_row_groups):
-            for place in range(metadata.num_columns):
-                column = metadata.row_group(group).column(place)
-                known = None if column.statistics is None else column.statistics.null_count
-                nulls[column.path_in_schema] += known or 0
-    return {name for name, count in nulls.items() if count == total} if total else set()
+def _accepts(old: str, new: pa.DataType) -> bool:
+    return pa.types.is_null(new) or widens(old, str(new))
 
 
 def to_frame(rows: pa.Table) -> pd.DataFrame:

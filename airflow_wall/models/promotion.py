@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_wall.diagnostics.suggestions import did_you_mean, listed, suggestion
 from airflow_wall.errors import ModelError
+from airflow_wall.models.amounts import read_amount
 from airflow_wall.models.base import Decision, Model
 from airflow_wall.models.evaluation import DEFAULT, lower_is_better, metrics_of
 from airflow_wall.models.metric_names import KINDS, NAMES, canonical
@@ -18,7 +18,6 @@ from airflow_wall.models.metric_names import KINDS, NAMES, canonical
 log = logging.getLogger(__name__)
 
 _KEYS = ("metric", "lower_is_better", "margin", "max_loss")
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%")
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,8 @@ def read_rule(promote: Mapping[str, Any] | None) -> Rule:
         )
     if promote.get("lower_is_better") is not None:
         log.warning("`promote.lower_is_better` is deprecated and has no effect: the metric decides it; remove it")
-    margin, relative = _amount("margin", promote.get("margin", 0))
-    max_loss, relative_loss = _amount("max_loss", promote.get("max_loss", "10%"))
+    margin, relative = read_amount("promote.margin", promote.get("margin", 0))
+    max_loss, relative_loss = read_amount("promote.max_loss", promote.get("max_loss", "10%"))
     return Rule(None if metric is None else canonical(metric), margin, relative, max_loss, relative_loss)
 
 
@@ -146,14 +145,3 @@ def _against_record(
     if loss > allowed:
         return False, f"{record}: worse by {loss:.3g}, more than `max_loss` of {allowed:.3g}"
     return True, f"{record}: within `max_loss` of {allowed:.3g}"
-
-
-def _amount(key: str, amount: Any) -> tuple[float, bool]:
-    """Return the value of a key as a number, and True if it is a fraction of the champion's value."""
-    if isinstance(amount, str) and (percent := _PERCENT.fullmatch(amount.strip())) is not None:
-        return float(percent[1]) / 100, True
-    if isinstance(amount, int | float) and not isinstance(amount, bool) and math.isfinite(amount) and amount >= 0:
-        return float(amount), False
-    raise ModelError(
-        f"`promote.{key}` must be a number from 0 or a percentage, got `{amount}`", hint='write, e.g., "1%" or 0.05'
-    )

@@ -30,9 +30,13 @@ def _summary(column: pa.ChunkedArray[Any]) -> FeatureSummary | None:
         if not len(values):
             return None
         edges = inner_edges(values)
-        return FeatureSummary(tuple(map(int, rows_per_bin(values, edges))), edges=tuple(map(float, edges)))
+        counts = tuple(map(int, rows_per_bin(values, edges)))
+        return FeatureSummary(counts, edges=tuple(map(float, edges)), nulls=len(column) - len(values))
     if kind in ("text", "boolean"):
         texts: Any = column.cast(pa.string()).drop_null().to_pylist()
+        if not texts:
+            return None
         frequent = frequent_texts(texts)
-        return FeatureSummary(tuple(map(int, rows_per_text(texts, frequent))), texts=tuple(frequent)) if texts else None
+        counts = tuple(map(int, rows_per_text(texts, frequent)))
+        return FeatureSummary(counts, texts=tuple(frequent), nulls=len(column) - len(texts))
     return None

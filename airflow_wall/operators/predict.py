@@ -22,10 +22,11 @@ class PredictOperator(ComputeOperator):
     :param version: A version of the model instead of the champion. (templated)
     :param keep: Input columns to keep beside the score; by default all columns except features. (templated)
     :param max_age: Highest allowed age of the model.
+    :param new_categories: Share of the values of a text feature that may be new; by default a fifth. (templated)
     :param share: True if other tasks write the target, too.
     """
 
-    template_fields: Sequence[str] = ("model", "inputs", "target", "version", "keep")
+    template_fields: Sequence[str] = ("model", "inputs", "target", "version", "keep", "new_categories")
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class PredictOperator(ComputeOperator):
         version: int | None = None,
         keep: Sequence[str] | None = None,
         max_age: timedelta | None = None,
+        new_categories: str | float | None = None,
         share: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -46,6 +48,7 @@ class PredictOperator(ComputeOperator):
         self.version = version
         self.keep = keep
         self.max_age = max_age
+        self.new_categories = new_categories
         self.share = share
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -60,5 +63,6 @@ class PredictOperator(ComputeOperator):
             version=self.version,
             keep=self.keep,
             max_age=max_age,
+            new_categories=self.new_categories,
             share=self.share or None,
         )

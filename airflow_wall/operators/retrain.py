@@ -20,10 +20,21 @@ class RetrainOperator(ComputeOperator):
     :param model: The model's name in the registry. (templated)
     :param promote: `metric`, `lower_is_better` and `margin`; by default `rmse`, lower is better. (templated)
     :param holdout: `by` and `fraction` of the rows that test the model; by default the latest fifth. (templated)
+    :param new_categories: Share of the values of a text feature that may be new; by default a fifth. (templated)
+    :param accept_changes: Features of the champion that are meant to be gone or to differ. (templated)
     :param parameters: Further arguments of the function. (templated)
     """
 
-    template_fields: Sequence[str] = ("entrypoint", "inputs", "model", "promote", "holdout", "parameters")
+    template_fields: Sequence[str] = (
+        "entrypoint",
+        "inputs",
+        "model",
+        "promote",
+        "holdout",
+        "new_categories",
+        "accept_changes",
+        "parameters",
+    )
 
     def __init__(
         self,
@@ -33,6 +44,8 @@ class RetrainOperator(ComputeOperator):
         model: str,
         promote: Mapping[str, Any] | None = None,
         holdout: Mapping[str, Any] | None = None,
+        new_categories: str | float | None = None,
+        accept_changes: Sequence[str] | None = None,
         parameters: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -42,6 +55,8 @@ class RetrainOperator(ComputeOperator):
         self.model = model
         self.promote = promote
         self.holdout = holdout
+        self.new_categories = new_categories
+        self.accept_changes = accept_changes
         self.parameters = parameters
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -54,5 +69,7 @@ class RetrainOperator(ComputeOperator):
             model=self.model,
             promote=self.promote,
             holdout=self.holdout,
+            new_categories=self.new_categories,
+            accept_changes=self.accept_changes or None,
             parameters=self.parameters,
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from airflow_wall.job import Job, Run
 from airflow_wall.jobs.base import run_job
 from airflow_wall.models import formats
 from airflow_wall.models.backends import open_registry
-from airflow_wall.models.base import Candidate, Decision, Feature, Lineage, Window
+from airflow_wall.models.base import Candidate, Decision, Feature, FeatureSummary, Lineage, Window
 from airflow_wall.storage.delta import DeltaStore
 
 pytestmark = pytest.mark.timeout(1200)
@@ -50,6 +51,7 @@ def totals(flights, other, factor):
 """
 TRAINS = """
 import os
+import re
 from pathlib import Path
 
 from sklearn.linear_model import LinearRegression
@@ -203,7 +205,9 @@ def test_retrain_is_done_by_an_executor(running: SparkCluster, lake: Path) -> No
     assert "ValueError: not with True rows" in on_spark[1]
 
 
-def register(lake: Path, estimator: Any, *features: tuple[str, str]) -> None:
+def register(
+    lake: Path, estimator: Any, *features: tuple[str, str], training: Mapping[str, FeatureSummary] | None = None
+) -> None:
     """Make a fitted estimator the next champion of the model `delays`."""
     registry = open_registry(lake / "lake" / "_wall")
     model_format = formats.format_of(estimator)
@@ -218,6 +222,7 @@ def register(lake: Path, estimator: Any, *features: tuple[str, str]) -> None:
         rows_held_out=1,
         window=Window("all"),
         lineage=Lineage("churn", "manual", SLICE.id, SLICE.order, "own:train", "", {}),
+        training=training or {},
     )
     record, champion = registry.register("delays", candidate), registry.champion("delays")
     decision = Decision(True, "rmse", 1.0, None, None, "")
@@ -275,9 +280,23 @@ def test_faults_of_predict_are_those_of_the_embedded_engine(running: SparkCluste
     endless.coef_ = np.array([np.inf])
     register(lake, endless, ("distance", "int64"))
     assert "gave 40 scores of 40 that are not finite" in on_spark().message
+    summaries = {
+        "wind_gust": FeatureSummary((20, 20), (1.5,)),
+        "precip": FeatureSummary((20, 20, 0), texts=("0.1", "0.2")),
+    }
+    register(
+        lake,
+        LinearRegression().fit([[1.0, 1.0], [2.0, 2.0]], [1.0, 2.0]),
+        ("wind_gust", "double"),
+        ("precip", "string"),
+        training=summaries,
+    )
+    lost = on_spark().message
+    assert "it has only nulls in `wind_gust`, which had values when the model was trained" in lost
+    assert re.search(r"more than 20% of the values are new in `precip` \(\d+ of 40, e.g. `0.3`\)", lost)
     register(lake, LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0]), ("missing", "double"))
     assert "has no column `missing`" in on_spark().message
-    assert "`keep` names `absent`" in on_spark(version=1, keep=["absent"]).message
+    assert "got `absent`" in on_spark(version=1, keep=["absent"]).message
 
 
 @pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning")  # as the engine does

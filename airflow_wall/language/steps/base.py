@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, PydanticKnownError
 from pydantic_core.core_schema import ValidationInfo
 
+from airflow_wall.diagnostics.patterns import MARGIN_PATTERN
 from airflow_wall.errors import ConnectionFault, DataError, ReleaseError
 from airflow_wall.language.base import SpecModel
 from airflow_wall.language.environment import KEYS, Image, Python, Requirements, check_together
@@ -216,6 +217,16 @@ Share = Annotated[
     FieldKind.PLAIN,
 ]
 """True if a step shares its target with others."""
+
+
+NewCategories = Annotated[
+    Annotated[str, StringConstraints(pattern=MARGIN_PATTERN)] | Annotated[float, Field(ge=0, le=1)],
+    Field(
+        description="The share of the values of a text feature that may be new: not in the training of the champion."
+    ),
+    FieldKind.PLAIN,
+]
+"""How much the categories of a feature may change."""
 
 
 class OnCluster(Step):

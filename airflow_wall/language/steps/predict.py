@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from airflow_wall.language.base import Duration, Positive
-from airflow_wall.language.steps.base import Input, OnCluster, Share, Text
+from airflow_wall.language.steps.base import Input, NewCategories, OnCluster, Share, Text
 from airflow_wall.text.kinds import (
     ModelName,
     Plain,
@@ -28,4 +28,5 @@ class Predict(OnCluster):
         None, description="Input columns to keep beside the score; by default all that are not features."
     )
     max_age: Duration | None = Field(None, description="The maximum age of the model.")
+    new_categories: NewCategories = "20%"
     share: Share = False

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from airflow_wall.diagnostics.patterns import MARGIN_PATTERN
 from airflow_wall.diagnostics.suggestions import did_you_mean, listed
 from airflow_wall.language.base import SpecModel
-from airflow_wall.language.steps.base import Input, OnCluster, Parameters, Text
+from airflow_wall.language.steps.base import Input, NewCategories, OnCluster, Parameters, Text
 from airflow_wall.models.metric_names import KINDS, NAMES
 from airflow_wall.text.kinds import (
     Code,
@@ -65,4 +65,8 @@ class Retrain(OnCluster):
         None, description="The rule to replace the champion; by default `rmse`, lower is better."
     )
     holdout: Holdout | None = Field(None, description="The rows to evaluate it on; by default the latest fifth.")
+    new_categories: NewCategories = "20%"
+    accept_changes: Plain[list[str]] = Field(
+        [], description="Features of the champion that are meant to be gone, to have another type or other values."
+    )
     parameters: Plain[Parameters] | None = Field(None, description="Further arguments of the function.")

@@ -4,9 +4,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from airflow_wall.errors import DataError, ModelError
 from airflow_wall.job import Env, Run, Slice
@@ -15,7 +18,6 @@ from airflow_wall.jobs.predict import predict
 from airflow_wall.models import formats
 from airflow_wall.models.backends import open_registry
 from airflow_wall.models.base import Candidate, Decision, Feature, Lineage, Window
-from airflow_wall.models.features import empty_columns_of_files
 from airflow_wall.models.training_summary import summarize
 from airflow_wall.storage.backends import open_tables
 
@@ -55,14 +57,27 @@ def registry(env):
     return open_registry(env.run.state)
 
 
-def register(registry, coefficients=(1.0, 2.0), *, promote=True, order="2013-07-01T00:00:00+00:00", training=None):
-    model = LinearRegression().fit(np.eye(2), [0.0, 1.0])
-    model.coef_, model.intercept_ = np.array(coefficients), 0.5
+FEATURES = (Feature("b", "double"), Feature("a", "double"))
+
+
+def register(
+    registry,
+    coefficients=(1.0, 2.0),
+    *,
+    promote=True,
+    order="2013-07-01T00:00:00+00:00",
+    training=None,
+    model=None,
+    features=FEATURES,
+):
+    if model is None:
+        model = LinearRegression().fit(np.eye(2), [0.0, 1.0])
+        model.coef_, model.intercept_ = np.array(coefficients), 0.5
     candidate = Candidate(
         model_format="skops",
         content=formats.dump(model, "skops"),
         kind="regression",
-        features=(Feature("b", "double"), Feature("a", "double")),
+        features=features,
         target="y",
         metrics={"rmse": 1.0},
         rows_trained=1,
@@ -270,9 +285,50 @@ def test_a_feature_that_has_only_nulls_now_is_refused_by_name(env, store, regist
     )
 
 
-def test_the_statistics_of_files_name_columns_with_only_nulls(store):
-    lost = rows("domain_1", a=pa.array([None] * 24, pa.float64()))
-    store.replace_slice("silver/domain_1", lost, slice_id=SLICE.id, number=SLICE.number)
-    assert empty_columns_of_files(store.files("silver/domain_1", slices=[SLICE.id]).paths) == {"a"}
-    both = [*store.files("silver/domain_1").paths, *store.files("silver/domain_2").paths]
-    assert empty_columns_of_files(both) == set()
+def test_a_sparse_feature_may_have_only_nulls_in_few_rows(env, store, registry):
+    sparse = pa.array([1.0, 2.0] + [None] * 22, pa.float64())
+    register(registry, training=summarize(rows("domain_1", a=sparse, b=sparse), ["a", "b"]))
+    for domain in ("domain_1", "domain_2"):
+        few = rows(domain, a=pa.array([None] * 24, pa.float64())).slice(0, 12)
+        store.replace_slice(f"silver/{domain}", few, slice_id=SLICE.id, number=SLICE.number)
+    with pytest.raises(ModelError, match="Input X contains NaN"):  # the model itself rejects nulls
+        call(env)
+
+
+def text_model(registry, texts):
+    """Register a model of the feature `place`."""
+    pipeline = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LinearRegression())
+    pipeline.fit(pd.DataFrame({"place": texts}), range(len(texts)))
+    training = summarize(pa.table({"place": texts}), ["place"])
+    register(registry, model=pipeline, features=(Feature("place", "string"),), training=training)
+
+
+@pytest.mark.parametrize(
+    ("new", "limit", "fits"),
+    [(2, None, True), (6, None, False), (6, "30%", True), (6, 0.05, False), (24, "100%", True)],
+)
+def test_categories_that_were_not_in_training_are_refused_beyond_a_limit(env, store, registry, new, limit, fits):
+    text_model(registry, ["JFK", "LGA", "EWR"] * 8)
+    for domain in ("domain_1", "domain_2"):
+        places = ["Newark"] * new + ["JFK"] * (24 - new)
+        store.replace_slice(f"silver/{domain}", rows(domain, place=places), slice_id=SLICE.id, number=SLICE.number)
+    more = {} if limit is None else {"new_categories": limit}
+    if fits:
+        assert call(env, **more)["rows"] == 48
+        return
+    with pytest.raises(ModelError) as caught:
+        call(env, **more)
+    assert str(caught.value) == (
+        f"`inputs.features` (`silver/*`) does not fit version 1 of model `m`: more than {'5' if limit else '20'}% of the "
+        "values are new in `place` (12 of 48, e.g. `Newark`)\n\n"
+        "hint: correct the step that writes the values, or raise `new_categories`"
+    )
+
+
+def test_a_type_that_became_narrower_is_refused(env, store, registry):
+    register(registry)
+    for domain in ("domain_1", "domain_2"):
+        whole = rows(domain)
+        store.replace_table(f"silver/{domain}", whole.set_column(3, "a", pa.array([1] * 24)))
+    with pytest.raises(ModelError, match=r"columns of another type: `a` is `int64` \(was `double`\)"):
+        call(env)

@@ -434,3 +434,101 @@ def test_a_feature_that_has_only_nulls_now_is_refused_before_the_model_is_judged
     with pytest.raises(ModelError, match="it has only nulls in `b`, which had values when the model was trained"):
         call(env(2), "tolerant")
     assert champion(env()) == 1
+
+
+LEVELS = """
+from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from airflow_wall import Trained
+
+CALLS = []
+
+def train(features, depth=2):
+    CALLS.append(1)
+    rows = features.dropna(subset=["y"])
+    columns = [name for name in ("a", "b", "place") if name in rows]
+    encoder = (OneHotEncoder(handle_unknown="ignore"), ["place"])
+    encoded = make_column_transformer(encoder, remainder=SimpleImputer(keep_empty_features=True))
+    pipeline = make_pipeline(encoded, LinearRegression())
+    return Trained(pipeline.fit(rows[columns], rows["y"]), columns, "y")
+"""
+
+
+@pytest.fixture
+def trained(store, env, code):
+    """A champion of the features `a`, `b` and `place`."""
+    (code / "levels.py").write_text(LEVELS)
+    for table in ("silver/a", "silver/b"):
+        whole = store.read(table)
+        store.replace_table(table, whole.append_column("place", pa.array(["JFK", "LGA"] * 100)))
+    retrain(env(1), entrypoint="levels:train", inputs={"features": "silver/*"}, model="m")
+    return sys.modules["levels"].CALLS
+
+
+def change(store, name, values, *, last=200):
+    """Change the last rows of a column in both tables; all rows if it is to have another type."""
+    for table in ("silver/a", "silver/b"):
+        whole = store.read(table).sort_by("hour")
+        place = whole.column_names.index(name)
+        before = whole.column(name).to_pylist()[: 200 - last]
+        column = pa.array(
+            [*before, *[values] * last], pa.scalar(values).type if values is not None else whole.schema.field(name).type
+        )
+        store.replace_table(table, whole.set_column(place, name, column))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "last", "which", "message"),
+    [
+        ("a", None, 200, "training", "it has only nulls in `a`, which had values when the model was trained"),
+        ("a", None, 40, "held-out", "it has only nulls in `a`, which had values when the model was trained"),
+        ("b", 1, 200, "training", "it has columns of another type: `b` is `int64` (was `double`)"),
+        ("place", "Newark", 30, "held-out", "more than 20% of the values are new in `place` (60 of 80, e.g. `Newark`)"),
+    ],
+)
+def test_features_that_broke_are_refused_by_name_before_training(
+    trained, store, env, name, value, last, which, message
+):
+    change(store, name, value, last=last)
+    calls = len(trained)
+    arguments = {"entrypoint": "levels:train", "inputs": {"features": "silver/*"}, "model": "m"}
+    with pytest.raises(ModelError) as caught:
+        retrain(env(2), **arguments)
+    assert caught.value.message == (
+        f"the set of {which} rows of `inputs.features` does not fit version 1 of model `m`: {message}"
+    )
+    assert caught.value.hint.endswith("; if the change is meant, name the feature in `accept_changes`")
+    assert len(trained) == calls
+    with pytest.raises(ModelError, match="does not fit version 1"):  # with other parameters, after training
+        retrain(env(3), **arguments, parameters={"depth": 3})
+    assert len(trained) == calls + 1
+    if last == 200:
+        retrain(env(4), **arguments, accept_changes=[name])
+        assert len(trained) == calls + 2
+
+
+def test_a_feature_that_is_gone_is_refused_before_training_unless_the_code_changed(trained, store, env, code):
+    for table in ("silver/a", "silver/b"):
+        whole = store.read(table)
+        store.replace_table(table, whole.rename_columns(["aa" if n == "a" else n for n in whole.column_names]))
+    arguments = {"entrypoint": "levels:train", "inputs": {"features": "silver/*"}, "model": "m"}
+    calls = len(trained)
+    with pytest.raises(ModelError, match="it has no column `a`") as caught:
+        retrain(env(2), **arguments)
+    assert "was `a` renamed to `aa`?" in caught.value.hint
+    assert len(trained) == calls
+    assert retrain(env(3), **arguments, accept_changes=["a"])["promoted"] in (True, False)
+    assert retrain(env(4), **arguments, parameters={"depth": 3})["version"] == 3
+
+
+def test_held_out_rows_without_a_value_are_refused_for_the_first_model_too(store, env):
+    change(store, "b", None, last=40)
+    with pytest.raises(ModelError) as caught:
+        call(env(1), "tolerant")
+    assert caught.value.message == (
+        "the set of held-out rows of `inputs.features` has only nulls in `b`, which has values in the training rows"
+    )
+    assert open_registry(env().run.state).versions("m") == []

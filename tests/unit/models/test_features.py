@@ -8,7 +8,7 @@ import pytest
 
 from airflow_wall.errors import ModelError
 from airflow_wall.models.base import Feature, Lineage, ModelRecord, Window
-from airflow_wall.models.features import check_fit, target_of, to_frame
+from airflow_wall.models.features import check_fit, target_of, to_frame, widens
 
 LINEAGE = Lineage("p", "r", "s", "2013-07-01T00:00:00Z", "m:f", "", {})
 FEATURES = (Feature("temp", "double"), Feature("hour", "int64"), Feature("place", "string"))
@@ -21,8 +21,8 @@ RECORD = ModelRecord(
     "types",
     [
         {"temp": pa.float64(), "hour": pa.int64(), "place": pa.string()},
-        {"temp": pa.int32(), "hour": pa.float32(), "place": pa.large_string(), "more": pa.date32()},
-        {"temp": pa.null(), "hour": pa.decimal128(9, 2), "place": pa.dictionary(pa.int8(), pa.string())},
+        {"temp": pa.float64(), "hour": pa.float64(), "place": pa.large_string(), "more": pa.date32()},
+        {"temp": pa.null(), "hour": pa.decimal128(22, 2), "place": pa.dictionary(pa.int8(), pa.string())},
     ],
 )
 def test_rows_fit_when_every_feature_is_there_in_its_kind(types):
@@ -39,6 +39,37 @@ def test_all_columns_that_do_not_fit_are_named():
         "hint: correct the columns in the step that writes them, or run retrain on the new ones; "
         "was `hour` renamed to `hours`?"
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("int32", "int64", True),
+        ("int64", "int32", False),
+        ("uint32", "int64", True),
+        ("uint32", "int32", False),
+        ("int32", "uint64", False),
+        ("int64", "double", True),
+        ("double", "int64", False),
+        ("float", "double", True),
+        ("double", "float", False),
+        ("int16", "float", True),
+        ("int32", "float", False),
+        ("int32", "decimal128(12, 2)", True),
+        ("int64", "decimal128(9, 2)", False),
+        ("decimal128(9, 2)", "decimal128(12, 3)", True),
+        ("decimal128(9, 2)", "decimal128(12, 1)", False),
+        ("decimal128(9, 2)", "double", True),
+        ("double", "decimal128(38, 9)", False),
+        ("date32[day]", "timestamp[us]", True),
+        ("timestamp[us]", "date32[day]", False),
+        ("timestamp[us]", "timestamp[us, tz=UTC]", False),
+        ("string", "large_string", True),
+        ("bool", "int8", False),
+    ],
+)
+def test_a_type_that_holds_all_values_of_another_is_wider(old, new, expected):
+    assert widens(old, new) is expected
 
 
 def test_decimals_become_floats():

@@ -39,8 +39,8 @@ def test_values_that_are_all_equal_have_bins_around_them():
 
 def test_texts_and_booleans_are_counted():
     summary = summarize(ROWS, ["text", "flag", "many"])
-    assert summary["text"] == FeatureSummary((60, 40, 0), texts=("a", "b"))
-    assert summary["flag"] == FeatureSummary((99, 1, 0), texts=("true", "false"))
+    assert summary["text"] == FeatureSummary((60, 40, 0), texts=("a", "b"), nulls=1)
+    assert summary["flag"] == FeatureSummary((99, 1, 0), texts=("true", "false"), nulls=1)
     assert len(summary["many"].texts) == 50
     assert summary["many"].counts[-1] == 51
 
