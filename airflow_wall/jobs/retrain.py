@@ -9,18 +9,20 @@ import hashlib
 import inspect
 import logging
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.environments.user_code import calling, load_function
-from airflow_wall.errors import Interrupted, ModelError
+from airflow_wall.errors import Interrupted, ModelError, UserCodeError
 from airflow_wall.job import Env, Run
 from airflow_wall.models import formats
 from airflow_wall.models.amounts import read_share
@@ -46,9 +48,15 @@ from airflow_wall.models.promotion import Rule, decide, read_rule
 from airflow_wall.models.registry import is_older
 from airflow_wall.models.training_summary import summarize
 from airflow_wall.storage.backends import open_tables
-from airflow_wall.storage.input_rows import check_inputs, read_rows
+from airflow_wall.storage.input_rows import InputRows, check_inputs, read_rows
 
 log = logging.getLogger(__name__)
+
+_FEW = 10
+"""Number of rows below which an error is probably due to their number."""
+
+_ONE_CLASS = re.compile(r"only one class|got 1 class|at least 2 classes|one unique value|contains only one label")
+"""Words of the libraries about training rows of a single class."""
 
 _RACES = 10  # number of times that the champion may change during one retrain before it gives up
 
@@ -75,7 +83,7 @@ def retrain(
     :param inputs: Argument of the function -> table or pattern of tables, e.g. `silver/*`.
     :param model: Name of the model.
     :param promote: `metric`, `margin`, `max_loss`; see `airflow_wall.models.promotion`.
-    :param holdout: `by`, `fraction`; see `airflow_wall.models.holdout`.
+    :param holdout: `by`, `from`, `group`, `random`, `table`, `fraction`; see `airflow_wall.models.holdout`.
     :param new_categories: Share of the values of a text feature that may be none of those of the champion, e.g. `20%`.
     :param accept_changes: Features of the champion that may be gone, have another type, or other values.
     :param parameters: Further arguments of the function.
@@ -89,9 +97,12 @@ def retrain(
     registry = open_registry(env.run.state)
     registry.champion(model)  # reject an invalid name before an hour of training
     rows = {key: read_rows(store, key, pattern) for key, pattern in inputs.items()}
-    parts = split({key: input_rows.table for key, input_rows in rows.items()}, holdout)
+    test = (holdout or {}).get("table")
+    held_out = None if test is None else InputRows(store.read(test), {test: store.version(test)})
+    tables = {key: input_rows.table for key, input_rows in rows.items()}
+    parts = split(tables, holdout, None if held_out is None else held_out.table)
     function = load_function(entrypoint, code=env.run.code)
-    data = {table: version for input_rows in rows.values() for table, version in input_rows.versions.items()}
+    data = {table: version for part in (*rows.values(), held_out) if part for table, version in part.versions.items()}
     lineage = _lineage(env.run, entrypoint, function, data, parameters or {})
     changes = _Changes(parts, next(iter(inputs)), read_share("new_categories", new_categories), accept_changes)
     champion = _champion_record(registry, model)
@@ -147,18 +158,34 @@ def _train(
     frames = {key: to_frame(rows) for key, rows in parts.training.items()}
     counts = ", ".join(f"{key}: {len(rows):,} rows" for key, rows in frames.items())
     log.info("calling `%s` with %s; held out: %s", entrypoint, counts, parts.window.how)
-    with calling(entrypoint, code=run.code):
-        trained = function(**frames, **parameters)
+    try:
+        with calling(entrypoint, code=run.code):
+            trained = function(**frames, **parameters)
+    except UserCodeError as error:
+        raise UserCodeError(error.message, hint=error.hint or _hint_on_rows(error.message, frames)) from error.__cause__
     if not isinstance(trained, Trained):
         raise ModelError(
             f"`entrypoint` `{entrypoint}` must return a `Trained`, got `{type(trained).__name__}`",
             hint="end it with `return Trained(estimator, features=[...], target=...)`, from `airflow_wall.models.base`",
         )
-    _check_trained(trained, entrypoint, next(iter(parts.training)), parts.held_out.schema)
+    _check_trained(trained, entrypoint, next(iter(parts.training)), parts)
     return trained
 
 
-def _check_trained(trained: Trained, entrypoint: str, key: str, schema: pa.Schema) -> None:
+def _hint_on_rows(message: str, frames: Mapping[str, pd.DataFrame]) -> str | None:
+    """Return a hint if the training rows are the likely reason of an error."""
+    key, rows = next(iter(frames.items()))
+    if _ONE_CLASS.search(message):
+        return (
+            "the training rows have a single class: provide others, or choose the held-out rows differently, e.g. "
+            "`holdout: {random: true}`"
+        )
+    if len(rows) < _FEW:
+        return f"`{key}` has only {len(rows):,} training rows: provide more, or change `holdout`"
+    return None
+
+
+def _check_trained(trained: Trained, entrypoint: str, key: str, parts: Split) -> None:
     where = f"`entrypoint` `{entrypoint}` returned"
     features = trained.features
     if isinstance(features, str) or not features or not all(isinstance(name, str) for name in features):
@@ -166,11 +193,12 @@ def _check_trained(trained: Trained, entrypoint: str, key: str, schema: pa.Schem
             f"{where} a model whose `features` must be a list of column names, got `{features}`",
             hint='write, e.g., `features=["hour", "distance"]`',
         )
-    if missing := [name for name in (*features, trained.target) if name not in schema.names]:
-        raise ModelError(
-            f"{where} a model with columns that `inputs.{key}` does not have: {listed(missing)}",
-            hint="compute them in an earlier transform, so that predict has them too",
-        )
+    for rows, place in ((parts.training[key], f"`inputs.{key}`"), (parts.held_out, "the table of held-out rows")):
+        if missing := [name for name in (*features, trained.target) if name not in rows.column_names]:
+            raise ModelError(
+                f"{where} a model with columns that {place} does not have: {listed(missing)}",
+                hint="compute them in an earlier transform, so that predict has them too",
+            )
     if trained.target in features:
         raise ModelError(
             f"{where} a model with its target `{trained.target}` among its features", hint="remove it from `features`"
@@ -221,9 +249,10 @@ class _Changes:
             where = f"the set of {which} rows of `inputs.{self.key}`"
             names = {feature.name for feature in champion.features}
             training = {name: summary for name, summary in champion.training.items() if name in names}
+            share = 1.0 if which == "held-out" and self.parts.by_group else self.new_categories
             try:
                 check_fit(champion, rows.schema, where, self.accepted)
-                check_values(champion, CountValues(training)([rows]), where, self.new_categories, self.accepted)
+                check_values(champion, CountValues(training)([rows]), where, share, self.accepted)
             except ModelError as error:
                 hint = f"{error.hint}; if the change is meant, name the feature in `accept_changes`"
                 raise ModelError(error.message, hint=hint) from None
@@ -265,19 +294,37 @@ def _judge(trained: Trained, entrypoint: str, parts: Split, rule: Rule, key: str
             f"{where} a model of `{trained.target}`, which has no value in the {which}",
             hint="provide more rows, or change `holdout`",
         )
-    check_observed(model.kind, np.concatenate([training, observed]), trained.target)
+    check_observed(model, np.concatenate([training, observed]), trained.target)
     scores = model.score(to_frame(held_out.select(list(trained.features))))
     metrics = measure_all(model, observed, scores)
     if metric not in metrics:
-        lost = int(np.count_nonzero(~np.isfinite(scores)))
-        why = f"{lost:,} of its scores are not finite" if lost else "it is not defined for these rows"
+        why, hint = _why_undefined(model, parts.held_out.column(trained.target), observed, scores)
         raise ModelError(
             f"{where} a model whose {metric} on {len(observed):,} held-out rows is not a finite number: {why}; "
             "nothing was registered",
-            hint="look at the training rows for missing or infinite values",
+            hint=hint,
         )
     baseline = measure(metric, observed, constant_scores(model, training, len(observed)))
     return _Trial(model, name, content, metric, metrics, baseline, held_out, observed, len(training))
+
+
+def _why_undefined(
+    model: Model, target: pa.ChunkedArray[Any], observed: NDArray[np.float64], scores: NDArray[np.float64]
+) -> tuple[str, str]:
+    """Return why a metric is not a finite number, and a hint."""
+    if lost := int(np.count_nonzero(~np.isfinite(scores))):
+        return f"{lost:,} of its scores are not finite", "look at the training rows for missing or infinite values"
+    if len(observed) < _FEW:
+        return "there are too few rows", "provide more rows, or set a larger `holdout.fraction`"
+    if model.kind != "regression" and len(np.unique(observed)) == 1:
+        (label,) = target.drop_null().slice(0, 1).to_pylist()
+        return f"all of them have the class `{label}`", (
+            "choose held-out rows with all classes, e.g. `holdout: {random: true}`, or set another `promote.metric`"
+        )
+    return (
+        "it is not defined for these rows",
+        "choose other held-out rows by `holdout`, or set another `promote.metric`",
+    )
 
 
 def _targets(model: Model, rows: pa.Table, target: str, where: str) -> NDArray[np.float64]:

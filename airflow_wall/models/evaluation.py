@@ -145,13 +145,18 @@ def measure_all(model: Model, observed: Floats, scores: Floats) -> dict[str, flo
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
-def check_observed(kind: Kind, observed: Floats, target: str) -> None:
+def check_observed(model: Model, observed: Floats, target: str) -> None:
     """
-    Check that the observed targets fit a kind of model.
+    Check that the observed targets fit a model.
 
-    :raises ModelError: a classifier's target holds other values than 0 and 1.
+    :raises ModelError: a classifier's target holds other values than 0 and 1, or it knows one class only.
     """
-    if kind == "binary" and not np.isin(observed, (0.0, 1.0)).all():
+    if model.kind == "classes" and len(model.classes) == 1:
+        raise ModelError(
+            f"the training rows of a classifier must have several classes of `{target}`, got only `{model.classes[0]}`",
+            hint="provide rows of other classes, or choose other held-out rows, e.g. `holdout: {random: true}`",
+        )
+    if model.kind == "binary" and not np.isin(observed, (0.0, 1.0)).all():
         other = observed[~np.isin(observed, (0.0, 1.0))][0]
         raise ModelError(
             f"the target `{target}` of a classifier must be 0 or 1, got {other:g}",

@@ -22,15 +22,14 @@ _LEAST_NEW = 5
 _RARE = 1e-3
 """Probability below which a feature does not have only nulls by chance."""
 
-COUNTS = pa.schema(
-    {
-        "feature": pa.string(),
-        "rows": pa.int64(),
-        "values": pa.int64(),
-        "others": pa.int64(),
-        "example": pa.string(),
-    }
-)
+_COLUMNS: dict[str, pa.DataType] = {
+    "feature": pa.string(),
+    "rows": pa.int64(),
+    "values": pa.int64(),
+    "others": pa.int64(),
+    "example": pa.string(),
+}
+COUNTS = pa.schema(_COLUMNS)
 """Columns of the result of `CountValues`."""
 
 

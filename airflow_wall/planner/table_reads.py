@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_wall.diagnostics.faults import Loc
+from airflow_wall.language.base import SpecModel
 from airflow_wall.language.markers import JINJA, Template, XComRef
 from airflow_wall.language.step_registry import STEPS
 from airflow_wall.language.steps.base import TableInput
@@ -58,7 +59,7 @@ def reads_of(task: TaskPlan) -> Iterator[TableRead]:
         if name == _TARGET:
             continue
         value = task.arguments.get(name)
-        entries = value.items() if isinstance(value, Mapping) else ((None, value),)
+        entries = _entries(task.uses, name, value) if isinstance(value, Mapping) else ((None, value),)
         for entry, table in entries:
             key: Loc = (name,) if entry is None else (name, entry)
             if isinstance(table, str):
@@ -115,9 +116,10 @@ def external_keys(values: Mapping[str, Any]) -> frozenset[Loc]:
     """Return the paths of the tables in the fields of a step that are external."""
     keys: list[Loc] = [("table",)] if values.get("external") is True else []
     for name, value in values.items():
-        if isinstance(value, Mapping):
+        entries = vars(value) if isinstance(value, SpecModel) else value
+        if isinstance(entries, Mapping):
             keys += [
-                (name, entry) for entry, table in value.items() if isinstance(table, TableInput) and table.external
+                (name, entry) for entry, table in entries.items() if isinstance(table, TableInput) and table.external
             ]
     return frozenset(keys)
 
@@ -140,9 +142,17 @@ def _writes_table(uses: str) -> bool:
 
 @functools.cache  # asked for each task
 def _table_fields(uses: str) -> tuple[str, ...]:
-    """Return the fields of a step that name tables, alone or as the values of a mapping."""
+    """Return the fields of a step that name tables, alone, as the values of a mapping or in a block."""
     return tuple(field.name for field in fields_of(STEPS[uses]) if _names_tables(field.shape))
 
 
 def _names_tables(shape: Shape) -> bool:
-    return FieldKind.TABLE in shape.rules or (shape.values is not None and _names_tables(shape.values))
+    inner = [shape.values, *(field.shape for block in shape.blocks for field in fields_of(block))]
+    return FieldKind.TABLE in shape.rules or any(part is not None and _names_tables(part) for part in inner)
+
+
+def _entries(uses: str, name: str, value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the entries of a mapping that name tables; of a block, only some of its fields do."""
+    (shape,) = (field.shape for field in fields_of(STEPS[uses]) if field.name == name)
+    tables = {field.key for block in shape.blocks for field in fields_of(block) if _names_tables(field.shape)}
+    yield from ((key, table) for key, table in value.items() if not shape.blocks or key in tables)

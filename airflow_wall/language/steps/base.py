@@ -219,8 +219,16 @@ Share = Annotated[
 """True if a step shares its target with others."""
 
 
+def _at_most_all(share: str | float) -> str | float:
+    if isinstance(share, float | int) and not 0 <= share <= 1:
+        hint = 'write a percentage such as "20%", or a number such as 0.2'
+        raise PydanticCustomError("share", "must be a share from 0 to 1", {"hint": hint})
+    return share
+
+
 NewCategories = Annotated[
-    Annotated[str, StringConstraints(pattern=MARGIN_PATTERN)] | Annotated[float, Field(ge=0, le=1)],
+    Annotated[str, StringConstraints(pattern=MARGIN_PATTERN)] | float | int,
+    AfterValidator(_at_most_all),
     Field(
         description="The share of the values of a text feature that may be new: not in the training of the champion."
     ),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, PlainSerializer, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from airflow_wall.diagnostics.patterns import MARGIN_PATTERN
 from airflow_wall.diagnostics.suggestions import did_you_mean, listed
 from airflow_wall.language.base import SpecModel
-from airflow_wall.language.steps.base import Input, NewCategories, OnCluster, Parameters, Text
+from airflow_wall.language.steps.base import Input, NewCategories, OnCluster, Parameters, TableInput, Text
 from airflow_wall.models.metric_names import KINDS, NAMES
 from airflow_wall.text.kinds import (
     Code,
@@ -42,13 +42,45 @@ class Promote(SpecModel):
     )
 
 
+def _table_of(value: Any) -> Any:
+    return value.table if isinstance(value, TableInput) else value
+
+
 class Holdout(SpecModel):
     """The rows that are held out from training to evaluate models."""
 
     by: Plain[str] | None = Field(
-        None, description="The column whose highest values are held out; by default the first time column."
+        None,
+        description="A column of times or numbers whose highest values are held out; by default the first of times.",
     )
-    fraction: Plain[float] = Field(0.2, gt=0, lt=1, description="The share of the rows that is held out.")
+    from_: Plain[Text | float | int] | None = Field(
+        None, alias="from", description="With `by`: the value from which on rows are held out, e.g. `2013-06-01`."
+    )
+    group: Plain[str] | None = Field(
+        None, description="A column whose values are drawn: rows with the same value stay together."
+    )
+    random: Plain[Literal[True]] | None = Field(None, description="Draw rows, the same ones in each try.")
+    table: Annotated[Input, PlainSerializer(_table_of)] | None = Field(
+        None, description="A table with the rows to evaluate models on; all rows of the first input are trained on."
+    )
+    fraction: Plain[float] | None = Field(
+        None, gt=0, lt=1, description="The share of the rows that is held out, by default a fifth."
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        ways = [key for key in ("by", "group", "random", "table") if getattr(self, key) is not None]
+        if len(ways) > 1:
+            hint = "they are different ways to choose rows: keep one"
+            raise PydanticCustomError("together", f"`{ways[0]}` and `{ways[1]}` exclude each other", {"hint": hint})
+        if self.from_ is not None and self.by is None:
+            hint = "name the column: `holdout: {by: COLUMN, from: VALUE}`"
+            raise PydanticCustomError("together", "`from` needs `by`", {"hint": hint})
+        if self.fraction is not None and (self.from_ is not None or self.table is not None):
+            other = "from" if self.from_ is not None else "table"
+            hint = f"`{other}` says which rows are held out: remove `fraction`"
+            raise PydanticCustomError("together", f"`fraction` and `{other}` exclude each other", {"hint": hint})
+        return self
 
 
 class Retrain(OnCluster):

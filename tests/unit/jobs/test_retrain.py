@@ -148,7 +148,8 @@ def test_the_first_model_is_judged_on_the_last_fifth_and_becomes_champion(store,
         "champion_value": None,
         "rows_trained": 320,
         "rows_held_out": 80,
-        "held_out": "`hour` from 2013-01-07T16:00:00",
+        "held_out": "`hour` from 2013-01-07T16:00:00 (chosen by default: the first column of times; "
+        "`holdout.by` names another)",
     }
     assert champion(env()) == 1
 
@@ -510,6 +511,13 @@ def test_features_that_broke_are_refused_by_name_before_training(
         assert len(trained) == calls + 2
 
 
+def test_groups_that_are_held_out_may_have_other_categories(trained, store, env):
+    arguments = {"entrypoint": "levels:train", "inputs": {"features": "silver/*"}, "model": "by_place"}
+    holdout = {"group": "place", "fraction": 0.5}
+    assert retrain(env(1), **arguments, holdout=holdout)["promoted"]
+    assert retrain(env(2), **arguments, holdout=holdout)["champion_version"] == 1
+
+
 def test_a_feature_that_is_gone_is_refused_before_training_unless_the_code_changed(trained, store, env, code):
     for table in ("silver/a", "silver/b"):
         whole = store.read(table)
@@ -532,3 +540,55 @@ def test_held_out_rows_without_a_value_are_refused_for_the_first_model_too(store
         "the set of held-out rows of `inputs.features` has only nulls in `b`, which has values in the training rows"
     )
     assert open_registry(env().run.state).versions("m") == []
+
+
+def test_models_can_be_judged_by_the_rows_of_another_table(store, env):
+    store.replace_slice("silver_test/a", rows(first=900, count=30, seed=9), slice_id="s1", number=1)
+    found = call(env(), holdout={"table": "silver_test/a"})
+    assert (found["rows_trained"], found["rows_held_out"]) == (400, 30)
+    assert found["held_out"] == "the rows of `silver_test/a`"
+    assert "silver_test/a" in open_registry(env().run.state).record("m", 1).lineage.data
+    store.replace_table("silver_test/a", store.read("silver_test/a").drop_columns(["b"]))
+    with pytest.raises(ModelError, match="that the table of held-out rows does not have: `b`"):
+        call(env(2), holdout={"table": "silver_test/a"}, parameters={"noise": 0.1})
+
+
+def test_a_single_class_and_few_rows_get_a_hint(store, env, code):
+    (code / "onesided.py").write_text(ONE_CLASS)
+    for table in ("silver/a", "silver/b"):
+        whole = store.read(table).sort_by("hour")
+        late = pa.array([0] * 160 + [1] * 40)
+        store.replace_table(table, whole.set_column(whole.column_names.index("late"), "late", late))
+    arguments = {"entrypoint": "onesided:train", "inputs": {"features": "silver/*"}, "model": "m"}
+    with pytest.raises(UserCodeError) as raised:
+        retrain(env(), **arguments)
+    assert raised.value.hint.startswith("the training rows have a single class: provide others, or choose the held-out")
+    with pytest.raises(ModelError) as caught:
+        retrain(env(), **arguments, parameters={"dummy": True})
+    assert caught.value.message == (
+        "the training rows of a classifier must have several classes of `late`, got only `0`"
+    )
+    auc = {**arguments, "promote": {"metric": "auc"}}
+    with pytest.raises(ModelError) as caught:
+        retrain(env(), **auc, holdout={"by": "hour", "from": "2013-01-08T00:00"})
+    assert caught.value.message.endswith(
+        "is not a finite number: all of them have the class `1`; nothing was registered"
+    )
+    assert "`holdout: {random: true}`" in caught.value.hint
+    assert 0 < retrain(env(), **auc, holdout={"random": True})["value"] < 1
+    for table in ("silver/a", "silver/b"):
+        store.replace_table(table, rows(count=3))
+    with pytest.raises(UserCodeError) as raised:
+        call(env(), "raises")
+    assert raised.value.hint == "`features` has only 4 training rows: provide more, or change `holdout`"
+
+
+ONE_CLASS = """
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from airflow_wall import Trained
+
+def train(features, dummy=False):
+    model = DummyClassifier() if dummy else LogisticRegression()
+    return Trained(model.fit(features[["a"]], features["late"]), ["a"], "late")
+"""

@@ -117,10 +117,10 @@ def test_a_metric_that_is_not_defined_is_nan(name, observed, scores):
 
 
 def test_a_classifier_needs_a_target_of_0_and_1():
-    check_observed("regression", np.array([3.0]), "late")
-    check_observed("binary", np.array([0.0, 1.0]), "late")
+    check_observed(model("regression"), np.array([3.0]), "late")
+    check_observed(model("binary"), np.array([0.0, 1.0]), "late")
     with pytest.raises(ModelError) as caught:
-        check_observed("binary", np.array([0.0, 2.0]), "late")
+        check_observed(model("binary"), np.array([0.0, 2.0]), "late")
     assert str(caught.value) == (
         "the target `late` of a classifier must be 0 or 1, got 2\n\n"
         "hint: encode the target as 0 and 1, or train a regressor"
