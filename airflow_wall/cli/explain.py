@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from airflow_wall.cli.output import USER_FAULT, out
+from airflow_wall.cli.output import USER_FAULT, no_pipeline, out
 from airflow_wall.diagnostics.printable import printable_line
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import SpecError
@@ -39,8 +39,9 @@ def explain(
             out().print(str(error), end="\n\n")
             broken = True
             continue
-        if not specs:
-            out().print(f"skipped: {printable_line(str(file))} is not a pipeline (no `dag_id` at its top)", end="\n\n")
+        if not specs and file in paths:
+            out().print(str(no_pipeline(file, settings)), end="\n\n")
+            broken = True
         for spec in specs:
             out().print(explanation(spec), end="\n\n")
             broken |= bool(spec.faults)

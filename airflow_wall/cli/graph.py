@@ -35,7 +35,7 @@ def graph(
     settings = Settings.from_environment(os.environ, environment=env)
     plans = plan_all(load_specs(file, settings), settings)
     if not plans:
-        raise no_pipeline(file)
+        raise no_pipeline(file, settings)
     for planned in plans:
         if svg is None:
             out().print(draw_text(planned))

@@ -12,9 +12,11 @@ from typing import Any, TextIO
 from rich.console import Console
 
 import airflow_wall
+from airflow_wall.diagnostics.faults import FaultyText
 from airflow_wall.diagnostics.printable import printable, printable_line
 from airflow_wall.errors import WallError
 from airflow_wall.redaction import hide_logins
+from airflow_wall.settings import Settings
 
 USER_FAULT = 1
 OUR_FAULT = 3
@@ -103,9 +105,15 @@ def write_file(path: Path, text: str) -> None:
         ) from error
 
 
-def no_pipeline(file: Path) -> WallError:
+def no_pipeline(file: Path, settings: Settings) -> WallError:
     """Return the error for a file without a pipeline."""
-    return WallError(f"`{printable_line(str(file))}` holds no pipeline", hint="a pipeline has `dag_id` at its top")
+    from airflow_wall.loader.other_files import FileKind, other_file  # few files need it
+
+    other = other_file(file, settings)
+    if other.kind is FileKind.OTHER:
+        return FaultyText(other.faults, "")
+    hint = f"name the pipeline that it belongs to; `airflow-wall validate {printable_line(str(file))}` checks it"
+    return WallError(f"`{printable_line(str(file))}` is a {other.kind}, not a pipeline", hint=hint)
 
 
 def short(path: Path) -> str:

@@ -82,7 +82,7 @@ def run(
     Exit code 0: it succeeded; 1: it failed; 4: there was nothing to do, e.g. no new data.
     """
     settings = Settings.from_environment(os.environ, environment=env)
-    selected = _select_plan(plan_all(load_specs(file, settings), settings), file, dag_id)
+    selected = _select_plan(plan_all(load_specs(file, settings), settings), file, dag_id, settings)
     if selected.storage.exists() and not selected.storage.is_dir():
         raise WallError(
             f"the lake `{short(selected.storage)}` is not a directory", hint="correct `storage`, or move the file away"
@@ -162,8 +162,10 @@ def _dates_to_run(selected: Plan, when: When, *, stale: bool, rebuild: str | Non
     return slices
 
 
-def _select_plan(plans: list[Plan], file: Path, dag_id: str | None) -> Plan:
+def _select_plan(plans: list[Plan], file: Path, dag_id: str | None, settings: Settings) -> Plan:
     """Return the pipeline to run, and show the warnings of it."""
+    if not plans:
+        raise no_pipeline(file, settings)
     selected = _selected_plan(plans, file, dag_id)
     for missing in selected.missing_needs:
         say(f"{as_text(Finding(missing.fault, 'warning'))}\n")
@@ -171,8 +173,6 @@ def _select_plan(plans: list[Plan], file: Path, dag_id: str | None) -> Plan:
 
 
 def _selected_plan(plans: list[Plan], file: Path, dag_id: str | None) -> Plan:
-    if not plans:
-        raise no_pipeline(file)
     if dag_id is None and len(plans) == 1:
         return plans[0]
     ids = [plan.dag_id for plan in plans]

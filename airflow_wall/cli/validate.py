@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -14,10 +15,13 @@ import typer
 from airflow_wall.cli.fix import fix_files
 from airflow_wall.cli.formats import Finding, ReportFormat, as_github, as_gitlab, as_json, as_text
 from airflow_wall.cli.output import OUR_FAULT, USER_FAULT, out, say
-from airflow_wall.diagnostics.printable import printable_line
+from airflow_wall.diagnostics.faults import Fault, SourcePosition
 from airflow_wall.loader.discover import yaml_files
+from airflow_wall.loader.other_files import FileKind
 from airflow_wall.planner.check import Checked, Further, check_files
 from airflow_wall.settings import Settings
+
+_PARTS = (FileKind.CHECKS, FileKind.SHARED, FileKind.CONTRACT, FileKind.CONNECTIONS)
 
 
 def validate(
@@ -31,23 +35,39 @@ def validate(
         bool, typer.Option("--fix", help="Write missing `needs` into the files; comments and format stay.")
     ] = False,
     format: Annotated[ReportFormat, typer.Option("--format", help="Output format.")] = ReportFormat.TEXT,
+    skip_other_files: Annotated[
+        bool,
+        typer.Option(
+            "--skip-other-files",
+            envvar="PRE_COMMIT",
+            help="Pass over named files that are not pipelines or parts of one, as the hooks of pre-commit do.",
+        ),
+    ] = False,
 ) -> None:
     """
     Check pipelines: text, keys, values, names, files, and the graph.
+
+    Files of checks, contracts and shared files can be named too. Another file that is named is a fault; in a folder,
+    other files are passed over.
 
     Takes tenths of a second, needs no Airflow and runs none of your code (with --operators it imports the operators
     that the pipelines name). Exit code 0: all good; 1: faults; 3: a fault of airflow-wall.
     """
     settings = Settings.from_environment(os.environ, environment=env)
-    files = list(dict.fromkeys(file for path in paths for file in yaml_files(path)))
+    by_path = {path: list(yaml_files(path)) for path in paths}
+    files = list(dict.fromkeys(file for within in by_path.values() for file in within))
     if fix:
         fix_files(files, settings)
-    checked = check_files(files, settings, _of_operators() if operators else None)
+    named = [path for path in paths if not path.is_dir()]
+    checked = check_files(files, settings, _of_operators() if operators else None, named=named)
+    if skip_other_files:
+        _forgive_other_files(checked)
     findings = {result.path: list(_findings(result, strict=strict)) for result in checked}
+    findings |= {folder: [Finding(fault)] for folder, fault in _empty_folders(by_path, checked)}
     if format is ReportFormat.TEXT:
-        _show(checked, findings)
+        _show(checked, findings, named)
     else:
-        _print(format, [finding for result in checked for finding in findings[result.path]])
+        _print(format, [finding for of_path in findings.values() for finding in of_path])
     defects = [result.defect for result in checked if result.defect is not None]
     for defect in defects:
         say(f"{defect}\n\nplease report it with the lines above")
@@ -65,6 +85,22 @@ def _of_operators() -> Further:
     return lambda plan: operators_of(plan)[1]
 
 
+def _forgive_other_files(checked: Iterable[Checked]) -> None:
+    for result in checked:
+        if result.kind is FileKind.OTHER:
+            result.faults = ()
+
+
+def _empty_folders(by_path: Mapping[Path, list[Path]], checked: Iterable[Checked]) -> Iterator[tuple[Path, Fault]]:
+    """Yield the folders that were named and hold no pipeline or part of one, each with its fault."""
+    ours = {result.path for result in checked if result.kind is not FileKind.OTHER}
+    for folder, files in by_path.items():
+        if folder.is_dir() and ours.isdisjoint(files):
+            reason = "none of its YAML files is one" if files else "it has no YAML files"
+            hint = "name the folder of your pipelines; a pipeline is a `.yaml` file with `dag_id` at its top"
+            yield folder, Fault(folder, SourcePosition(1, 1), f"holds no pipeline: {reason}", hint)
+
+
 def _findings(checked: Checked, *, strict: bool) -> Iterable[Finding]:
     yield from (Finding(fault) for fault in checked.faults)
     # Warnings are hidden beside errors, unless they count as errors.
@@ -72,21 +108,32 @@ def _findings(checked: Checked, *, strict: bool) -> Iterable[Finding]:
         yield from (Finding(fault, "error" if strict else "warning") for fault in checked.warnings)
 
 
-def _show(checked: list[Checked], findings: dict[Path, list[Finding]]) -> None:
-    for result in checked:
-        if result.skipped:
-            out().print(
-                f"skipped: {printable_line(str(result.path))} is not a pipeline (no `dag_id` at its top)", end="\n\n"
-            )
-        for finding in findings[result.path]:
+def _show(checked: list[Checked], findings: dict[Path, list[Finding]], named: Collection[Path]) -> None:
+    for of_path in findings.values():
+        for finding in of_path:
             out().print(as_text(finding), end="\n\n")
     templates = sum(result.templates for result in checked)
     if templates:
         say(f"note: {_counted(templates, 'SQL text')} with templates not checked: known only when the task runs")
-    count = sum(len(result.pipelines) for result in checked)
-    faulty = sum(_faulty(findings[result.path]) or result.defect is not None for result in checked)
+    out().print(f"{_inventory(checked, named)}: {_verdict(checked, findings)}")
+
+
+def _inventory(checked: list[Checked], named: Collection[Path]) -> str:
+    """Return the numbers of pipelines and of the other files that were checked."""
+    pipelines = sum(len(result.pipelines) for result in checked)
+    files = sum(result.kind is FileKind.PIPELINE or bool(result.faults) for result in checked)
+    parts = Counter(result.kind for result in checked if result.path in named and not result.faults)
+    texts = [f"{_counted(pipelines, 'pipeline')} in {_counted(files, 'file')}"] if files or not parts else []
+    texts += [_counted(parts[kind], kind) for kind in _PARTS if parts[kind]]
+    return ", ".join(texts)
+
+
+def _verdict(checked: list[Checked], findings: dict[Path, list[Finding]]) -> str:
+    defects = {result.path for result in checked if result.defect is not None}
+    faulty = sum(_faulty(of_path) or path in defects for path, of_path in findings.items())
+    passed_over = sum(result.kind is FileKind.OTHER and not findings[result.path] for result in checked)
     verdict = f"{_counted(faulty, 'file')} with faults" if faulty else "all good"
-    out().print(f"{_counted(count, 'pipeline')} in {_counted(len(checked), 'file')}: {verdict}")
+    return f"{verdict}; {_counted(passed_over, 'other YAML file')} passed over" if passed_over else verdict
 
 
 def _print(format: ReportFormat, findings: list[Finding]) -> None:
@@ -102,4 +149,5 @@ def _faulty(findings: list[Finding]) -> bool:
 
 
 def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    plural = what.replace("file", "files", 1) if "file" in what else f"{what}s"
+    return f"{number:,} {what if number == 1 else plural}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
+from airflow_wall.language import words
 from airflow_wall.language.base import SpecModel
 from airflow_wall.language.callables import Constructed, many
 from airflow_wall.text.kinds import FieldKind, Plain
@@ -62,6 +64,8 @@ class Watcher(SpecModel):
 
 class Asset(SpecModel):
     """An asset by name, by URI or by both."""
+
+    refused: ClassVar[Mapping[str, str]] = words.ASSET
 
     name: AssetName | None = Field(None, description="Its name, unique in the deployment; by default its URI.")
     uri: AssetUri | None = Field(None, description="Its address; by default its name.")

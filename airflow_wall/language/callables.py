@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag
 
 from airflow_wall.diagnostics.patterns import DOTTED_PATTERN, REFERENCE_PATTERN
+from airflow_wall.language import words
 from airflow_wall.language.base import SpecModel, WithoutAddresses
 from airflow_wall.text.kinds import Arguments, FieldKind
 
@@ -19,6 +21,8 @@ Dotted = Annotated[str, StringConstraints(pattern=DOTTED_PATTERN), FieldKind.CLA
 
 class Constructed(SpecModel):
     """An object of a class of an installed package."""
+
+    refused: ClassVar[Mapping[str, str]] = words.CONSTRUCTED
 
     uses: Dotted = Field(description="The class by its dotted path, `package.module.Class`.")
     with_: Arguments[WithoutAddresses[dict[str, Any]]] = Field(

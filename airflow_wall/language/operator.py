@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from airflow_wall.language import refused
+from airflow_wall.language import refused, words
 from airflow_wall.language.assets import AssetItems
 from airflow_wall.language.base import Duration, Moment, NonNegative, Positive, SpecModel
 from airflow_wall.language.callables import Callbacks, Constructed, Dotted, Reference, many
@@ -90,7 +90,7 @@ class Resources(SpecModel):
 class OperatorArguments(SpecModel):
     """Settings of a task, or in `default_args` of all tasks, for how it runs."""
 
-    refused: ClassVar[Mapping[str, str]] = refused.OPERATOR
+    refused: ClassVar[Mapping[str, str]] = {**words.DEFAULT_ARGS, **refused.OPERATOR}
 
     owner: Plain[str] | None = Field(None, description="The person or team responsible, for the UI.")
     retries: NonNegative | None = Field(None, description="Number of times that a failed task is tried again.")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from airflow_wall.language import refused
+from airflow_wall.language import refused, words
 from airflow_wall.language.base import Duration, Lake, Link, Moment, Name, Names, NonNegative, Positive, SpecModel, Zone
 from airflow_wall.language.callables import Callbacks, many
 from airflow_wall.language.deadline import Deadlines
@@ -106,7 +106,7 @@ ACCESS = Beyond("says who may see the pipeline and run it")
 class Task(OperatorArguments):
     """One task: a step of airflow-wall or any operator."""
 
-    refused: ClassVar[Mapping[str, str]] = {**refused.OPERATOR, **refused.ELSEWHERE}
+    refused: ClassVar[Mapping[str, str]] = {**words.TASK, **refused.OPERATOR}
 
     id: Name = Field(description="Name of the task, unique in its group.")
     uses: Operator[str] | None = Field(
@@ -153,7 +153,7 @@ class Task(OperatorArguments):
 class Group(SpecModel):
     """A task group: an item with `tasks`."""
 
-    refused: ClassVar[Mapping[str, str]] = {**refused.GROUP, **refused.GROUP_MAPPING}
+    refused: ClassVar[Mapping[str, str]] = {**words.GROUP, **refused.GROUP, **refused.GROUP_MAPPING}
 
     id: Name = Field(description="Name of the group, unique in its group.")
     tasks: list[Annotated[Task | Group, Field(union_mode="left_to_right")]] = Field(
@@ -189,7 +189,7 @@ GROUP_ARGUMENTS = ("prefix_group_id", "group_display_name", "tooltip", "doc_md",
 class Head(SpecModel):
     """The keys of a pipeline besides its tasks."""
 
-    refused: ClassVar[Mapping[str, str]] = refused.DAG
+    refused: ClassVar[Mapping[str, str]] = {**words.PIPELINE, **refused.DAG}
 
     dag_id: Name = Field(description="Name of the pipeline, unique in the deployment.")
     description: Plain[str] | None = Field(None, description="One line, shown in the UI.")

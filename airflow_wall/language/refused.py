@@ -40,17 +40,6 @@ GROUP = {
 }
 """Argument of `TaskGroup` to the reason why it has no key, and what to write instead."""
 
-ELSEWHERE = {
-    **dict.fromkeys(
-        ("after", "depends_on", "dependencies", "upstream", "upstream_tasks"),
-        "write as `needs` what comes before it",
-    ),
-    **dict.fromkeys(("class", "operator", "operator_class", "type"), "write it as `uses`"),
-    **dict.fromkeys(("args", "arguments", "kwargs"), "write them under `with`"),
-    **dict.fromkeys(("name", "task_name"), "write it as `id`"),
-}
-"""Name of a key of a task in other formats, to the hint with its name here."""
-
 GROUP_MAPPING = dict.fromkeys(
     ("expand", "expand_kwargs"),
     "Airflow maps no task in a mapped group, and no mapped group in another; repeat the group by `matrix`, or map "

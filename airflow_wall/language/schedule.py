@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
+from airflow_wall.language import words
 from airflow_wall.language.assets import AssetCondition
 from airflow_wall.language.base import SpecModel
 from airflow_wall.language.callables import Constructed, many
@@ -16,7 +17,7 @@ from airflow_wall.text.kinds import FieldKind, Plain
 class AssetSchedule(SpecModel):
     """Run when assets are new, and at fixed times too if `cron` is set."""
 
-    refused: ClassVar[Mapping[str, str]] = {"timezone": "write it beside `schedule`, at the top of the pipeline"}
+    refused: ClassVar[Mapping[str, str]] = words.SCHEDULE
 
     assets: Annotated[
         list[AssetCondition],

@@ -16,6 +16,7 @@ from airflow_wall.diagnostics.wording import describe_error
 from airflow_wall.language.base import SpecModel
 from airflow_wall.language.markers import JINJA, MARKERS, Marker
 from airflow_wall.language.operator import OperatorArguments
+from airflow_wall.language.words import leveled_keys, rows_of
 from airflow_wall.text.document import YamlDocument
 from airflow_wall.text.places import Places, step_into
 
@@ -27,6 +28,9 @@ MAX_IN_BRACES = 60_000
 
 _LEAST_IN_BRACES = 2_000
 """The characters that each document of a file may have, even if the file has many."""
+
+_AS_TASKS = "write it as `tasks`"
+"""The reason of a word that other tools have for `tasks`."""
 
 
 class _Unresolved:
@@ -150,6 +154,8 @@ class Faults:
             known_keys = [*_keys_of(block), *(also if len(inner) == 1 else ())]
             reason = block.refused.get(name) if block is not None else None
             hint = f"`{name}` has no key: {reason}" if reason else suggestion(name, known_keys, what="keys")
+            if reason == _AS_TASKS:
+                hint = _hint_of_tasks(name, detail["input"])
             joined, colon, rest = name.partition(":")
             if colon and joined in known_keys:
                 hint = f"put a space behind the colon: `{joined}: {rest}`"
@@ -165,7 +171,7 @@ class Faults:
             known_keys = _keys_of(block)
             others = [key for key in _keys_at(values, inner[:-1]) if key not in known_keys]
             refused = block.refused if block is not None else {}
-            other_words = (key for key in others if refused.get(key) == f"write it as `{name}`")
+            other_words = (key for key in others if f"as `{name}`" in refused.get(key, ""))
             misspelt = next(other_words, None) or nearest(name, others)
             if misspelt is None:  # otherwise the misspelt key is a fault of its own
                 self.add(
@@ -189,6 +195,14 @@ class Faults:
 @functools.lru_cache(maxsize=4)
 def _documents_in(text: str) -> int:
     return 1 + text.count("\n---")
+
+
+def _hint_of_tasks(name: str, value: Any) -> str:
+    """Return the hint for the `tasks` of another tool, with its words for the keys below."""
+    keys = {key for key, _ in leveled_keys(value)}
+    tool = "this is a file of blueprint; " if "blueprint" in keys else ""
+    hint = f"{tool}`{name}` has no key: {_AS_TASKS}, a list with `- id: NAME` for each task"
+    return f"{hint}; {rows}" if (rows := rows_of(value, -1)) else hint
 
 
 def _default_args_hint(name: str, known_keys: Iterable[str]) -> str | None:

@@ -8,6 +8,7 @@ items.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +204,7 @@ def _read(
     own = resolver.block(value, (), scope, besides=OWN_KEYS)
     own = read_requirements(own, (), folder, faults)
     head = faults.check(Head, own, (), also=OWN_KEYS)
-    if value.get("tasks") is None and nearest("tasks", own) is None:
+    if value.get("tasks") is None and not _names_tasks(own):
         faults.add(("tasks",), "is missing", "add `tasks`, a list with `- id: NAME` for each task")
     valid = head or valid_part(own)
     if valid is not None:
@@ -213,6 +214,11 @@ def _read(
     expander = Expander(faults, folder, policy, resolver, templates)
     items = expander.items(value.get("tasks"), ("tasks",), scope)
     return head, items, expander.lost
+
+
+def _names_tasks(keys: Iterable[str]) -> bool:
+    """Return True if a key is `tasks` misspelt, or the word of another tool for it. It is then a fault of its own."""
+    return nearest("tasks", keys) is not None or any("`tasks`" in Head.refused.get(key, "") for key in keys)
 
 
 def _apply_environment(value: dict[str, Any], settings: Settings, faults: Faults) -> dict[str, Any]:

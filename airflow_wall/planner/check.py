@@ -10,7 +10,7 @@ import os
 import re
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from airflow_wall.errors import WallError
 from airflow_wall.language.document import Item, Spec
 from airflow_wall.loader.discover import PipelineId, duplicate_ids, yaml_files
 from airflow_wall.loader.load import load_spec, may_be_pipeline, pipelines_in
+from airflow_wall.loader.other_files import FileKind, other_file
 from airflow_wall.planner.columns import Query, check_faults, queries
 from airflow_wall.planner.plan import Plan
 from airflow_wall.planner.planner import plan
@@ -75,6 +76,7 @@ class Checked:
     :param queries: The SQL of its tasks, as far as it is known.
     :param templates: Number of its SQL texts that are templates, whose text is known only when the task runs.
     :param is_planned: True if all of its pipelines could be planned, so that `writers` and `tables` are complete.
+    :param kind: What the file is.
     """
 
     path: Path
@@ -88,25 +90,24 @@ class Checked:
     is_planned: bool = False
     queries: list[Query] = field(default_factory=list)
     templates: int = 0
-
-    @property
-    def skipped(self) -> bool:
-        """Return True if the file is YAML, but not a pipeline."""
-        return not (self.pipelines or self.faults or self.defect)
+    kind: FileKind = FileKind.PIPELINE
 
 
-def check_files(files: Iterable[Path], settings: Settings, further: Further | None = None) -> list[Checked]:
+def check_files(
+    files: Iterable[Path], settings: Settings, further: Further | None = None, *, named: Collection[Path] = ()
+) -> list[Checked]:
     """
     Check files, one by one and together, in child processes with limits on time and memory.
 
     A file that ends its child process gets one fault that says so. The other files are still checked.
 
+    :param named: The files that must hold a pipeline, or a part of one. Any other file may be anything.
     :param further: A further check of every plan. It may run code of others, so it runs in child processes of its own,
         where that code cannot change the results of the other checks.
     """
     files = list(files)
     processes = min(max(1, len(files) // _FILES_PER_PROCESS), _cores())
-    check = functools.partial(_check_as_json, settings=settings)
+    check = functools.partial(_check_as_json, settings=settings, named=frozenset(named))
     answers = run_isolated(check, files, READING, processes=processes)
     checked = [_from_json(file, result) for file, result in zip(files, answers, strict=True)]
     _check_sql(checked)
@@ -122,7 +123,24 @@ def check_files(files: Iterable[Path], settings: Settings, further: Further | No
             _add(result, conflicts[result.path])
         if result.path in unwritten:
             _add(result, unwritten[result.path])
+    _drop_repeated(checked)
     return checked
+
+
+def _drop_repeated(checked: list[Checked]) -> None:
+    """Drop the faults of parts of pipelines that the pipelines report, too."""
+    parts = [result for result in checked if result.kind is not FileKind.PIPELINE and result.faults]
+    if parts:
+        reported = {
+            (fault.path.absolute(), fault.place, fault.message)
+            for result in checked
+            if result.kind is FileKind.PIPELINE
+            for fault in result.faults
+        }
+        for result in parts:
+            result.faults = tuple(
+                fault for fault in result.faults if (fault.path.absolute(), fault.place, fault.message) not in reported
+            )
 
 
 def _unwritten_tables(checked: list[Checked], check: Callable[[Path], dict[str, Any]]) -> dict[Path, list[Fault]]:
@@ -169,10 +187,14 @@ def _add(checked: Checked, faults: Iterable[Fault]) -> None:
     checked.faults = at_most(FaultyText(together, text).faults)
 
 
-def _check(file: Path, settings: Settings) -> Checked:
+def _check(file: Path, settings: Settings, named: Collection[Path]) -> Checked:
     result = Checked(file)
     try:
         documents = pipelines_in(file)
+        if not documents:
+            other = other_file(file, settings)
+            result.kind = other.kind
+            result.faults = at_most(other.faults) if file in named else ()
         result.is_planned = True
         faults: list[Fault] = []
         for document in documents:
@@ -361,8 +383,8 @@ def defect_of(file: Path, error: Exception) -> str:
 # --- results as JSON, to and from a child process
 
 
-def _check_as_json(file: Path, settings: Settings) -> dict[str, Any]:
-    result = _check(file, settings)
+def _check_as_json(file: Path, settings: Settings, named: Collection[Path]) -> dict[str, Any]:
+    result = _check(file, settings, named)
     texts: list[str] = []
     return {
         "pipelines": [
@@ -389,6 +411,7 @@ def _check_as_json(file: Path, settings: Settings) -> dict[str, Any]:
         "is_planned": result.is_planned,
         "queries": [[query.sql, query.inputs, _fault_as_json(query.fault, texts)] for query in result.queries],
         "templates": result.templates,
+        "kind": result.kind,
         "texts": texts,
     }
 
@@ -412,6 +435,7 @@ def _from_json(file: Path, answer: Any) -> Checked:
         answer["is_planned"],
         [_query_from_json(row, texts) for row in answer["queries"]],
         answer["templates"],
+        FileKind(answer["kind"]),
     )
 
 

@@ -36,10 +36,7 @@ def test_validate_says_all_is_good(tmp_path: Path) -> None:
     (tmp_path / "notes.yaml").write_text("a: 1\n")
     found = wall("validate", ".", cwd=tmp_path)
     assert (found.returncode, found.stderr) == (0, "")
-    assert (
-        found.stdout
-        == "skipped: notes.yaml is not a pipeline (no `dag_id` at its top)\n\n1 pipeline in 2 files: all good\n"
-    )
+    assert found.stdout == "1 pipeline in 1 file: all good; 1 other YAML file passed over\n"
 
 
 def test_validate_shows_the_faults_of_every_file(tmp_path: Path) -> None:
@@ -121,9 +118,45 @@ def test_fix_keeps_a_byte_order_mark(tmp_path: Path) -> None:
 
 def test_yaml_of_others_is_left_alone_whatever_it_holds(tmp_path: Path) -> None:
     (tmp_path / "chart.yaml").write_text("a: {{ .Values.x }}\nmode: 0644\n<<: *base\n")
+    (tmp_path / "good.yaml").write_text(GOOD)
     found = wall("validate", ".", cwd=tmp_path)
-    assert found.returncode == 0
-    assert found.stdout.startswith("skipped: chart.yaml is not a pipeline")
+    assert (found.returncode, found.stdout) == (0, "1 pipeline in 1 file: all good; 1 other YAML file passed over\n")
+
+
+def test_named_file_must_be_a_pipeline_or_a_part_of_one(tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text("a: 1\n")
+    (tmp_path / "checks.yaml").write_text("checks: [{row_count: {min: 1}}]\n")
+    (tmp_path / "shared.yaml").write_text("vars: {a: 1}\n")
+    (tmp_path / "empty").mkdir()
+    good = wall("validate", "checks.yaml", "shared.yaml", cwd=tmp_path)
+    assert (good.returncode, good.stdout) == (0, "1 file of checks, 1 shared file: all good\n")
+    (tmp_path / "checks.yaml").write_text("checks: [{row_count: {mim: 1}}]\n")
+    for arguments, message in (
+        (["other.yaml"], "error: other.yaml:1:1: holds no pipeline: it has no `dag_id` at its top\n"),
+        (["--strict", "other.yaml"], "error: other.yaml:1:1: holds no pipeline: it has no `dag_id` at its top\n"),
+        (["checks.yaml"], "error: checks.yaml:1:23: `checks[0].row_count.mim` is not a known key\n"),
+        (["empty"], "error: empty:1:1: holds no pipeline: it has no YAML files\n"),
+        (["."], "error: .:1:1: holds no pipeline: none of its YAML files is one\n"),
+    ):
+        (tmp_path / "checks.yaml").unlink() if arguments == ["."] else None
+        (tmp_path / "shared.yaml").unlink() if arguments == ["."] else None
+        bad = wall("validate", *arguments, cwd=tmp_path)
+        assert bad.returncode == 1
+        assert bad.stdout.startswith(message)
+    for command in ("run", "graph", "explain"):
+        bad = wall(command, "other.yaml", cwd=tmp_path)
+        assert bad.returncode == 1
+        assert "error: other.yaml:1:1: holds no pipeline: it has no `dag_id` at its top" in bad.stdout + bad.stderr
+
+
+def test_fault_of_a_file_of_checks_is_reported_once(tmp_path: Path) -> None:
+    (tmp_path / "checks.yaml").write_text("checks: [{row_count: {mim: 1}}]\n")
+    (tmp_path / "p.yaml").write_text(
+        "dag_id: p\ntasks:\n  - {id: i, uses: ingest, with: {source: landing, target: bronze/a}}\n"
+        "  - {id: c, needs: i, uses: check_integrity, with: {table: bronze/a, checks: checks.yaml}}\n"
+    )
+    found = wall("validate", "p.yaml", "checks.yaml", cwd=tmp_path)
+    assert found.stdout.count("is not a known key") == 1
 
 
 def test_validate_imports_no_airflow(tmp_path: Path) -> None:

@@ -67,8 +67,9 @@ def test_validate_escapes_names_and_texts(folder: Path, format: str) -> None:
     assert "u001b" in text if format in ("json", "gitlab") else "x1b" in text
     if format in ("json", "gitlab"):
         assert json.loads(text)
-    if format == "text":
-        assert "skipped: dir a\\x1b[31m" in text
+    named = shown(wall("validate", os.fsencode(next(folder.rglob("stranger.yaml"))), cwd=folder))
+    assert "dir a\\x1b[31m" in named
+    assert "holds no pipeline" in named
 
 
 @pytest.mark.parametrize("command", ["explain", "graph", "run"])

@@ -56,10 +56,10 @@ def test_processes_find_what_one_finds(files: list[Path], monkeypatch: pytest.Mo
 def test_a_file_that_takes_too_long_is_a_fault_and_the_others_are_checked(
     files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(file: Path, settings: Settings) -> check.Checked:
+    def slow(file: Path, settings: Settings, named: frozenset[Path]) -> check.Checked:
         if file == files[3]:
             re.search("(a+)+$", "a" * 60 + "!")  # holds the interpreter's lock
-        return whole(file, settings)
+        return whole(file, settings, named)
 
     whole = check._check
     expected = check_files(files[:8], Settings())
