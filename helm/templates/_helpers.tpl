@@ -14,6 +14,12 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Name of a CronJob, at most 52 characters: (list . "database-cleanup"). */}}
+{{- define "airflow-wall.cronName" -}}
+{{- $suffix := printf "-%s" (index . 1) -}}
+{{- printf "%s%s" (include "airflow-wall.fullname" (index . 0) | trunc (int (sub 52 (len $suffix))) | trimSuffix "-") $suffix -}}
+{{- end -}}
+
 {{/* What selects the pods of one workload: (list . "scheduler"), (list . "worker" "heavy"). Never changes, because
 selectors cannot. Every worker and triggerer names its set, so that no selector takes in two workloads. */}}
 {{- define "airflow-wall.selector" -}}

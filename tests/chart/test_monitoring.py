@@ -20,6 +20,7 @@ import yaml
 from rendering import CASES, CHART, ROOT, Rendered
 
 ALERTS = sorted((CHART / "files/alerts").glob("*.yaml"))
+OPTIONAL_ALERTS = sorted((CHART / "files/alerts/kube-state-metrics").glob("*.yaml"))
 DASHBOARDS = sorted((CHART / "files/dashboards").glob("*.json"))
 RUNBOOKS = ROOT / "docs/runbooks"
 TEMPLATE = Path(airflow.__file__).parent / "_shared/observability/metrics/metrics_template.yaml"
@@ -38,6 +39,11 @@ def metrics() -> set[str]:
     return names
 
 
+def alert_of(path: Path) -> str:
+    alert: str = yaml.safe_load(path.read_text())["alert"]
+    return alert
+
+
 def asked(expression: str) -> set[str]:
     return set(re.findall(r"\bairflow_[a-z_]+", expression))
 
@@ -52,7 +58,15 @@ def test_an_alert_asks_for_metrics_that_there_are_and_has_a_runbook(path: Path) 
 
 
 def test_every_runbook_is_that_of_an_alert() -> None:
-    assert {path.stem for path in RUNBOOKS.glob("*.md")} == {path.stem for path in ALERTS}
+    assert {path.stem for path in RUNBOOKS.glob("*.md")} == {path.stem for path in (*ALERTS, *OPTIONAL_ALERTS)}
+
+
+@pytest.mark.parametrize("path", OPTIONAL_ALERTS, ids=lambda path: path.stem)
+def test_an_optional_alert_asks_for_kube_state_metrics_and_has_a_runbook(path: Path) -> None:
+    rule = yaml.safe_load(path.read_text())
+    assert re.findall(r"\bkube_[a-z_]+", rule["expr"])
+    assert not asked(rule["expr"])
+    assert (RUNBOOKS / f"{path.stem}.md").read_text().startswith(f"# {rule['alert']}\n")
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
@@ -70,7 +84,7 @@ def test_the_chart_carries_them_all() -> None:
     found = Rendered(*CASES["autoscaling-values"])
     (rules,) = found.of("PrometheusRule")
     (group,) = rules["spec"]["groups"]
-    assert [rule["alert"] for rule in group["rules"]] == [yaml.safe_load(path.read_text())["alert"] for path in ALERTS]
+    assert {rule["alert"] for rule in group["rules"]} == {alert_of(path) for path in (*ALERTS, *OPTIONAL_ALERTS)}
     assert all(rule["annotations"]["runbook"].endswith(".md") for rule in group["rules"])
     carried = [each["data"] for each in found.of("ConfigMap") if "grafana_dashboard" in each["metadata"]["labels"]]
     assert {name for data in carried for name in data} == {path.name for path in DASHBOARDS}
@@ -93,7 +107,7 @@ def test_prometheus_fires_each_alert_when_it_should_and_not_before(tmp_path: Pat
     quiet = {
         test["alertname"] for each in cases["tests"] for test in each["alert_rule_test"] if not test.get("exp_alerts")
     }
-    assert fired == quiet == {yaml.safe_load(path.read_text())["alert"] for path in ALERTS}
+    assert fired == quiet == {alert_of(path) for path in (*ALERTS, *OPTIONAL_ALERTS)}
     for test in (test for each in cases["tests"] for test in each["alert_rule_test"]):
         for alert in test.get("exp_alerts", []):
             rule = next(rule for rule in rules["spec"]["groups"][0]["rules"] if rule["alert"] == test["alertname"])
@@ -134,6 +148,7 @@ def test_the_exporter_makes_of_airflows_statsd_what_alerts_ask_for(tmp_path: Pat
     assert '\nairflow_dagrun_schedule_delay_bucket{dag_id="d",le="900"} 1\n' in text
     assert '\nairflow_dagrun_schedule_delay_bucket{dag_id="d",le="300"} 0\n' in text
     assert '\nairflow_dagrun_duration_failed_count{dag_id="d"} 1\n' in text
+    assert '\nairflow_task_instances_without_heartbeats_killed{dag_id="d",task_id="t"} 1\n' in text
 
 
 EMIT = """
@@ -146,6 +161,7 @@ from airflow.observability.stats import Stats, initialize
 from airflow.configuration import conf
 initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=conf.getboolean("metrics", "legacy_names_on"))
 Stats.incr("scheduler_heartbeat")
+Stats.incr("task_instances_without_heartbeats_killed", tags={"dag_id": "d", "task_id": "t"})
 Stats.gauge("pool.starving_tasks", 3, tags={"pool_name": "default_pool"})
 Stats.gauge("ti.queued", 2, tags={"queue": "gpu", "dag_id": "d", "task_id": "t"})
 Stats.timing("dagrun.schedule_delay", timedelta(minutes=8), tags={"dag_id": "d"})
