@@ -1,6 +1,7 @@
 """
-Write `helm/values.schema.json` and `helm/README.md` from `helm/values.yaml`, and the table of
-`docs/deployment/from-the-official-chart.md` from `helm/removed.yaml`: `make docs`.
+Write `helm/values.schema.json` and `helm/README.md` from `helm/values.yaml`, the table of
+`docs/deployment/from-the-official-chart.md` from `helm/removed.yaml`, and what Compose shares with the chart (settings,
+metrics, alerts, dashboards): `make docs`.
 
 In values.yaml, `# --` above a key says what it is, and `# @schema` what holds for its value beyond the type of its
 default, in JSON schema's words and these of ours:
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,10 @@ import yaml
 
 CHART = Path(__file__).parents[1] / "helm"
 MOVING = Path(__file__).parent / "deployment/from-the-official-chart.md"
+COMPOSE = CHART.parent / "docker-compose.yaml"
+MONITORING = CHART.parent / "compose"
+_SHARED = re.compile(r"(?<=\nx-outage-env: &outage-env\n).*?(?=# End of what `make docs` writes\.\n)", re.DOTALL)
+_WRITTEN = "# Written by `make docs` from helm/{source}.\n"
 _MARK = "<!-- Written by `make docs` from helm/removed.yaml. -->\n"
 Schema = dict[str, Any]
 
@@ -71,7 +77,44 @@ def pages(chart: Path = CHART) -> dict[Path, str]:
     about = yaml.safe_load((chart / "Chart.yaml").read_text(encoding="utf-8"))
     readme = _HEAD.format(description=about["description"]) + "".join(_rows(keys))
     schema = json.dumps(_schema(keys, removed), indent=1) + "\n"
-    return {chart / "values.schema.json": schema, chart / "README.md": readme, MOVING: _moving(removed)}
+    return {
+        chart / "values.schema.json": schema,
+        chart / "README.md": readme,
+        MOVING: _moving(removed),
+        COMPOSE: _with_settings(COMPOSE.read_text(encoding="utf-8"), keys[("config",)].value),
+        **_monitoring(chart / "files"),
+    }
+
+
+def _with_settings(compose: str, config: dict[str, dict[str, Any]]) -> str:
+    """The text of docker-compose.yaml with the settings of the chart that hold on one host, too."""
+    lines = (
+        f'  AIRFLOW__{section.upper()}__{option.upper()}: "{value}"\n'
+        for section, options in config.items()
+        if section != "core"
+        for option, value in options.items()
+    )
+    return _SHARED.sub("".join(lines), compose)
+
+
+def _monitoring(files: Path) -> dict[Path, str]:
+    """The files of Compose's profile `monitoring` that are those of the chart."""
+    rules = []
+    for path in sorted((files / "alerts").glob("*.yaml")):
+        rule = yaml.safe_load(path.read_text(encoding="utf-8"))
+        rule["annotations"]["runbook"] = f"docs/runbooks/{path.stem}.md"
+        rules.append(rule)
+    alerts = yaml.safe_dump({"groups": [{"name": "airflow-wall", "rules": rules}]}, sort_keys=False, width=120)
+    dashboards = {
+        MONITORING / "grafana/dashboards" / path.name: path.read_text(encoding="utf-8")
+        for path in sorted((files / "dashboards").glob("*.json"))
+    }
+    mappings = (files / "statsd-mappings.yaml").read_text(encoding="utf-8")
+    return {
+        MONITORING / "alerts.yaml": _WRITTEN.format(source="files/alerts") + alerts,
+        MONITORING / "statsd.yaml": _WRITTEN.format(source="files/statsd-mappings.yaml") + mappings,
+        **dashboards,
+    }
 
 
 def _moving(removed: dict[str, str]) -> str:

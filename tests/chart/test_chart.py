@@ -64,9 +64,7 @@ def test_everything_has_the_labels_of_the_release(case: str) -> None:
             assert manifest["metadata"]["labels"]["app.kubernetes.io/instance"] == "wall"
 
 
-@pytest.mark.parametrize(
-    "path", [CHART / "values.schema.json", CHART / "README.md", generator.MOVING], ids=lambda path: path.name
-)
+@pytest.mark.parametrize("path", list(generator.pages()), ids=lambda path: path.name)
 def test_what_is_generated_is_up_to_date(path: Path) -> None:
     assert path.read_text(encoding="utf-8") == generator.pages()[path], "run `make docs`"
 

@@ -55,7 +55,7 @@ def test_the_services_are_those_of_an_airflow_with_a_queue_and_the_profiles_add_
             "worker-heavy",
         },
         "dev": {"dev"},
-        "monitoring": {"statsd-exporter", "prometheus", "grafana"},
+        "monitoring": {"statsd-exporter", "prometheus", "alertmanager", "grafana"},
         "spark": {"spark-master", "spark-worker"},
         "search": {"opensearch"},
     }  # fmt: skip
@@ -100,6 +100,37 @@ def test_secrets_are_read_from_files_that_the_service_is_given(service: str) -> 
                 continue
             assert name.endswith(("_CMD", "_FILE")), f"{name} holds its value in the open"
             assert "/run/secrets/" in value
+
+
+@pytest.mark.parametrize("service", AIRFLOW)
+def test_a_service_has_the_measured_settings_of_the_chart(service: str) -> None:
+    config = yaml.safe_load((FILE.parent / "helm/values.yaml").read_text())["config"]
+    shared = {
+        f"AIRFLOW__{section}__{option}".upper(): str(value)
+        for section, options in config.items()
+        if section != "core"
+        for option, value in options.items()
+    }
+    assert {"AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS", "AIRFLOW__WORKERS__EXECUTION_API_RETRIES"} <= shared.keys()
+    assert shared.items() <= environment(service).items()
+
+
+def test_every_file_that_a_service_mounts_is_there() -> None:
+    for service in SERVICES.values():
+        for volume in service.get("volumes", []):
+            source = str(volume).partition(":")[0]
+            assert not source.startswith("./") or (FILE.parent / source).exists(), source
+
+
+def test_prometheus_asks_for_the_alerts_of_the_chart_and_sends_them() -> None:
+    prometheus = yaml.safe_load((FILE.parent / "compose/prometheus.yaml").read_text())
+    assert [f"./compose/alerts.yaml:{path}:ro" for path in prometheus["rule_files"]] == [
+        volume for volume in SERVICES["prometheus"]["volumes"] if "alerts" in volume
+    ]
+    (manager,) = prometheus["alerting"]["alertmanagers"]
+    assert manager["static_configs"][0]["targets"][0].partition(":")[0] in SERVICES
+    receivers = yaml.safe_load((FILE.parent / "compose/alertmanager.yaml").read_text())
+    assert receivers["route"]["receiver"] in {receiver["name"] for receiver in receivers["receivers"]}
 
 
 def test_every_secret_is_a_file_outside_the_compose_file() -> None:
