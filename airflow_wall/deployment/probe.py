@@ -2,8 +2,10 @@
 Health checks for components without a port, at a tenth of the cost of `airflow jobs check` and `celery inspect`.
 
     python -m airflow_wall.deployment.probe dag-processor
+    python -m airflow_wall.deployment.probe worker --unless-broker-away
 
-The exit code is 0 if the component of this host is alive, else 1 with the reason.
+The exit code is 0 if the component of this host is alive, else 1 with the reason. With `--unless-broker-away`, a worker
+whose broker does not answer counts as alive: a restart would end its tasks and not bring the broker back.
 """
 
 from __future__ import annotations
@@ -64,26 +66,45 @@ def heartbeat(component: str, environ: Mapping[str, str]) -> None:
         raise DeploymentError(f"the last heartbeat of this host's {component} was {age:.0f} s ago, more than {LATE} s")
 
 
-def worker(environ: Mapping[str, str]) -> None:
-    """Raise DeploymentError unless the Celery worker of this host answers through the broker."""
+UNLESS_BROKER_AWAY = "--unless-broker-away"
+
+
+def worker(environ: Mapping[str, str], *, unless_broker_away: bool = False) -> None:
+    """
+    Raise DeploymentError unless the Celery worker of this host answers through the broker.
+
+    :param unless_broker_away: Return if the broker does not answer.
+    """
     from celery import Celery
 
     name = f"celery@{socket.gethostname()}"
-    app = Celery(broker=configured(environ, "celery", "broker_url"), set_as_current=False)
+    broker = configured(environ, "celery", "broker_url") or ""
+    app = Celery(broker=broker, set_as_current=False)
+    if broker.startswith(("redis", "sentinel")):
+        app.conf.broker_transport_options = {"socket_connect_timeout": 5, "socket_timeout": 15}
+    with app.connection_for_read(connect_timeout=5) as connection:
+        try:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=10)
+        except Exception as error:
+            if unless_broker_away:
+                return
+            raise DeploymentError(f"the broker of worker {name} does not answer: {error}") from error
     if not app.control.ping(destination=[name], timeout=10, limit=1):
         raise DeploymentError(f"worker {name} does not answer through the broker")
 
 
-def check_of(component: str) -> Callable[[Mapping[str, str]], None] | None:
-    """Return the check of a component; None if it has none."""
-    if component == "worker":
-        return worker
+def check_of(component: str, *options: str) -> Callable[[Mapping[str, str]], None] | None:
+    """Return the check of a component; None if there is none with these options."""
+    if component == "worker" and options in ((), (UNLESS_BROKER_AWAY,)):
+        return lambda environ: worker(environ, unless_broker_away=bool(options))
+    if options:
+        return None
     return (lambda environ: heartbeat(component, environ)) if component in JOBS else None
 
 
 def main(arguments: list[str]) -> int:
     """Probe one component and return the exit code."""
-    check = check_of(arguments[0]) if len(arguments) == 1 else None
+    check = check_of(*arguments) if arguments else None
     if check is None:
         print(f"expected one of {', '.join([*JOBS, 'worker'])}, got `{' '.join(arguments)}`", file=sys.stderr)  # noqa: T201
         return 2

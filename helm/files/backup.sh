@@ -1,7 +1,16 @@
-# Dump the metadata database to $FOLDER and keep the latest $KEEP dumps. $CONNECTION is Airflow's URL of it.
+# Dump the metadata database to $FOLDER and keep the latest $KEEP dumps. $CONNECTION is Airflow's URL of it. Behind
+# PgBouncer, $DATABASE_HOST, $DATABASE_PORT and $DATABASE_NAME are those of the database itself.
 set -euo pipefail
 # SQLAlchemy names the driver too: postgresql+psycopg2://...
 url="postgresql://${CONNECTION#*://}"
+if [ -n "${DATABASE_HOST:-}" ]; then
+  case "$url" in
+    *\?*) options="?${url#*\?}" ;;
+    *) options="" ;;
+  esac
+  login="${url%%\?*}"
+  url="${login%@*}@$DATABASE_HOST:$DATABASE_PORT/$DATABASE_NAME$options"
+fi
 file="$FOLDER/airflow-$(date --utc +%Y%m%dT%H%M%SZ).dump"
 pg_dump --format=custom --file="$file.part" "$url"
 # A dump has its name only when it is whole.

@@ -21,7 +21,7 @@
 {{- $own := dict
   "core" (dict
     "executor" .Values.executor
-    "execution_api_server_url" (printf "http://%s-api-server.%s.svc:%v/execution/" $name .Release.Namespace (int .Values.apiServer.service.port)))
+    "execution_api_server_url" (printf "http://%s-api-server.%s.svc:%v%s/execution/" $name .Release.Namespace (int .Values.apiServer.service.port) (include "airflow-wall.basePath" .)))
   "scheduler" (dict "enable_health_check" "True")
   "dag_processor" (dict "dag_bundle_config_list" (toJson .Values.dagProcessor.dagBundleConfigList))
   "wall" (dict "environment" .Values.environment)

@@ -89,10 +89,21 @@ name as its author wrote it: the class, its path, or an alias; or nothing, for t
 {{- $sets = append $sets (merge (dict "name" "default") $base) -}}
 {{- end -}}
 {{- range .Values.workers.celery.sets -}}
-{{- $sets = append $sets (mergeOverwrite (deepCopy $base) .) -}}
+{{- $sets = append $sets (include "airflow-wall.setOf" (list $base .) | fromJson) -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $sets -}}
+{{- end -}}
+
+{{/* A set with all that it inherits, as JSON: (list BASE SET). Placement is replaced as a whole, since a GPU's selector
+beside that of general nodes selects no node; null removes it. */}}
+{{- define "airflow-wall.setOf" -}}
+{{- $set := index . 1 -}}
+{{- $merged := mergeOverwrite (deepCopy (index . 0)) (deepCopy $set) -}}
+{{- range list "nodeSelector" "affinity" "tolerations" "topologySpreadConstraints" "strategy" -}}
+{{- if hasKey $set . }}{{ $_ := set $merged . (get $set .) }}{{ end -}}
+{{- end -}}
+{{- toJson $merged -}}
 {{- end -}}
 
 {{/* The same of triggerers. */}}
@@ -100,7 +111,7 @@ name as its author wrote it: the class, its path, or an alias; or nothing, for t
 {{- $base := omit .Values.triggerer "sets" -}}
 {{- $sets := list (merge (dict "name" "default") $base) -}}
 {{- range .Values.triggerer.sets -}}
-{{- $sets = append $sets (mergeOverwrite (deepCopy $base) .) -}}
+{{- $sets = append $sets (include "airflow-wall.setOf" (list $base .) | fromJson) -}}
 {{- end -}}
 {{- toJson $sets -}}
 {{- end -}}
@@ -133,16 +144,43 @@ spec:
     matchLabels: {{- include "airflow-wall.selector" .of | nindent 6 }}
 {{- end -}}
 
-{{/* A ServiceAccount: (dict "root" . "component" "scheduler" "values" ...), in "namespace" if it is another. */}}
+{{/* Name of a component's ServiceAccount: (list . "scheduler"). */}}
+{{- define "airflow-wall.account" -}}
+{{- $all := (index . 0).Values -}}
+{{- $values := get (dict
+  "api-server" $all.apiServer "scheduler" $all.scheduler "dag-processor" $all.dagProcessor "triggerer" $all.triggerer
+  "worker" $all.workers.celery "task" $all.workers.kubernetes "migrate" $all.migrateDatabaseJob) (index . 1) | default dict -}}
+{{- default (printf "%s-%s" (include "airflow-wall.fullname" (index . 0)) (index . 1)) (dig "serviceAccount" "name" "" $values) -}}
+{{- end -}}
+
+{{/* A ServiceAccount: (dict "root" . "component" "scheduler" "values" ...), in "namespace" if it is another. Empty if it
+is somebody else's. */}}
 {{- define "airflow-wall.serviceAccount" -}}
+{{- if dig "serviceAccount" "create" true .values -}}
 apiVersion: v1
 kind: ServiceAccount
 metadata:
-  name: {{ include "airflow-wall.fullname" .root }}-{{ .component }}
+  name: {{ include "airflow-wall.account" (list .root .component) }}
   namespace: {{ default .root.Release.Namespace .namespace }}
   labels: {{- include "airflow-wall.labels" (list .root .component) | nindent 4 }}
   {{- with .values.serviceAccount.annotations }}
   annotations: {{- toYaml . | nindent 4 }}
   {{- end }}
 automountServiceAccountToken: false
+{{- end -}}
+{{- end -}}
+
+{{/* Host of the metadata database itself, behind PgBouncer. */}}
+{{- define "airflow-wall.databaseHost" -}}
+{{- ternary (printf "%s-postgres" (include "airflow-wall.fullname" .)) .Values.pgbouncer.host .Values.dev.enabled -}}
+{{- end -}}
+
+{{/* Path below which Airflow answers, from `config.api.base_url`: empty, or e.g. /airflow. */}}
+{{- define "airflow-wall.basePath" -}}
+{{- (dig "api" "base_url" "" .Values.config | toString | urlParse).path | trimSuffix "/" -}}
+{{- end -}}
+
+{{/* Whether others than the release's pods reach UI and API; else empty. */}}
+{{- define "airflow-wall.published" -}}
+{{- if or .Values.ingress.apiServer.enabled .Values.httpRoute.enabled (ne .Values.apiServer.service.type "ClusterIP") }}yes{{ end -}}
 {{- end -}}

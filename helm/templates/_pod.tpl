@@ -7,7 +7,7 @@ whose ServiceAccount it has, by default its own), "spread" (whether the pods sho
 {{- define "airflow-wall.pod" -}}
 {{- $all := .root.Values -}}
 {{- $own := .values -}}
-serviceAccountName: {{ include "airflow-wall.fullname" .root }}-{{ default .component .account }}
+serviceAccountName: {{ include "airflow-wall.account" (list .root (default .component .account)) }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext: {{- toYaml $all.securityContexts.pod | nindent 2 }}
@@ -17,18 +17,7 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- with $own.terminationGracePeriodSeconds }}
 terminationGracePeriodSeconds: {{ int . }}
 {{- end }}
-{{- with $own.priorityClassName }}
-priorityClassName: {{ . }}
-{{- end }}
-{{- with default $all.nodeSelector $own.nodeSelector }}
-nodeSelector: {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with default $all.affinity $own.affinity }}
-affinity: {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with default $all.tolerations $own.tolerations }}
-tolerations: {{- toYaml . | nindent 2 }}
-{{- end }}
+{{- include "airflow-wall.placement" (list .root $own) }}
 {{- with ternary (default $all.topologySpreadConstraints $own.topologySpreadConstraints) $own.topologySpreadConstraints (default false .spread) }}
 topologySpreadConstraints:
 {{- $selector := dict "labelSelector" (dict "matchLabels" (include "airflow-wall.selector" $.of | fromYaml)) }}
@@ -78,8 +67,8 @@ volumeMounts:
   {{- range .mounts }}
   - {{ toJson . }}
   {{- end }}
-  {{- with .root.Values.volumeMounts }}
-  {{- toYaml . | nindent 2 }}
+  {{- range concat .root.Values.volumeMounts (default list .values.extraVolumeMounts) }}
+  - {{ toJson . }}
   {{- end }}
 {{- end -}}
 
@@ -146,8 +135,8 @@ volumeMounts:
 {{- range .more }}
 - {{ toJson . }}
 {{- end }}
-{{- with .root.Values.volumes }}
-{{ toYaml . }}
+{{- range concat .root.Values.volumes (default list .values.extraVolumes) }}
+- {{ toJson . }}
 {{- end }}
 {{- end -}}
 

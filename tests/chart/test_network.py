@@ -92,7 +92,6 @@ BASE = """
     triggerer: dns database statsd internet
     migrate: dns database
     test: dns database
-    database-cleanup: dns database
     prometheus: statsd-metrics
 """
 
@@ -147,7 +146,6 @@ EXPECTED = {
     triggerer: dns postgres statsd internet
     migrate: dns postgres
     test: dns postgres
-    database-cleanup: dns postgres
     secrets: dns kubernetes internet
     worker: dns redis statsd internet api-server
     prometheus: statsd-metrics

@@ -28,6 +28,9 @@ SECRETS = {
 }
 """Component to the Secrets it is given; the scheduler's others depend on the executors."""
 
+LOCAL = ("local-values", "k3s-values")
+"""Values sets with LocalExecutor."""
+
 VOLUMES = {"configMap", "emptyDir", "projected", "secret", "persistentVolumeClaim", "downwardAPI", "csi", "ephemeral"}
 """Types of volumes that Pod Security "restricted" admits."""
 
@@ -36,6 +39,7 @@ TOKENS = {
     "both-values": {"scheduler", "api-server", "cleanup"},
     "cloud-values": {"scheduler", "api-server", "cleanup"},
     "dev-values": {"secrets"},
+    "openshift-values": {"secrets"},
 }
 """Values set to the pods that talk to the Kubernetes API."""
 
@@ -50,13 +54,13 @@ def rendered(case: str) -> Rendered:
     return Rendered(*CASES[case])
 
 
-def test_every_container_is_restricted(rendered: Rendered) -> None:
+def test_every_container_is_restricted(case: str, rendered: Rendered) -> None:
     for name, pod in rendered.pods().items():
         spec = pod["spec"]
         assert not spec.keys() & {"hostNetwork", "hostPID", "hostIPC", "hostUsers", "shareProcessNamespace"}, name
         context = spec["securityContext"]
         assert context["runAsNonRoot"] is True, name
-        assert context["runAsUser"] > 0, name
+        assert case == "openshift-values" or context["runAsUser"] > 0, name  # there, the platform chooses it
         assert context["seccompProfile"] == {"type": "RuntimeDefault"}, name
         assert not context.keys() & {"sysctls", "seLinuxOptions", "windowsOptions"}, name
         for volume in spec.get("volumes", []):
@@ -107,8 +111,11 @@ def test_roles_are_for_who_has_a_token_and_no_role_reads_what_is_not_its(case: s
                 assert rule["verbs"] == ["create"] or (rule["verbs"] == ["get"] and rule["resourceNames"])
 
 
-def test_every_account_of_a_pod_is_made(rendered: Rendered) -> None:
-    accounts = {(each["metadata"]["namespace"], each["metadata"]["name"]) for each in rendered.of("ServiceAccount")}
+def test_every_account_of_a_pod_is_made(case: str, rendered: Rendered) -> None:
+    made_by_others = {("data", "airflow-worker")} if case == "eks-values" else set()
+    accounts = made_by_others | {
+        (each["metadata"]["namespace"], each["metadata"]["name"]) for each in rendered.of("ServiceAccount")
+    }
     for pod in rendered.pods().values():
         if "serviceAccountName" in pod["spec"]:
             assert (pod["metadata"].get("namespace", "data"), pod["spec"]["serviceAccountName"]) in accounts
@@ -118,11 +125,12 @@ def test_a_component_is_given_only_the_secrets_it_needs(case: str, rendered: Ren
     for name, pod in rendered.pods().items():
         component = name if name in SECRETS else name.split("-")[0]
         expected = set(SECRETS[component])
-        if component == "scheduler" and case not in ("kubernetes-values", "local-values"):
+        if component == "scheduler" and case not in ("kubernetes-values", *LOCAL):
             expected |= {BROKER, RESULT}
-        if component == "scheduler" and case == "local-values":
+        if component == "scheduler" and case in LOCAL:
             expected |= {API}
         extra = {"warehouse"} if case == "cloud-values" else set()  # of `secret`, which is for all
+        extra |= {"database-ca"} if name == "pgbouncer" else set()
         assert _given(pod) - extra == expected, name
 
 
@@ -147,7 +155,7 @@ def test_the_chart_makes_no_secret_and_no_random_text(rendered: Rendered) -> Non
 def test_workers_cannot_use_a_database_by_accident(rendered: Rendered) -> None:
     for name, pod in rendered.pods().items():
         if name == "task" or name.startswith("worker"):
-            (container,) = pod["spec"]["containers"]
+            container = pod["spec"]["containers"][0]
             variables = {variable["name"]: variable.get("value") for variable in container["env"]}
             assert variables["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "sqlite:////workers-have-no-database/none.db"
             assert variables["CONNECTION_CHECK_MAX_COUNT"] == "0"

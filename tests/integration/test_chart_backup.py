@@ -19,10 +19,15 @@ from rendering import CASES, Rendered
 pytestmark = pytest.mark.integration
 
 
-def backup(url: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the CronJob's container once."""
-    (container,) = Rendered(*CASES["cloud-values"], "--set", "backup.keep=2").pods()["backup"]["spec"]["containers"]
-    given = {each["name"]: each["value"] for each in container["env"] if "value" in each}
+def backup(url: str, folder: Path, *database: str) -> subprocess.CompletedProcess[str]:
+    """Run the CronJob's container once; `database` is host, port and name of a database behind PgBouncer."""
+    values = ["--set", "backup.enabled=true,backup.existingClaim=b,backup.keep=2"]
+    if database:
+        host, port, name = database
+        values += ["--set", f"pgbouncer.enabled=true,pgbouncer.host={host},pgbouncer.port={port}"]
+        values += ["--set", f"pgbouncer.database={name}"]
+    (container,) = Rendered(*values).pods()["backup"]["spec"]["containers"]
+    given = {variable["name"]: variable["value"] for variable in container["env"] if "value" in variable}
     environment = {**os.environ, **given, "CONNECTION": url, "FOLDER": str(folder)}
     return subprocess.run(container["command"], env=environment, capture_output=True, text=True)
 
@@ -45,6 +50,19 @@ def test_the_latest_dumps_are_kept_and_are_whole(postgres: ConnectionInfo, tmp_p
     ).stdout
     assert "TABLE DATA public dag" in listed
     assert postgres.password not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("options", ["", "?sslmode=prefer&application_name=a%40b"])
+def test_a_dump_is_of_the_database_behind_pgbouncer(postgres: ConnectionInfo, tmp_path: Path, options: str) -> None:
+    if shutil.which("pg_dump") is None:
+        pytest.skip("`pg_dump` is not installed (Debian: `apt install postgresql-client`)")
+    name = f"behind_{len(options)}"
+    new_database(postgres, name)
+    login = f"{postgres.login}:{postgres.password}"
+    url = f"postgresql+psycopg://{login}@nowhere.invalid:6543/pooled{options}"
+    done = backup(url, tmp_path, str(postgres.host), str(postgres.port), name)
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("*.dump"))) == 1
 
 
 def test_a_dump_that_fails_leaves_the_others(postgres: ConnectionInfo, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from airflow_server import connected, new_database
 
 from airflow_wall.connections.info import ConnectionInfo
+from airflow_wall.deployment.probe import UNLESS_BROKER_AWAY
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -26,7 +28,7 @@ JOB = "create table job (job_type text, hostname text, state text, latest_heartb
 
 def probe(component: str, **environment: str) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "airflow_wall.deployment.probe", component],
+        [sys.executable, "-m", "airflow_wall.deployment.probe", *component.split()],
         env={**os.environ, **environment}, capture_output=True, text=True,
     )  # fmt: skip
     return done.returncode, done.stderr.strip()
@@ -82,13 +84,34 @@ def test_a_worker_is_alive_while_it_answers(redis: str) -> None:
         [sys.executable, "-m", "celery", "--broker", redis, "worker", "--hostname", name, "--pool", "solo"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
+    alive = f"worker {UNLESS_BROKER_AWAY}"
     try:
         end = time.monotonic() + 120
         while (found := probe("worker", AIRFLOW__CELERY__BROKER_URL=redis)) != (0, "") and time.monotonic() < end:
             time.sleep(1)
         assert found == (0, "")
+        assert probe(alive, AIRFLOW__CELERY__BROKER_URL=redis) == (0, "")
+        worker.send_signal(signal.SIGSTOP)
+        assert probe(alive, AIRFLOW__CELERY__BROKER_URL=redis)[0] == 1
     finally:
         worker.kill()
         worker.wait()
     code, output = probe("worker", AIRFLOW__CELERY__BROKER_URL=redis)
     assert (code, output) == (1, f"DeploymentError: worker {name} does not answer through the broker")
+
+
+def test_a_worker_without_a_broker_is_alive_and_not_ready() -> None:
+    nowhere = {"AIRFLOW__CELERY__BROKER_URL": "redis://127.0.0.1:1/0"}
+    assert probe(f"worker {UNLESS_BROKER_AWAY}", **nowhere) == (0, "")
+    code, output = probe("worker", **nowhere)
+    assert code == 1
+    assert output.startswith(f"DeploymentError: the broker of worker celery@{socket.gethostname()} does not answer: ")
+
+
+def test_a_wrong_password_of_the_broker_is_reported(redis: str) -> None:
+    scheme, _, address = redis.partition("://")
+    wrong = f"{scheme}://:wrong@{address.rpartition('@')[2]}"
+    code, output = probe("worker", AIRFLOW__CELERY__BROKER_URL=wrong)
+    assert code == 1
+    assert "DeploymentError: the broker of worker" in output
+    assert "wrong" not in output.replace("wrong number", "")

@@ -19,8 +19,14 @@ metadata:
 spec:
   restartPolicy: Never
   {{- include "airflow-wall.pod" $own | nindent 2 }}
+  {{- with $values.extraInitContainers }}
+  initContainers: {{- toYaml . | nindent 4 }}
+  {{- end }}
   containers:
     - name: base
       {{- include "airflow-wall.container" $own | nindent 6 }}
+    {{- with $values.extraContainers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   volumes: {{- include "airflow-wall.volumes" $own | nindent 4 }}
 {{- end -}}
