@@ -46,11 +46,11 @@ RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --no-index /tmp/wheels/*.
 
 # --- what runs
 FROM ${PYTHON_IMAGE} AS runtime
-# curl: health checks. dumb-init: signals reach Airflow, and no dead process stays. libgomp1: LightGBM. Java, and `ps`
-# for its scripts: Spark.
+# curl: health checks. dumb-init: signals reach Airflow, and no dead process stays. git and ssh: pipelines in Git
+# repositories. libgomp1: LightGBM. Java, and `ps` for its scripts: Spark.
 ARG EXTRAS
 RUN case " $EXTRAS " in *" spark "*) java="default-jre-headless procps" ;; esac \
-    && apt-get update && apt-get install --yes --no-install-recommends curl dumb-init libgomp1 $java \
+    && apt-get update && apt-get install --yes --no-install-recommends curl dumb-init git libgomp1 openssh-client $java \
     && rm -rf /var/lib/apt/lists/*
 ENV AIRFLOW_HOME=/opt/airflow PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
 # User and group are those of the official image, so that volumes can move over. Folders of volumes: a new named volume

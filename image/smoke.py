@@ -1,5 +1,6 @@
 """
-Proves an image before it is one: every executor can be imported, every component starts and says that it is healthy.
+Proves an image before it is one: every executor and kind of bundle can be imported, a Git repository is read, and every
+component starts and says that it is healthy.
 
 Run while the image is built, without any server: metadata in SQLite, Celery's broker in memory.
 """
@@ -17,18 +18,25 @@ import urllib.request
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 EXECUTORS = (
     "airflow.executors.local_executor.LocalExecutor",
     "airflow.providers.celery.executors.celery_executor.CeleryExecutor",
     "airflow.providers.cncf.kubernetes.executors.kubernetes_executor.KubernetesExecutor",
 )
+GIT = "airflow.providers.git.bundles.git.GitDagBundle"
 COMPONENTS = {
     "api-server": ["airflow", "api-server", "--workers", "1"],
     "scheduler": ["airflow", "scheduler", "--skip-serve-logs"],
     "dag-processor": ["airflow", "dag-processor"],
     "triggerer": ["airflow", "triggerer", "--skip-serve-logs"],
     "worker": ["airflow", "celery", "worker", "--skip-serve-logs", "--concurrency", "1"],
+}
+BUNDLES = ("airflow_wall.bundles.PipelineBundle", "airflow_wall.bundles.UpkeepBundle", GIT)
+EXTRA_BUNDLES = {
+    "amazon": "airflow.providers.amazon.aws.bundles.s3.S3DagBundle",
+    "google": "airflow.providers.google.cloud.bundles.gcs.GCSDagBundle",
 }
 EXTRAS = {
     "amazon": [sys.executable, "-c", "import airflow.providers.amazon.aws.hooks.emr"],
@@ -40,15 +48,40 @@ API = "http://127.0.0.1:8080/api/v2"
 
 
 def main() -> None:
-    for path in EXECUTORS:
-        module, _, name = path.rpartition(".")
-        getattr(import_module(module), name)
+    extras = os.environ.get("EXTRAS", "").split()
+    for path in (*EXECUTORS, *BUNDLES, *(EXTRA_BUNDLES[extra] for extra in extras if extra in EXTRA_BUNDLES)):
+        imported(path)
         print(f"imported {path}")
-    for extra in os.environ.get("EXTRAS", "").split():
+    for extra in extras:
         subprocess.run(EXTRAS[extra], check=True)
         print(f"tried {extra}")
     with tempfile.TemporaryDirectory() as folder:
+        read_repository(Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
         start(Path(folder))
+
+
+def imported(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def read_repository(home: Path) -> None:
+    """Read a pipeline from a repository, as the DAG processor does, and see that there is an ssh for remote ones."""
+    repository = home / "repository"
+    repository.mkdir()
+    (repository / "scores.yaml").write_text("dag_id: scores\n")
+    author = ("-c", "user.name=smoke", "-c", "user.email=smoke@example.com")
+    for command in (["init", "--quiet", "--initial-branch=main"], ["add", "."], ["commit", "--quiet", "-m", "Add"]):
+        subprocess.run(["git", *author, *command], cwd=repository, check=True)
+    os.environ["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH"] = str(home / "bundles")
+    bundle = imported(GIT)(name="smoke", repo_url=str(repository), tracking_ref="main")
+    bundle.initialize()
+    names = [path.name for path in Path(bundle.path).glob("*.yaml")]
+    if names != ["scores.yaml"]:
+        sys.exit(f"the Git bundle has {names}")
+    subprocess.run(["ssh", "-V"], check=True, stderr=subprocess.DEVNULL)
+    print("read a Git repository")
 
 
 def start(home: Path) -> None:
