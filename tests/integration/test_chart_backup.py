@@ -14,7 +14,7 @@ from airflow_server import connected, new_database
 from airflow_wall.connections.info import ConnectionInfo
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "chart"))
-from rendering import CASES, Rendered
+from rendering import Rendered
 
 pytestmark = pytest.mark.integration
 
