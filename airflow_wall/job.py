@@ -96,6 +96,51 @@ class Run:
 
 
 @dataclass(frozen=True)
+class TableRead:
+    """
+    A table that a task reads.
+
+    :param key: The argument that names it, e.g. `inputs.raw`.
+    :param table: Its name, or a pattern such as `silver/*`.
+    :param verb: The purpose of reading it: `reads`, `checks` or `publishes`.
+    :param external: True if its rows come from elsewhere or from an earlier run.
+    :param checked: True if only rows that passed their checks are read, so that the task waits for these.
+    :param checkers: Tasks that check it, for which the task does not wait.
+    :param possible_checkers: Such tasks whose table is known only when they run. They count if they have checked it.
+    """
+
+    key: str
+    table: str
+    verb: str = "reads"
+    external: bool = False
+    checked: bool = False
+    checkers: tuple[str, ...] = ()
+    possible_checkers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TableOrder:
+    """
+    The tables that a task reads, and the tasks of its pipeline for which it does not wait.
+
+    :param reads: The tables.
+    :param others: Task to the table that it writes; None if it writes none, or one that is known only when it runs.
+    :param after: Those of them that wait for this task.
+    """
+
+    reads: tuple[TableRead, ...]
+    others: Mapping[str, str | None]
+    after: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> TableOrder:
+        """Return the order from its fields as JSON values."""
+        tuples = ("checkers", "possible_checkers")
+        reads = (TableRead(**{**read, **{name: tuple(read[name]) for name in tuples}}) for read in values["reads"])
+        return cls(tuple(reads), values["others"], tuple(values["after"]))
+
+
+@dataclass(frozen=True)
 class Job:
     """
     One unit of compute.
@@ -106,6 +151,8 @@ class Job:
     :param connections: Ids of the Airflow connections it reads. Their values are never in the document.
     :param environment: The environment to run in, in the form of `airflow_wall.environments.backends`; empty for the
         current Python.
+    :param order: The tables that it reads. Before it starts, they are compared with what other tasks have written. None
+        if nothing is to be compared.
     """
 
     kind: str
@@ -113,6 +160,7 @@ class Job:
     run: Run
     connections: tuple[str, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
+    order: TableOrder | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the job as JSON values."""
@@ -122,6 +170,7 @@ class Job:
             "run": self.run.to_json(),
             "connections": list(self.connections),
             "environment": dict(self.environment),
+            "order": None if self.order is None else asdict(self.order),
         }
 
     @classmethod
@@ -133,6 +182,7 @@ class Job:
             Run.from_json(values["run"]),
             tuple(values["connections"]),
             values.get("environment", {}),  # documents of older versions have no environment
+            None if values.get("order") is None else TableOrder.from_json(values["order"]),
         )
 
 

@@ -137,9 +137,9 @@ class Check(BaseModel):
         """Return True if the check reads the rows of earlier slices."""
         return self.needs_earlier
 
-    def tables(self) -> Sequence[str]:
-        """Return the other tables that the check reads."""
-        return ()
+    def tables(self) -> Mapping[str, bool]:
+        """Return the other tables that the check reads, each with True if its rows come from elsewhere."""
+        return {}
 
     def split(self, data: Data) -> Iterable[Self]:  # noqa: ARG002
         """

@@ -18,6 +18,8 @@ from airflow_wall.cli.dates import DateRange, parse_date, parse_range
 from airflow_wall.cli.formats import Finding, as_text
 from airflow_wall.cli.home import CONNECTIONS_FILE, Home, check_connections, find_home, quiet_terminal
 from airflow_wall.cli.output import INTERRUPTED, NOTHING_TO_DO, PlainConsole, no_pipeline, out, say, short
+from airflow_wall.dag.early_reads import rejected
+from airflow_wall.diagnostics.faults import FaultyText
 from airflow_wall.diagnostics.printable import printable_line
 from airflow_wall.diagnostics.suggestions import listed, suggestion
 from airflow_wall.errors import WallError
@@ -167,6 +169,8 @@ def _select_plan(plans: list[Plan], file: Path, dag_id: str | None, settings: Se
     if not plans:
         raise no_pipeline(file, settings)
     selected = _selected_plan(plans, file, dag_id)
+    if faults := rejected(selected):
+        raise FaultyText(faults, selected.text)
     for missing in selected.missing_needs:
         say(f"{as_text(Finding(missing.fault, 'warning'))}\n")
     return selected

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from airflow_wall.checks.load import load_checks
 from airflow_wall.cli.output import out
 from airflow_wall.errors import CheckFailed, WallError
 from airflow_wall.job import Env, Run, Slice, date_of_slice
@@ -48,7 +49,7 @@ def checkers_of(folder: Path, settings: Settings, table: str) -> list[Checker]:
         for file in yaml_files(folder)
         for plan in plan_all(load_specs(file, settings), settings)
         for task in plan.tasks
-        if task.uses == "check_integrity" and task.arguments.get("table") == table
+        if _checks(task, table)
     ]
     if not checkers:
         raise WallError(
@@ -56,6 +57,12 @@ def checkers_of(folder: Path, settings: Settings, table: str) -> list[Checker]:
             hint="correct the name of the table, or name the folder of its pipeline with `--in`",
         )
     return checkers
+
+
+def _checks(task: TaskPlan, table: str) -> bool:
+    """Return True if a task decides by checks which rows of a table are published."""
+    is_gate = task.uses == "check_integrity" and task.arguments.get("gate") is not False
+    return is_gate and task.arguments.get("table") == table
 
 
 def check_slices(checker: Checker, table: str) -> None:
@@ -75,7 +82,21 @@ def check_slices(checker: Checker, table: str) -> None:
                 table=table,
                 checks=checker.checks,
                 checks_file=task.arguments.get("checks_file"),
+                others=_checkers_of_others(checker),
             )
+
+
+def _checkers_of_others(checker: Checker) -> dict[str, dict[str, list[str]]]:
+    """Return the tasks that check the other tables which checks read."""
+    checks = load_checks(checker.checks, path=checker.task.arguments.get("checks_file"))
+    return {
+        name: {
+            "checked_by": [task.task_id for task in checker.plan.tasks if _checks(task, name)],
+            "possibly_checked_by": [],
+        }
+        for check in checks
+        for name in check.tables()
+    }
 
 
 def _run_of(plan: Plan, task: TaskPlan, slice_id: str) -> Run:

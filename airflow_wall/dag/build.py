@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk import DAG, BaseOperator, TaskGroup, TriggerRule
 
+from airflow_wall.dag import early_reads
 from airflow_wall.dag.callables import constructed
 from airflow_wall.dag.coercion import coerced
 from airflow_wall.dag.dag_arguments import head_arguments, provenance
@@ -37,6 +38,7 @@ def build_dag(plan: Plan) -> DAG:
     :raises FaultyText: an operator cannot be imported or rejects its arguments; names the task and its position.
     """
     kinds, faults = operators_of(plan)  # checked first: errors of Airflow itself have no position in the file
+    faults += early_reads.rejected(plan)
     if faults:
         raise FaultyText(faults, plan.text)
     try:
@@ -75,7 +77,7 @@ def build_dag(plan: Plan) -> DAG:
     _set_teardowns(plan, built)
     _add_retry_notifications(plan, built)
     _log_provenance(plan)
-    _log_missing_needs(plan)
+    early_reads.warn(plan)
     return dag
 
 
@@ -94,12 +96,6 @@ def _log_provenance(plan: Plan) -> None:
     line = provenance(plan)
     if line is not None:
         log.info(line)  # also in the log of a task: Airflow parses the file to start one
-
-
-def _log_missing_needs(plan: Plan) -> None:
-    """Warn of tasks that read a table before the tasks that write or check it. A later release rejects the file."""
-    for missing in plan.missing_needs:
-        log.warning("warning%s", missing.fault.render().removeprefix("error"))
 
 
 def _set_teardowns(plan: Plan, built: Operators) -> None:
@@ -161,6 +157,7 @@ class _OperatorBuilder:
         self.dag = dag
         self.built = built
         self.zone = ZoneInfo(plan.timezone)
+        self.warned = {task for missing in plan.missing_needs for task in missing.tasks}
         self.surroundings: dict[str, Any] = {
             "storage": str(plan.storage), "project": str(plan.project), "code": str(plan.code),
         }  # fmt: skip
@@ -195,6 +192,8 @@ class _OperatorBuilder:
             values |= coerced(literals, kind, inherited=not self.plan.is_native)
         if issubclass(kind, StepOperator):
             values = {**self.surroundings, "place": f"{self.plan.path}:{task.place.line}", **values}
+            if task.task_id in self.warned:
+                values["checks_order"] = False
         common = {**settings, **values, "task_id": _label(task), "dag": self.dag, "task_group": group}
         if task.mapped:
             return built_mapped(kind, task.mapped, common, rendered, self.built, self.plan.code)

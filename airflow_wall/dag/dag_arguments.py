@@ -7,20 +7,12 @@ from typing import Any
 
 from airflow_wall.dag.callables import built_callbacks
 from airflow_wall.dag.deadline import built_deadlines
+from airflow_wall.dag.early_reads import notice
 from airflow_wall.dag.notify import notifications
 from airflow_wall.dag.schedule import Construct, built_schedule
 from airflow_wall.dag.values import built_params
 from airflow_wall.language.document import Origin
 from airflow_wall.planner.plan import Plan
-
-_LISTED = 5
-
-_MISSING_NEEDS = """\
-> **Tasks read tables too early.** `airflow-wall validate --fix` adds the `needs`. The next release will reject this
-> file.
->
-"""
-"""Notice on the page of a DAG, before the first tasks that read too early."""
 
 
 def head_arguments(plan: Plan, construct: Construct) -> dict[str, Any]:
@@ -57,18 +49,7 @@ def page(plan: Plan) -> str:
         f"Built by airflow-wall from `{plan.path.name}`{environment}\n\n{sources and sources + chr(10)}"
         f"{fence}yaml\n{plan.text}\n{fence}\n"
     )
-    return f"{_notice(plan)}{doc}\n\n{built}" if doc else f"{_notice(plan)}{built}"
-
-
-def _notice(plan: Plan) -> str:
-    """Return the notice of tasks that read a table before the tasks that write or check it; empty if there are none."""
-    if not plan.missing_needs:
-        return ""
-    lines = "".join(
-        f"> - line {missing.fault.place.line}: {missing.fault.message}; {missing.fault.hint}\n"
-        for missing in plan.missing_needs[:_LISTED]
-    )
-    return f"{_MISSING_NEEDS}{lines}\n"
+    return f"{notice(plan)}{doc}\n\n{built}" if doc else f"{notice(plan)}{built}"
 
 
 def provenance(plan: Plan) -> str | None:

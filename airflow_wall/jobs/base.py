@@ -14,6 +14,7 @@ from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import TableStore
 from airflow_wall.storage.fence import fenced
 from airflow_wall.storage.owners import Owners
+from airflow_wall.storage.table_order import check_order
 
 JOBS: LazyRegistry[Callable[..., dict[str, Any]]] = LazyRegistry(
     {name: f"airflow_wall.jobs.{name}:{name}" for name in modules_of("airflow_wall.jobs")}, "airflow_wall.jobs"
@@ -41,6 +42,8 @@ def run_job(job: Job, connections: Connections) -> dict[str, Any]:
     if spark is not None:
         with spark as engine:
             return engine.run_whole_job(job)
+    if job.order is not None:
+        check_order(job.run, job.order)
     with fenced(job.run) as fence:
         return function(Env(job.run, connections, fence), **job.arguments)
 

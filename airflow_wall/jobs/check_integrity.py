@@ -25,7 +25,7 @@ from airflow_wall.models.backends import open_registry
 from airflow_wall.models.base import FeatureSummary, Registry
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import SLICE, TableStore
-from airflow_wall.storage.verdicts import Verdict, Verdicts
+from airflow_wall.storage.verdicts import Checkers, Verdict, Verdicts
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +34,22 @@ _WARNINGS = 20  # results of severity `warn` that the task returns
 _LOGICAL_DATE = re.compile(r"\d{8}T\d{6}(\.\d+)?Z")
 
 
-def check_integrity(env: Env, *, table: str, checks: str | list[Any], checks_file: str | None = None) -> dict[str, Any]:
+def check_integrity(
+    env: Env,
+    *,
+    table: str,
+    checks: str | list[Any],
+    checks_file: str | None = None,
+    gate: bool = True,
+    others: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+) -> dict[str, Any]:
     """
     Check a table, and return the counts of the results, the warnings and the path of the report.
 
     :param checks: The text of a file of checks, or the list of checks itself.
     :param checks_file: Name of that file, for messages.
+    :param gate: False if the checks do not decide what is published.
+    :param others: Other table that checks read -> `checked_by` and `possibly_checked_by`, as of the job `stage`.
     :raises CheckFailed: a check of severity `error` failed. The report has been written.
     :raises SpecError: the declarations of the checks have faults.
     """
@@ -48,7 +58,11 @@ def check_integrity(env: Env, *, table: str, checks: str | list[Any], checks_fil
     store = open_tables(run.storage)
     verdicts = Verdicts(run.state, store)
     checked = verdicts.checked_rows(run, table)
-    reader = _LakeReader(store, open_registry(run.state), table, run.slice.id, checked.rejected)
+    checkers = {
+        name: Checkers(tasks["checked_by"], tasks["possibly_checked_by"]) for name, tasks in (others or {}).items()
+    }
+    rejected = checked.rejected if gate else frozenset()
+    reader = _LakeReader(store, open_registry(run.state), verdicts, run, table, rejected, checkers)
     report = replace(evaluate(loaded, reader, now=run.slice.order), about=_about(run, table, checks_file))
     page = _write(report, run)
     after = verdicts.checked_rows(run, table)
@@ -56,9 +70,9 @@ def check_integrity(env: Env, *, table: str, checks: str | list[Any], checks_fil
         raise Interrupted(f"the rows of table `{table}` changed while they were checked", hint="run the task again")
     env.fence()
     failed = tuple(result.name for result in report.failures)
-    verdicts.record(
-        run, table, checked.slice, Verdict(checked.content, failed, checks_digest(checks), run.run_id, str(page))
-    )
+    if gate:
+        verdict = Verdict(checked.content, failed, checks_digest(checks), run.run_id, str(page))
+        verdicts.record(run, table, checked.slice, verdict)
     log.info("checks of `%s`, slice %s:\n%s\nreport: %s", table, run.slice.id, to_text(report), page)
     if report.warnings:
         log.warning("failed checks of severity `warn`:\n%s", failures_text(report.warnings))
@@ -81,18 +95,24 @@ def check_integrity(env: Env, *, table: str, checks: str | list[Any], checks_fil
 @dataclass(frozen=True)
 class _LakeReader:
     """
-    Reads rows and models of the lake for the checks of one slice.
+    Reads rows and models of the lake for the checks of one run.
 
-    :param slice: Id of the slice.
     :param rejected: Slices whose present rows these checks have rejected. They are not published, so they are read
         neither as earlier nor as current rows.
+    :param checkers: Other table -> the tasks that check it.
     """
 
     store: TableStore
     registry: Registry
+    verdicts: Verdicts
+    run: Run
     table: str
-    slice: str
     rejected: Collection[str]
+    checkers: Mapping[str, Checkers]
+
+    @property
+    def slice(self) -> str:
+        return self.run.slice.id
 
     def schema(self) -> pa.Schema:
         return self.store.schema(self.table)
@@ -115,8 +135,13 @@ class _LakeReader:
         return self.store.read(self.table, slices=slices, columns=[*names, SLICE])
 
     def other(self, table: str, columns: Sequence[str]) -> pa.Table:
+        if table == self.table:
+            return self.current(columns).select(columns)
+        checkers = self.checkers.get(table, Checkers())
         try:
-            return self.store.read(table, columns=columns)
+            return self.verdicts.passed_rows(self.run.pipeline, table, checkers, columns=columns, accept_earlier=True)[
+                0
+            ]
         except DataError as error:
             detail = ". ".join(filter(None, (error.message, error.hint)))
             raise Unanswerable(f"`{table}` cannot be read", detail) from error

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from airflow_wall.errors import Interrupted, ReleaseError
+from airflow_wall.errors import ReleaseError
 from airflow_wall.job import Env
 from airflow_wall.jobs.start_sender import release_id, releases_of
 from airflow_wall.publish.backends import parse_target
@@ -18,8 +18,6 @@ from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.verdicts import Checkers, Judgement, Verdicts
 
 log = logging.getLogger(__name__)
-
-_ATTEMPTS = 5
 
 
 def stage(
@@ -78,15 +76,11 @@ def _passed_rows(
     store = open_tables(env.run.storage)
     verdicts = Verdicts(env.run.state, store)
     verdicts.decide_earlier(env.run, table, checkers.tasks, accept=releases.current(release) is not None)
-    for _ in range(_ATTEMPTS):
-        judgement = verdicts.judge(env.run.pipeline, table, checkers)
-        if judgement.withheld and not judgement.passed:
-            more = f" and {len(judgement.withheld) - 1} more" if len(judgement.withheld) > 1 else ""
-            raise ReleaseError(
-                f"no rows of table `{table}` passed its checks: {judgement.withheld[0]}{more}",
-                hint="correct the rows and run the date again; clients keep the release that they see",
-            )
-        rows = store.read(table, slices=judgement.passed if judgement.withheld else None, where=where)
-        if verdicts.judge(env.run.pipeline, table, checkers) == judgement:
-            return rows, judgement
-    raise Interrupted(f"table `{table}` changed each time it was read for a release", hint="run the task again")
+    rows, judgement = verdicts.passed_rows(env.run.pipeline, table, checkers, where=where)
+    if judgement.withheld and not judgement.passed:
+        more = f" and {len(judgement.withheld) - 1} more" if len(judgement.withheld) > 1 else ""
+        raise ReleaseError(
+            f"no rows of table `{table}` passed its checks: {judgement.withheld[0]}{more}",
+            hint="correct the rows and run the date again; clients keep the release that they see",
+        )
+    return rows, judgement

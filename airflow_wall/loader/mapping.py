@@ -193,5 +193,5 @@ def _create_model(model: type[Step], fields: dict[str, Any]) -> type[SpecModel]:
 
 
 def _mappable(model: type[Step]) -> dict[str, Any]:
-    fixed = {*model.task_fields, *model.reads_file, *model.planned}
+    fixed = {*model.task_fields, *model.reads_file}
     return {name: info for name, info in model.model_fields.items() if name not in fixed}

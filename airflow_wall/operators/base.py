@@ -22,8 +22,9 @@ from airflow_wall.connections.extras import resolved
 from airflow_wall.connections.info import FILE_VARIABLE, ConnectionInfo, check_conn_id
 from airflow_wall.errors import ConnectionFault, Interrupted, Terminal, WallError
 from airflow_wall.hooks.clients import open_client
-from airflow_wall.job import Job, Run, Slice, safe_name, slice_id_of
+from airflow_wall.job import Job, Run, Slice, TableRead, safe_name, slice_id_of
 from airflow_wall.jobs.base import run_job
+from airflow_wall.operators.table_order import order_of, reads_of
 from airflow_wall.processes.lifetime import die_with_parent
 from airflow_wall.settings import DEFAULT_STORAGE, SECTION, Settings, matches_any
 from airflow_wall.sources.dates import dates_in
@@ -47,6 +48,8 @@ class StepOperator(BaseOperator):
     :param place: File and position of the task, for messages; by default the DAG's file.
     :param allowed_connections: Ids of the connections that the task may read, or patterns that end in `*`; by default
         any. Documents in the lake, such as those of releases, also name connections.
+    :param checks_order: False if the DAG processor has warned that the task reads a table too early. In the release in
+        which this is only a warning, the task then runs.
     """
 
     ui_color = "#eef4f8"
@@ -63,6 +66,9 @@ class StepOperator(BaseOperator):
     checks_table: ClassVar[bool] = False
     """True if it checks the table that its field `table` names, so that only rows that passed are released."""
 
+    publishes_table: ClassVar[bool] = False
+    """True if it publishes the table that its field `table` names, so that it must wait for the checks of it."""
+
     commits_release: ClassVar[bool] = False
     """True if it commits a release and returns it."""
 
@@ -76,6 +82,7 @@ class StepOperator(BaseOperator):
         code: str | None = None,
         place: str | None = None,
         allowed_connections: Sequence[str] | None = None,
+        checks_order: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**self.default_settings, **kwargs})
@@ -84,6 +91,7 @@ class StepOperator(BaseOperator):
         self.code = code
         self.place = place
         self.allowed_connections = allowed_connections
+        self.checks_order = checks_order
 
     def do(self, context: Context, kind: str, **arguments: Any) -> dict[str, Any]:
         """Run a job of this kind in the worker. The job chooses the value of an argument that is None."""
@@ -108,7 +116,19 @@ class StepOperator(BaseOperator):
     def job(self, context: Context, kind: str, arguments: Mapping[str, Any]) -> Job:
         """Return the job document of this task."""
         arguments = {name: value for name, value in arguments.items() if value is not None}
-        return Job(kind, arguments, self.run_of(context))
+        reads = list(self.tables_read()) if self.checks_order and arguments.keys() & {"inputs", "table"} else []
+        order = order_of(self, context["dag"], reads) if reads else None
+        return Job(kind, arguments, self.run_of(context), order=order)
+
+    def tables_read(self) -> Iterator[TableRead]:
+        """Yield the tables that the step reads: those of its fields `inputs` and `table`. Names are known by now."""
+        inputs, table = getattr(self, "inputs", None), getattr(self, "table", None)
+        if isinstance(inputs, Mapping):
+            yield from reads_of(inputs, "inputs")
+        if isinstance(table, str):
+            verb = "publishes" if self.publishes_table else "checks" if self.checks_table else "reads"
+            external = bool(getattr(self, "external", False))
+            yield TableRead("table", table, verb, external=external, checked=self.publishes_table)
 
     def run_of(self, context: Context) -> Run:
         """Return the run of this task, with the fields that jobs use."""

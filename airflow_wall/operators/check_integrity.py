@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_wall.checks.load import load_checks
+from airflow_wall.job import TableRead
 from airflow_wall.operators.base import StepOperator
+from airflow_wall.operators.table_order import checkers_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -20,6 +23,8 @@ class CheckIntegrityOperator(StepOperator):
     :param table: The table to check. (templated)
     :param checks: The checks: the text of a YAML file, or a list. (templated)
     :param checks_file: The file that the checks were read from, for messages. (templated)
+    :param gate: False if the checks do not decide what is published. They then withhold no rows.
+    :param external: True if the rows come from elsewhere or from an earlier run.
     """
 
     template_fields: Sequence[str] = ("table", "checks", "checks_file")
@@ -31,13 +36,39 @@ class CheckIntegrityOperator(StepOperator):
         table: str,
         checks: str | Sequence[Any],
         checks_file: str | None = None,
+        gate: bool = True,
+        external: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.table = table
         self.checks = checks
         self.checks_file = checks_file
+        self.gate = gate
+        self.external = external
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the number of passed, warned and failed checks, the warnings and the path of the report."""
-        return self.do(context, "check_integrity", table=self.table, checks=self.checks, checks_file=self.checks_file)
+        with self.error_context(context):
+            others = {read.table: checkers_of(context["dag"], read.table) for read in self._other_tables()}
+        return self.do(
+            context,
+            "check_integrity",
+            table=self.table,
+            checks=self.checks,
+            checks_file=self.checks_file,
+            gate=self.gate,
+            others=others or None,
+        )
+
+    def tables_read(self) -> Iterator[TableRead]:
+        """Yield the checked table, and the other tables that its checks read."""
+        yield from super().tables_read()
+        yield from self._other_tables()
+
+    def _other_tables(self) -> Iterator[TableRead]:
+        checks = load_checks(self.checks if isinstance(self.checks, str) else list(self.checks), path=self.checks_file)
+        for check in checks:
+            for table, external in check.tables().items():
+                if table != self.table:
+                    yield TableRead(f"checks.{check.kind}", table, external=external, checked=not external)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_wall.operators.compute import ComputeOperator
+from airflow_wall.operators.table_order import Input, tables_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -32,7 +33,7 @@ class PredictOperator(ComputeOperator):
         self,
         *,
         model: str,
-        inputs: Mapping[str, str],
+        inputs: Mapping[str, Input],
         target: str,
         version: int | None = None,
         keep: Sequence[str] | None = None,
@@ -58,7 +59,7 @@ class PredictOperator(ComputeOperator):
             context,
             "predict",
             model=self.model,
-            inputs=self.inputs,
+            inputs=tables_of(self.inputs),
             target=self.target,
             version=self.version,
             keep=self.keep,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_wall.operators.release_gate import ReleasingOperator, checkers_of, fail_after_commit
+from airflow_wall.operators.release_gate import ReleasingOperator, fail_after_commit
+from airflow_wall.operators.table_order import checkers_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -19,20 +20,30 @@ class PublishOperator(ReleasingOperator):
     :param table: The table whose rows are published. (templated)
     :param to: Destinations, each with `to` and, if needed, `where`, `key` and `format`. (templated)
     :param force: True if a run for an older date may show rows that it selects by its date. (templated)
+    :param external: True if the rows come from elsewhere or from an earlier run.
     """
 
     template_fields: Sequence[str] = ("release", "table", "to", "force")
     commits_release = True
+    publishes_table = True
     ui_color = "#d9e2f3"
 
     def __init__(
-        self, *, release: str, table: str, to: Sequence[Mapping[str, Any]], force: bool = False, **kwargs: Any
+        self,
+        *,
+        release: str,
+        table: str,
+        to: Sequence[Mapping[str, Any]],
+        force: bool = False,
+        external: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.release = release
         self.table = table
         self.to = to
         self.force = force
+        self.external = external
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the release's id, its rows and its targets."""
@@ -42,7 +53,7 @@ class PublishOperator(ReleasingOperator):
         try:
             for part, destination in parts.items():
                 arguments = {"release": self.release, "part": part, "table": self.table, "fence": fence}
-                self.do(context, "stage", **arguments, **destination, **checkers_of(context, self.table))
+                self.do(context, "stage", **arguments, **destination, **checkers_of(context["dag"], self.table))
         except BaseException:
             # Closing with missing parts rolls the release back. The first error is the one to report.
             self._roll_back(context, sorted(parts))

@@ -53,23 +53,6 @@ class ReleasingOperator(StepOperator):
         return tuple(failed_stops)
 
 
-def checkers_of(context: Context, table: str) -> dict[str, list[str]]:
-    """
-    Return the tasks of the DAG that check a table, as arguments of the job `stage`.
-
-    The table of a mapped or templated task is known only when it runs.
-    """
-    certain, possible = [], []
-    for task_id, task in context["dag"].task_dict.items():
-        if getattr(getattr(task, "operator_class", task), "checks_table", False):
-            name = getattr(task, "partial_kwargs", vars(task)).get("table")
-            if name == table:
-                certain.append(task_id)
-            elif not isinstance(name, str) or "{{" in name:
-                possible.append(task_id)
-    return {"checked_by": sorted(certain), "possibly_checked_by": sorted(possible)}
-
-
 def failed_stops_before(context: Context, task: StepOperator) -> tuple[str, ...]:
     """Return the direct upstream tasks of `task` that failed to stop their clusters."""
     states = states_of(context, _stops_before(context, task))

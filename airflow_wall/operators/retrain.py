@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_wall.job import TableRead
 from airflow_wall.operators.compute import ComputeOperator
+from airflow_wall.operators.table_order import Input, reads_of, tables_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -40,7 +42,7 @@ class RetrainOperator(ComputeOperator):
         self,
         *,
         entrypoint: str,
-        inputs: Mapping[str, str],
+        inputs: Mapping[str, Input],
         model: str,
         promote: Mapping[str, Any] | None = None,
         holdout: Mapping[str, Any] | None = None,
@@ -65,11 +67,20 @@ class RetrainOperator(ComputeOperator):
             context,
             "retrain",
             entrypoint=self.entrypoint,
-            inputs=self.inputs,
+            inputs=tables_of(self.inputs),
             model=self.model,
             promote=self.promote,
-            holdout=self.holdout,
+            holdout=None if self.holdout is None else {**self.holdout, **tables_of(self._held_out())},
             new_categories=self.new_categories,
             accept_changes=self.accept_changes or None,
             parameters=self.parameters,
         )
+
+    def tables_read(self) -> Iterator[TableRead]:
+        """Yield the inputs and the table of held-out rows."""
+        yield from super().tables_read()
+        yield from reads_of(self._held_out(), "holdout")
+
+    def _held_out(self) -> dict[str, Input]:
+        table = None if self.holdout is None else self.holdout.get("table")
+        return {} if table is None else {"table": table}

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_wall.operators.base import StepOperator
-from airflow_wall.operators.release_gate import checkers_of
 from airflow_wall.operators.start_sender import StartSenderOperator
+from airflow_wall.operators.table_order import checkers_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -30,9 +30,11 @@ class StageOperator(StepOperator):
     :param to: The target of the rows, e.g. `sql://CONNECTION/TABLE`. (templated)
     :param where: SQL condition that selects the rows; by default all rows. (templated)
     :param key: Columns that identify a row. (templated)
+    :param external: True if the rows come from elsewhere or from an earlier run.
     """
 
     template_fields: Sequence[str] = ("table", "to", "where", "key")
+    publishes_table = True
     ui_color = "#d9e2f3"
 
     def __init__(
@@ -43,6 +45,7 @@ class StageOperator(StepOperator):
         to: str,
         where: str | None = None,
         key: Sequence[str] | None = None,
+        external: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -51,6 +54,7 @@ class StageOperator(StepOperator):
         self.to = to
         self.where = where
         self.key = key
+        self.external = external
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the number of staged rows and their destination."""
@@ -69,6 +73,6 @@ class StageOperator(StepOperator):
             to=self.to,
             where=self.where,
             key=self.key,
-            **checkers_of(context, self.table),
+            **checkers_of(context["dag"], self.table),
             **more,
         )

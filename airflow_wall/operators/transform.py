@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_wall.operators.compute import ComputeOperator
+from airflow_wall.operators.table_order import Input, tables_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -15,7 +16,8 @@ class TransformOperator(ComputeOperator):
     """
     Build a table from other tables, with SQL or a Python function.
 
-    :param inputs: Table by name in the SQL or function, e.g. `{'raw': 'bronze/orders'}`. (templated)
+    :param inputs: Table by name in the SQL or function, e.g. `{'raw': 'bronze/orders'}`. A table of an earlier
+        run is `{'table': 'gold/scores', 'external': True}`. (templated)
     :param target: The table to write. (templated)
     :param sql: A SELECT over the names of `inputs`. (templated)
     :param sql_file: The file that the SQL was read from, for messages. (templated)
@@ -30,7 +32,7 @@ class TransformOperator(ComputeOperator):
     def __init__(
         self,
         *,
-        inputs: Mapping[str, str],
+        inputs: Mapping[str, Input],
         target: str,
         sql: str | None = None,
         sql_file: str | None = None,
@@ -56,7 +58,7 @@ class TransformOperator(ComputeOperator):
             context,
             "transform",
             target=self.target,
-            inputs=self.inputs,
+            inputs=tables_of(self.inputs),
             sql=self.sql,
             sql_file=self.sql_file,
             entrypoint=self.entrypoint,

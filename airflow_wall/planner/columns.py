@@ -120,7 +120,7 @@ def _inputs(task: TaskPlan, known: Mapping[str, Columns]) -> dict[str, dict[str,
     for name, table in tables.items() if isinstance(tables, Mapping) else ():
         columns = known.get(table) if isinstance(table, str) else None
         typed = {} if columns is None else {column: type_ for column, type_ in columns.items() if type_ is not None}
-        if columns is None or len(typed) < len(columns) or ("inputs", name) in task.external:
+        if columns is None or len(typed) < len(columns):
             return None
         inputs[name] = typed
     return inputs or None

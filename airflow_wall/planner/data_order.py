@@ -7,11 +7,11 @@ import operator
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from airflow_wall.diagnostics import table_order
 from airflow_wall.diagnostics.faults import Fault, Loc
 from airflow_wall.diagnostics.suggestions import listed
-from airflow_wall.language.step_registry import STEPS
 from airflow_wall.planner.order import ancestors
 from airflow_wall.planner.table_reads import TableRead, reads_of, tables_written
 from airflow_wall.planner.task_tree import Node, find
@@ -20,8 +20,6 @@ from airflow_wall.text.table_names import is_pattern, matches_table
 
 if TYPE_CHECKING:
     from airflow_wall.planner.plan import TaskPlan
-
-_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -32,11 +30,13 @@ class MissingNeeds:
     :param fault: The fault at the table that it reads.
     :param loc: The path of the task in the document.
     :param names: The names to add to its `needs`, for all of its tables; empty if no `needs` can help.
+    :param tasks: The full ids of its tasks.
     """
 
     fault: Fault
     loc: Loc
     names: tuple[str, ...]
+    tasks: tuple[str, ...]
 
 
 def missing_needs(
@@ -54,18 +54,19 @@ def missing_needs(
     if not early:
         return []
     order.add_edges(early)
-    by_place: dict[tuple[Loc, Loc], list[_Early]] = defaultdict(list)
+    by_place: dict[tuple[Loc, Loc, Any], list[_Early]] = defaultdict(list)
     by_task: dict[Loc, list[_Early]] = defaultdict(list)
     for each in early:
-        by_place[each.read.task.loc, each.read.key].append(each)
+        by_place[each.read.task.loc, each.read.key, each.read.check].append(each)
         by_task[each.read.task.loc].append(each)
     naming = _Naming(nodes, order, ends)
     additions = {loc: naming.names(reads) for loc, reads in by_task.items()}
     missing = []
-    for (loc, key), repetitions in by_place.items():
+    for (loc, key, _), repetitions in by_place.items():
         message = _message(repetitions, order)
         hint = _hint(repetitions[0], order, naming.names(repetitions), naming.needs_of(repetitions[0]))
-        missing.append(MissingNeeds(places.fault((*loc, "with", *key), message, hint), loc, additions[loc]))
+        ids = tuple(each.read.task.task_id for each in repetitions)
+        missing.append(MissingNeeds(places.fault((*loc, *key), message, hint), loc, additions[loc], ids))
     return missing
 
 
@@ -106,7 +107,7 @@ class _DataOrder:
             for table in tables_written(task):
                 self.writers[table] |= self.bits[task.task_id]
         for read in self.reads:
-            if STEPS[read.task.uses].checks_rows:
+            if read.is_gate:
                 self.checkers[read.table] |= self.bits[read.task.task_id]
         self.writers_of_pattern: dict[str, int] = {}
 
@@ -116,7 +117,7 @@ class _DataOrder:
         for read in self.reads:
             own, before = self.bits[read.task.task_id], self.before[read.task.task_id]
             writers = 0 if read.is_external else self._writers(read.table)
-            checkers = self.checkers.get(read.table, 0) if STEPS[read.task.uses].publishes else 0
+            checkers = self.checkers.get(read.table, 0) if read.waits_for_checks else 0
             if (writers | checkers) & ~before:
                 late = ~(before | own)
                 after = self.union(
@@ -261,8 +262,10 @@ class _Naming:
 
 def _message(repetitions: Sequence[_Early], order: _DataOrder) -> str:
     early = repetitions[0]
+    others, action = (early.checkers, "check") if early.checkers else (early.writers, "write")
+    named, after = list(order.named(others)), set(order.named(early.after))
     more = f"; so do {len(repetitions) - 1} more of its matrix" if len(repetitions) > 1 else ""
-    return f"{early.read.verb} `{early.read.table}`, which {_relation(early, order)}{more}"
+    return f"{table_order.early(early.read.verb, early.read.table, named, action, after)}{more}"
 
 
 def _hint(early: _Early, order: _DataOrder, names: Sequence[str], needs: Sequence[str]) -> str:
@@ -278,20 +281,9 @@ def _hint(early: _Early, order: _DataOrder, names: Sequence[str], needs: Sequenc
     elif names:
         hints.append(f"add `needs: {names[0]}`" if len(names) == 1 else f"add `needs: [{', '.join(names)}]`")
     elif others := early.after or early.in_circle or early.awaited:
-        hints.append(f"let {listed(order.named(others), _LISTED)} come before it")
-    if not early.checkers:
-        hints.append(f"write `{early.read.as_external}` if it means rows of an earlier run")
+        hints.append(f"let {listed(order.named(others), table_order.LISTED)} come before it")
+    if late := early.checkers & early.after:
+        hints.append(table_order.no_gate(list(order.named(late))))
+    if not early.checkers or early.read.check is not None:
+        hints.append(table_order.earlier_rows(early.read.as_external))
     return "; or ".join(hints)
-
-
-def _relation(early: _Early, order: _DataOrder) -> str:
-    """Return the clause that says which tasks write or check the table."""
-    others, verb = (early.checkers, "check") if early.checkers else (early.writers, "write")
-    if not others:
-        return "it writes itself"
-    waiting = others & ~early.after
-    named = list(order.named(waiting or others))
-    clause = f"{listed(named, _LISTED)} {verb}{'s' if len(named) == 1 else ''}"
-    if not waiting:
-        return f"{clause} only after it"
-    return f"{clause}, but does not wait for {'it' if len(named) == 1 else 'them'}"

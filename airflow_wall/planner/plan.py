@@ -47,7 +47,6 @@ class TaskPlan:
     :param setup: True for a setup task.
     :param teardown: Full ids of the setup tasks it cleans up after; None if it is not a teardown.
     :param on_failure_fail_dagrun: True if the run fails when this teardown fails.
-    :param external: Paths below `with` of tables whose rows come from elsewhere or from an earlier run.
     """
 
     task_id: str
@@ -64,7 +63,6 @@ class TaskPlan:
     setup: bool = False
     teardown: tuple[str, ...] | None = None
     on_failure_fail_dagrun: bool = False
-    external: frozenset[Loc] = frozenset()
 
     @property
     def cleans_up(self) -> bool:

@@ -28,7 +28,6 @@ from airflow_wall.planner.native import plan_native
 from airflow_wall.planner.order import ordered
 from airflow_wall.planner.plan import DAG_ARGUMENTS, EMPTY, GroupPlan, Plan, TaskPlan
 from airflow_wall.planner.setup_teardown import pair_faults, setup_faults
-from airflow_wall.planner.table_reads import external_keys, plain_inputs
 from airflow_wall.planner.table_writers import conflicts_of_tasks
 from airflow_wall.planner.task_tree import Node, find, tree
 from airflow_wall.publish.targets.base import Target
@@ -169,7 +168,6 @@ class _Planner:
             self._fault(node, ("id",), message, "shorten it or theirs, or give a group `prefix_group_id: false`")
         links: set[str] = set()
         arguments = {**(_arguments_of_step(item.step) if item.step else {}), **item.arguments}
-        external = external_keys(vars(item.step)) if item.step else frozenset()
         if isinstance(item.step, OnCluster):
             arguments = self._with_environment(node, arguments)
         arguments = {
@@ -178,8 +176,7 @@ class _Planner:
         }
         closes = self._resolve_task_fields(node, arguments)
         run = None if item.run is None else self._resolve_refs(dict(item.run), node, ("run",), links)
-        mapped = plain_inputs(item.mapped) if item.step else item.mapped
-        mapped = {name: self._resolve_refs(value, node, (name,), links) for name, value in mapped.items()}
+        mapped = {name: self._resolve_refs(value, node, (name,), links) for name, value in item.mapped.items()}
         arguments = {name: value for name, value in arguments.items() if name not in mapped.get("expand", ())}
         teardown = self._teardown(node, block)
         links.update(teardown or ())
@@ -200,7 +197,6 @@ class _Planner:
             setup=bool(block.setup),
             teardown=teardown,
             on_failure_fail_dagrun=bool(block.on_failure_fail_dagrun),
-            external=external,
         )
 
     def _with_environment(self, node: Node, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -496,13 +492,12 @@ def _needed(node: Node) -> Iterable[str]:
 
 def _arguments_of_step(step: Step) -> dict[str, Any]:
     """Return the arguments of a step, with nested blocks as plain values that include their defaults."""
-    keys = step.model_fields_set - step.planned
-    return {name: _plain(value) for name, value in vars(step).items() if name in keys}
+    return {name: _plain(value) for name, value in vars(step).items() if name in step.model_fields_set}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, TableInput):
-        return value.table
+        return {"table": value.table, "external": True} if value.external else value.table
     if isinstance(value, dict) and any(isinstance(item, TableInput) for item in value.values()):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, SpecModel):

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_wall.diagnostics.faults import Loc
-from airflow_wall.language.base import SpecModel
 from airflow_wall.language.markers import JINJA, Template, XComRef
 from airflow_wall.language.step_registry import STEPS
-from airflow_wall.language.steps.base import TableInput
+from airflow_wall.loader.mapping import blocks
 from airflow_wall.text.kinds import FieldKind, Shape, fields_of
 from airflow_wall.text.table_names import REJECTED
 
 if TYPE_CHECKING:
+    from airflow_wall.checks.base import Check
     from airflow_wall.planner.plan import TaskPlan
 
-_INPUTS = "inputs"
 _TARGET = "target"
+_EXTERNAL = "external"
 
 
 @dataclass(frozen=True)
@@ -27,28 +27,49 @@ class TableRead:
     """
     A table that a task reads.
 
-    :param key: Its path below `with`, e.g. `("inputs", "raw")`.
+    :param key: Its path below the task, e.g. `("with", "inputs", "raw")`.
     :param table: Its name, or a pattern such as `silver/*`.
     :param is_external: True if its rows come from elsewhere or from an earlier run.
+    :param entry: The name that a mapping gives it, e.g. `raw` in `inputs`; None if the field names only this table.
+    :param check: The number and the kind of the check that reads it, if it is not the table that the task checks.
     """
 
     task: TaskPlan
     key: Loc
     table: str
     is_external: bool
+    entry: str | None = None
+    check: tuple[int, str] | None = None
 
     @property
     def verb(self) -> str:
         """Return the verb that says in a message for which purpose the task reads it."""
         step = STEPS[self.task.uses]
-        return "publishes" if step.publishes else "checks" if step.checks_rows else "reads"
+        return "publishes" if step.publishes else "checks" if self.is_checked else "reads"
+
+    @property
+    def is_checked(self) -> bool:
+        """Return True if the task checks the table."""
+        return STEPS[self.task.uses].checks_rows and self.check is None
+
+    @property
+    def is_gate(self) -> bool:
+        """Return True if the checks of the task decide which rows of the table are published."""
+        return self.is_checked and self.task.arguments.get("gate") is not False
+
+    @property
+    def waits_for_checks(self) -> bool:
+        """Return True if the task must come after the checks of the table."""
+        return STEPS[self.task.uses].publishes or (self.check is not None and not self.is_external)
 
     @property
     def as_external(self) -> str:
         """Return the YAML that says that its rows come from elsewhere or from an earlier run."""
-        if len(self.key) == 1:
+        if self.check is not None:
+            return f"{self.check[1]}: {{table: {self.table}, external: true}}"
+        if self.entry is None:
             return "external: true"
-        return f"{self.key[-1]}: {{table: {self.table}, external: true}}"
+        return f"{self.entry}: {{table: {self.table}, external: true}}"
 
 
 def reads_of(task: TaskPlan) -> Iterator[TableRead]:
@@ -58,12 +79,52 @@ def reads_of(task: TaskPlan) -> Iterator[TableRead]:
     for name in _table_fields(task.uses):
         if name == _TARGET:
             continue
-        value = task.arguments.get(name)
-        entries = _entries(task.uses, name, value) if isinstance(value, Mapping) else ((None, value),)
-        for entry, table in entries:
-            key: Loc = (name,) if entry is None else (name, entry)
-            if isinstance(table, str):
-                yield TableRead(task, key, table, key in task.external)
+        for loc, value in _values_of(name, task):
+            if not isinstance(value, Mapping):
+                yield from _read(task, loc, None, value, task.arguments.get(_EXTERNAL))
+                continue
+            for entry, table in _entries(task.uses, name, value):
+                if isinstance(table, Mapping):  # `{table: NAME, external: true}`
+                    yield from _read(task, (*loc, entry), entry, table.get("table"), table.get(_EXTERNAL))
+                else:
+                    yield from _read(task, (*loc, entry), entry, table)
+    if STEPS[task.uses].checks_rows:
+        yield from _reads_of_checks(task)
+
+
+def _reads_of_checks(task: TaskPlan) -> Iterator[TableRead]:
+    """Yield the other tables that the checks of a task read."""
+    from airflow_wall.checks.load import load_checks  # imports the kinds of checks
+
+    checks, path = task.arguments.get("checks"), task.arguments.get("checks_file")
+    numbered: list[tuple[int, Check]]
+    if isinstance(checks, str):
+        numbered = list(enumerate(load_checks(checks, path=path)))
+    else:
+        reading = _kinds_with_tables()
+        numbered = [
+            (place, load_checks([item], path=None)[0])
+            for place, item in enumerate(checks if isinstance(checks, list) else ())
+            if isinstance(item, dict) and not reading.isdisjoint(item)
+        ]
+    for place, check in numbered:
+        key: Loc = ("with", "checks") if path else ("with", "checks", place, check.kind, "table")
+        for table, is_external in check.tables().items():
+            if table != task.arguments.get("table"):
+                yield TableRead(task, key, table, is_external, None, (place, check.kind))
+
+
+@functools.cache
+def _kinds_with_tables() -> frozenset[str]:
+    from airflow_wall.checks.backends import CHECKS
+    from airflow_wall.checks.base import Check
+
+    return frozenset(kind for kind in CHECKS if CHECKS[kind].tables is not Check.tables)
+
+
+def _read(task: TaskPlan, key: Loc, entry: str | None, table: Any, external: object = None) -> Iterator[TableRead]:
+    if isinstance(table, str):
+        yield TableRead(task, key, table, external is True, entry)
 
 
 def target_table(task: TaskPlan) -> str | None:
@@ -90,50 +151,25 @@ def beginnings_written(task: TaskPlan) -> Iterator[str]:
             yield ""
 
 
-def plain_inputs(mapped: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the mapping of a step with each `{table: NAME, external: true}` as its table, which the operator takes."""
-    plain = dict(mapped)
-    expand, entries = mapped.get("expand"), mapped.get("expand_kwargs")
-    if isinstance(expand, Mapping) and isinstance(expand.get(_INPUTS), list):
-        plain["expand"] = {**expand, _INPUTS: [_plain_tables(tables) for tables in expand[_INPUTS]]}
-    if isinstance(entries, list):
-        plain["expand_kwargs"] = [_with_plain_tables(entry) for entry in entries]
-    return plain
-
-
-def _with_plain_tables(entry: Any) -> Any:
-    has_inputs = isinstance(entry, Mapping) and _INPUTS in entry
-    return {**entry, _INPUTS: _plain_tables(entry[_INPUTS])} if has_inputs else entry
-
-
-def _plain_tables(tables: Any) -> Any:
-    if not isinstance(tables, Mapping):
-        return tables
-    return {name: table["table"] if isinstance(table, Mapping) else table for name, table in tables.items()}
-
-
-def external_keys(values: Mapping[str, Any]) -> frozenset[Loc]:
-    """Return the paths of the tables in the fields of a step that are external."""
-    keys: list[Loc] = [("table",)] if values.get("external") is True else []
-    for name, value in values.items():
-        entries = vars(value) if isinstance(value, SpecModel) else value
-        if isinstance(entries, Mapping):
-            keys += [
-                (name, entry) for entry, table in entries.items() if isinstance(table, TableInput) and table.external
-            ]
-    return frozenset(keys)
-
-
 def _targets(task: TaskPlan) -> Iterator[Any]:
     """Yield the values of `target`: that of a task, or those of a mapped one."""
-    if not _writes_table(task.uses):
-        return
-    yield task.arguments.get(_TARGET)
-    expand, entries = task.mapped.get("expand", {}), task.mapped.get("expand_kwargs", [])
-    values = expand.get(_TARGET, []) if isinstance(expand, Mapping) else expand
-    yield from values if isinstance(values, list) else [values]
-    for entry in entries if isinstance(entries, list) else [{_TARGET: entries}]:
-        yield entry.get(_TARGET) if isinstance(entry, Mapping) else entry
+    if _writes_table(task.uses):
+        for _, value in _values_of(_TARGET, task):
+            yield value
+
+
+def _values_of(name: str, task: TaskPlan) -> Iterator[tuple[Loc, Any]]:
+    """Yield the values of a field, each with its path below the task: that of a task, or those of a mapped one."""
+    if name in task.arguments:
+        yield ("with", name), task.arguments[name]
+    for where, values in blocks(task.mapped, ()):
+        value = values.get(name)
+        if where == ("expand",) and isinstance(value, list):
+            yield from (((*where, name, place), item) for place, item in enumerate(value))
+        else:
+            yield (*where, name), value
+    if isinstance(task.mapped.get("expand_kwargs"), XComRef):
+        yield ("expand_kwargs",), task.mapped["expand_kwargs"]
 
 
 def _writes_table(uses: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_wall.diagnostics import table_order
 from airflow_wall.diagnostics.faults import Fault
 from airflow_wall.diagnostics.suggestions import did_you_mean
 from airflow_wall.planner.table_reads import TableRead, beginnings_written, reads_of, tables_written
@@ -43,9 +44,9 @@ def tables_used(plan: Plan) -> TablesUsed:
     read = {}
     for task in plan.tasks:
         for each in reads_of(task):
-            place = (*task.loc, "with", *each.key)
-            if not each.is_external and place not in read and not known.has(each.table):
-                read[place] = each.table, plan.places.fault(place, *_words(each))
+            place = (*task.loc, *each.key)
+            if not each.is_external and (place, each.check) not in read and not known.has(each.table):
+                read[place, each.check] = each.table, plan.places.fault(place, *_words(each))
     return TablesUsed(str(plan.storage), written, beginnings, tuple(read.values()))
 
 
@@ -93,6 +94,5 @@ class _Written:
 
 
 def _words(read: TableRead) -> tuple[str, str]:
-    unknown = "covers no table that a task here writes" if is_pattern(read.table) else "no task here writes"
-    hint = f"write `{read.as_external}` if its rows come from elsewhere or from an earlier run"
-    return f"{read.verb} `{read.table}`, which {unknown}", hint
+    message = table_order.unwritten(read.verb, read.table, is_pattern=is_pattern(read.table))
+    return message, table_order.elsewhere(read.as_external)

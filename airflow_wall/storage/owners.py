@@ -19,6 +19,9 @@ from airflow_wall.storage.base import TableStore
 _CONFIRMED = "confirmed"
 """Key that is false in a document from before its table existed: the first commit of the table then names the owner."""
 
+_SHARERS = "sharers"
+"""Key with the tasks that share the table with its owner, without the indexes of mapped ones."""
+
 _INSTANCES = 50
 """Number of slices for which the instance of a mapped task is remembered."""
 
@@ -39,6 +42,14 @@ class Owners:
         """Return the owner of a table as `PIPELINE.TASK`, or None if no task has written it."""
         read = self._documents.read(_key(table))
         return None if read is None else str(self._confirmed(table, read[0])["owner"])
+
+    def writers(self, table: str) -> list[str]:
+        """Return the tasks that have written a table, each as `PIPELINE.TASK`; empty if no task has."""
+        read = self._documents.read(_key(table))
+        if read is None:
+            return []
+        document = self._confirmed(table, read[0])
+        return [str(document["owner"]), *document.get(_SHARERS, ())]
 
     def claim(self, table: str, run: Run, *, share: bool) -> Claim:
         """
@@ -62,7 +73,8 @@ class Owners:
                 return {**old, "shared": share, "instances": instances, _CONFIRMED: exists}
             if not (share and old["shared"]):
                 raise _rejected(table, run, writer, old, share=share)
-            return old
+            task = writer_name(run, share=False)
+            return {**old, _SHARERS: sorted({*old.get(_SHARERS, ()), task})}
 
         owner = change(self._documents, _key(table), claimed)["owner"]
         note = {"owner": owner, "shared": str(share).lower()}

@@ -14,11 +14,18 @@ import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from airflow_wall.errors import Interrupted
 from airflow_wall.job import Run, safe_name
 from airflow_wall.lake.documents import Document, Documents, LocalDocuments, change
 from airflow_wall.storage.base import ALL, TableStore
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ATTEMPTS = 5
+"""Number of times that rows are read again because their table changed."""
 
 _EARLIER = "earlier"
 """Key with the slices that were there when a task first checked a table; null once they are accepted, or not."""
@@ -149,11 +156,49 @@ class Verdicts:
         read = self._documents.read(_key(pipeline, task, table))
         return {} if read is None else _verdicts(read[0])
 
-    def judge(self, pipeline: str, table: str, checkers: Checkers) -> Judgement:
-        """Return the slices of a table, and those of them that did not pass every check."""
+    def tasks(self, pipeline: str, table: str) -> Collection[str]:
+        """Return the tasks of a pipeline that have checked a table."""
+        return self._read(pipeline, table).keys()
+
+    def passed_rows(
+        self,
+        pipeline: str,
+        table: str,
+        checkers: Checkers,
+        *,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+        accept_earlier: bool = False,
+    ) -> tuple[pa.Table, Judgement]:
+        """
+        Return the rows of the slices that passed, and the judgement of the version of the table that they are from.
+
+        :param columns: Only these columns.
+        :param where: SQL condition that selects rows.
+        :param accept_earlier: See `judge`.
+        :raises Interrupted: the table changed each time it was read.
+        """
+        for _ in range(_ATTEMPTS):
+            judgement = self.judge(pipeline, table, checkers, accept_earlier=accept_earlier)
+            slices = judgement.passed if judgement.withheld else None
+            rows = self._tables.read(table, slices=slices, columns=columns, where=where)
+            if self.judge(pipeline, table, checkers, accept_earlier=accept_earlier) == judgement:
+                # Rows that belong to all slices are read with any slices, also with none.
+                return rows if slices is None or slices else rows.slice(0, 0), judgement
+        raise Interrupted(f"table `{table}` changed each time it was read", hint="run the task again")
+
+    def judge(self, pipeline: str, table: str, checkers: Checkers, *, accept_earlier: bool = False) -> Judgement:
+        """
+        Return the slices of a table, and those of them that did not pass every check.
+
+        :param accept_earlier: True if rows from before a task first checked the table count as passed as long as this
+            is not decided.
+        """
         contents = self._contents(table)
-        documents = self._read(pipeline, table)
+        documents = self._read(pipeline, table, accept_earlier=accept_earlier)
         tasks = {*checkers.tasks, *({*checkers.possible} & documents.keys())}
+        if accept_earlier:
+            tasks &= documents.keys()
         withheld: dict[str, list[str]] = {}
         for task in sorted(tasks):
             for slice_id, content in contents.items():
@@ -199,13 +244,14 @@ class Verdicts:
     def _contents(self, table: str) -> dict[str, str]:
         return self._tables.contents(table).by_slice()
 
-    def _read(self, pipeline: str, table: str) -> dict[str, list[dict[str, Verdict]]]:
+    def _read(self, pipeline: str, table: str, *, accept_earlier: bool = False) -> dict[str, list[dict[str, Verdict]]]:
         """Return task -> its documents about a table: one, or one for each instance of a mapped task."""
         documents: dict[str, list[dict[str, Verdict]]] = {}
         for key in self._documents.keys(f"{table}/{safe_name(pipeline)}/"):
             read = self._documents.read(key)
             if read is not None:
-                documents.setdefault(read[0]["task"], []).append(_verdicts(read[0]))
+                earlier = _passed(read[0][_EARLIER] or {}) if accept_earlier else {}
+                documents.setdefault(read[0]["task"], []).append({**earlier, **_verdicts(read[0])})
         return documents
 
 
@@ -217,8 +263,13 @@ def _rows_of(slice_id: str, contents: Mapping[str, str]) -> str:
 def _decided(task: str, contents: Mapping[str, str], left_out: Collection[str], old: Document | None) -> Document:
     document = old or _new(task, contents)
     earlier: Mapping[str, str] = document[_EARLIER] or {}
-    accepted = {slice_id: asdict(Verdict(content)) for slice_id, content in earlier.items() if slice_id not in left_out}
+    kept = {slice_id: content for slice_id, content in earlier.items() if slice_id not in left_out}
+    accepted = {slice_id: asdict(verdict) for slice_id, verdict in _passed(kept).items()}
     return {**document, "slices": {**accepted, **document["slices"]}, _EARLIER: None}
+
+
+def _passed(contents: Mapping[str, str]) -> dict[str, Verdict]:
+    return {slice_id: Verdict(content) for slice_id, content in contents.items()}
 
 
 def _new(task: str, contents: Mapping[str, str]) -> Document:

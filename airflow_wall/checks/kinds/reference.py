@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from pydantic import Field
 
 from airflow_wall.checks.base import Check, CheckOutcome, ColumnNames, Scope, number
 from airflow_wall.checks.data import Data, Unanswerable, kind_of, quoted, shown_rows, unused_name
-from airflow_wall.text.kinds import Table
+from airflow_wall.text.kinds import Plain, Table
 
 
 class Reference(Check):
     """
-    Each value of the columns exists in the current rows of another table. Rows with a null in the columns are ignored.
+    Each value of the columns exists in another table. Rows with a null in the columns are ignored.
 
-    Several columns form one key: their values must be together in one row of the other table.
+    Several columns form one key: their values must be together in one row of the other table. If the pipeline checks
+    the other table, too, only rows that passed are read, as in a release, and the task waits for those checks.
     """
 
     kind: ClassVar[str] = "reference"
@@ -26,6 +27,11 @@ class Reference(Check):
     table: Table[str] = Field(min_length=1, description="The other table.")
     to: ColumnNames | None = Field(
         None, description="The columns of the other table, in the same order; by default the same names."
+    )
+    external: Plain[bool] = Field(
+        False,
+        description="If true, the rows of the other table come from elsewhere or from an earlier run, and the task "
+        "waits for no task that writes or checks it.",
     )
 
     def subject(self) -> str:
@@ -41,9 +47,9 @@ class Reference(Check):
         """See `Check.reads`."""
         return self.columns
 
-    def tables(self) -> Sequence[str]:
+    def tables(self) -> Mapping[str, bool]:
         """See `Check.tables`."""
-        return (self.table,)
+        return {self.table: self.external}
 
     def run(self, data: Data) -> CheckOutcome:
         """See `Check.run`."""

@@ -165,9 +165,6 @@ class Step(SpecModel):
     one_run_at_a_time: ClassVar[bool] = False
     """True if two runs of a pipeline with this step would conflict."""
 
-    planned: ClassVar[frozenset[str]] = frozenset()
-    """Fields that only the planner reads. The operator does not take them."""
-
     checks_rows: ClassVar[bool] = False
     """True if it checks rows before others may publish them."""
 
@@ -267,7 +264,6 @@ class Staged(Step):
     """Base of the steps that stage rows of a table into a release."""
 
     task_fields: ClassVar[dict[str, str]] = {"release": "start_sender"}
-    planned: ClassVar[frozenset[str]] = frozenset({"external"})
     publishes: ClassVar[bool] = True
 
     release: TaskId = Field(description="The `start_sender` task of its release.")

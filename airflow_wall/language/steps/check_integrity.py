@@ -25,11 +25,18 @@ class CheckIntegrity(Step):
     """Check a table before it is published. A failed check of severity `error` stops the tasks after it."""
 
     reads_file: ClassVar[dict[str, tuple[str, ...]]] = {"checks": (".yaml", ".yml")}
-    planned: ClassVar[frozenset[str]] = frozenset({"external"})
     checks_rows: ClassVar[bool] = True
 
     table: Table[Text] = Field(description="The table to check.")
     checks: Annotated[Text | list[Any], BeforeValidator(_text_or_list), FieldKind.CHECKS] = Field(
         description="The checks, or the path of a `.yaml` file beside the pipeline."
     )
+    gate: Annotated[
+        bool,
+        Field(
+            description="If false, a failed check still fails the task, but it does not decide what is published: no "
+            "task must wait for it, and no rows are withheld."
+        ),
+        FieldKind.PLAIN,
+    ] = True
     external: External = False

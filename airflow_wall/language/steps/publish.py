@@ -26,7 +26,6 @@ class Publish(Step):
     """Open a release, stage all rows and commit it, in one task."""
 
     one_run_at_a_time: ClassVar[bool] = True
-    planned: ClassVar[frozenset[str]] = frozenset({"external"})
     publishes: ClassVar[bool] = True
 
     release: Name = Field(description="Name of the release, whose rows clients see all at once.")

@@ -43,7 +43,9 @@ class Promote(SpecModel):
 
 
 def _table_of(value: Any) -> Any:
-    return value.table if isinstance(value, TableInput) else value
+    if not isinstance(value, TableInput):
+        return value
+    return {"table": value.table, "external": True} if value.external else value.table
 
 
 class Holdout(SpecModel):

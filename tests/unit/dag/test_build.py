@@ -159,3 +159,24 @@ def test_task_that_reads_too_early_is_a_warning_in_the_log_and_on_the_page(
     good = build(tmp_path, text.replace("uses: transform", "uses: transform\n    needs: load"))
     assert caplog.text == ""
     assert str(good.doc_md).startswith("Built by airflow-wall")
+
+
+@pytest.mark.parametrize(
+    ("version", "is_error"), [("0.1.9", False), ("0.2.0.dev1", True), ("0.2.0", True), ("1.0", True)]
+)
+def test_task_that_reads_too_early_is_an_error_from_one_release_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, is_error: bool
+) -> None:
+    monkeypatch.setattr("airflow_wall.dag.early_reads.version", lambda _: version)
+    text = (
+        "dag_id: early\ntasks:\n  - {id: load, uses: ingest, with: {source: landing, target: bronze/orders}}\n"
+        "  - {id: clean, uses: transform, with: {sql: select 1 as x, inputs: {raw: bronze/orders}, target: silver/orders}}\n"
+    )
+    if is_error:
+        with pytest.raises(SpecError, match=r"`bronze/orders`, which `load` writes, but does not wait for it"):
+            build(tmp_path, text)
+    else:
+        assert build(tmp_path, text).get_task("clean").checks_order is False
+    assert (
+        build(tmp_path, text.replace("uses: transform", "needs: load, uses: transform")).get_task("clean").checks_order
+    )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from airflow_wall.errors import CheckFailed, SpecError
 from airflow_wall.job import Env, Run, Slice
 from airflow_wall.jobs.check_integrity import check_integrity
 from airflow_wall.storage.backends import open_tables
+from airflow_wall.storage.verdicts import Verdict, Verdicts
 
 EXAMPLE = (Path(__file__).parents[3] / "dags/checks/scores.yaml").read_text()
 
@@ -230,3 +232,57 @@ def test_failed_checks_of_severity_warn_are_in_the_result_and_the_log(store, env
     assert warning.startswith(
         "failed checks of severity `warn`:\n  not_null of mean_dep_delay: 8 of 72 null; expected no nulls"
     )
+
+
+REFERENCE = [{"reference": {"columns": "domain", "table": "bronze/domains"}}]
+
+
+def put_domains(store, env, *slices, rejected=()):
+    """Write slices of domains; the checks of their pipeline have rejected some of them."""
+    for number, (day, domain) in enumerate(slices):
+        store.replace_slice(
+            "bronze/domains", pa.table({"domain": [domain]}), slice_id=f"201307{day:02}T000000Z", number=number
+        )
+    contents = store.contents("bronze/domains").by_slice()
+    run = replace(env.run, task_id="check_domains")
+    for day in rejected:
+        name = f"201307{day:02}T000000Z"
+        Verdicts(run.state, store).record(run, "bronze/domains", name, Verdict(contents[name], ("regex of domain",)))
+
+
+def refer(env, **more):
+    others = {"bronze/domains": {"checked_by": ["check_domains"], "possibly_checked_by": []}}
+    return check_integrity(env, table="gold/scores", checks=REFERENCE, others=others, **more)
+
+
+def test_reference_finds_only_rows_that_passed_their_checks(store, env):
+    put(store, 5)
+    put_domains(store, env, (3, "domain_1"), (4, "domain_2"), (5, "domain_3"))
+    assert refer(env)["failed"] == 0  # nothing has been checked yet: these rows count as passed
+    put_domains(store, env, rejected=(4,))
+    with pytest.raises(CheckFailed, match="1 keys in 24 rows are missing there"):
+        refer(env)
+    put_domains(store, env, (6, "domain_2"))
+    with pytest.raises(CheckFailed, match="1 keys in 24 rows are missing there"):
+        refer(env)  # a slice that came after the first check has not been checked
+    put_domains(store, env, rejected=(3, 4, 5, 6))
+    with pytest.raises(CheckFailed, match="3 keys in 72 rows are missing there"):
+        refer(env)
+
+
+def test_table_may_refer_to_itself_while_its_slice_is_checked(store, env):
+    put(store, 5)
+    checks = [{"reference": {"columns": "domain", "table": "gold/scores"}}]
+    assert check_integrity(env, table="gold/scores", checks=checks)["failed"] == 0
+
+
+def test_checks_that_are_no_gate_leave_no_verdict(store, env):
+    put(store, 5)
+    few = [{"row_count": {"max": 1}}]
+    with pytest.raises(CheckFailed):
+        check_integrity(env, table="gold/scores", checks=few, gate=False)
+    verdicts = Verdicts(env.run.state, store)
+    assert verdicts.of_task("p", env.run.task_id, "gold/scores") == {}
+    with pytest.raises(CheckFailed):
+        check_integrity(env, table="gold/scores", checks=few)
+    assert [verdict.passed for verdict in verdicts.of_task("p", env.run.task_id, "gold/scores").values()] == [False]

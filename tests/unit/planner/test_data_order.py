@@ -163,15 +163,73 @@ def test_mapped_writers_are_known_if_their_tables_are_listed(tmp_path: Path) -> 
     assert names(tmp_path, load + clean()) == [("load",)]
 
 
-def test_operator_gets_the_table_of_a_mapped_input(tmp_path: Path) -> None:
-    path = tmp_path / "p.yaml"
-    path.write_text(
-        "dag_id: p\ntasks:\n  - id: a\n    uses: transform\n    with: {sql: select 1 as x, target: silver/a, share: true}\n"
-        "    expand: {inputs: [{raw: {table: bronze/a, external: true}}, {raw: bronze/b}]}\n"
+MAPPED = (
+    "  - id: a\n    uses: transform\n    with: {sql: select 1 as x, target: silver/a, share: true}\n"
+    "    expand: {inputs: [{raw: {table: bronze/orders, external: EXTERNAL}}, {raw: bronze/b}]}\n"
+)
+
+
+def test_tables_in_a_list_of_a_mapped_task_are_known(tmp_path: Path) -> None:
+    (found,) = missing(tmp_path, INGEST + MAPPED.replace("EXTERNAL", "false"))
+    assert found.fault.key == "tasks[a].expand.inputs[0].raw"
+    assert found.names == ("load",)
+    assert missing(tmp_path, INGEST + MAPPED.replace("EXTERNAL", "true")) == ()
+    entries = "  - {id: out, uses: check_integrity, with: {checks: [{row_count: {min: 1}}]}, expand_kwargs: [{table: bronze/orders}]}\n"
+    assert names(tmp_path, INGEST + entries) == [("load",)]
+
+
+REFERENCE = (
+    "  - {id: people, uses: ingest, with: {source: landing, target: bronze/people}}\n"
+    "  - {id: check_people, uses: check_integrity, needs: people, with: {table: bronze/people, checks: [{row_count: {min: 1}}]}}\n"
+    "  - id: check\n    uses: check_integrity\n    needs: NEEDS\n    with:\n      table: bronze/orders\n"
+    "      checks: [{row_count: {min: 1}}, {reference: {columns: person, to: id, table: bronze/people}}]\n"
+)
+
+
+def test_check_waits_for_writer_and_checks_of_the_table_that_it_refers_to(tmp_path: Path) -> None:
+    (found,) = missing(tmp_path, INGEST + REFERENCE.replace("NEEDS", "load"))
+    assert found.names == ("check_people",)
+    assert found.fault.key == "tasks[check].with.checks[1].reference.table"
+    words = "reads `bronze/people`, which `check_people` checks, but does not wait for it"
+    assert words in found.fault.message
+    assert found.fault.hint == (
+        "add `check_people` to its `needs`; or write `reference: {table: bronze/people, external: true}` "
+        "if it means rows of an earlier run"
     )
-    (spec,) = load_specs(path, Settings())
-    (task,) = plan(spec, Settings()).tasks
-    assert task.mapped["expand"]["inputs"] == [{"raw": "bronze/a"}, {"raw": "bronze/b"}]
+    assert missing(tmp_path, INGEST + REFERENCE.replace("NEEDS", "[load, check_people]")) == ()
+    external = REFERENCE.replace("table: bronze/people}}]", "table: bronze/people, external: true}}]")
+    assert missing(tmp_path, INGEST + external.replace("NEEDS", "load")) == ()
+
+
+def test_table_that_a_file_of_checks_refers_to_is_known(tmp_path: Path) -> None:
+    checks = (
+        "checks: [{reference: {columns: a, table: bronze/people}}, {reference: {columns: b, table: bronze/orders}}]"
+    )
+    (tmp_path / "c.yaml").write_text(checks)
+    task = "  - {id: check, uses: check_integrity, needs: load, with: {table: bronze/orders, checks: c.yaml}}\n"
+    (found,) = missing(tmp_path, INGEST + REFERENCE.split("  - {id: check_people")[0] + task)
+    assert (found.fault.key, found.names) == ("tasks[check].with.checks", ("people",))
+
+
+def test_checks_that_are_no_gate_may_come_after_the_publication(tmp_path: Path) -> None:
+    publish = f"  - {{id: out, uses: publish, needs: load, {PUBLISH}}}\n"
+    late = CHECK.replace("needs: load", "needs: out")
+    (found,) = missing(tmp_path, INGEST + late + publish)
+    assert "which `check` checks only after it" in found.fault.message
+    assert found.fault.hint == (
+        "let `check` come before it; or write `gate: false` in `check` if its checks do not decide what is published"
+    )
+    assert missing(tmp_path, INGEST + late.replace("checks:", "gate: false, checks:") + publish) == ()
+    assert (
+        missing(
+            tmp_path,
+            INGEST + late.replace("needs: out", "needs: load").replace("checks:", "gate: false, checks:") + publish,
+        )
+        == ()
+    )
+    assert names(
+        tmp_path, INGEST + late.replace("needs: out, ", "").replace("checks:", "gate: false, checks:") + publish
+    ) == [("load",)]
 
 
 def test_order_is_reported_beside_faults_of_values(tmp_path: Path) -> None:
