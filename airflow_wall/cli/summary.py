@@ -134,7 +134,19 @@ def _models(plan: Plan, results: Results) -> list[tuple[str, str]]:
         rows.append(("", result["reason"]))
         if "held_out" in result:  # an older airflow-wall did not return it
             rows.append(("", f"judged by {result['rows_held_out']:,} rows that were held out: {result['held_out']}"))
+        if result.get("metrics"):
+            also = [f"{name} {_number(value)}" for name, value in result["metrics"].items()]
+            rows.append(("", f"also {', '.join(also)}"))
+        if result.get("segments"):
+            rows.append(("", _segments(result["segments"])))
     return rows
+
+
+def _segments(segments: Mapping[str, Any]) -> str:
+    parts = [
+        f"{text} {_number(segments['values'].get(text))} ({rows:,} rows)" for text, rows in segments["rows"].items()
+    ]
+    return f"{segments['metric']} by {segments['by']}: {', '.join(parts)}"
 
 
 def _checks(plan: Plan, results: Results) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ import logging
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,30 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from airflow_wall.diagnostics.suggestions import listed
+from airflow_wall.diagnostics.suggestions import listed, suggestion
 from airflow_wall.environments.user_code import calling, load_function
 from airflow_wall.errors import Interrupted, ModelError, UserCodeError
 from airflow_wall.job import Env, Run
 from airflow_wall.models import formats
 from airflow_wall.models.amounts import read_share
 from airflow_wall.models.backends import open_registry
-from airflow_wall.models.base import Candidate, Champion, Decision, Lineage, Model, ModelRecord, Registry, Trained
+from airflow_wall.models.base import (
+    Candidate,
+    Champion,
+    Decision,
+    Lineage,
+    Model,
+    ModelRecord,
+    Registry,
+    Segments,
+    Trained,
+)
+from airflow_wall.models.deciding_metric import DecidingMetric, deciding_metric
 from airflow_wall.models.evaluation import (
     check_observed,
     codes_of,
     constant_scores,
-    measure,
     measure_all,
-    metrics_of,
 )
 from airflow_wall.models.feature_values import NEW_CATEGORIES, CountValues, check_values, is_lost
 from airflow_wall.models.features import (
@@ -82,7 +91,7 @@ def retrain(
     :param entrypoint: The training function, e.g. `models.scores:train`. It returns a `Trained`.
     :param inputs: Argument of the function -> table or pattern of tables, e.g. `silver/*`.
     :param model: Name of the model.
-    :param promote: `metric`, `margin`, `max_loss`; see `airflow_wall.models.promotion`.
+    :param promote: `metric`, `by`, `margin`, `max_loss`; see `airflow_wall.models.promotion`.
     :param holdout: `by`, `from`, `group`, `random`, `table`, `fraction`; see `airflow_wall.models.holdout`.
     :param new_categories: Share of the values of a text feature that may be none of those of the champion, e.g. `20%`.
     :param accept_changes: Features of the champion that may be gone, have another type, or other values.
@@ -102,6 +111,9 @@ def retrain(
     tables = {key: input_rows.table for key, input_rows in rows.items()}
     parts = split(tables, holdout, None if held_out is None else held_out.table)
     function = load_function(entrypoint, code=env.run.code)
+    if rule.metric is not None:
+        deciding_metric(rule.metric, "", env.run.code)  # reject a missing function before an hour of training
+    _check_segment_column(rule.by, parts, next(iter(inputs)))
     data = {table: version for part in (*rows.values(), held_out) if part for table, version in part.versions.items()}
     lineage = _lineage(env.run, entrypoint, function, data, parameters or {})
     changes = _Changes(parts, next(iter(inputs)), read_share("new_categories", new_categories), accept_changes)
@@ -112,7 +124,7 @@ def retrain(
     if champion is not None:
         changes.check(_part_of(champion, trained.features))
     changes.check_held_out(trained.features)
-    trial = _judge(trained, entrypoint, parts, rule, next(iter(inputs)))
+    trial = _judge(trained, entrypoint, parts, rule, next(iter(inputs)), env.run.code)
     record = registry.register(model, _candidate(trained, trial, parts, lineage, next(iter(inputs))))
     decision = _promote(registry, record, trial, rule)
     log.info("model `%s` version %d: %s", model, record.version, decision.reason)
@@ -128,6 +140,8 @@ def retrain(
         "rows_held_out": len(trial.observed),
         "held_out": parts.window.how,
         "reason": decision.reason,
+        "metrics": {name: value for name, value in trial.metrics.items() if name != trial.metric},
+        **({"segments": asdict(trial.segments)} if trial.segments is not None else {}),
     }
 
 
@@ -144,6 +158,8 @@ class _Trial:
     held_out: pa.Table
     observed: NDArray[np.float64]
     rows_trained: int
+    deciding: DecidingMetric
+    segments: Segments | None
 
     @property
     def value(self) -> float:
@@ -278,7 +294,15 @@ class _Changes:
             )
 
 
-def _judge(trained: Trained, entrypoint: str, parts: Split, rule: Rule, key: str) -> _Trial:
+def _check_segment_column(by: str | None, parts: Split, key: str) -> None:
+    if by is not None and by not in parts.held_out.column_names:
+        raise ModelError(
+            f"`promote.by` must be a column of `inputs.{key}`, got `{by}`",
+            hint=suggestion(by, parts.held_out.column_names, what="columns"),
+        )
+
+
+def _judge(trained: Trained, entrypoint: str, parts: Split, rule: Rule, key: str, code: Path) -> _Trial:
     where = f"`entrypoint` `{entrypoint}` returned"
     name = formats.format_of(trained.estimator)
     content = formats.dump(trained.estimator, name)
@@ -297,6 +321,10 @@ def _judge(trained: Trained, entrypoint: str, parts: Split, rule: Rule, key: str
     check_observed(model, np.concatenate([training, observed]), trained.target)
     scores = model.score(to_frame(held_out.select(list(trained.features))))
     metrics = measure_all(model, observed, scores)
+    deciding = deciding_metric(metric, trained.target, code)
+    measured = deciding.measure(model, observed, scores, held_out)
+    if math.isfinite(measured):
+        metrics = {metric: measured, **metrics}
     if metric not in metrics:
         why, hint = _why_undefined(model, parts.held_out.column(trained.target), observed, scores)
         raise ModelError(
@@ -304,8 +332,24 @@ def _judge(trained: Trained, entrypoint: str, parts: Split, rule: Rule, key: str
             "nothing was registered",
             hint=hint,
         )
-    baseline = measure(metric, observed, constant_scores(model, training, len(observed)))
-    return _Trial(model, name, content, metric, metrics, baseline, held_out, observed, len(training))
+    constant = constant_scores(model, training, len(observed))
+    baseline = deciding.measure(model, observed, constant, held_out)
+    segments = None
+    if rule.by is not None:
+        segments = deciding.by_segment(rule.by, model, observed, scores, held_out)
+    return _Trial(
+        model,
+        name,
+        content,
+        metric,
+        metrics,
+        baseline,
+        held_out,
+        observed,
+        len(training),
+        deciding,
+        segments,
+    )
 
 
 def _why_undefined(
@@ -367,6 +411,7 @@ def _candidate(trained: Trained, trial: _Trial, parts: Split, lineage: Lineage, 
         window=parts.window,
         lineage=lineage,
         training=summarize(parts.training[key], trained.features),
+        segments=trial.segments,
     )
 
 
@@ -427,5 +472,5 @@ def _champion_value(
     observed = trial.observed
     if model.kind == "classes":
         observed = _targets(model, trial.held_out, target, "the held-out rows")  # its classes may be others
-    value = measure(trial.metric, observed, scores) if trial.metric in metrics_of(model) else math.nan
+    value = trial.deciding.measure(model, observed, scores, trial.held_out)
     return (value, None) if math.isfinite(value) else (None, f"its {trial.metric} is not a finite number")

@@ -136,6 +136,8 @@ class Policy:
                 self._refuse(leaf.loc, rule.reason, "remove it", of_key=True)
             elif leaf.value is None:
                 self._default(rule, leaf.loc)
+            elif rule is FieldKind.CODE and FieldKind.PLAIN in leaf.rules and _is_name(leaf.value):
+                continue
             elif rule not in _FREE:
                 for value, loc in _single(leaf.value, leaf.loc):
                     self._value(rule, value, loc)
@@ -271,6 +273,11 @@ def _normalized(pattern: str) -> str:
 
 def _setting(name: str) -> str:
     return f"the setting `[{SECTION}] {name}`"
+
+
+def _is_name(value: Any) -> bool:
+    """Return True for the value of a field that takes a name or code, `module:name`, if it is a name."""
+    return isinstance(value, str) and ":" not in value
 
 
 _CHECKS: Mapping[FieldKind, Callable[[Policy, str, Loc], None]] = {

@@ -64,7 +64,7 @@ class Values:
         :param is_mapped: True if `expand` gives further arguments.
         """
         for field, value in arguments.items():
-            if field in _READERS or field == "entrypoint":
+            if field in _READERS or field in ("entrypoint", "promote"):
                 self.check_field(field, value, (*loc, field))
         if isinstance(arguments.get("inputs"), Mapping):
             self._inputs(arguments, loc)
@@ -80,6 +80,8 @@ class Values:
             self._read(field, value, loc)
         elif field == "entrypoint":
             self._code(value, loc)
+        elif field == "promote" and isinstance(value, Mapping) and ":" in str(value.get("metric")):
+            self._code(value["metric"], (*loc, "metric"))
 
     def _read(self, field: str, value: Any, loc: Loc, about: str = "") -> None:
         if isinstance(value, str) and value and (field, value) not in self.sound:  # an empty text is a fault already

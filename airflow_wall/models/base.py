@@ -121,6 +121,23 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Segments:
+    """
+    The metric that decides, for each value of a column of the held-out rows.
+
+    :param by: The column.
+    :param metric: The metric.
+    :param rows: Value of the column, as text -> its number of held-out rows. The values with most rows come first.
+    :param values: Value of the column -> the metric, if it is defined for these rows.
+    """
+
+    by: str
+    metric: str
+    rows: Mapping[str, int]
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Lineage:
     """
     The origin of a version.
@@ -151,6 +168,7 @@ class Candidate:
     :param reported: Metrics measured by the training function itself.
     :param training: Feature -> its distribution in the training rows.
     :param classes: The classes of the kind `classes`, see `Model`.
+    :param segments: The metric for each value of a column, if the pipeline asks for it.
     """
 
     model_format: str
@@ -167,6 +185,7 @@ class Candidate:
     training: Mapping[str, FeatureSummary] = field(default_factory=dict)
     classes: tuple[Class, ...] = ()
     has_probabilities: bool = True
+    segments: Segments | None = None
 
 
 @dataclass(frozen=True)
@@ -202,6 +221,7 @@ class ModelRecord:
     training: Mapping[str, FeatureSummary] = field(default_factory=dict)
     classes: tuple[Class, ...] = ()
     has_probabilities: bool = True
+    segments: Segments | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON values."""
@@ -210,11 +230,13 @@ class ModelRecord:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ModelRecord:
         """Return the record from the result of `to_json`. Unknown keys are ignored."""
-        added = ("training", "classes", "has_probabilities")  # records of older versions lack them
+        added = ("training", "classes", "has_probabilities", "segments")  # records of older versions lack them
         fields = {name: values[name] for name in cls.__dataclass_fields__ if name not in added}
         training = values.get("training", {})
         fields["classes"] = tuple(values.get("classes", ()))
         fields["has_probabilities"] = values.get("has_probabilities", True)
+        segments = values.get("segments")
+        fields["segments"] = None if segments is None else Segments(**segments)
         fields["training"] = {name: FeatureSummary.from_json(summary) for name, summary in training.items()}
         fields["features"] = tuple(Feature(**feature) for feature in values["features"])
         fields["window"] = Window(**values["window"])

@@ -13,7 +13,7 @@ from sklearn import metrics as sk
 
 from airflow_wall.errors import ModelError
 from airflow_wall.models.base import Class, Kind, Model
-from airflow_wall.models.metric_names import KINDS
+from airflow_wall.models.metric_names import KINDS, is_own, own_is_lower_better
 
 Floats = NDArray[np.float64]
 
@@ -92,6 +92,8 @@ def names_for(kind: Kind) -> list[str]:
 
 def lower_is_better(name: str) -> bool:
     """Return True if a lower value of a metric is better."""
+    if (own := own_is_lower_better(name)) is not None and is_own(name):
+        return own
     return {**CLASS_METRICS, **METRICS}[name].lower_is_better
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+from airflow_wall.diagnostics.patterns import REFERENCE_PATTERN
 from airflow_wall.models.base import Kind
 
 KINDS: dict[str, tuple[Kind, ...]] = {
@@ -47,3 +50,30 @@ NAMES = (*KINDS, *ALIASES)
 def canonical(name: str) -> str:
     """Return our name of a metric."""
     return ALIASES.get(name, name)
+
+
+def is_own(name: str) -> bool:
+    """Return True if a name is that of a function, `module:function`."""
+    return re.fullmatch(REFERENCE_PATTERN, name) is not None
+
+
+def own_is_lower_better(name: str) -> bool | None:
+    """
+    Return True if a lower value of a function's metric is better, by the convention of scikit-learn for names.
+
+    None for a name that does not end as one of a metric.
+    """
+    if name.endswith(HIGHER):
+        return False
+    return True if name.endswith(LOWER) else None
+
+
+HIGHER = ("_score",)
+"""Ends of the names of functions whose highest value is best."""
+
+LOWER = ("_error", "_loss", "_cost", "_deviance")
+"""Ends of the names of functions whose lowest value is best."""
+
+OWN_HINT = (
+    "end the name of the function in `_score` if higher is better, else in `_error`, `_loss`, `_cost` or `_deviance`"
+)

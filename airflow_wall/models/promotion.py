@@ -13,11 +13,11 @@ from airflow_wall.errors import ModelError
 from airflow_wall.models.amounts import read_amount
 from airflow_wall.models.base import Decision, Model
 from airflow_wall.models.evaluation import DEFAULT, lower_is_better, metrics_of
-from airflow_wall.models.metric_names import KINDS, NAMES, canonical
+from airflow_wall.models.metric_names import KINDS, NAMES, OWN_HINT, canonical, is_own, own_is_lower_better
 
 log = logging.getLogger(__name__)
 
-_KEYS = ("metric", "lower_is_better", "margin", "max_loss")
+_KEYS = ("metric", "by", "lower_is_better", "margin", "max_loss")
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,13 @@ class Rule:
     """
     The condition for the promotion of a challenger.
 
-    :param metric: A name of METRICS; None for the default of the model's kind.
+    :param metric: A name of METRICS, or a function `module:function`; None for the default of the model's kind.
     :param margin: Least improvement over the champion.
     :param relative: True if the margin is a fraction of the champion's value (0.01 is 1 %), else it is in the metric's
         own unit.
     :param max_loss: Most that the metric may be worse than the recorded one of a champion that cannot score the rows.
     :param relative_loss: The same for `max_loss`.
+    :param by: A column; the metric is measured for each of its values, too.
     """
 
     metric: str | None = None
@@ -38,6 +39,7 @@ class Rule:
     relative: bool = False
     max_loss: float = 0.1
     relative_loss: bool = True
+    by: str | None = None
 
     def metric_for(self, model: Model) -> str:
         """
@@ -47,7 +49,7 @@ class Rule:
         """
         kind, names = model.kind, metrics_of(model)
         name = self.metric or (DEFAULT[kind] if DEFAULT[kind] in names else "accuracy")
-        if name not in names:
+        if name not in names and not is_own(name):
             words = {"regression": "regressor", "binary": "classifier", "classes": "classifier of several classes"}
             without = "" if model.has_probabilities else " without probabilities"
             raise ModelError(
@@ -66,17 +68,25 @@ def read_rule(promote: Mapping[str, Any] | None) -> Rule:
     promote = promote or {}
     if unknown := [key for key in promote if key not in _KEYS]:
         raise ModelError(f"`promote` has no key `{unknown[0]}`", hint=suggestion(unknown[0], _KEYS, what="keys"))
-    metric = promote.get("metric")
-    if metric is not None and metric not in NAMES:
+    metric, by = promote.get("metric"), promote.get("by")
+    if isinstance(metric, str) and is_own(metric):
+        if own_is_lower_better(metric) is None:
+            raise ModelError(
+                f"`promote.metric` must be a function whose name says if higher is better, got `{metric}`",
+                hint=OWN_HINT,
+            )
+    elif metric is not None and metric not in NAMES:
         raise ModelError(
             f"`promote.metric` must be one of {listed(KINDS, len(KINDS))}, got `{metric}`",
             hint=did_you_mean(str(metric), NAMES) or "remove `metric` to compare by the default of the model's kind",
         )
+    if by is not None and not isinstance(by, str):
+        raise ModelError(f"`promote.by` must be the name of a column, got `{by}`", hint="write, e.g., `by: domain`")
     if promote.get("lower_is_better") is not None:
         log.warning("`promote.lower_is_better` is deprecated and has no effect: the metric decides it; remove it")
     margin, relative = read_amount("promote.margin", promote.get("margin", 0))
     max_loss, relative_loss = read_amount("promote.max_loss", promote.get("max_loss", "10%"))
-    return Rule(None if metric is None else canonical(metric), margin, relative, max_loss, relative_loss)
+    return Rule(None if metric is None else canonical(metric), margin, relative, max_loss, relative_loss, by)
 
 
 def decide(

@@ -213,4 +213,5 @@ def _record(name: str, version: int, candidate: Candidate, sha256: str, fingerpr
         window=candidate.window,
         lineage=candidate.lineage,
         training=candidate.training,
+        segments=candidate.segments,
     )

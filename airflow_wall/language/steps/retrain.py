@@ -11,27 +11,37 @@ from airflow_wall.diagnostics.patterns import MARGIN_PATTERN
 from airflow_wall.diagnostics.suggestions import did_you_mean, listed
 from airflow_wall.language.base import SpecModel
 from airflow_wall.language.steps.base import Input, NewCategories, OnCluster, Parameters, TableInput, Text
-from airflow_wall.models.metric_names import KINDS, NAMES
+from airflow_wall.models.metric_names import KINDS, NAMES, OWN_HINT, is_own, own_is_lower_better
 from airflow_wall.text.kinds import (
     Code,
+    FieldKind,
     ModelName,
     Plain,
 )
 
 
 def _known_metric(name: str) -> str:
+    if is_own(name):
+        if own_is_lower_better(name) is None:
+            raise PydanticCustomError("metric", "must say by its name if higher is better", {"hint": OWN_HINT})
+        return name
     if name not in NAMES:
         hint = did_you_mean(name, NAMES) or f"write one of {listed(KINDS, len(KINDS))}"
         raise PydanticCustomError("metric", "must be a metric", {"hint": hint})
     return name
 
 
+Metric = Annotated[str, AfterValidator(_known_metric), FieldKind.PLAIN, FieldKind.CODE]
+"""The name of a metric, or a function of one's own."""
+
+
 class Promote(SpecModel):
     """The rule by which a new model replaces the champion."""
 
-    metric: Plain[Annotated[str, AfterValidator(_known_metric)]] = Field(
-        description="The metric to compare on the held-out rows: `rmse`, `mae`, `r2`, ..., or a scorer of scikit-learn."
+    metric: Metric = Field(
+        description="The metric that decides: `rmse`, `auc`, ..., a scorer of scikit-learn, or your `module:function`."
     )
+    by: Plain[str] | None = Field(None, description="A column; the metric is also measured for each of its values.")
     lower_is_better: Plain[bool] | None = Field(None, description="Deprecated, without effect: the metric decides it.")
     margin: Plain[Annotated[str, StringConstraints(pattern=MARGIN_PATTERN)] | float | int] = Field(
         "0%", description="The margin by which it must be better: a share such as `1%`, or a number."

@@ -139,6 +139,14 @@ def test_the_first_model_is_judged_on_the_last_fifth_and_becomes_champion(store,
         f"first model, rmse {value:.6g}, no worse than predicting the mean of the training rows (rmse "
     )
     assert 2 < float(baseline.removesuffix(")")) < 5
+    assert set(found.pop("metrics")) == {
+        "mae",
+        "r2",
+        "mape",
+        "median_absolute_error",
+        "max_error",
+        "explained_variance",
+    }
     assert found == {
         "model": "m",
         "version": 1,
@@ -591,4 +599,119 @@ from airflow_wall import Trained
 def train(features, dummy=False):
     model = DummyClassifier() if dummy else LogisticRegression()
     return Trained(model.fit(features[["a"]], features["late"]), ["a"], "late")
+"""
+
+
+METRICS = """
+import numpy as np
+
+def cost_error(observed, predicted, rows):
+    assert len(rows) == len(observed) and "a" in rows
+    return float(np.abs(observed - predicted).sum() * 2)
+
+def hit_score(observed, predicted, probabilities):
+    assert list(probabilities.columns) == ["early", "late"]
+    return (observed == predicted).mean()
+
+def words_error(observed, predicted):
+    return "much"
+
+def broken_error(observed, predicted):
+    raise ZeroDivisionError("no rows")
+
+def named(observed, predicted):
+    return 1.0
+"""
+
+
+def test_a_function_of_ones_own_decides_and_is_measured_by_segment(store, env, code):
+    (code / "measures.py").write_text(METRICS)
+    for table in ("silver/a", "silver/b"):
+        whole = store.read(table)
+        store.replace_table(table, whole.append_column("place", pa.array([table] * whole.num_rows)))
+    promote = {"metric": "measures:cost_error", "by": "place"}
+    call(env(1), parameters={"noise": 1.0}, promote=promote)
+    found = call(env(2), promote=promote)
+    assert found["promoted"]
+    assert found["reason"].startswith("measures:cost_error ")
+    assert found["value"] == pytest.approx(found["metrics"]["mae"] * 80 * 2)
+    record = open_registry(env().run.state).record("m", 2)
+    assert record.metrics["measures:cost_error"] == found["value"]
+    segments = record.segments
+    assert (segments.by, segments.metric, segments.rows) == (
+        "place",
+        "measures:cost_error",
+        {"silver/a": 40, "silver/b": 40},
+    )
+    assert sum(segments.values.values()) == pytest.approx(found["value"])
+    assert found["segments"]["rows"] == segments.rows
+    worse = call(env(3), parameters={"noise": 1.0}, promote=promote)
+    assert (worse["promoted"], worse["reason"].endswith(": worse")) == (False, True)
+
+
+def test_a_function_of_ones_own_gets_labels_of_classes(store, env, code):
+    (code / "measures.py").write_text(METRICS)
+    (code / "words.py").write_text(WORDS)
+    for table in ("silver/a", "silver/b"):
+        whole = store.read(table)
+        words = ["late" if late else "early" for late in whole["late"].to_pylist()]
+        store.replace_table(table, whole.append_column("when", pa.array(words)))
+    arguments = {"entrypoint": "words:train", "inputs": {"features": "silver/*"}, "model": "m"}
+    found = retrain(env(), **arguments, promote={"metric": "measures:hit_score"}, holdout={"by": "hour"})
+    assert found["value"] == pytest.approx(found["metrics"]["accuracy"])
+    assert found["reason"].startswith("first model, measures:hit_score ")
+
+
+@pytest.mark.parametrize(
+    ("metric", "error", "message"),
+    [
+        (
+            "measures:words_error",
+            ModelError,
+            "`promote.metric` `measures:words_error` must return a number, got `str`\n\nhint: return a float",
+        ),
+        (
+            "measures:broken_error",
+            UserCodeError,
+            "`promote.metric` `measures:broken_error` raised `ZeroDivisionError: no rows` (CODE/measures.py:16)",
+        ),
+        (
+            "measures:named",
+            ModelError,
+            "`promote.metric` must be a function whose name says if higher is better, got `measures:named`\n\n"
+            "hint: end the name of the function in `_score` if higher is better, else in `_error`, `_loss`, `_cost` or "
+            "`_deviance`",
+        ),
+        (
+            "measures:gone_error",
+            UserCodeError,
+            "`promote.metric` `measures:gone_error`: `CODE/measures.py` has no function `gone_error` (it has "
+            "`broken_error`, `cost_error`, `hit_score`, `named`, `words_error`)\n\n"
+            "hint: did you mean `broken_error`? else define `def gone_error(...)` there",
+        ),
+    ],
+)
+def test_a_metric_of_ones_own_that_fails_is_named(store, env, code, metric, error, message):
+    (code / "measures.py").write_text(METRICS)
+    with pytest.raises(error) as caught:
+        call(env(), promote={"metric": metric})
+    assert str(caught.value).replace(str(code), "CODE") == message
+    assert open_registry(env().run.state).versions("m") == []
+
+
+def test_a_segment_that_does_not_exist_is_refused_before_training(store, env):
+    with pytest.raises(ModelError) as caught:
+        call(env(), promote={"by": "hours"})
+    assert str(caught.value) == (
+        "`promote.by` must be a column of `inputs.features`, got `hours`\n\nhint: did you mean `hour`?"
+    )
+
+
+WORDS = """
+from sklearn.linear_model import LogisticRegression
+from airflow_wall import Trained
+
+def train(features):
+    known = features.dropna(subset=["y"]).assign(word=lambda rows: rows["late"].map({0: "early", 1: "late"}))
+    return Trained(LogisticRegression().fit(known[["a"]], known["word"]), ["a"], "when")
 """

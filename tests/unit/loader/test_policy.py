@@ -42,6 +42,8 @@ def cluster(keys: str) -> str:
 
 TRANSFORM = "inputs: {raw: b/a}, target: s/a"
 
+RETRAIN = "entrypoint: 'fits:train', inputs: {rows: s/a}, model: m"
+
 IMAGES = {"allowed_images": ("emr-*", "2.3-*")}
 
 
@@ -59,6 +61,11 @@ REFUSED = {
         "`tasks[g].default_args.run_as_user` chooses",
     ),
     "entrypoint": (task("transform", f"{{{TRANSFORM}, entrypoint: 'os:system'}}"), "names the code `os:system`"),
+    "metric": (task("retrain", f"{{{RETRAIN}, promote: {{metric: 'os:get_loss'}}}}"), "names the code `os:get_loss`"),
+    "metric by expand": (
+        task("retrain", f"{{{RETRAIN}}}", "    expand: {promote: {$x: o}}\n  - {id: o}\n"),
+        "`tasks[t].expand.promote` is known only when the task runs",
+    ),
     "entrypoint by marker": (
         task("transform", f"{{{TRANSFORM}, entrypoint: {{$t: 'models.scores:{{{{ ds }}}}'}}}}"),
         "`tasks[t].with.entrypoint` is known only when the task runs",
@@ -264,7 +271,14 @@ TWICE = ("deadline", "variable of a deadline")
 @pytest.mark.parametrize("what", REFUSED)
 def test_restricted_refuses(what: str, tmp_path: Path) -> None:
     text, reason = REFUSED[what]
-    found = faults(tmp_path, text, allowed_connections=("lake",), allowed_requirements=("polars",), **IMAGES)
+    found = faults(
+        tmp_path,
+        text,
+        allowed_connections=("lake",),
+        allowed_requirements=("polars",),
+        allowed_entrypoints=("fits:train",),
+        **IMAGES,
+    )
     assert reason in found
     assert found.count("error: ") == 1 + (BASH in text and what != "operator") + (what in TWICE)
     assert "which this deployment does not allow" in found
@@ -296,6 +310,14 @@ ALLOWED = {
     "templates of plain text": (task("transform", f"{{{TRANSFORM}, sql: {{$t: select 1}}}}"), {}),
     "operator listed": (task(BASH, "{bash_command: id}"), {"allowed_operators": (BASH,)}),
     "package listed": (task(BASH, "{bash_command: id}"), {"allowed_operators": ("airflow.providers.standard.*",)}),
+    "metric by name": (
+        task("retrain", f"{{{RETRAIN}, promote: {{metric: auc}}}}"),
+        {"allowed_entrypoints": ("fits:train",)},
+    ),
+    "metric listed": (
+        task("retrain", f"{{{RETRAIN}, promote: {{metric: 'models.scores:my_loss'}}}}"),
+        {"allowed_entrypoints": ("fits:train", "models.scores:*")},
+    ),
     "entrypoint listed": (
         task("transform", f"{{{TRANSFORM}, entrypoint: 'models.scores:train'}}"),
         {"allowed_entrypoints": ("models.scores:train",)},
