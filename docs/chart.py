@@ -176,12 +176,15 @@ def _schema(keys: dict[tuple[str, ...], Key], removed: dict[str, str]) -> Schema
 
 def _object(keys: dict[tuple[str, ...], Key], above: tuple[str, ...], removed: dict[str, str]) -> Schema:
     properties = {path[-1]: _of(key, keys, removed) for path, key in keys.items() if path[:-1] == above}
-    for path, instead in removed.items():
-        *before, name = path.split(".")
-        if tuple(before) == above:
-            # Let through to templates/_checks.tpl, which says what to use.
-            properties[name] = {"description": f"Not in this chart; use {instead}."}
-    return {"type": "object", "additionalProperties": False, "properties": properties}
+    return {"type": "object", "additionalProperties": False, "properties": properties | _removed(above, removed)}
+
+
+def _removed(above: tuple[str, ...], removed: dict[str, str]) -> Schema:
+    """The properties that are let through to templates/_checks.tpl, which says what to use."""
+    paths = ((tuple(path.split(".")), instead) for path, instead in removed.items())
+    return {
+        path[-1]: {"description": f"Not in this chart; use {instead}."} for path, instead in paths if path[:-1] == above
+    }
 
 
 def _of(key: Key, keys: dict[tuple[str, ...], Key], removed: dict[str, str]) -> Schema:
@@ -190,6 +193,8 @@ def _of(key: Key, keys: dict[tuple[str, ...], Key], removed: dict[str, str]) -> 
     open_to = extra.pop("open", 0)
     if "like" in extra:
         schema |= _like(extra, keys, removed)
+        if others := _removed(key.path, removed):
+            schema["properties"] = schema["properties"] | others
     elif open_to:
         schema |= {"type": "object"} if open_to == 1 else {"type": "object", "additionalProperties": {"type": "object"}}
     elif isinstance(key.value, dict):
@@ -199,6 +204,8 @@ def _of(key: Key, keys: dict[tuple[str, ...], Key], removed: dict[str, str]) -> 
     items = extra.pop("items", None)
     if isinstance(items, dict):
         schema["items"] = _like(items, keys, removed) if "like" in items else items
+    if "properties" in schema and "properties" in extra:
+        extra["properties"] = schema["properties"] | extra["properties"]
     return schema | extra
 
 

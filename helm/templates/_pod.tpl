@@ -67,7 +67,7 @@ volumeMounts:
   {{- range .mounts }}
   - {{ toJson . }}
   {{- end }}
-  {{- range concat .root.Values.volumeMounts (default list .values.extraVolumeMounts) }}
+  {{- range concat .root.Values.volumeMounts (ternary .values.extraVolumeMounts list (kindIs "slice" .values.extraVolumeMounts)) }}
   - {{ toJson . }}
   {{- end }}
 {{- end -}}
@@ -99,7 +99,7 @@ volumeMounts:
 - name: {{ .envName }}
   valueFrom: {secretKeyRef: {name: {{ .secretName }}, key: {{ .secretKey }}}}
 {{- end }}
-{{- range concat $all.env (default list .values.env) }}
+{{- range concat $all.env (ternary .values.env list (kindIs "slice" .values.env)) }}
 - {{ toJson . }}
 {{- end }}
 {{- with $all.extraEnv }}
@@ -135,7 +135,7 @@ volumeMounts:
 {{- range .more }}
 - {{ toJson . }}
 {{- end }}
-{{- range concat .root.Values.volumes (default list .values.extraVolumes) }}
+{{- range concat .root.Values.volumes (ternary .values.extraVolumes list (kindIs "slice" .values.extraVolumes)) }}
 - {{ toJson . }}
 {{- end }}
 {{- end -}}
