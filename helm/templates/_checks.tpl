@@ -14,7 +14,10 @@
 {{- $elsewhere := include "airflow-wall.config.elsewhere" . | fromYaml -}}
 {{- range $section, $options := .Values.config -}}
 {{- range $option, $_ := $options -}}
-{{- with get $elsewhere (printf "%s.%s" $section $option | lower) -}}
+{{- $instead := get $elsewhere (printf "%s.%s" $section $option | lower) -}}
+{{- /* Without a folder of ours, they may name any of Airflow's handlers. */ -}}
+{{- if and (hasPrefix "remote_" (lower $option)) (eq (lower $section) "logging") (not $.Values.logs.remote.folder) }}{{ $instead = "" }}{{ end -}}
+{{- with $instead -}}
 {{- fail (printf "\n\nconfig.%s.%s cannot be set here; use %s" $section $option .) -}}
 {{- end -}}
 {{- end -}}

@@ -90,13 +90,13 @@ def allowed(text: str) -> set[Path]:
 BASE = """
     dag-processor: dns database statsd internet
     triggerer: dns database statsd internet
-    migrate: dns database
     test: dns database
     prometheus: statsd-metrics
 """
 
 EXPECTED = {
     "default": BASE + """
+    migrate: dns database broker
     api-server: dns database statsd internet worker triggerer
     scheduler: dns database broker statsd
     worker: dns broker statsd internet api-server
@@ -110,12 +110,14 @@ EXPECTED = {
     prometheus: statsd-metrics
     """,
     "kubernetes-values": BASE + """
+    migrate: dns database
     api-server: dns database statsd internet triggerer kubernetes
     scheduler: dns database statsd internet kubernetes
     cleanup: dns database kubernetes
     task: dns statsd internet api-server
     """,
     "both-values": BASE + """
+    migrate: dns database broker
     api-server: dns database statsd internet worker triggerer kubernetes
     scheduler: dns database broker statsd kubernetes internet
     cleanup: dns database kubernetes internet
@@ -127,7 +129,7 @@ EXPECTED = {
     scheduler: dns pgbouncer broker statsd internet kubernetes
     dag-processor: dns pgbouncer statsd internet
     triggerer: dns pgbouncer statsd internet
-    migrate: dns pgbouncer
+    migrate: dns pgbouncer broker
     test: dns pgbouncer
     database-cleanup: dns pgbouncer
     cleanup: dns pgbouncer kubernetes
@@ -144,7 +146,7 @@ EXPECTED = {
     scheduler: dns postgres redis statsd
     dag-processor: dns postgres statsd internet
     triggerer: dns postgres statsd internet
-    migrate: dns postgres
+    migrate: dns postgres redis
     test: dns postgres
     secrets: dns kubernetes internet
     worker: dns redis statsd internet api-server

@@ -12,7 +12,7 @@ SECRETS = {
     "scheduler": {METADATA, FERNET, JWT},
     "dag-processor": {METADATA, FERNET},
     "triggerer": {METADATA, FERNET, API},
-    "migrate": {METADATA, FERNET},
+    "migrate": {METADATA, FERNET, JWT, API},
     "test": {METADATA, FERNET},
     "database-cleanup": {METADATA, FERNET},
     "cleanup": {METADATA, FERNET},
@@ -125,7 +125,7 @@ def test_a_component_is_given_only_the_secrets_it_needs(case: str, rendered: Ren
     for name, pod in rendered.pods().items():
         component = name if name in SECRETS else name.split("-")[0]
         expected = set(SECRETS[component])
-        if component == "scheduler" and case not in ("kubernetes-values", *LOCAL):
+        if component in ("scheduler", "migrate") and case not in ("kubernetes-values", *LOCAL):
             expected |= {BROKER, RESULT}
         if component == "scheduler" and case in LOCAL:
             expected |= {API}

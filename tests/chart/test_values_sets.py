@@ -128,3 +128,28 @@ def test_a_dump_goes_past_pgbouncer() -> None:
     (container,) = pod_of("cloud-values", "backup")["containers"]
     variables = {entry["name"]: entry.get("value") for entry in container["env"]}
     assert (variables["DATABASE_HOST"], variables["DATABASE_PORT"]) == ("db.example.com", "5432")
+
+
+def test_nothing_starts_before_each_secret_and_address_was_tried() -> None:
+    migrate = pod_of("default", "migrate")
+    preflight = migrate["initContainers"][0]
+    assert preflight["args"] == ["python", "-m", "airflow_wall.deployment.preflight"]
+    given = {entry["name"] for entry in preflight["env"] if "valueFrom" in entry}
+    pods = Rendered().pods()
+    secrets = {
+        entry["name"]
+        for name in ("api-server", "scheduler", "worker")
+        for entry in pods[name]["spec"]["containers"][0]["env"]
+        if "valueFrom" in entry
+    }
+    assert given == secrets
+    (container,) = migrate["containers"]
+    assert "AIRFLOW__CELERY__BROKER_URL" not in {entry["name"] for entry in container["env"]}
+
+
+def test_logs_may_be_on_the_disk_of_one_node_and_any_handler_may_store_them() -> None:
+    rendered = Rendered(*CASES["k3s-values"])
+    assert rendered.one("PersistentVolumeClaim", "logs")["spec"]["accessModes"] == ["ReadWriteOnce"]
+    assert "remote_base_log_folder = wasb://logs" in rendered.config()
+    service = rendered.one("Service", "api-server")["spec"]
+    assert service["loadBalancerSourceRanges"] == ["10.0.0.0/8"]
