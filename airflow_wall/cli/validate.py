@@ -80,9 +80,9 @@ def validate(
 def _of_operators() -> Further:
     # Airflow logs to the standard output at the time of its import.
     with contextlib.redirect_stdout(sys.stderr):
-        from airflow_wall.dag.signatures import operators_of
+        from airflow_wall.dag.named import faults_of_names
 
-    return lambda plan: operators_of(plan)[1]
+    return faults_of_names
 
 
 def _forgive_other_files(checked: Iterable[Checked]) -> None:

@@ -18,6 +18,7 @@ from airflow_wall.dag.coercion import coerced
 from airflow_wall.dag.dag_arguments import head_arguments, provenance
 from airflow_wall.dag.mapped import built_mapped
 from airflow_wall.dag.notify import notifications
+from airflow_wall.dag.pod import built_pods
 from airflow_wall.dag.schedule import built_schedule
 from airflow_wall.dag.signatures import OPERATORS, first_line, operators_of
 from airflow_wall.dag.task_arguments import built_arguments
@@ -190,6 +191,8 @@ class _OperatorBuilder:
         if task.uses not in OPERATORS:  # the model of a step has already converted its values
             literals = {name: value for name, value in values.items() if name not in rendered}
             values |= coerced(literals, kind, inherited=not self.plan.is_native)
+            if not self.plan.is_native:
+                values |= built_pods(kind, task.arguments, self.plan.places, (*task.loc, "with"))
         if issubclass(kind, StepOperator):
             values = {**self.surroundings, "place": f"{self.plan.path}:{task.place.line}", **values}
             if task.task_id in self.warned:

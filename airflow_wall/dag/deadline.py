@@ -13,9 +13,10 @@ from airflow.sdk import BaseNotifier
 from airflow.sdk.definitions.callback import AsyncCallback, SyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
+from airflow_wall.dag.callables import faults_of, named
 from airflow_wall.dag.notify import as_json, notices
 from airflow_wall.dag.schedule import Construct
-from airflow_wall.diagnostics.faults import FaultyText
+from airflow_wall.diagnostics.faults import Fault, FaultyText
 from airflow_wall.errors import WallError
 from airflow_wall.language.callables import Constructed
 from airflow_wall.language.deadline import AverageRuntime, Deadline, FixedDatetime, VariableSeconds
@@ -30,24 +31,38 @@ def built_deadlines(plan: Plan, construct: Construct) -> list[DeadlineAlert]:
     :raises FaultyText: a deadline cannot be created; names it and its position.
     """
     alerts = []
+    faults: list[Fault] = []
     for index, deadline in enumerate(plan.deadline):
         try:
             alerts.append(_alert(plan, deadline, construct))
-        except FaultyText:
-            raise
+        except _Part as part:
+            faults += faults_of(part.error, plan, ("deadline", index, part.key), "cannot be used")
         except Exception as error:
-            reason = (error.message if isinstance(error, WallError) else str(error)).partition("\n")[0]
-            hint = error.hint if isinstance(error, WallError) else None
-            fault = plan.places.fault(("deadline", index), f"cannot be made: {reason}", hint)
-            raise FaultyText([fault], plan.text) from error
+            faults += faults_of(error, plan, ("deadline", index), "cannot be made")
+    if faults:
+        raise FaultyText(faults, plan.text)
     return alerts
+
+
+class _Part(Exception):
+    """Raised for an error of one key of a deadline."""
+
+    def __init__(self, key: str, error: Exception) -> None:
+        super().__init__(key)
+        self.key = key
+        self.error = error
 
 
 def _alert(plan: Plan, deadline: Deadline, construct: Construct) -> DeadlineAlert:
     own: dict[str, Any] = {} if deadline.name is None else {"name": deadline.name}
     if own and "name" not in inspect.signature(DeadlineAlert).parameters:
         raise _too_old("name", "remove it")
-    callback = _notification(plan) if deadline.callback is None else _callback(deadline.callback, plan.environment)
+    try:
+        callback = _notification(plan) if deadline.callback is None else _callback(deadline.callback, plan)
+    except FaultyText:
+        raise
+    except Exception as error:
+        raise _Part("callback", error) from error
     return DeadlineAlert(_reference(deadline, plan, construct), _interval(deadline), callback, **own)
 
 
@@ -59,7 +74,10 @@ def _reference(deadline: Deadline, plan: Plan, construct: Construct) -> Any:
     if isinstance(reference, FixedDatetime):
         return DeadlineReference.FIXED_DATETIME(_in_zone(reference.fixed_datetime, plan.timezone))
     if isinstance(reference, Constructed):
-        return construct(reference)
+        try:
+            return construct(reference)
+        except Exception as error:
+            raise _Part("reference", error) from error
     return getattr(DeadlineReference, reference.upper())
 
 
@@ -85,15 +103,14 @@ def _notification(plan: Plan) -> AsyncCallback:
     return AsyncCallback(missed, {"notices": notices(plan, "deadline"), "environment": plan.environment})
 
 
-def _callback(spec: Constructed, environment: str | None) -> AsyncCallback | SyncCallback:
+def _callback(spec: Constructed, plan: Plan) -> AsyncCallback | SyncCallback:
     """Return the callback: notifiers and coroutines run in the triggerer, plain functions in the executor."""
-    module, _, name = spec.uses.rpartition(".")
-    function = getattr(importlib.import_module(module), name)
+    function = named(spec, code=plan.code, passed=("context",))
     arguments = as_json(spec.with_)
     if isinstance(function, type) and issubclass(function, BaseNotifier):
         make_notifier(spec.uses, arguments)
         notice = {"uses": spec.uses, "arguments": arguments}
-        return AsyncCallback(missed, {"notices": [notice], "environment": environment})
+        return AsyncCallback(missed, {"notices": [notice], "environment": plan.environment})
     if not callable(function):
         raise WallError(f"`{spec.uses}` cannot be called", hint="name a notifier or a function")
     kind = AsyncCallback if inspect.iscoroutinefunction(function) else SyncCallback

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
 from typing import Any
 
-from airflow_wall.diagnostics.faults import FaultyText, Loc
-from airflow_wall.errors import WallError
+from airflow.sdk import BaseNotifier
+
+from airflow_wall.dag.callables import faults_of, named
+from airflow_wall.diagnostics.faults import Fault, FaultyText, Loc
+from airflow_wall.language.callables import Constructed
 from airflow_wall.language.markers import Const, Template
 from airflow_wall.language.notify import NoticeBy
 from airflow_wall.notifications.notifier import Notification, make_notifier
@@ -27,33 +29,32 @@ def notifications(plan: Plan, event: str) -> list[Notification]:
 
 def notices(plan: Plan, event: str) -> list[dict[str, Any]]:
     """Return the same as JSON: `uses` and `arguments` of each notifier."""
-    return list(_notices(plan, event))
-
-
-def _notices(plan: Plan, event: str) -> Iterator[dict[str, Any]]:
     entries = plan.notify.by_event().get(event, []) if plan.notify else []
+    made: list[dict[str, Any]] = []
+    faults: list[Fault] = []
     for index, notice in enumerate(entries):
-        loc: Loc = ("notify", event, index)
-        channel = notice.channel()
-        if channel is not None:
-            if _missing(channel.uses):
-                hint = f"install `{channel.package}` where DAGs are parsed, and for a deadline where triggers run"
-                fault = plan.places.fault(loc, f"needs the package `{channel.package}`, which is not installed", hint)
-                raise FaultyText([fault], plan.text)
-            yield {"uses": channel.uses, "arguments": as_json(channel.arguments(event))}
-        else:
-            yield _general(plan, notice, loc)
+        try:
+            made.append(_notice(plan, notice, event, ("notify", event, index)))
+        except Exception as error:
+            faults += faults_of(error, plan, ("notify", event, index), "cannot be made")
+    if faults:
+        raise FaultyText(faults, plan.text)
+    return made
 
 
-def _general(plan: Plan, notice: NoticeBy, loc: Loc) -> dict[str, Any]:
-    arguments = as_json(notice.with_)
-    try:
-        make_notifier(str(notice.uses), arguments)
-    except Exception as error:
-        reason = (error.message if isinstance(error, WallError) else str(error)).partition("\n")[0]
-        hint = "check the spelling of `uses`, that its package is installed, and its arguments"
-        raise FaultyText([plan.places.fault(loc, f"cannot be made: {reason}", hint)], plan.text) from error
-    return {"uses": str(notice.uses), "arguments": arguments}
+def _notice(plan: Plan, notice: NoticeBy, event: str, loc: Loc) -> dict[str, Any]:
+    channel = notice.channel()
+    if channel is None:
+        spec = Constructed.model_construct(uses=str(notice.uses), with_=notice.with_)
+        named(spec, BaseNotifier, code=plan.code)
+        arguments = as_json(notice.with_)
+        make_notifier(spec.uses, arguments)
+        return {"uses": spec.uses, "arguments": arguments}
+    if _missing(channel.uses):
+        hint = f"install `{channel.package}` where DAGs are parsed, and for a deadline where triggers run"
+        fault = plan.places.fault(loc, f"needs the package `{channel.package}`, which is not installed", hint)
+        raise FaultyText([fault], plan.text)
+    return {"uses": channel.uses, "arguments": as_json(channel.arguments(event))}
 
 
 def _missing(uses: str) -> bool:

@@ -11,9 +11,8 @@ from airflow.sdk.bases.timetable import BaseTimetable
 from airflow.sdk.definitions.asset import BaseAsset
 from dateutil.relativedelta import relativedelta
 
-from airflow_wall.dag.signatures import first_line
+from airflow_wall.dag.callables import faults_of
 from airflow_wall.diagnostics.faults import FaultyText
-from airflow_wall.errors import WallError
 from airflow_wall.language import assets as spec
 from airflow_wall.language.callables import Constructed
 from airflow_wall.language.schedule import AssetSchedule
@@ -52,9 +51,7 @@ def built_schedule(plan: Plan, construct: Construct) -> Any:
         try:
             return construct(schedule, Timetable, BaseTimetable, BaseAsset, timedelta, relativedelta)
         except Exception as error:
-            hint = error.hint if isinstance(error, WallError) else None
-            fault = plan.places.fault(("schedule",), f"cannot be made: {first_line(error)}", hint)
-            raise FaultyText([fault], plan.text) from error
+            raise FaultyText(faults_of(error, plan, ("schedule",), "cannot be made"), plan.text) from error
     if plan.is_native:
         return schedule
     if isinstance(schedule, AssetSchedule):

@@ -46,6 +46,9 @@ Operators = Mapping[str, type[BaseOperator]]
 RUN_SINCE = (3, 4)
 """The first Airflow version that passes the arguments of `run` to a task handler."""
 
+_Faults = Iterator[tuple[Loc, str, str | None, bool]]
+"""Faults: path below the block, message, hint, and True if the fault is in the key."""
+
 _KEYS = frozenset(info.alias or name for name, info in Task.model_fields.items())
 _MARKED = (Template, XComRef, FileText)
 _OURS = ("task_id", "dag", "task_group", "default_args")
@@ -175,6 +178,72 @@ def signature_of(kind: type[BaseOperator]) -> Signature:
     )
 
 
+@dataclass(frozen=True)
+class Parameters:
+    """
+    The arguments of a function, or of a class other than an operator.
+
+    :param names: Arguments that can be given by name.
+    :param required: Arguments without a default.
+    :param perhaps: Words in the code of constructors, which may take arguments out of their `**kwargs`.
+    :param takes_any: True if any argument is accepted.
+    """
+
+    names: tuple[str, ...]
+    required: tuple[str, ...]
+    perhaps: frozenset[str]
+    takes_any: bool
+
+
+def parameters_of(target: Any) -> Parameters | None:
+    """Return the arguments that a class or a function takes, or None if it has no signature, e.g. as it is in C."""
+    if not isinstance(target, type):
+        functions, drop = [target], 0
+    else:
+        functions = [vars(base)["__init__"] for base in target.__mro__[:-1] if "__init__" in vars(base)]
+        drop = 1
+    names: dict[str, None] = {}
+    required: tuple[str, ...] | None = None
+    perhaps: set[str] = set()
+    for function in functions:
+        try:
+            parameters = list(inspect.signature(function).parameters.values())[drop:]
+        except (TypeError, ValueError):
+            return None
+        if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+            return None
+        named = [each for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
+        names.update(dict.fromkeys(parameter.name for parameter in named))
+        if required is None:
+            required = tuple(parameter.name for parameter in named if parameter.default is parameter.empty)
+        perhaps.update(_words(function))
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            return Parameters(tuple(names), required, frozenset(perhaps), takes_any=False)
+    if not functions:
+        return None
+    return Parameters(tuple(names), required or (), frozenset(perhaps), takes_any=not isinstance(target, type))
+
+
+def parameter_faults(target: Any, given: Mapping[str, Any], *, passed: tuple[str, ...] = ()) -> _Faults:
+    """
+    Yield the faults of the arguments of a class or function: (path below `with`, message, hint, True if of the key).
+
+    :param passed: Arguments that are passed besides.
+    """
+    parameters = parameters_of(target)
+    if parameters is None:
+        return
+    name = getattr(target, "__name__", str(target))
+    known = [other for other in parameters.names if other not in passed]
+    unknown = [other for other in given if other not in known and other not in parameters.perhaps]
+    unknown = [] if parameters.takes_any else unknown
+    for other in unknown:
+        yield (other,), f"is not an argument of `{name}`", suggestion(other, known, what=f"arguments of `{name}`"), True
+    for other in parameters.required:
+        if other not in given and other not in passed and nearest(other, unknown) is None:
+            yield (other,), "is missing", f"add `{other}`: `{name}` requires it", True
+
+
 def _is_function(parameter: inspect.Parameter) -> bool:
     """Return True if an argument is annotated as a function and as no type that YAML has."""
     words = set(re.findall(r"\w+", str(parameter.annotation).partition("[")[0]))
@@ -185,9 +254,6 @@ def _words(function: Any) -> Iterator[str]:
     """Return the texts in a function's code: `kwargs.pop("name")` takes an argument that is not in the signature."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     return (text for text in (code.co_consts if code else ()) if isinstance(text, str))
-
-
-_Faults = Iterator[tuple[Loc, str, str | None, bool]]
 
 
 def _argument_faults(kind: type[BaseOperator], task: TaskPlan, plan: Plan) -> _Faults:

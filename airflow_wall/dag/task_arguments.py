@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from airflow_wall.dag.callables import built_callbacks, constructed
+from airflow_wall.dag.callables import built_callbacks, constructed, faults_of
 from airflow_wall.dag.imports import imported
 from airflow_wall.dag.pod import built_pod
 from airflow_wall.dag.schedule import built_asset
 from airflow_wall.dag.values import built_params
-from airflow_wall.diagnostics.faults import FaultyText, Loc
+from airflow_wall.diagnostics.faults import Fault, FaultyText, Loc
 from airflow_wall.errors import WallError
 from airflow_wall.language.assets import AssetItem
 from airflow_wall.language.callables import Callback, Constructed
@@ -29,15 +29,14 @@ def built_arguments(arguments: Mapping[str, Any], plan: Plan, loc: Loc) -> Mappi
     if not written:
         return arguments
     result = dict(arguments)
+    faults: list[Fault] = []
     for name in sorted(written):
         try:
             result[name] = BUILT[name](arguments[name], plan, (*loc, name))
-        except FaultyText:
-            raise
         except WallError as error:
-            reason = error.message.removeprefix(f"`{name}` ")
-            fault = plan.places.fault((*loc, name), f"cannot be used: {reason}", error.hint)
-            raise FaultyText([fault], plan.text) from error
+            faults += faults_of(error, plan, (*loc, name), "cannot be used")
+    if faults:
+        raise FaultyText(faults, plan.text)
     return result
 
 

@@ -150,21 +150,7 @@ class Faults:
         where = (*loc, *inner)
         name = str(inner[-1]) if inner else ""
         if kind == "extra_forbidden":
-            block = _block(model, inner[:-1], values)
-            known_keys = [*_keys_of(block), *(also if len(inner) == 1 else ())]
-            reason = block.refused.get(name) if block is not None else None
-            hint = f"`{name}` has no key: {reason}" if reason else suggestion(name, known_keys, what="keys")
-            if reason == _AS_TASKS:
-                hint = _hint_of_tasks(name, detail["input"])
-            joined, colon, rest = name.partition(":")
-            if colon and joined in known_keys:
-                hint = f"put a space behind the colon: `{joined}: {rest}`"
-            elif {"needs", "with"} <= set(known_keys) and not reason and nearest(name, known_keys) is None:
-                hint = "remove it; or write it under `with` if it is an argument of what the task uses"
-                hint = "did you mean `tasks`?" if nearest(name, ("tasks",)) else hint
-            elif "default_args" in known_keys and not reason:
-                hint = _default_args_hint(name, known_keys) or hint
-            self.add(where, "is not a known key", hint, of_key=True)
+            self.add(where, "is not a known key", _hint_of_key(model, values, detail, also), of_key=True)
         elif kind == "missing":
             description = _description(model, inner, values)
             block = _block(model, inner[:-1], values)
@@ -195,6 +181,29 @@ class Faults:
 @functools.lru_cache(maxsize=4)
 def _documents_in(text: str) -> int:
     return 1 + text.count("\n---")
+
+
+def _hint_of_key(model: type[SpecModel], values: Any, detail: ErrorDetails, also: tuple[str, ...]) -> str:
+    """Return the hint for an unknown key: another word for it, the place where it belongs, or the nearest key."""
+    inner = detail["loc"]
+    name = str(inner[-1])
+    block = _block(model, inner[:-1], values)
+    known_keys = [*_keys_of(block), *(also if len(inner) == 1 else ())]
+    reason = block.refused.get(name) if block is not None else None
+    hint = f"`{name}` has no key: {reason}" if reason else suggestion(name, known_keys, what="keys")
+    if reason == _AS_TASKS:
+        hint = _hint_of_tasks(name, detail["input"])
+    joined, colon, rest = name.partition(":")
+    if colon and joined in known_keys:
+        hint = f"put a space behind the colon: `{joined}: {rest}`"
+    elif known_keys == ["uses", "with"] and not reason and nearest(name, known_keys) is None:
+        hint = f"write `{name}` under `with`, if it is an argument of the class"
+    elif {"needs", "with"} <= set(known_keys) and not reason and nearest(name, known_keys) is None:
+        hint = "remove it; or write it under `with` if it is an argument of what the task uses"
+        hint = "did you mean `tasks`?" if nearest(name, ("tasks",)) else hint
+    elif "default_args" in known_keys and not reason:
+        hint = _default_args_hint(name, known_keys) or hint
+    return hint
 
 
 def _hint_of_tasks(name: str, value: Any) -> str:

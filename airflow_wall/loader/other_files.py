@@ -24,7 +24,8 @@ from airflow_wall.text.document import YamlDocument
 from airflow_wall.text.reader import MAX_BYTES, bounded_bytes, read_file
 
 _BEGIN = "a pipeline begins with `dag_id: NAME`"
-_KEY = re.compile(r"(?m)^( *)(?:- +)?[\"']?([A-Za-z_$][\w$.-]*)[\"']?\s*:(?: |$)")
+_KEY = re.compile(r"( *)(?:- +)?[\"']?([A-Za-z_$][\w$.-]*)[\"']? *:(?: |$)")
+_MOST_OF_LINE = 160
 _MOST_KEYS = 2_000
 
 
@@ -229,7 +230,8 @@ def _of_text(path: Path, error: FaultyText) -> OtherFile:
         text = bounded_bytes(path)[:MAX_BYTES].decode(errors="replace")
     except FaultyText:
         return OtherFile(FileKind.OTHER, error.faults)
-    pairs = [(len(match[1]), match[2]) for match in _KEY.finditer(text)]
+    lines = (line[:_MOST_OF_LINE] for line in text.splitlines())
+    pairs = [(len(match[1]), match[2]) for line in lines if (match := _KEY.match(line))]
     top = {name: None for indent, name in pairs if not indent}
     keys = _Keys(path.name, top, frozenset(name for indent, name in pairs[:_MOST_KEYS] if indent))
     fault = _not_ours(path, text, keys)

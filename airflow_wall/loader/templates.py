@@ -47,6 +47,49 @@ def syntax_error(text: str) -> tuple[int, str] | None:
     return None
 
 
+def names_used(text: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """
+    Return the dotted names, the filters and the tests that a template uses, without those it defines itself.
+
+    A name that `default` or `is defined` makes optional is left out. A text that is not a template has none.
+    """
+    try:
+        template = _parsed(text, _WITH_DO)
+    except (jinja2.TemplateError, ValueError, RecursionError):
+        return (), (), ()
+    own = {node.name for node in template.find_all(nodes.Name) if node.ctx in ("store", "param")}
+    own |= {node.name for node in template.find_all(nodes.Macro)}
+    own |= {target for node in template.find_all(nodes.Import) for target in (node.target,)}
+    optional = set()
+    for guard in (*template.find_all(nodes.Filter), *template.find_all(nodes.Test)):
+        if guard.name in ("default", "d", "defined", "undefined") and guard.node is not None:
+            optional |= {
+                node.name for node in (guard.node, *guard.node.find_all(nodes.Name)) if isinstance(node, nodes.Name)
+            }
+    skipped = own | optional
+    names: dict[str, None] = {}
+    inner: set[int] = set()
+    for attribute in template.find_all(nodes.Getattr):  # outer ones come first
+        name = _dotted(attribute)
+        if name is not None and id(attribute) not in inner:
+            names[name] = None
+        if isinstance(attribute.node, nodes.Getattr):
+            inner.add(id(attribute.node))
+    names |= {node.name: None for node in template.find_all(nodes.Name) if node.ctx == "load"}
+    variables = tuple(name for name in names if name.partition(".")[0] not in skipped)
+    filters = tuple(node.name for node in template.find_all(nodes.Filter))
+    return variables, filters, tuple(node.name for node in template.find_all(nodes.Test))
+
+
+def _dotted(node: nodes.Node) -> str | None:
+    """Return the name of a chain of attributes, or None for attributes of anything else."""
+    parts: list[str] = []
+    while isinstance(node, nodes.Getattr):
+        parts.append(node.attr)
+        node = node.node
+    return ".".join([node.name, *reversed(parts)]) if isinstance(node, nodes.Name) else None
+
+
 def disallowed_part(text: str, names: Collection[str]) -> str | None:
     """
     Return, in words, the first part of a template that does more than fill in one of `names`, or None.

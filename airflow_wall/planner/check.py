@@ -23,9 +23,11 @@ from airflow_wall.loader.discover import PipelineId, duplicate_ids, yaml_files
 from airflow_wall.loader.load import load_spec, may_be_pipeline, pipelines_in
 from airflow_wall.loader.other_files import FileKind, other_file
 from airflow_wall.planner.columns import Query, check_faults, queries
+from airflow_wall.planner.named_code import code_of
 from airflow_wall.planner.plan import Plan
 from airflow_wall.planner.planner import plan
 from airflow_wall.planner.table_writers import TableWriter, conflicts_of_pipelines, table_writers
+from airflow_wall.planner.template_names import template_faults, template_warnings
 from airflow_wall.planner.unwritten_tables import TablesUsed, tables_used, unwritten_tables
 from airflow_wall.processes.isolation import Ended, Limits, run_isolated
 from airflow_wall.redaction import hide_logins
@@ -56,7 +58,10 @@ SQL = Limits(cpu=10.0, wall=60.0, memory=2 << 30)
 IMPORTING = Limits(cpu=120.0, wall=300.0, memory=4 << 30)
 """Limits for importing the operators of one file."""
 
-Further = Callable[[Plan], Iterable[Fault]]
+Allows = Callable[[str], bool]
+"""Returns True if the policy allows a class, by its dotted path, or code, by `module:name`."""
+
+Further = Callable[[Plan, Allows], Iterable[Fault]]
 """A function that returns further faults of a plan, which its text alone does not show."""
 
 
@@ -223,7 +228,9 @@ def _check_document(document: YamlDocument, settings: Settings, result: Checked,
         faults = (*error.faults, *_order_faults(spec, settings))
         result.imports_own, result.is_planned = True, False
     else:
-        faults = (*(missing.fault for missing in planned.missing_needs), *check_faults(planned))
+        missing_needs = [missing.fault for missing in planned.missing_needs]
+        faults = (*missing_needs, *check_faults(planned), *template_faults(planned))
+        result.warnings = at_most((*result.warnings, *template_warnings(planned)))
         found = list(queries(planned))
         result.queries += [query for query in found if query.sql is not None]
         result.templates += sum(query.sql is None for query in found)
@@ -306,12 +313,23 @@ def _further_as_json(checked: Checked, settings: Settings, further: Further) -> 
 
 def _further_faults(spec: Spec, settings: Settings, further: Further, earlier_faults: Iterable[Fault]) -> list[Fault]:
     """Return the faults that `further` finds in tasks without earlier faults; empty if they cannot be planned."""
-    faulty = {_task_key(fault) for fault in earlier_faults}
+    faulty = {_block_key(fault) for fault in earlier_faults}
     with contextlib.suppress(FaultyText):
         planned = plan(replace(spec, faults=()), settings)
         tasks = tuple(task for task in planned.tasks if _may_import(task.uses, settings))
-        return [fault for fault in further(replace(planned, tasks=tasks)) if _task_key(fault) not in faulty]
+        allows = functools.partial(_allows, settings=settings)
+        return [fault for fault in further(replace(planned, tasks=tasks), allows) if _block_key(fault) not in faulty]
     return []
+
+
+def _allows(name: str, settings: Settings) -> bool:
+    """Return True if the policy allows a class or code. What it refuses is never imported."""
+    if settings.policy != "restricted":
+        return True
+    if ":" not in name:
+        return matches_any(name, settings.allowed_classes)
+    patterns = [pattern.replace(":", ".") for pattern in settings.allowed_entrypoints]
+    return matches_any(name.replace(":", "."), patterns)
 
 
 def _may_import(uses: str, settings: Settings) -> bool:
@@ -320,14 +338,17 @@ def _may_import(uses: str, settings: Settings) -> bool:
 
 
 def _imports_own(planned: Plan, settings: Settings) -> bool:
-    """Return True if the check would import operators outside the `airflow` package."""
+    """Return True if the check would import operators, classes or functions outside the `airflow` package."""
     uses = {task.uses for task in planned.tasks if "." in task.uses and not task.uses.startswith("airflow.")}
-    return any(_may_import(name, settings) for name in uses)
+    if any(_may_import(name, settings) for name in uses):
+        return True
+    return any(_allows(name, settings) for name in code_of(planned) if not name.startswith("airflow.") or ":" in name)
 
 
-def _task_key(fault: Fault) -> str | None:
+def _block_key(fault: Fault) -> str:
+    """Return the part of a fault's key path that names its task or group, or its key at the top."""
     match = _ITEM.match(fault.key or "")
-    return match.group() if match else None
+    return match.group() if match else re.split(r"[.\[]", fault.key or "")[0]
 
 
 def _other_environments(document: YamlDocument, settings: Settings) -> list[str]:

@@ -36,6 +36,7 @@ class YamlDocument:
 
     def place(self, loc: Loc, *, of_key: bool = False) -> SourcePosition:
         """Return the position of the value at `loc`, or of its key, or of its nearest ancestor that is in the text."""
+        loc = self._as_written(loc)
         while True:
             for table in (self.keys, self.values) if of_key else (self.values, self.keys):
                 if loc in table:
@@ -44,6 +45,20 @@ class YamlDocument:
                 return SourcePosition(1, 1)
             # A list item that is missing stands for a single value in its place; a missing key, for its block.
             loc, of_key = loc[:-1], isinstance(loc[-1], str)
+
+    def _as_written(self, loc: Loc) -> Loc:
+        """Return a path without the positions in a list for which a single value stands."""
+        written: list[str | int] = []
+        value = self.value
+        for part in loc:
+            is_key = isinstance(value, dict) and part in value  # YAML 1.1 has numbers as keys, too
+            if isinstance(part, int) and value is not None and not isinstance(value, list) and not is_key:
+                continue
+            written.append(part)
+            inner = isinstance(value, dict) and part in value
+            inner = inner or (isinstance(value, list) and isinstance(part, int) and part < len(value))
+            value = value[part] if inner else None
+        return tuple(written)
 
 
 def place_of(mark: Any) -> SourcePosition:

@@ -61,18 +61,18 @@ def test_a_notifier_by_its_path_may_be_a_callback(tmp_path: Path) -> None:
     ("head", "expected"),
     [
         ("on_failure_callback: pager:page", "`on_failure_callback` cannot be used: "),
-        ("on_failure_callback: {uses: no.such.Notifier}", "`on_failure_callback` cannot be used: "),
+        ("on_failure_callback: {uses: no.such.Notifier}", "`on_failure_callback.uses` names `no.such.Notifier`: "),
         (
             "notify: {failure: {uses: no.such.Notifier}}",
-            "`notify.failure` cannot be made: No module named 'no'",
+            "`notify.failure.uses` names `no.such.Notifier`: there is no module `no.such`",
         ),
         (
             f"notify: {{failure: {{uses: {SMTP}, with: {{to: a, nobody: b}}}}}}",
-            "`notify.failure` cannot be made: ",
+            "`notify.failure.with.nobody` is not an argument of `SmtpNotifier`",
         ),
         (
             "deadline: {interval: 2h, callback: {uses: no.such.function}}",
-            "`deadline` cannot be made: No module named 'no'",
+            "`deadline.callback.uses` names `no.such.function`: there is no module `no.such`",
         ),
     ],
     ids=["no function", "no class", "no notifier", "no such argument", "no callback of a deadline"],

@@ -117,7 +117,7 @@ def test_callbacks_of_default_args_reach_every_task(tmp_path: Path) -> None:
     [
         ("on_failure_callback: helpers:nota", "4:26: `tasks[a].on_failure_callback` names `helpers:nota`, but `{0}/helpers.py` does not define `nota`"),
         ("on_failure_callback: helpers:LIMIT", "4:26: `tasks[a].on_failure_callback` cannot be used: it cannot be called"),
-        ("on_failure_callback: {uses: helpers.Notifier}", "4:26: `tasks[a].on_failure_callback` cannot be used: `helpers.Notifier` cannot be made: Notifier.__init__() missing 1 required positional argument: 'text'"),
+        ("on_failure_callback: {uses: helpers.Notifier}", "4:5: `tasks[a].on_failure_callback.with.text` is missing"),
         ("on_failure_callback: {uses: helpers.Notifier, with: {text: {$x: b}}}", "4:64: `tasks[a].on_failure_callback.with.text` cannot hold what a task returns"),
         ("on_failure_callback: note", "4:26: `tasks[a].on_failure_callback` must be `module:name` of a Python file beside the pipeline, got `note`"),
         ("on_failure_callback: 3", "4:26: `tasks[a].on_failure_callback` must be a function or a notifier, got `3`"),

@@ -100,10 +100,10 @@ class X(BaseOperator): ...
 """
 
 
-def further(plan: Plan) -> list[Fault]:
-    from airflow_wall.dag.signatures import operators_of
+def further(plan: Plan, allows: check.Allows) -> list[Fault]:
+    from airflow_wall.dag.named import faults_of_names
 
-    return operators_of(plan)[1]
+    return list(faults_of_names(plan, allows))
 
 
 def written(folder: Path, name: str, code: str = "") -> Path:
@@ -137,7 +137,7 @@ def test_an_import_changes_nothing_for_the_caller_or_another_file(
 ) -> None:
     hostile = """\
 import airflow_wall.dag.signatures
-airflow_wall.dag.signatures.operators_of = lambda plan: ({}, [])
+airflow_wall.dag.named.faults_of_names = lambda plan, allows: []
 os.write(1, b"[]")
 print("[]")
 """
