@@ -24,7 +24,7 @@ import yaml
 CHART = Path(__file__).parents[1] / "helm"
 MOVING = Path(__file__).parent / "deployment/from-the-official-chart.md"
 COMPOSE = CHART.parent / "docker-compose.yaml"
-MONITORING = CHART.parent / "compose"
+SHARED = CHART.parent / "compose"
 _SHARED = re.compile(r"(?<=\nx-outage-env: &outage-env\n).*?(?=# End of what `make docs` writes\.\n)", re.DOTALL)
 _WRITTEN = "# Written by `make docs` from helm/{source}.\n"
 _MARK = "<!-- Written by `make docs` from helm/removed.yaml. -->\n"
@@ -82,7 +82,7 @@ def pages(chart: Path = CHART) -> dict[Path, str]:
         chart / "README.md": readme,
         MOVING: _moving(removed),
         COMPOSE: _with_settings(COMPOSE.read_text(encoding="utf-8"), keys[("config",)].value),
-        **_monitoring(chart / "files"),
+        **_shared_files(chart / "files"),
     }
 
 
@@ -97,8 +97,8 @@ def _with_settings(compose: str, config: dict[str, dict[str, Any]]) -> str:
     return _SHARED.sub("".join(lines), compose)
 
 
-def _monitoring(files: Path) -> dict[Path, str]:
-    """The files of Compose's profile `monitoring` that are those of the chart."""
+def _shared_files(files: Path) -> dict[Path, str]:
+    """The files of Compose's profiles `monitoring` and `maintenance` that are those of the chart."""
     rules = []
     for path in sorted((files / "alerts").glob("*.yaml")):
         rule = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -106,13 +106,15 @@ def _monitoring(files: Path) -> dict[Path, str]:
         rules.append(rule)
     alerts = yaml.safe_dump({"groups": [{"name": "airflow-wall", "rules": rules}]}, sort_keys=False, width=120)
     dashboards = {
-        MONITORING / "grafana/dashboards" / path.name: path.read_text(encoding="utf-8")
+        SHARED / "grafana/dashboards" / path.name: path.read_text(encoding="utf-8")
         for path in sorted((files / "dashboards").glob("*.json"))
     }
     mappings = (files / "statsd-mappings.yaml").read_text(encoding="utf-8")
+    backup = (files / "backup.sh").read_text(encoding="utf-8")
     return {
-        MONITORING / "alerts.yaml": _WRITTEN.format(source="files/alerts") + alerts,
-        MONITORING / "statsd.yaml": _WRITTEN.format(source="files/statsd-mappings.yaml") + mappings,
+        SHARED / "backup.sh": _WRITTEN.format(source="files/backup.sh") + backup,
+        SHARED / "alerts.yaml": _WRITTEN.format(source="files/alerts") + alerts,
+        SHARED / "statsd.yaml": _WRITTEN.format(source="files/statsd-mappings.yaml") + mappings,
         **dashboards,
     }
 
