@@ -54,6 +54,10 @@ class WallError(Exception):
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\n\nhint: {self.hint}"
 
+    def report(self) -> str:
+        """Return the message with everything that helps to fix it."""
+        return str(self)
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception.__reduce__ would drop the keyword-only hint.
         return (_rebuild, (type(self), self.message, self.hint, self.__dict__))
@@ -91,7 +95,24 @@ class DataError(Terminal, WallError):
 
 
 class UserCodeError(Terminal, WallError):
-    """Raised when the user's own function or SQL raises. The message holds file, line and original error."""
+    """
+    Raised when the user's own function or SQL raises. The message holds file, line and original error.
+
+    :param trace: The traceback from the first line of the user's code on.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, trace: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.trace = hide_logins(trace) if trace and "@" in trace else trace
+
+    def report(self) -> str:
+        """See `WallError.report`."""
+        parts = [self.message, self.trace, None if self.hint is None else f"hint: {self.hint}"]
+        return "\n\n".join(part for part in parts if part)
+
+    def to_json(self) -> dict[str, Any]:
+        """See `WallError.to_json`."""
+        return {**super().to_json(), "trace": self.trace}
 
 
 class CheckFailed(Terminal, WallError):
@@ -121,4 +142,6 @@ class Interrupted(Transient, WallError):
 def error_from_json(values: Mapping[str, Any]) -> WallError:
     """Return the error from the result of `WallError.to_json`, of this version of the package or another."""
     kind: type[WallError] = globals().get(values["kind"], WallError)
+    if issubclass(kind, UserCodeError):
+        return kind(values["message"], hint=values["hint"], trace=values.get("trace"))
     return kind(values["message"], hint=values["hint"])

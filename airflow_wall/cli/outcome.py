@@ -23,6 +23,7 @@ class Change:
     :param seconds: Duration of the try, if it has ended; None for a task that did not run.
     :param message: Reason of a failure or a skip, from the log.
     :param earlier: True if the task reached this state before this call, in the run that is resumed.
+    :param log: Its log, while it is running.
     """
 
     task_id: str
@@ -31,6 +32,7 @@ class Change:
     seconds: float | None = None
     message: str | None = None
     earlier: bool = False
+    log: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,29 @@ def failure_reason(log: Path) -> str | None:
             with contextlib.suppress(ValueError):
                 reason = _reason_in(json.loads(line)) or reason
     return reason
+
+
+def last_output(log: Path) -> str | None:
+    """Return the last line that the code of a task has printed or logged, or None if it has not yet."""
+    last = None
+    with contextlib.suppress(OSError), log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _TAIL))
+        for line in file.read().decode("utf-8", "replace").splitlines():
+            with contextlib.suppress(ValueError):
+                entry = json.loads(line)
+                logger = str(entry.get("logger", "")) if isinstance(entry, dict) else ""
+                if logger in _PRINTED or logger.partition(".")[0] not in _AIRFLOW:
+                    last = str(entry.get("event", "")).strip() or last
+    return last
+
+
+_TAIL = 8192
+"""Bytes at the end of a log that are read for its last line."""
+
+_AIRFLOW = ("airflow", "task", "py", "")
+"""Loggers that say nothing about the progress of the work."""
+
+_PRINTED = ("task.stdout", "task.stderr")
 
 
 def _reason_in(entry: dict[str, Any]) -> str | None:

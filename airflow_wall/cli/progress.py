@@ -11,11 +11,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from airflow_wall.cli.outcome import Change
+from airflow_wall.cli.outcome import Change, last_output
 from airflow_wall.diagnostics.printable import printable_line
 
 REDRAW = 0.125
 """Seconds between two updates of the live table."""
+
+LOOK = 0.5
+"""Seconds between two looks at the log of a running task."""
 
 _SIGNS = {
     "queued": ("▶", "dim cyan"),
@@ -48,6 +51,7 @@ class Progress:
         self.console = console
         self.changes: dict[str, Change | None] = dict.fromkeys(tasks)
         self.started: dict[str, float] = {}
+        self.outputs: dict[str, tuple[float, str | None]] = {}
         self.drawn = 0.0
         self.live = _live(console) if console.is_terminal else None
 
@@ -86,6 +90,17 @@ class Progress:
         change = self.changes[task_id]
         return change.state if change else "none"
 
+    def _note(self, change: Change) -> str:
+        """Return the remark on a task, and the last line that a running one has printed."""
+        remark = _remark(change)
+        if change.log is None:
+            return remark
+        looked, line = self.outputs.get(change.task_id, (0.0, None))
+        if time.monotonic() >= looked + LOOK:
+            line = last_output(change.log)
+            self.outputs[change.task_id] = time.monotonic(), line
+        return "  ".join(text for text in (remark, printable_line(line or "")) if text)
+
     def _table(self, tasks: Sequence[str]) -> Table:
         table = Table.grid(padding=(0, 2))
         table.add_column(width=1)
@@ -104,7 +119,7 @@ class Progress:
                 Text(printable_line(task_id), "" if change else "dim"),
                 Text(_word(state), style),
                 Text(f"{seconds:.1f} s" if seconds is not None else "", "dim"),
-                Text(_remark(change) if change else "", "dim"),
+                Text(self._note(change) if change else "", "dim", no_wrap=True, overflow="ellipsis"),
             )
         return table
 

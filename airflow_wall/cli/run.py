@@ -58,6 +58,13 @@ def run(
     again: Annotated[
         bool, typer.Option("--again", help="With --date: run all tasks of that date again, also if they succeeded.")
     ] = False,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="Run this task alone, on this terminal: `breakpoint()` works. Without --date, of the newest run.",
+        ),
+    ] = None,
     env: Annotated[str | None, typer.Option(help="Which of the file's environments is in force.")] = None,
     dag_id: Annotated[str | None, typer.Option(help="Which pipeline, where the file has several.")] = None,
     connections: Annotated[
@@ -92,6 +99,8 @@ def run(
     wait = parse_duration(retry_wait)
     if wait is None:
         raise typer.BadParameter("write a duration, e.g. 5s or 1m", param_hint="--retry-wait")
+    if task is not None:
+        _check_task(selected, task, alone=not (first or last or stale or rebuild or again))
     when: When = parse_range(first, last, selected.timezone, date=date) or parse_date(date, selected.timezone)
     when = _dates_to_run(selected, when, stale=stale, rebuild=rebuild, again=again)
     if when == []:
@@ -101,6 +110,8 @@ def run(
     check_connections(connections_file)
     variables = home.environment(settings, connections_file.absolute())
     os.environ.update({name: value for name, value in variables.items() if name not in os.environ})
+    if task is not None:
+        os.environ.setdefault("AIRFLOW__LOGGING__NAMESPACE_LEVELS", "airflow=WARNING task=CRITICAL")
     given = {"--env": env, "--dag-id": dag_id, "--connections": connections}
     command = ["airflow-wall", "run", str(file)]
     command += [text for name, value in given.items() if value is not None for text in (name, str(value))]
@@ -112,7 +123,7 @@ def run(
         console = PlainConsole(terminal)
         try:
             with job_server(selected):
-                options = _Options(parallel, wait, command, rebuild)
+                options = _Options(parallel, wait, command, rebuild, task)
                 code = _run(home, file, selected, when, console, options)
         except KeyboardInterrupt:
             console.print("\ninterrupted; run the same command again: it continues where it stopped")
@@ -135,12 +146,14 @@ class _Options:
 
     :param command: The command line without the dates.
     :param rebuild: The table to write anew.
+    :param task: The task to run alone.
     """
 
     parallel: int
     retry_wait: timedelta
     command: Sequence[str]
     rebuild: str | None = None
+    task: str | None = None
 
 
 def _dates_to_run(selected: Plan, when: When, *, stale: bool, rebuild: str | None, again: bool) -> When:
@@ -162,6 +175,16 @@ def _dates_to_run(selected: Plan, when: When, *, stale: bool, rebuild: str | Non
         nothing = "no table is stale" if rebuild is None else f"no run has written `{rebuild}`"
         out().print(f"{selected.dag_id}: {nothing}")
     return slices
+
+
+def _check_task(selected: Plan, task: str, *, alone: bool) -> None:
+    if not alone:
+        raise typer.BadParameter("use it alone or with `--date`", param_hint="--task")
+    ids = [planned.task_id for planned in selected.tasks]
+    if task not in ids:
+        raise WallError(
+            f"`{selected.dag_id}` has no task `{task}`", hint=suggestion(task, ids, what="tasks of the pipeline")
+        )
 
 
 def _select_plan(plans: list[Plan], file: Path, dag_id: str | None, settings: Settings) -> Plan:
@@ -213,6 +236,11 @@ def _run(
 
     prepared = prepare(home, stub, selected, preload=_jobs_in_tasks(selected))
     gc.enable()
+    if options.task is not None:
+        from airflow_wall.cli.one_task import run_one_task
+
+        assert not isinstance(when, DateRange | list), "checked before"
+        return run_one_task(prepared, options.task, when, console)
     driver = Driver(prepared, console, options.parallel, options.retry_wait, options.command)
     if isinstance(when, list):
         if options.rebuild is not None:

@@ -14,6 +14,7 @@ import signal
 import time
 from collections.abc import Collection, Generator, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from airflow.timetables.base import DataInterval
 from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from airflow_wall.cli.children import Children
 from airflow_wall.cli.metadata import engine, refuse_neighbour
@@ -125,12 +127,7 @@ class Runner:
     def outcome(self) -> RunOutcome:
         """Return the outcome of the run."""
         rows = self.run_row.get_task_instances(session=self.session)
-        xcoms = self.session.scalars(
-            select(XComModel).where(
-                XComModel.dag_id == self.dag_id, XComModel.run_id == self.run_id, XComModel.key == "return_value"
-            )
-        )
-        results = {_name(row): XComModel.deserialize_value(row) for row in xcoms}
+        results = results_of(self.session, self.run_row)
         states = {_name(row): str(row.state) for row in rows}
         success = self.run_row.state == DagRunState.SUCCESS
         return RunOutcome(self.run_id, success, self.resumed, self.repeated, states, results)
@@ -153,7 +150,7 @@ class Runner:
         )
         if is_repeated and unfinished is not None:
             return self._resume(unfinished)
-        return self._create(date, interval, is_repeated=is_repeated)
+        return self.create_run(date, interval, is_repeated=is_repeated)
 
     def _run_again(self, stale: StaleSlice) -> DagRun:
         """Clear the tasks that compute stale tables of a slice, and the tasks after them, in the run of that slice."""
@@ -166,7 +163,7 @@ class Runner:
                     f"no run in {short(self.home.path)} computed slice `{stale.slice_id}` of {listed(stale.tables)}",
                     hint="clear its tasks in the Airflow that computed it",
                 )
-            run = self._create(stale.date, None, is_repeated=False)
+            run = self.create_run(stale.date, None, is_repeated=False)
             for row in run.get_task_instances(session=self.session):
                 row.state = TaskInstanceState.SUCCESS  # another Airflow has run them
         elif run.state != DagRunState.SUCCESS:
@@ -177,7 +174,7 @@ class Runner:
         self.session.commit()
         return run
 
-    def _create(self, date: datetime, interval: DataInterval | None, *, is_repeated: bool) -> DagRun:
+    def create_run(self, date: datetime, interval: DataInterval | None = None, *, is_repeated: bool = False) -> DagRun:
         """Create the run of a logical date, or another one for a date that has succeeded, without logical date."""
         if interval is None:
             interval = self.dag.timetable.infer_manual_data_interval(run_after=timezone.coerce_datetime(date))
@@ -324,11 +321,15 @@ class Runner:
                 row.try_number,
                 _seconds(row) if begun and state not in ("queued", "running", "scheduled") else None,
                 self._message(row) if has_reason else None,
+                log=self._log_of(row) if state == "running" else None,
             )
+
+    def _log_of(self, row: TaskInstance) -> Path:
+        return self.home.logs / (ExecuteTask.make(row, dag_rel_path=self.stub).log_path or "")
 
     def _message(self, row: TaskInstance) -> str | None:
         """Return the reason why the task failed or was skipped, from its log."""
-        reason = failure_reason(self.home.logs / (ExecuteTask.make(row, dag_rel_path=self.stub).log_path or ""))
+        reason = failure_reason(self._log_of(row))
         if reason and reason.startswith(f"task `{row.task_id}`"):
             return reason.replace(f"`{row.task_id}`", f"`{_name(row)}`", 1)
         if row.state == TaskInstanceState.SKIPPED:
@@ -340,6 +341,16 @@ def has_succeeded(prepared: Prepared, date: datetime) -> bool:
     """Return whether the run of a logical date ended in success before."""
     query = select(DagRun.state).where(DagRun.dag_id == prepared.plan.dag_id, DagRun.logical_date == date)
     return bool(prepared.session.scalar(query) == DagRunState.SUCCESS)
+
+
+def results_of(session: Session, run: DagRun) -> dict[str, Any]:
+    """Return task -> its return value in a run."""
+    xcoms = session.scalars(
+        select(XComModel).where(
+            XComModel.dag_id == run.dag_id, XComModel.run_id == run.run_id, XComModel.key == "return_value"
+        )
+    )
+    return {_name(row): XComModel.deserialize_value(row) for row in xcoms}
 
 
 def _name(row: TaskInstance | XComModel) -> str:

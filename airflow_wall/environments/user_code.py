@@ -8,6 +8,7 @@ directory.
 
 from __future__ import annotations
 
+import bdb
 import contextlib
 import functools
 import importlib
@@ -26,6 +27,9 @@ from airflow_wall.errors import UserCodeError, WallError
 
 _ENTRYPOINT = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<function>[^\W\d]\w*)")
 _PACKAGE = Path(__file__).parents[1]
+
+_TRACE = 100
+"""Number of lines of a traceback that are kept: the first and the last ones."""
 
 _active: Path | None = None
 _inactive_modules: dict[Path, dict[str, ModuleType]] = {}
@@ -109,7 +113,8 @@ def calling(entrypoint: str, *, code: Path, key: str = "entrypoint") -> Iterator
         raise
     except (Exception, SystemExit) as error:
         place = _place(error, code.resolve())
-        raise UserCodeError(f"`{key}` `{entrypoint}` raised {_describe(error)}{place and f' ({place})'}") from error
+        message = f"`{key}` `{entrypoint}` raised {_describe(error)}{place and f' ({place})'}"
+        raise UserCodeError(message, hint=_hint(error), trace=_trace(error, code.resolve())) from error
 
 
 def _import(name: str, *, code: Path, where: str) -> ModuleType:
@@ -121,7 +126,7 @@ def _import(name: str, *, code: Path, where: str) -> ModuleType:
             raise _no_module(name, code, where) from None
         place = _place(error, code)
         raise UserCodeError(
-            f"{where}: importing `{name}` raised {_describe(error)}{place and f' ({place})'}"
+            f"{where}: importing `{name}` raised {_describe(error)}{place and f' ({place})'}", trace=_trace(error, code)
         ) from error
 
 
@@ -203,6 +208,30 @@ def _place(error: BaseException, code: Path) -> str:
     outside = [frame for frame in frames if not Path(frame[0]).is_relative_to(_PACKAGE) and frame[0][0] != "<"]
     chosen = (own or outside)[-1:]
     return "".join(f"{file}:{line}" for file, line in chosen)
+
+
+def _trace(error: BaseException, code: Path) -> str:
+    """Return the traceback from the first line in the user's directory on, else from the first outside this package."""
+    steps = []
+    step = error.__traceback__
+    while step is not None:
+        steps.append(step)
+        step = step.tb_next
+    files = [step.tb_frame.f_code.co_filename for step in steps]
+    own = [Path(file).is_relative_to(code) and not _installed(Path(file)) for file in files]
+    outside = [not Path(file).is_relative_to(_PACKAGE) and file[0] != "<" for file in files]
+    first = next((step for chosen in (own, outside) for step, is_it in zip(steps, chosen, strict=True) if is_it), None)
+    lines = "".join(traceback.format_exception(type(error), error, first)).rstrip().splitlines()
+    left_out = len(lines) - _TRACE
+    return "\n".join(lines if left_out <= 0 else [lines[0], f"  [{left_out} lines left out]", *lines[left_out + 1 :]])
+
+
+def _hint(error: BaseException) -> str | None:
+    """Return a hint for `breakpoint()` where there is no terminal."""
+    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, OSError | EOFError | bdb.BdbQuit) and any(Path(file).name == "bdb.py" for file in files):
+        return "`breakpoint()` needs a terminal: run the task alone, `airflow-wall run FILE --task ID`"
+    return None
 
 
 def _describe(error: BaseException) -> str:

@@ -178,7 +178,8 @@ def _train(
         with calling(entrypoint, code=run.code):
             trained = function(**frames, **parameters)
     except UserCodeError as error:
-        raise UserCodeError(error.message, hint=error.hint or _hint_on_rows(error.message, frames)) from error.__cause__
+        hint = error.hint or _hint_on_rows(error.message, frames)
+        raise UserCodeError(error.message, hint=hint, trace=error.trace) from error.__cause__
     if not isinstance(trained, Trained):
         raise ModelError(
             f"`entrypoint` `{entrypoint}` must return a `Trained`, got `{type(trained).__name__}`",

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import sklearn
-import skops.io
 from numpy.typing import NDArray
 from sklearn.base import is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted
@@ -28,6 +27,12 @@ from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import ModelError
 from airflow_wall.models.base import Class, Kind
 from airflow_wall.models.outputs import plain_class
+
+with warnings.catch_warnings():
+    warnings.simplefilter(
+        "ignore"
+    )  # it looks at every attribute of every loaded module; deprecated ones of Airflow warn
+    import skops.io
 
 TRUSTED = frozenset(
     (

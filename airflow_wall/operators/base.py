@@ -167,7 +167,7 @@ class StepOperator(BaseOperator):
         except WallError as error:
             ti = context["ti"]
             place = self.place or context["dag"].fileloc
-            message = f"task `{ti.task_id}` ({place}): {error}"
+            message = f"task `{ti.task_id}` ({place}): {error.report()}"
             if isinstance(error, Terminal):
                 raise AirflowFailException(message) from None
             raise type(error)(f"task `{ti.task_id}` ({place}): {error.message}", hint=error.hint) from None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import threading
+from pathlib import Path
 
 from rich.console import Console
 
@@ -66,3 +68,22 @@ def test_no_thread_draws() -> None:
     with Progress(console, TASKS) as progress:
         progress.show([])
         assert threading.active_count() == before
+
+
+def test_a_running_task_shows_the_last_line_that_it_printed(tmp_path: Path) -> None:
+    log = tmp_path / "attempt=1.log"
+    lines = [
+        ("task.stdout", "round 1"),
+        ("task.stdout", "round 2 [loss 0.5]"),
+        ("task", "Pushing xcom"),
+        ("airflow.x", "y"),
+    ]
+    log.write_text("".join(json.dumps({"event": event, "logger": logger}) + "\n" for logger, event in lines))
+    console, text = on_a_terminal(24)
+    with Progress(console, ["fit", "other"]) as progress:
+        progress.show([Change("fit", "running", 2, log=log), Change("other", "running", 1, log=tmp_path / "none")])
+        lines_shown = last_screen(text.getvalue())
+        assert lines_shown[0].endswith("try 2  round 2 [loss 0.5]")
+        assert lines_shown[1].split()[:3] == ["▶", "other", "running"]
+        progress.show([Change("fit", "success", 2, 1.0)])
+    assert "round 2" not in last_screen(text.getvalue())[0]

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import io
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
 from airflow_wall.environments.user_code import calling, load_function
-from airflow_wall.errors import DataError, UserCodeError
+from airflow_wall.errors import DataError, UserCodeError, error_from_json
 
 pytestmark = pytest.mark.usefixtures("clean_imports")
 
@@ -149,3 +151,44 @@ def test_exit_is_an_error_and_an_interrupt_is_not_ours(tmp_path: Path) -> None:
         raise KeyboardInterrupt
     with pytest.raises(DataError), calling("scores:train", code=tmp_path):
         raise DataError("ours")
+
+
+def test_the_traceback_begins_at_the_first_line_of_the_users_code(tmp_path: Path) -> None:
+    _put(tmp_path, "fit.py", "import helper\n\ndef train():\n    return helper.read('{')\n")
+    _put(tmp_path, "helper.py", "import json\n\ndef read(text):\n    return json.loads(text)\n")
+    function = load_function("fit:train", code=tmp_path)
+    with pytest.raises(UserCodeError) as caught, calling("fit:train", code=tmp_path):
+        function()
+    lines = (caught.value.trace or "").splitlines()
+    assert lines[:3] == [
+        "Traceback (most recent call last):",
+        f'  File "{tmp_path}/fit.py", line 4, in train',
+        "    return helper.read('{')",
+    ]
+    assert "airflow_wall" not in "\n".join(lines)
+    assert lines[-1].startswith("json.decoder.JSONDecodeError: ")
+    assert caught.value.report() == f"{caught.value.message}\n\n{caught.value.trace}"
+    again = error_from_json(json.loads(json.dumps(caught.value.to_json())))
+    assert again.report() == caught.value.report()
+
+
+def test_a_long_traceback_is_cut_in_the_middle(tmp_path: Path) -> None:
+    _put(
+        tmp_path, "deep.py", "\n".join(f"def f{n}():\n    return f{n + 1}()" for n in range(90)) + "\ndef f90(): 1 / 0"
+    )
+    function = load_function("deep:f0", code=tmp_path)
+    with pytest.raises(UserCodeError) as caught, calling("deep:f0", code=tmp_path):
+        function()
+    lines = (caught.value.trace or "").splitlines()
+    assert len(lines) == 101
+    assert "lines left out" in lines[1]
+    assert lines[-1] == "ZeroDivisionError: division by zero"
+
+
+def test_a_breakpoint_without_a_terminal_gets_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    _put(tmp_path, "stops.py", "import pdb\n\ndef train():\n    pdb.Pdb(nosigint=True).set_trace()\n    return 1\n")
+    function = load_function("stops:train", code=tmp_path)
+    with pytest.raises(UserCodeError) as caught, calling("stops:train", code=tmp_path):
+        function()
+    assert caught.value.hint == "`breakpoint()` needs a terminal: run the task alone, `airflow-wall run FILE --task ID`"
