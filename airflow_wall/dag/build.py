@@ -25,6 +25,7 @@ from airflow_wall.dag.task_arguments import built_arguments
 from airflow_wall.dag.values import Operator, Operators, values_of
 from airflow_wall.diagnostics.faults import FaultyText
 from airflow_wall.language.cluster_registry import stop_may_fail
+from airflow_wall.notifications.notifier import record_error
 from airflow_wall.operators.base import StepOperator
 from airflow_wall.operators.run_timeout import RunTimeout
 from airflow_wall.planner.plan import Plan, TaskPlan
@@ -76,7 +77,7 @@ def build_dag(plan: Plan) -> DAG:
     if faults:
         raise FaultyText(faults, plan.text)
     _set_teardowns(plan, built)
-    _add_retry_notifications(plan, built)
+    _add_notifications(plan, built)
     _log_provenance(plan)
     early_reads.warn(plan)
     return dag
@@ -132,11 +133,15 @@ def _stops_cloud_cluster(operator: Operator, built: Operators) -> bool:
     return isinstance(config, Mapping) and stop_may_fail(config)
 
 
-def _add_retry_notifications(plan: Plan, built: Operators) -> None:
-    callbacks = notifications(plan, "retry")
-    for operator in built.values() if callbacks else ():
-        own: Any = operator.on_retry_callback
-        operator.on_retry_callback = [*own, *callbacks]
+def _add_notifications(plan: Plan, built: Operators) -> None:
+    """Let tasks send the notifications of retries, and record their errors for those of a failed run."""
+    retry = notifications(plan, "retry")
+    failure = [record_error] if plan.notify and plan.notify.by_event().get("failure") else []
+    for operator in built.values() if retry or failure else ():
+        on_retry: Any = operator.on_retry_callback
+        on_failure: Any = operator.on_failure_callback
+        operator.on_retry_callback = [*on_retry, *retry]
+        operator.on_failure_callback = [*on_failure, *failure]
 
 
 def _in_zone(arguments: Mapping[str, Any], zone: ZoneInfo) -> dict[str, Any]:

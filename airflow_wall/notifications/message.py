@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
+
+from airflow_wall.redaction import hide_urls
 
 VERBS = {"failure": "failed", "success": "succeeded", "retry": "will be tried again", "deadline": "missed its deadline"}
 """The verb of the subject for each event."""
@@ -14,6 +16,16 @@ VERBS = {"failure": "failed", "success": "succeeded", "retry": "will be tried ag
 MAX_TASKS = 20
 """Most task names in one message; a run may have a thousand tasks."""
 
+
+MAX_ERRORS = 5
+"""Most errors of tasks in one message."""
+
+MAX_ERROR_CHARACTERS = 500
+
+NO_REASON = frozenset({"task_failure", "all_tasks_deadlocked"})
+"""Reasons of Airflow that say no more than that the run failed."""
+
+NO_ERROR = "its process ended without an error, e.g. because it was killed; see its log"
 
 MAX_SLICES = 5
 """Most withheld slices in one message."""
@@ -30,6 +42,8 @@ class Notice:
     :param url: The page of the run, or of the task, in the UI.
     :param task_id: The task that will be retried; None for events of a whole run.
     :param tasks: The tasks that failed.
+    :param errors: Failed task -> its error in one line, with the file and line of the pipeline if it has one.
+    :param logical_date: The logical date of the run, in ISO format.
     :param reason: The reason that Airflow gives.
     :param environment: The active environment, if the pipeline has any.
     :param withheld: Slices that the run's release leaves out: `table`, `slice` and `reason` of each.
@@ -44,6 +58,8 @@ class Notice:
     reason: str | None = None
     environment: str | None = None
     withheld: tuple[Mapping[str, str], ...] = ()
+    errors: Mapping[str, str] = field(default_factory=dict)
+    logical_date: str | None = None
 
     @property
     def subject(self) -> str:
@@ -60,10 +76,20 @@ class Notice:
             more = len(self.tasks) - MAX_TASKS
             names = ", ".join(self.tasks[:MAX_TASKS]) + (f" and {more} more" if more > 0 else "")
             lines.append(f"failed: {names}")
-        if self.reason:
+        lines += [f"{task}: {self.errors.get(task, NO_ERROR)}" for task in self.tasks[:MAX_ERRORS]]
+        if self.reason and self.reason not in NO_REASON:
             lines.append(f"reason: {self.reason}")
         lines += self._withheld_lines()
+        if self.tasks:
+            lines.append(self._next_step())
         return "\n".join([*lines, self.url])
+
+    def _next_step(self) -> str:
+        step = "next: correct the cause, then clear the failed tasks on the page of the run"
+        if self.logical_date is None:
+            return step
+        dates = f"--start-date {self.logical_date} --end-date {self.logical_date}"
+        return f"{step}, or: airflow tasks clear {self.dag_id} --only-failed --yes {dates}"
 
     def _withheld_lines(self) -> list[str]:
         lines = []
@@ -88,7 +114,14 @@ class Notice:
         """The notice as JSON fields, for machines."""
         names = ("event", "dag_id", "run_id", "task_id", "tasks", "reason", "environment", "url", "subject", "text")
         values = {name: getattr(self, name) for name in names}
-        return {**values, "tasks": list(self.tasks), "withheld": [dict(item) for item in self.withheld]}
+        withheld = [dict(item) for item in self.withheld]
+        return {**values, "tasks": list(self.tasks), "errors": dict(self.errors), "withheld": withheld}
+
+
+def one_line(error: object) -> str:
+    """Return the text of an error in one line, without logins, cut to `MAX_ERROR_CHARACTERS`."""
+    text = " ".join(hide_urls(str(error)).split()) or type(error).__name__
+    return text if len(text) <= MAX_ERROR_CHARACTERS else f"{text[:MAX_ERROR_CHARACTERS]} ..."
 
 
 def page_of(base_url: str, dag_id: str, run_id: str, task_id: str | None = None) -> str:

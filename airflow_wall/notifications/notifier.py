@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow.configuration import conf
 from airflow.sdk import BaseNotifier, literal
 
-from airflow_wall.notifications.message import Notice, failed, page_of
+from airflow_wall.notifications.message import MAX_ERRORS, Notice, failed, one_line, page_of
 
 Arguments = Mapping[str, Any]
 """
@@ -44,6 +44,21 @@ class Notification:
         """Send the notification. Airflow logs the errors of the notifier."""
         notice = _notice(self.event, context, self.environment)
         make_notifier(self.uses, self.arguments)({**context, "notice": notice})
+
+
+ERROR_KEY = "airflow_wall_error"
+"""Key of the XCom with the error of a failed task."""
+
+
+def record_error(context: Any) -> None:
+    """
+    Keep the error of a failed task for the notification of its run: a callback of the task.
+
+    The callback of the run is called by the DAG processor, which knows no errors of tasks.
+    """
+    error, ti = context.get("exception"), context.get("ti")
+    if ti is not None and isinstance(error, BaseException):
+        ti.xcom_push(key=ERROR_KEY, value=one_line(error))
 
 
 def make_notifier(uses: str, arguments: Arguments) -> BaseNotifier:
@@ -105,9 +120,40 @@ def _notice(event: str, context: Any, environment: str | None) -> Notice:
     url = page_of(conf.get("api", "base_url", fallback=""), dag_id, run_id, task_id)
     reason = context.get("exception") if event == "retry" else context.get("reason")
     tasks = _failed_tasks(context, dag_id, run_id) if event == "failure" else ()
-    shown = " ".join(str(reason).split())[:500] if reason and event != "success" else None
-    withheld = _withheld(context) if event == "success" else ()
-    return Notice(event, dag_id, run_id, url, task_id, tasks, shown, environment, withheld)
+    return Notice(
+        event,
+        dag_id,
+        run_id,
+        url,
+        task_id,
+        tasks,
+        reason=one_line(reason) if reason and event != "success" else None,
+        environment=environment,
+        withheld=_withheld(context) if event == "success" else (),
+        errors=_errors(context, tasks[:MAX_ERRORS]),
+        logical_date=_logical_date(context),
+    )
+
+
+def _errors(context: Any, tasks: Sequence[str]) -> dict[str, str]:
+    """Return the recorded errors of tasks. A mapped task has the error of its first instance that failed."""
+    ti = context.get("ti")
+    errors = {}
+    for task in tasks if ti is not None else ():
+        try:
+            value = ti.xcom_pull(task_ids=task, key=ERROR_KEY)
+        except Exception:
+            ti.log.exception("cannot read the error of task %s; the notification is sent without it", task)
+            continue
+        values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+        if (text := next((item for item in values if isinstance(item, str)), None)) is not None:
+            errors[task] = text
+    return errors
+
+
+def _logical_date(context: Any) -> str | None:
+    date = getattr(context.get("dag_run"), "logical_date", None)
+    return date.isoformat() if date is not None else None
 
 
 def _withheld(context: Any) -> tuple[Mapping[str, str], ...]:

@@ -50,6 +50,18 @@ tasks:
   - id: after
     needs: work
 """,
+    "broken": """\
+dag_id: broken
+notify:
+  failure: {http: {endpoint: broken}}
+tasks:
+  - id: load
+    uses: ingest
+    with: {source: nowhere/orders.csv, target: bronze/orders}
+  - id: work
+    uses: airflow.providers.standard.operators.python.PythonOperator
+    with: {python_callable: {$import: "builtins:open"}, op_args: [/nowhere]}
+""",
     "retried": f"""\
 dag_id: retried
 default_args: {{retries: 1, retry_delay: 1s}}
@@ -178,8 +190,13 @@ def test_a_task_that_is_killed_leads_to_one_notification_on_each_channel(
     (sent,) = platform.posts_to("/hook", "killed")
     url = f"{platform.airflow.url}/dags/killed/runs/{killed.run_id.replace(':', '%3A').replace('+', '%2B')}"
     assert (sent["event"], sent["run_id"], sent["tasks"], sent["url"]) == ("failure", killed.run_id, "work", url)
-    text = f"killed failed (production)\nrun: {killed.run_id}\nfailed: work\nreason: task_failure\n{url}"
-    assert sent["text"] == text
+    text = sent["text"]
+    first, last = text.partition("\nnext: correct the cause, then clear the failed tasks on the page of the run")[::2]
+    assert first == (
+        f"killed failed (production)\nrun: {killed.run_id}\nfailed: work\n"
+        "work: its process ended without an error, e.g. because it was killed; see its log"
+    )
+    assert last.endswith(f"\n{url}")
     (slack,) = platform.posts_to("/api/chat.postMessage", "killed")
     assert (slack["channel"], slack["text"]) == ("#data", text)
     assert platform.posts_to("/services/T/B/X", "killed")[0]["text"] == text
@@ -188,6 +205,15 @@ def test_a_task_that_is_killed_leads_to_one_notification_on_each_channel(
     (mail,) = platform.mails_of("killed")
     assert (mail["subject"], mail["to"]) == ("killed failed (production)", "data@example.org, oncall@example.org")
     assert f'<a href="{url}">'.encode() in mail.get_payload()[0].get_payload(decode=True)  # type: ignore[index, union-attr, operator]
+
+
+def test_a_failure_names_the_error_of_each_task(platform: Platform, runs: dict[str, Run]) -> None:
+    assert runs["broken"].state == "failed"
+    (sent,) = platform.posts_to("/broken", "broken")
+    load, work = (line for line in sent["text"].splitlines() if line.startswith(("load: ", "work: ")))
+    assert "broken.yaml:" in load
+    assert "`nowhere/orders.csv`" in load
+    assert work == "work: [Errno 2] No such file or directory: '/nowhere'"
 
 
 def test_a_retry_and_the_success_after_it_are_notified(platform: Platform, runs: dict[str, Run]) -> None:

@@ -15,7 +15,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow_wall.dag.build import build_dag
 from airflow_wall.errors import SpecError
 from airflow_wall.loader.load import load_specs
-from airflow_wall.notifications.notifier import Notification
+from airflow_wall.notifications.notifier import Notification, record_error
 from airflow_wall.planner.planner import plan
 from airflow_wall.settings import Settings
 
@@ -38,7 +38,7 @@ def test_callbacks_and_notifications_hang_on_the_dag_one_after_the_other(tmp_pat
     assert isinstance(mail, Notification)
     assert mail.arguments["to"] == ["a@example.org"]
     assert len(dag.on_success_callback) == 1  # type: ignore[arg-type]
-    assert not dag.get_task("a").on_failure_callback
+    assert dag.get_task("a").on_failure_callback == [record_error]
     stored = DagSerialization.to_dict(dag)["dag"]
     assert (stored["has_on_failure_callback"], stored["has_on_success_callback"]) == (True, True)
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from airflow_wall.notifications.message import MAX_TASKS, Notice, failed, page_of
+from airflow_wall.notifications.message import MAX_ERRORS, MAX_TASKS, Notice, failed, one_line, page_of
 
 URL = page_of("https://airflow.example.org/", "scores", "manual__2026-01-01T00:00:00+00:00")
 
 
 def test_a_failure_names_pipeline_run_tasks_and_page() -> None:
     notice = Notice(
-        "failure", "scores", "manual_1", URL, tasks=("etl.load", "fit"), reason="task_failure", environment="production"
-    )
+        "failure", "scores", "manual_1", URL, tasks=("etl.load", "fit"), reason="task_failure", environment="production",
+        errors={"etl.load": one_line("`source`: there is no file `landing/a.csv`\n\nhint: deliver it")},
+        logical_date="2026-01-01T00:00:00+00:00",
+    )  # fmt: skip
     assert notice.text == (
         "scores failed (production)\n"
         "run: manual_1\n"
         "failed: etl.load, fit\n"
-        "reason: task_failure\n"
+        "etl.load: `source`: there is no file `landing/a.csv` hint: deliver it\n"
+        "fit: its process ended without an error, e.g. because it was killed; see its log\n"
+        "next: correct the cause, then clear the failed tasks on the page of the run, or: airflow tasks clear scores "
+        "--only-failed --yes --start-date 2026-01-01T00:00:00+00:00 --end-date 2026-01-01T00:00:00+00:00\n"
         "https://airflow.example.org/dags/scores/runs/manual__2026-01-01T00%3A00%3A00%2B00%3A00"
     )
 
@@ -40,3 +45,21 @@ def test_mail_is_escaped() -> None:
 
 def test_only_tasks_that_failed_themselves_are_named() -> None:
     assert failed({"b": "failed", "a": "failed", "c": "upstream_failed", "d": "success"}) == ("a", "b")
+
+
+def test_a_reason_that_says_more_than_failure_is_shown() -> None:
+    assert "reason: timed_out" in Notice("failure", "scores", "r", URL, reason="timed_out").text
+
+
+def test_errors_of_many_tasks_are_bounded() -> None:
+    tasks = tuple(f"t{number}" for number in range(MAX_ERRORS + 3))
+    lines = Notice("failure", "scores", "r", URL, tasks=tasks, errors=dict.fromkeys(tasks, "x" * 9)).text.splitlines()
+    assert sum(line.endswith("xxxxxxxxx") for line in lines) == MAX_ERRORS
+
+
+def test_an_error_is_one_line_without_a_login() -> None:
+    text = one_line(ValueError("cannot reach postgresql://me:hunter2@host/db\n\nhint: " + "y" * 999))
+    assert "hunter2" not in text
+    assert "\n" not in text
+    assert text.endswith(" ...")
+    assert one_line(KeyError()) == "KeyError"

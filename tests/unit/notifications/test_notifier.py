@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, BaseNotifier
 
-from airflow_wall.notifications.notifier import Notification, make_notifier, missed
+from airflow_wall.notifications.notifier import ERROR_KEY, Notification, make_notifier, missed, record_error
 from airflow_wall.operators.publish import PublishOperator
 
 HERE = f"{__name__}."
@@ -80,8 +80,8 @@ def test_a_notification_is_made_anew_each_time() -> None:
 
 def test_a_failure_names_the_tasks_that_failed() -> None:
     states = {"run_1": {"fit": "failed", "load": "success"}}
-    ti = SimpleNamespace(task_id="load", get_task_states=lambda **_: states)
-    Notification("failure", f"{HERE}Recorder", {"text": {"$t": "{{ notice.text }}"}})(context(ti=ti))
+    xcom = SimpleNamespace(get_task_states=lambda **_: states, xcom_pull=lambda **_: None)
+    Notification("failure", f"{HERE}Recorder", {"text": {"$t": "{{ notice.text }}"}})(context(ti=xcom))
     assert "failed: fit" in sent[0]["text"]
 
 
@@ -138,3 +138,40 @@ def test_a_success_names_the_slices_that_its_release_leaves_out() -> None:
         "clear the run of that date after the data are correct, or: "
         "airflow-wall tables drop-slice gold/t 20130701T000000Z --reason WHY",
     ]
+
+
+class Instance:
+    """The part of a task instance that callbacks use."""
+
+    def __init__(self, states: dict[str, str]) -> None:
+        self.states = states
+        self.xcoms: dict[tuple[str, str], Any] = {}
+        self.task_id = ""
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[self.task_id, key] = value
+
+    def xcom_pull(self, task_ids: str, key: str) -> Any:
+        return self.xcoms.get((task_ids, key))
+
+    def get_task_states(self, dag_id: str, run_ids: list[str]) -> dict[str, dict[str, str]]:
+        return {run_ids[0]: self.states}
+
+
+def test_a_failure_has_the_errors_of_its_tasks() -> None:
+    ti = Instance({"load": "failed", "fit": "failed", "after": "upstream_failed"})
+    ti.task_id = "load"
+    record_error({"ti": ti, "exception": ValueError("no file")})
+    record_error({"ti": ti})  # a killed task has no exception, and the recorded one stays
+    Notification("failure", f"{HERE}Recorder", {"text": {"$t": "{{ notice.text }}"}})(
+        context(ti=ti, reason="task_failure")
+    )
+    assert "load: no file\n" in sent[0]["text"]
+    assert "fit: its process ended without an error" in sent[0]["text"]
+
+
+def test_a_mapped_task_has_its_first_error() -> None:
+    ti = Instance({"load": "failed"})
+    ti.xcoms["load", ERROR_KEY] = [None, "second", "third"]
+    Notification("failure", f"{HERE}Recorder", {"text": {"$t": "{{ notice.text }}"}})(context(ti=ti))
+    assert "load: second\n" in sent[0]["text"]
