@@ -12,6 +12,7 @@ import importlib
 import inspect
 import pkgutil
 import sys
+import warnings
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 from airflow_wall.diagnostics.suggestions import nearest
 from airflow_wall.environments.user_code import activate, load_object
 from airflow_wall.errors import UserCodeError
+from airflow_wall.language.operators import MOVED, PACKAGES, PROVIDERS, REMOVED, package_of, present_path
 
 _cache: dict[str, Any] = {}
 """Dotted path to the imported object, for Airflow's packages: most pipelines name the same few operators."""
@@ -40,7 +42,13 @@ def imported(reference: str, code: Path, *, key: str) -> Any:
         if reference not in _cache:
             _cache[reference] = _import_from_airflow(reference, key)
         return _cache[reference]
-    target = load_object(reference, code=code, key=key)
+    try:
+        target = load_object(reference, code=code, key=key)
+    except UserCodeError as error:
+        package = PACKAGES.get(reference.partition(".")[0])
+        if package is None or "there is no module" not in error.message:
+            raise
+        raise UserCodeError(error.message, hint=f"install the package `{package}` where DAGs are parsed") from error
     return _with_own_modules(target, code) if isinstance(target, FunctionType) else target
 
 
@@ -48,23 +56,35 @@ def _import_from_airflow(reference: str, key: str) -> Any:
     module_name, _, name = reference.rpartition(".")
     where = f"`{key}` `{reference}`"
     try:
-        module = importlib.import_module(module_name)
+        with warnings.catch_warnings():
+            if reference.startswith(MOVED):
+                warnings.simplefilter("ignore")  # a warning of our own names the new path
+            module = importlib.import_module(module_name)
+            target = getattr(module, name, None)
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if not f"{module_name}.".startswith(f"{missing}."):
             raise UserCodeError(
                 f"{where}: importing `{module_name}` needs `{missing}`", hint=_install(missing)
             ) from error
-        hint = _nearest_module(reference, missing) or _install(missing)
+        hint = _present(reference) or _nearest_module(reference, missing) or _install(missing, reference)
         raise UserCodeError(f"{where}: there is no module `{missing}`", hint=hint) from error
     except Exception as error:
         message = f"{where}: importing `{module_name}` raised `{type(error).__name__}: {error}`"
         raise UserCodeError(message, hint=_install(module_name)) from error
-    if not hasattr(module, name):
+    if target is None:
         near = nearest(name, [attribute for attribute in vars(module) if not attribute.startswith("_")])
-        hint = f"did you mean `{module_name}.{near}`?" if near else _install(module_name)
+        hint = f"did you mean `{module_name}.{near}`?" if near else _present(reference) or _install(module_name)
         raise UserCodeError(f"{where}: module `{module_name}` has no `{name}`", hint=hint)
-    return getattr(module, name)
+    return target
+
+
+def _present(reference: str) -> str | None:
+    """Return the hint for a name of Airflow 2, or None for any other name."""
+    path = present_path(reference)
+    if path is not None:
+        return f"write `{path}`"
+    return REMOVED.get(reference.rpartition(".")[2])
 
 
 def _nearest_module(reference: str, missing: str) -> str | None:
@@ -74,10 +94,26 @@ def _nearest_module(reference: str, missing: str) -> str | None:
     return f"did you mean `{parent}.{near}{reference.removeprefix(missing)}`?" if near else None
 
 
-def _install(missing: str) -> str:
-    first, second, third, *_ = (*missing.split("."), "", "")
-    package = f"apache-airflow-providers-{third}" if (first, second) == ("airflow", "providers") and third else first
-    return f"check the spelling, and that the package `{package}` is installed where DAGs are parsed"
+def _install(missing: str, reference: str = "") -> str:
+    """
+    Return the hint for a module that cannot be imported.
+
+    :param missing: The module.
+    :param reference: The path that the pipeline names, if it is in this module.
+    """
+    module = reference or missing
+    package = package_of(module)
+    if package is not None:
+        return f"install the package `{package}` where DAGs are parsed, or check the spelling"
+    if not module.startswith("airflow.providers."):
+        return "check the spelling; Airflow itself is installed, and has no such name"
+    parts = module.removeprefix("airflow.providers.").split(".")
+    near = nearest(".".join(parts[:2]), PROVIDERS) or nearest(parts[0], PROVIDERS)
+    return (
+        f"did you mean the provider `airflow.providers.{near}`?"
+        if near
+        else "correct the name: Airflow has no such provider"
+    )
 
 
 def _with_own_modules(function: FunctionType, code: Path) -> Any:

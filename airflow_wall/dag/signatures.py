@@ -25,6 +25,7 @@ from airflow_wall.diagnostics.printable import brief
 from airflow_wall.diagnostics.suggestions import listed, nearest, suggestion
 from airflow_wall.errors import UserCodeError, WallError
 from airflow_wall.language.markers import FileText, Template, XComRef
+from airflow_wall.language.operators import REMOVED
 from airflow_wall.language.pipeline import Task
 from airflow_wall.language.refused import OPERATOR, SINCE
 from airflow_wall.operators.base import StepOperator
@@ -108,10 +109,18 @@ def operators_of(plan: Plan) -> tuple[Operators, list[Fault]]:
 def _operator_class(uses: str, code: Path) -> type[BaseOperator]:
     kind = imported(uses, code, key="uses")
     if not (isinstance(kind, type) and issubclass(kind, BaseOperator)):
-        raise UserCodeError(
-            "it is not an operator", hint="name a class that is derived from `airflow.sdk.BaseOperator`"
-        )
+        raise UserCodeError("it is not an operator", hint=_hint_of_object(kind, uses))
     return kind
+
+
+def _hint_of_object(value: Any, uses: str) -> str:
+    """Return the hint for an object other than an operator: those of a module, or what to write for a decorator."""
+    hint = "name a class that is derived from `airflow.sdk.BaseOperator`"
+    if inspect.ismodule(value):
+        classes = [name for name, item in vars(value).items() if inspect.isclass(item) and item.__module__ == uses]
+        operators = [name for name in classes if issubclass(getattr(value, name), BaseOperator)]
+        return f"name the class in this module, e.g. `{uses}.{operators[0]}`" if operators else hint
+    return REMOVED.get(uses.rpartition(".")[2], hint)
 
 
 def first_line(error: BaseException) -> str:

@@ -131,7 +131,7 @@ def describe_error(detail: ErrorDetails, name: str, value: Any, written: str | N
     return expected, f"`{got}`", context.get("hint") or _hint(kind, name, value, got, context)
 
 
-def _hint(kind: str, name: str, value: Any, got: str, context: Mapping[str, Any]) -> str | None:
+def _hint(kind: str, name: str, value: Any, got: str, context: Mapping[str, Any]) -> str | None:  # noqa: C901
     key = "" if name.isdigit() else f"{name}: "
     if value is None and kind in (*_PLAIN, "list_type", "dict_type", "model_type"):
         return f"write a value behind `{name}:`, or remove the key" if key else "write a value, or remove the line"
@@ -139,6 +139,8 @@ def _hint(kind: str, name: str, value: Any, got: str, context: Mapping[str, Any]
         if isinstance(value, list | dict):
             return f"write one text, not a {'list' if isinstance(value, list) else 'mapping'}"
         return f'quote it to mean the text: `{key}"{got}"`'
+    if kind == "schedule" and (written := _hint_of_schedule(value)) is not None:
+        return written
     if kind == "list_type" and isinstance(value, str) and _WORDS.fullmatch(value):
         return f"write a list: `{key}[{', '.join(re.split(' *, *', value))}]`"
     if kind == "string_pattern_mismatch" and (hint := _hint_of_pattern(context["pattern"], value)):
@@ -155,6 +157,31 @@ def _hint(kind: str, name: str, value: Any, got: str, context: Mapping[str, Any]
         return f"did you mean `{near}`?" if near else f"write, e.g., `{key}{choices[0]}`"
     usable = kind in _HINTS and (key or "{name}" not in _HINTS[kind])
     return _HINTS[kind].format(**{**context, "name": name}) if usable else None
+
+
+def _hint_of_schedule(value: Any) -> str | None:
+    """Return the hint for a list, or for a mapping of another tool, in the place of a schedule."""
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        if all(len(item.split()) == 5 for item in value):
+            crons = ", ".join(f"'{item}'" for item in value)
+            return (
+                "write `schedule: {uses: airflow.timetables.trigger.MultipleCronTriggerTimetable, with: "
+                f"{{crons: [{crons}], timezone: UTC}}}}`"
+            )
+        return f"write `schedule: {{assets: [{', '.join(value)}]}}` to wait for these assets"
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        return "write the assets as `schedule: {assets: [{uri: ..., name: ...}]}`"
+    if not isinstance(value, dict):
+        return None
+    if isinstance(value.get("__type__"), str):
+        pairs = [f"{key}: {brief(item)!r}" for key, item in value.items() if key != "__type__"]
+        return f"write `schedule: {{uses: {value['__type__']}, with: {{{', '.join(pairs)}}}}}`"
+    for key, operator in (("__or__", "or"), ("__and__", "and")):
+        if key in value:
+            return f"write `schedule: {{assets: {{{operator}: [...]}}}}`"
+    if isinstance(value.get("cron"), str):
+        return f"write the expression itself: `schedule: '{value['cron']}'`, and `timezone` beside it"
+    return None
 
 
 def _hint_of_pattern(pattern: str, value: str) -> tuple[str, str] | None:

@@ -47,10 +47,25 @@ def _duration(value: Any) -> timedelta:
         words = _IN_WORDS.fullmatch(value.strip().lower()) if isinstance(value, str) else None
         if words is not None:
             hint = f"write `{words['count']}{words['unit'][0]}`"
+        if isinstance(value, dict) and (length := _timedelta_of(value)) is not None:
+            hint = f"write `{length}`"
         if isinstance(value, int) and not isinstance(value, bool):
             hint = f"write the unit too, e.g. `{value}s` for seconds or `{value}m` for minutes"
         raise PydanticCustomError("duration", "must be a duration", {"hint": hint})
     return duration
+
+
+def _timedelta_of(value: Mapping[str, Any]) -> str | None:
+    """Return the duration that a mapping of dag-factory means, e.g. `{__type__: datetime.timedelta, seconds: 300}`."""
+    units = {key: number for key, number in value.items() if key != "__type__"}
+    letters = {"weeks": "w", "days": "d", "hours": "h", "minutes": "m", "seconds": "s"}
+    if not units or not units.keys() <= letters.keys() or not all(type(number) is int for number in units.values()):
+        return None
+    return "".join(f"{units[unit]}{letter}" for unit, letter in letters.items() if unit in units)
+
+
+_RELATIVE = re.compile(r"-?\s*\d+ *(?:days?|weeks?|months?|years?|hours?|minutes?|d|w|h)(?: ago)?|today|yesterday|now")
+"""A moment that depends on when it is read."""
 
 
 def _moment(value: Any) -> datetime:
@@ -59,19 +74,50 @@ def _moment(value: Any) -> datetime:
     try:
         return datetime.fromisoformat(value)
     except (TypeError, ValueError):
-        raise PydanticCustomError(
-            "moment", "must be a date or a time", {"hint": "write e.g. `2013-01-01` or `2013-01-01T03:00`"}
-        ) from None
+        hint = "write e.g. `2013-01-01` or `2013-01-01T03:00`"
+        if isinstance(value, str) and _RELATIVE.fullmatch(value.strip().lower()[:_LONGEST]):
+            hint = "write a date, e.g. `2013-01-01`: a relative one would be another one each time the file is read"
+        raise PydanticCustomError("moment", "must be a date or a time", {"hint": hint}) from None
 
 
 def _zone(value: Any) -> str:
     try:
         ZoneInfo(value)
     except (TypeError, ValueError, OSError, ZoneInfoNotFoundError):
-        near = _nearest_zone(value) if isinstance(value, str) else None
+        region = _region(value) if isinstance(value, str) else None
+        near = _nearest_zone(value) if isinstance(value, str) and region is None else None
         hint = f"did you mean `{near}`?" if near else "write a name of the IANA list, e.g. `America/New_York` or `UTC`"
+        if region is not None:
+            hint = f"write a region, whose clocks it follows, e.g. `{region}`"
         raise PydanticCustomError("zone", "must be a time zone", {"hint": hint}) from None
     return str(value)
+
+
+_LONGEST = 40
+_OFFSET = re.compile(r"(?:utc|gmt)? ?([+-]\d{1,2})(?::?00)?", re.IGNORECASE)
+"""A distance from UTC in whole hours."""
+
+_REGIONS = {
+    -10: "Pacific/Honolulu", -9: "America/Anchorage", -8: "America/Los_Angeles", -7: "America/Denver",
+    -6: "America/Chicago", -5: "America/New_York", -4: "America/Halifax", -3: "America/Sao_Paulo",
+    0: "UTC", 1: "Europe/Berlin", 2: "Europe/Athens", 3: "Europe/Istanbul", 4: "Asia/Dubai", 5: "Asia/Karachi",
+    6: "Asia/Dhaka", 7: "Asia/Bangkok", 8: "Asia/Shanghai", 9: "Asia/Tokyo", 10: "Australia/Sydney",
+    11: "Pacific/Noumea", 12: "Pacific/Auckland",
+}  # fmt: skip
+"""Hours from UTC to a region with that time."""
+
+_ABBREVIATIONS = {
+    "pst": -8, "pdt": -8, "mdt": -7, "cst": -6, "cdt": -6, "edt": -5, "est5": -5, "ast": -4, "brt": -3, "bst": 0,
+    "cest": 1, "eest": 2, "msk": 3, "jst": 9, "kst": 9, "aest": 10, "aedt": 10, "nzst": 12, "nzdt": 12,
+}  # fmt: skip
+"""Abbreviation of a time zone to its hours from UTC in winter."""
+
+
+def _region(name: str) -> str | None:
+    """Return a region with the time of an offset such as `UTC+2`, or of an abbreviation; None for other names."""
+    offset = _OFFSET.fullmatch(name[:_LONGEST].strip())
+    hours = int(offset[1]) if offset else _ABBREVIATIONS.get(name.lower())
+    return "Europe/London" if name.lower() == "bst" else _REGIONS.get(hours) if hours is not None else None
 
 
 def _nearest_zone(name: str) -> str | None:

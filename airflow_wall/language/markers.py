@@ -12,7 +12,7 @@ JINJA = re.compile(r"\{[{%#]")
 
 @dataclass(frozen=True)
 class Template:
-    """`{$t: text}`: Jinja, rendered when the task runs."""
+    """`{$t: text}`: Jinja, rendered when the task runs; `{$t: {$f: path}}` takes the text from a file."""
 
     text: str
 

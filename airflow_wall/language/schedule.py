@@ -29,11 +29,18 @@ class AssetSchedule(SpecModel):
     )
 
 
+_ASSETS = frozenset(("assets", "asset", "datasets", "dataset"))
+_OTHER_FORMS = frozenset(("cron", "__type__", "timetable", "interval", "every", "preset", "__or__", "__and__"))
+"""Keys of other tools that say what a schedule is."""
+
+
 def _form(value: Any) -> str | None:
     if isinstance(value, str):
         return "<text>"
     if isinstance(value, Constructed) or (isinstance(value, dict) and ("uses" in value or "with" in value)):
         return "<object>"
+    if isinstance(value, dict) and value.keys().isdisjoint(_ASSETS) and not value.keys().isdisjoint(_OTHER_FORMS):
+        return None
     return "<assets>" if isinstance(value, dict | AssetSchedule) else None
 
 

@@ -16,6 +16,7 @@ from airflow_wall.diagnostics.suggestions import suggestion
 from airflow_wall.language.document import Item
 from airflow_wall.language.markers import Import, Template
 from airflow_wall.language.native import TASK_KINDS
+from airflow_wall.language.operators import MOVED, REMOVED, WORDS, present_path
 from airflow_wall.language.pipeline import Group, Task
 from airflow_wall.language.step_registry import STEPS
 from airflow_wall.language.steps.base import Step
@@ -180,6 +181,8 @@ class Expander:
             step, arguments = None, with_ if isinstance(with_, dict) else {}
         elif "." in uses:
             step, arguments = None, with_
+            if uses.startswith(MOVED):
+                self._warn_of_move(uses, loc)
             for where, entries in (((*loc, "with"), with_), *blocks(mapped, loc)):
                 self.policy.airflow_arguments(entries, TASK_KINDS, where)
         else:
@@ -196,6 +199,12 @@ class Expander:
             del mapped["expand"]  # a fault already
         return Item(block.id, name if "matrix" in value else None, block, step, arguments, loc, run=run, mapped=mapped)
 
+    def _warn_of_move(self, uses: str, loc: Loc) -> None:
+        """Warn of a path of Airflow 2, which Airflow 3 deprecates or no longer has."""
+        path = present_path(uses)
+        if path is not None:
+            self.faults.warn((*loc, "uses"), f"names `{uses}`, which Airflow 3 has moved", f"write `{path}`")
+
     def _run(self, value: dict[str, Any], loc: Loc, scope: Scope) -> dict[str, Any] | None:
         if value.get("run") is None:
             return None
@@ -211,10 +220,7 @@ class Expander:
     ) -> tuple[Step | None, dict[str, Any]]:
         model = STEPS.get(uses)
         if model is None:
-            hint = f"{suggestion(uses, STEPS, what='steps')} Any other operator is named by its dotted path"
-            if uses[:1].isupper():  # the class of an operator
-                hint = f"write the dotted path of the class: `package.module.{uses}`"
-            self.faults.add((*loc, "uses"), f"names `{uses}`, which is not a step", hint)
+            self.faults.add((*loc, "uses"), f"names `{uses}`, which is not a step", _hint_of_step(uses))
             return None, {}
         if self.resolver.has_imports:  # few files have any
             arguments = self._without_objects(arguments, (*loc, "with"))
@@ -292,3 +298,15 @@ def _partial_block(kind: type[Block], written: dict[str, Any]) -> Block | None:
 def _in_id(value: Any) -> str:
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return _NOT_IN_ID.sub("_", text[:_LONGEST_ID]).strip("_") or "x"
+
+
+def _hint_of_step(uses: str) -> str:
+    """Return the hint for a bare name that is not a step: the nearest step, or the operator that it means."""
+    path = WORDS.get(uses.lower()) or present_path(uses)
+    if path is not None:
+        return f"did you mean `{path}`?"
+    if uses in REMOVED:
+        return REMOVED[uses]
+    if uses[:1].isupper():  # the class of an operator
+        return f"write the dotted path of the class: `package.module.{uses}`"
+    return f"{suggestion(uses, STEPS, what='steps')} Any other operator is named by its dotted path"

@@ -193,13 +193,7 @@ class Resolver:
 
     def _text(self, text: str, loc: Loc, scope: Scope, *, warn: bool) -> Any:
         if warn:
-            self._half(text, loc)
-            if match := _RUN_TIME.search(text):
-                self.faults.warn(
-                    loc,
-                    f"holds `{brief(match.group(0) + ' ... }}')}`, which stays text here: values are literal",
-                    f"to have it filled in when the task runs, write {{$t: '{brief(text)}'}}",
-                )
+            self._literal(text, loc, f"{{$t: '{brief(text)}'}}")
         if "${{" not in text:
             return text
         parts = _EXPRESSION.split(text)  # alternates between text and the content of braces
@@ -214,6 +208,16 @@ class Resolver:
             return "".join(parts)
         except _UnresolvedExpression:
             return UNRESOLVED
+
+    def _literal(self, text: str, loc: Loc, template: str) -> None:
+        """Warn of names in a literal text that look as if they were filled in; `template` is how to have that done."""
+        self._half(text, loc)
+        if match := _RUN_TIME.search(text):
+            self.faults.warn(
+                loc,
+                f"holds `{brief(match.group(0) + ' ... }}')}`, which stays text here: values are literal",
+                f"to have it filled in when the task runs, write {template}",
+            )
 
     def _half(self, text: str, loc: Loc) -> None:
         if match := _HALF.search(text):
@@ -289,7 +293,7 @@ class Resolver:
 
     # --- markers
 
-    def _marker(self, value: dict[str, Any], loc: Loc, scope: Scope) -> Any:
+    def _marker(self, value: dict[str, Any], loc: Loc, scope: Scope, *, is_literal: bool = True) -> Any:
         keys = [key for key in value if key.startswith("$")]
         if not keys:
             return None
@@ -317,7 +321,7 @@ class Resolver:
         if kind is XComRef:
             return self._xcom(inner, (*loc, key), scope)
         if kind is Template and isinstance(inner, dict) and set(inner) & {"$f", "$file"}:
-            file = self._marker(inner, (*loc, key), scope)
+            file = self._marker(inner, (*loc, key), scope, is_literal=False)
             return self._template(self._file(file, (*loc, key)), (*loc, key))
         text = self.plain(inner, (*loc, key), scope)
         if text is UNRESOLVED:
@@ -326,9 +330,18 @@ class Resolver:
             hint = "write one text" if isinstance(text, dict | list) else f'quote it: `"{brief(text)}"`'
             self.faults.add((*loc, key), f"must be text, got `{brief(text)}`", hint)
             return UNRESOLVED
+        return self._of_text(kind, text, (*loc, key), is_literal=is_literal)
+
+    def _of_text(self, kind: type, text: str, loc: Loc, *, is_literal: bool) -> Any:
+        """Return the object of a marker whose value is a text: a function, a template or the text of a file."""
         if kind is Import:
-            return self._import(text, (*loc, key))
-        return self._template(text, (*loc, key)) if kind is Template else self._file(FileRef(text), (*loc, key))
+            return self._import(text, loc)
+        if kind is Template:
+            return self._template(text, loc)
+        content = self._file(FileRef(text), loc)
+        if is_literal:
+            self._literal(content, loc, f"{{$t: {{$f: {brief(text)}}}}}")
+        return content
 
     def _template(self, text: str, loc: Loc) -> Template:
         self.check_template(text, loc)

@@ -16,7 +16,7 @@ from airflow_wall.diagnostics.wording import describe_error
 from airflow_wall.language.base import SpecModel
 from airflow_wall.language.markers import JINJA, MARKERS, Marker
 from airflow_wall.language.operator import OperatorArguments
-from airflow_wall.language.words import leveled_keys, rows_of
+from airflow_wall.language.words import TRIGGER_RULES, leveled_keys, rows_of
 from airflow_wall.text.document import YamlDocument
 from airflow_wall.text.places import Places, step_into
 
@@ -171,6 +171,8 @@ class Faults:
             written = self.places.written(where)
             plain = str(value) if isinstance(value, Marker) else value
             expected, got, error_hint = describe_error(detail, name, plain, written)
+            if name == "trigger_rule" and plain in TRIGGER_RULES:
+                error_hint = f"write `trigger_rule: {TRIGGER_RULES[plain]}`"
             whole = isinstance(value, SpecModel | dict) and kind in _ABOUT_THE_WHOLE
             is_secret = kind in _NOT_REPEATED
             of_key = kind in _ABOUT_THE_KEY

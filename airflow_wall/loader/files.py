@@ -140,6 +140,8 @@ class Folder:
         near = nearest(path.name, [other.name for other in path.parent.iterdir()]) if path.parent.is_dir() else None
         if near is not None:
             return f"did you mean `{(path.parent / near).relative_to(self.path)}`?"
+        if "$" in str(path.relative_to(self.path)) or path.name.startswith("~"):
+            return "write the name itself, or `${{ env.NAME }}`: no shell reads this text"
         return f"it is looked for below the pipeline's own folder: create `{path}`"
 
 

@@ -179,7 +179,8 @@ def load_spec(document: YamlDocument, settings: Settings) -> Spec:
         head, items, lost = _read(value, folder, settings, faults)
     except Stopped:
         head, items, lost, origins = None, (), True, ()
-    places = {fault.place for fault in document.faults}
+    reported = {_begin(fault) for fault in document.faults}
+    further = (fault for fault in faults.collected if _begin(fault) not in reported)
     return Spec(
         path=document.path,
         document=document,
@@ -187,11 +188,15 @@ def load_spec(document: YamlDocument, settings: Settings) -> Spec:
         items=items,
         environment=settings.environment if document.value.get("environments") else None,
         warnings=tuple(dict.fromkeys(faults.warnings)),
-        faults=(*document.faults, *(fault for fault in faults.collected if fault.place not in places)),
+        faults=(*document.faults, *further),
         lost=lost,
         places=faults.places,
         origins=origins,
     )
+
+
+def _begin(fault: Fault) -> tuple[int, int]:
+    return fault.place.line, fault.place.column
 
 
 def _read(

@@ -25,6 +25,16 @@ _PLAIN_CRON = re.compile(
 _CLOCK = re.compile(r"(\d|[01]\d|2[0-3]):([0-5]\d)(?::00)?", re.ASCII)
 """A time of day."""
 
+_NO_SCHEDULE = frozenset(("none", "null", "@none", "@null", "never", "@never", "manual", "@manual", "off", "disabled"))
+"""Words of other tools for a pipeline that runs only when it is started by hand."""
+
+_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+"""The most days of each month."""
+
+_FIVE_FIELDS = "write five fields: minute, hour, day of month, month, day of week, e.g. `0 3 * * *`"
+_DAYS_OF_WEEK = {str(number + 1): str(number) for number in range(7)}
+"""Days of the week in Quartz, which counts from 1, to those of cron."""
+
 
 def check_schedule(schedule: Any, faults: Faults) -> None:
     """Note the faults of a pipeline's schedule beyond its type."""
@@ -38,11 +48,15 @@ def check_schedule(schedule: Any, faults: Faults) -> None:
 def check_native_schedule(schedule: str, faults: Faults) -> None:
     """Note the faults of a schedule in Airflow's own format, which has no durations but every name of croniter."""
     if schedule not in PRESETS:
-        _check_expression(schedule, ("schedule",), faults)
+        _check_expression(schedule, ("schedule",), faults, is_native=True)
 
 
 def _check_cron(schedule: str, loc: Loc, presets: tuple[str, ...], faults: Faults) -> None:
     if schedule in presets:
+        return
+    if schedule.strip().lower() in _NO_SCHEDULE:
+        message = f"must be a preset or a cron expression, got `{schedule}`"
+        faults.add(loc, message, "remove `schedule`: without it, runs start only by hand")
         return
     if schedule.startswith("@"):
         faults.add(
@@ -54,8 +68,15 @@ def _check_cron(schedule: str, loc: Loc, presets: tuple[str, ...], faults: Fault
     _check_expression(schedule, loc, faults)
 
 
-def _check_expression(schedule: str, loc: Loc, faults: Faults) -> None:
-    if _PLAIN_CRON.fullmatch(schedule):
+def _check_expression(schedule: str, loc: Loc, faults: Faults, *, is_native: bool = False) -> None:
+    plain = _PLAIN_CRON.fullmatch(schedule)
+    if plain is not None:
+        day, month = plain[3], plain[4]
+        if day.isdecimal() and month.isdecimal() and plain[5] == "*" and int(day) > _DAYS[int(month) - 1]:
+            _add_never(schedule, loc, faults)
+        return
+    if not is_native and len(schedule.split()) in (6, 7):
+        _add_too_many_fields(schedule, loc, faults)
         return
     from croniter import croniter  # the parser that Airflow uses, which most files do not need
 
@@ -63,15 +84,73 @@ def _check_expression(schedule: str, loc: Loc, faults: Faults) -> None:
         croniter(schedule)
     except ValueError as error:
         why = str(error).removeprefix(f"[{schedule}] ").removeprefix("is not acceptable, ").rstrip(".")
-        if "columns" in why:
-            why = f"it has {_counted(len(schedule.split()))}"
-        hint = "write five fields: minute, hour, day of month, month, day of week, e.g. `0 3 * * *`"
-        clock = _CLOCK.fullmatch(schedule)
-        if f"@{schedule.lower()}" in PRESETS:
-            hint = f"write `'@{schedule.lower()}'`, with the quotes"
-        if clock is not None:
-            hint = f"write `{int(clock[2])} {int(clock[1])} * * *` for every day at this time"
-        faults.add(loc, f"must be a preset or a cron expression, got `{schedule}`: {why}", hint)
+        why = f"it has {_counted(len(schedule.split()))}" if "columns" in why else why
+        faults.add(loc, f"must be a preset or a cron expression, got `{schedule}`: {why}", _hint(schedule))
+    else:
+        if _never_comes(schedule):
+            _add_never(schedule, loc, faults)
+
+
+def _hint(schedule: str) -> str:
+    clock = _CLOCK.fullmatch(schedule)
+    if clock is not None:
+        return f"write `{int(clock[2])} {int(clock[1])} * * *` for every day at this time"
+    if f"@{schedule.lower()}" in PRESETS:
+        return f"write `'@{schedule.lower()}'`, with the quotes"
+    parts = [part.strip() for part in schedule.split(" , ")]
+    if len(parts) > 1 and all(is_cron(part) for part in parts):
+        return hint_of_several(parts)
+    return _FIVE_FIELDS
+
+
+def hint_of_several(expressions: list[str]) -> str:
+    """Return the hint for several cron expressions of one pipeline."""
+    arguments = ", ".join(f"'{expression}'" for expression in expressions)
+    return (
+        "write `{uses: airflow.timetables.trigger.MultipleCronTriggerTimetable, with: {crons: "
+        f"[{arguments}], timezone: UTC}}}}`, or one expression with lists, e.g. `0 3,4 * * *`"
+    )
+
+
+def is_cron(text: str) -> bool:
+    """Return True if a text is a cron expression of five fields."""
+    from croniter import croniter  # as above
+
+    return len(text.split()) == 5 and bool(croniter.is_valid(text))
+
+
+def _add_too_many_fields(schedule: str, loc: Loc, faults: Faults) -> None:
+    """Note the fault of a cron expression with seconds, which Airflow would read in an order of its own."""
+    fields = schedule.split()
+    message = f"must be a preset or a cron expression of five fields, got `{schedule}`, which has {len(fields)}"
+    is_quartz = len(fields) == 7 or "?" in fields
+    seconds, *five = fields[:6]
+    if is_quartz and five[4].isdecimal():
+        five[4] = _DAYS_OF_WEEK.get(five[4], five[4])
+    equivalent = " ".join("*" if field == "?" else field for field in five)
+    if not is_cron(equivalent):
+        faults.add(loc, message, _FIVE_FIELDS)
+    elif seconds.isdecimal():
+        faults.add(loc, message, f"write `{equivalent}`, without the seconds at the beginning")
+    else:
+        hint = f"write `{equivalent}` without the seconds, or a duration for runs within a minute: `schedule: 30s`"
+        faults.add(loc, message, hint)
+
+
+def _add_never(schedule: str, loc: Loc, faults: Faults) -> None:
+    message = f"must be a date that comes, got `{schedule}`: no month that it names has that day"
+    faults.add(loc, message, "correct the day or the month; `L` as the day is the last day of a month")
+
+
+def _never_comes(schedule: str) -> bool:
+    """Return True if no month of a cron expression has one of its days."""
+    from croniter import croniter  # as above
+
+    _, _, days, months, weekdays, *_ = croniter.expand(schedule)[0]
+    if days == ["*"] or weekdays != ["*"] or not all(isinstance(day, int) for day in days):
+        return False
+    within = range(1, 13) if months == ["*"] else months
+    return not any(day <= _DAYS[month - 1] for day in days for month in within)
 
 
 def _counted(fields: int) -> str:

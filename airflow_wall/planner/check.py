@@ -23,6 +23,7 @@ from airflow_wall.loader.discover import PipelineId, duplicate_ids, yaml_files
 from airflow_wall.loader.load import load_spec, may_be_pipeline, pipelines_in
 from airflow_wall.loader.other_files import FileKind, other_file
 from airflow_wall.planner.columns import Query, check_faults, queries
+from airflow_wall.planner.literal_texts import literal_texts
 from airflow_wall.planner.named_code import code_of
 from airflow_wall.planner.plan import Plan
 from airflow_wall.planner.planner import plan
@@ -222,6 +223,7 @@ def _check_document(document: YamlDocument, settings: Settings, result: Checked,
     spec = load_spec(document, settings)
     result.pipelines.append(PipelineId.of(spec))
     result.warnings = at_most((*result.warnings, *spec.warnings))
+    planned = None
     try:
         planned = plan(spec, settings)
     except FaultyText as error:
@@ -237,6 +239,7 @@ def _check_document(document: YamlDocument, settings: Settings, result: Checked,
         result.imports_own |= _imports_own(planned, settings)
         result.writers += table_writers(planned)
         result.tables.append(tables_used(planned))
+    result.warnings = at_most((*result.warnings, *literal_texts(spec, planned)))
     others = _other_environments(document, settings)
     checked = others[: max(0, most_work // _work_of(spec, faults) - 1)]
     if len(checked) < len(others) and settings.environment is None:

@@ -49,8 +49,10 @@ def template_faults(plan: Plan) -> Iterator[Fault]:
 
 def _of_text(loc: Loc, plan: Plan) -> Loc:
     """Return the path of the text in a marker."""
-    keys = plan.places.source(loc).keys
-    return next((path for key in MARKERS if (path := (*loc, key)) in keys and MARKERS[key] is Template), loc)
+    document = plan.places.source(loc)
+    written = document.as_written(plan.places.origin(loc))
+    keys = (key for key, marker in MARKERS.items() if marker is Template and (*written, key) in document.keys)
+    return (*loc, *keys)
 
 
 def template_warnings(plan: Plan) -> Iterator[Fault]:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import yaml
 
 from airflow_wall.diagnostics.faults import MAX_FAULTS, Fault, FaultyText, Loc
+from airflow_wall.diagnostics.printable import brief
 from airflow_wall.text.document import Marks, YamlDocument, place_of
 from airflow_wall.text.scalars import AmbiguousScalar, parse_plain
 
@@ -20,6 +21,15 @@ except ImportError:  # PyYAML was built without libyaml; its own parser gives th
 
 _HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 """Characters that are invisible or change the direction of text, so that a text with them is not what it looks like."""
+
+_CURLY = {
+    "\u201c": frozenset("\u201d\u201c"), "\u2018": frozenset("\u2019\u2018"), "\u201d": frozenset("\u201d"),
+    "\u201e": frozenset("\u201c\u201d"), "\u2019": frozenset("\u2019"), "\u00ab": frozenset("\u00bb"),
+}  # fmt: skip
+"""Quotes of text processors to those that close them."""
+
+_DASHED = frozenset(f"-{key}" for key in ("id", "uses", "with", "needs", "tasks", "extends", "name", "uri"))
+"""Keys of an item after a dash without its space."""
 
 MAX_DEPTH = 32
 MAX_SCALAR = 1 << 16
@@ -122,10 +132,12 @@ class Builder:
         text = event.value
         if len(text) > MAX_SCALAR or event.tag is not None or not text.isprintable():
             self._inspect(event)
+        if event.implicit[0] and not text.isascii():
+            self._curly_quotes(event)
         top = self.stack[-1] if self.stack else None
         if top is not None and top.is_mapping and top.key is None:
             loc = (*top.loc, text)
-            if text in top.value or text == "<<":
+            if text in top.value or text == "<<" or text[:1] == "-":
                 self._refuse_key(event, loc, top)
             self.keys.setdefault(loc, event)
             top.key = text
@@ -154,11 +166,26 @@ class Builder:
             code = f"U+{ord(hidden.group()):04X}"
             self._fault(event, f"the text holds the character {code}, which cannot be seen", "remove it")
 
+    def _curly_quotes(self, event: Any) -> None:
+        """Note the fault of a value between quotes that are not those of YAML, and so part of the text."""
+        text = event.value
+        closing = _CURLY.get(text[:1])
+        if closing is None or (text[-1] not in closing and not closing.isdisjoint(text)):
+            return
+        inner = text[1:-1] if text[-1] in closing and len(text) > 1 else text[1:]
+        quoted = f'"{inner}"' if '"' not in inner else f"'{inner}'"
+        message = f"the text begins with the curly quote `{text[0]}`, which YAML reads as a part of it"
+        self._fault(event, message, f"write straight quotes: `{brief(quoted)}`")
+
     def _refuse_key(self, event: Any, loc: Loc, top: _Open) -> None:
         key = event.value
         if key == "<<" and event.implicit[0]:
             self._fault(event, "merge key `<<` is refused", "write the keys out, or share values by `vars`")
-        if key in top.value:
+        if key in _DASHED and event.implicit[0]:
+            if _DASHED.isdisjoint(top.value):  # further ones are the same mistake
+                hint = f"put a space behind the dash: `- {key[1:]}: ...`"
+                self._fault(event, f"key `{key}` begins with a dash that has no space behind it", hint)
+        elif key in top.value:
             line = place_of(self.keys[loc]).line
             self._fault(event, f"key `{key}` is written twice; the first is on line {line}", "remove one of them")
 

@@ -36,7 +36,7 @@ class YamlDocument:
 
     def place(self, loc: Loc, *, of_key: bool = False) -> SourcePosition:
         """Return the position of the value at `loc`, or of its key, or of its nearest ancestor that is in the text."""
-        loc = self._as_written(loc)
+        loc = self.as_written(loc)
         while True:
             for table in (self.keys, self.values) if of_key else (self.values, self.keys):
                 if loc in table:
@@ -46,7 +46,7 @@ class YamlDocument:
             # A list item that is missing stands for a single value in its place; a missing key, for its block.
             loc, of_key = loc[:-1], isinstance(loc[-1], str)
 
-    def _as_written(self, loc: Loc) -> Loc:
+    def as_written(self, loc: Loc) -> Loc:
         """Return a path without the positions in a list for which a single value stands."""
         written: list[str | int] = []
         value = self.value

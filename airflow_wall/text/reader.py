@@ -26,6 +26,12 @@ _HINTED = 160
 _UNQUOTED = re.compile(r"(?P<key>[\w$-]+): +(?P<text>[@%*`&!{$][^'\"]*|[^'\"\[{]*: [^'\"]*)$")
 """A value without quotes that YAML does not read as text."""
 
+_WITH_COLON = re.compile(r"(?P<spaces> *)(?:- )?(?P<key>[\w$-]+): +(?P<text>[^\s'\"\[{|>#].*: .*)")
+"""A value without quotes that has a colon and a space in it."""
+
+_NO_SPACE = re.compile(r" *(?:- )?(?P<key>[\w$-]+):(?P<text>[^\s/].*)")
+"""A key without a space behind its colon."""
+
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 """A text in quotes, with the quotes."""
 
@@ -156,6 +162,10 @@ def _place_of_error(error: yaml.MarkedYAMLError, text: str) -> SourcePosition:
     if opened is not None and opened.line < mark.line and "flow" in (error.context or ""):
         mark = opened  # the fault is the bracket that is still open, which the parser notices many lines later
     lines = text.splitlines()
+    if opened is not None and opened.line < mark.line and "simple key" in (error.context or ""):
+        line = lines[opened.line]
+        if _NO_SPACE.match(line[:_HINTED]) is not None:
+            return SourcePosition(opened.line + 1, line.index(":") + 1)
     if mark.line < len(lines):
         return SourcePosition(mark.line + 1, mark.column + 1)
     if opened is not None and opened.line < len(lines):
@@ -165,11 +175,25 @@ def _place_of_error(error: yaml.MarkedYAMLError, text: str) -> SourcePosition:
     return SourcePosition(last, max(1, len(lines[last - 1].rstrip()))) if lines else SourcePosition(1, 1)
 
 
+def _hint_of_colon(line: str, problem: str) -> str | None:
+    """Return the hint for a colon without a space, or with a space in a value without quotes; None for other faults."""
+    if "simple key" in problem and (match := _NO_SPACE.match(line[:_HINTED])) is not None:
+        return f"put a space behind the colon: `{match['key']}: {match['text']}`"
+    match = _WITH_COLON.fullmatch(line) if "mapping values" in problem and len(line) <= _HINTED else None
+    if match is None:
+        return None
+    if "'" not in match["text"]:
+        return f"put the value between quotes: `{match['key']}: '{match['text'].rstrip()}'`"
+    return f"write `{match['key']}: |`, and the text on the next line, with more spaces before it"
+
+
 def _syntax_hint(text: str, place: SourcePosition, problem: str) -> str:
     lines = text.splitlines()
     line = lines[place.line - 1] if place.line <= len(lines) else ""
     if "\t" in line[: place.column]:
         return "indent with spaces: YAML allows no tabs"
+    if (hint := _hint_of_colon(line, problem)) is not None:
+        return hint
     if "scanning a quoted scalar" in problem and "end of stream" in problem:
         return "close the quote that begins here"
     if (depth := _likely_indent(lines, place.line)) is not None:
