@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from airflow_wall.errors import DataError, ModelError
 from airflow_wall.models.backends import open_registry
-from airflow_wall.models.base import Model, ModelRecord
+from airflow_wall.models.base import NO_OWN_CODE, Model, ModelRecord, OwnCode
 from airflow_wall.models.feature_values import CountValues, check_values
 from airflow_wall.models.features import check_fit, to_frame
 from airflow_wall.models.name import check_model_name
@@ -75,11 +75,15 @@ class LoadedModel:
         return f"<{self.record.name} version {self.record.version}: {self.record.kind} of {self.record.target}>"
 
 
-def load_model(name: str, *, storage: str | Path = DEFAULT_STORAGE) -> LoadedModel:
+def load_model(
+    name: str, *, storage: str | Path = DEFAULT_STORAGE, code: str | Path | None = None, load: str | None = None
+) -> LoadedModel:
     """
     Return a version of a model: its champion, `NAME` or `NAME@champion`, or another one, `NAME@3`.
 
     :param storage: The lake, as `storage` of the pipeline names it; relative paths are below the present folder.
+    :param code: The folder of the pipeline, if classes or functions of your own are part of the model.
+    :param load: The function that opens a model that `save` of `retrain` saved, e.g. `models.own:load`.
     :raises DataError: the lake does not exist.
     :raises ModelError: the model or the version does not exist, or the file is not the one that was registered.
     """
@@ -101,7 +105,8 @@ def load_model(name: str, *, storage: str | Path = DEFAULT_STORAGE) -> LoadedMod
         raise ModelError(
             f"`{name}` must name a version or `champion` after `@`", hint=f"write `{model}@champion` or `{model}@3`"
         )
-    return LoadedModel(registry.record(model, number), registry.open(model, number))
+    own = NO_OWN_CODE if code is None else OwnCode(Path(code).absolute(), ("*",), load)
+    return LoadedModel(registry.record(model, number), registry.open(model, number, own))
 
 
 def _lake(storage: str | Path) -> Path:

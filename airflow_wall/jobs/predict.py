@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from airflow_wall.job import Env, Run
 from airflow_wall.jobs.base import open_target
 from airflow_wall.models.amounts import read_share
 from airflow_wall.models.backends import open_registry
-from airflow_wall.models.base import ModelRecord, Registry
+from airflow_wall.models.base import ModelRecord, OwnCode, Registry
 from airflow_wall.models.feature_values import COUNTS, NEW_CATEGORIES, CountValues, check_values
 from airflow_wall.models.features import check_fit
 from airflow_wall.models.outputs import output_schema, scored_columns
@@ -50,6 +50,8 @@ def predict(
     max_age: str | None = None,
     new_categories: str | float = NEW_CATEGORIES,
     share: bool = False,
+    load: str | None = None,
+    own_types: Sequence[str] = (),
 ) -> dict[str, Any]:
     """
     Write one row per input row of this slice: its kept columns, those of the model (`score`, or `label` and others, see
@@ -62,6 +64,8 @@ def predict(
     :param max_age: Largest time from the slice that the model was trained for to this slice, e.g. `30d`.
     :param new_categories: Share of the values of a text feature that may be none of those in training, e.g. `20%`.
     :param share: True if other tasks write rows of the same slice into the target, too.
+    :param load: The function that opens a model that a function of the user's own saved, `module:function`.
+    :param own_types: The user's own classes and functions that may be part of a model: patterns such as `models.*`.
     :raises ModelError: the model has no champion or is stale, the rows do not fit it, or scores are not finite.
     :raises DataError: this slice has no rows.
     """
@@ -77,7 +81,8 @@ def predict(
     _check_age(record, run, max_age)
     store, writer = open_target(env, target, share=share)
     ((key, pattern),) = inputs.items()
-    work = _ScoringTask(run, record, key, pattern, keep, read_share("new_categories", new_categories))
+    own = OwnCode(run.code, tuple(own_types), load)
+    work = _ScoringTask(run, record, key, pattern, keep, read_share("new_categories", new_categories), own)
     spark = spark_engine(run)
     lineage = Lineage(run.state, store)
     reading = lineage.reading(inputs, [run.slice.id])
@@ -114,6 +119,7 @@ class _ScoringTask:
     pattern: str
     keep: list[str] | None
     new_categories: float
+    own: OwnCode
 
     @property
     def where(self) -> str:
@@ -128,7 +134,8 @@ class _ScoringTask:
         :raises DataError: `keep` names a column that does not exist, or that predict writes itself.
         """
         check_fit(self.record, schema, self.where)
-        return _Scoring(self.run.state, self.record, _kept(schema.names, self.record, self.keep, self.where))
+        kept = _kept(schema.names, self.record, self.keep, self.where)
+        return _Scoring(self.run.state, self.record, kept, self.own)
 
     def check_values(self, counts: Iterable[pa.Table]) -> None:
         """
@@ -161,18 +168,20 @@ class _Scoring:
 
     :param state: Directory of our own state, which holds the registry.
     :param kept: Columns of the rows that the result keeps.
+    :param own: The user's code that the model may use.
     """
 
     state: Path
     record: ModelRecord
     kept: tuple[str, ...]
+    own: OwnCode
 
     def schema(self, of: pa.Schema) -> pa.Schema:
         """Return the columns of the result for rows with the columns `of`."""
         return pa.schema([*(of.field(name) for name in self.kept), *output_schema(self.record)])
 
     def __call__(self, parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
-        model = open_registry(self.state).open(self.record.name, self.record.version)
+        model = open_registry(self.state).open(self.record.name, self.record.version, self.own)
         for rows in parts:
             result, outputs = rows.select(self.kept), scored_columns(model, self.record, rows)
             for field, values in zip(outputs.schema, outputs.columns, strict=True):

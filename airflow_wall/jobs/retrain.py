@@ -24,7 +24,7 @@ from airflow_wall.diagnostics.suggestions import listed, suggestion
 from airflow_wall.environments.user_code import calling, load_function
 from airflow_wall.errors import Interrupted, ModelError, UserCodeError
 from airflow_wall.job import Env, Run
-from airflow_wall.models import formats
+from airflow_wall.models import formats, own_file
 from airflow_wall.models.amounts import read_share
 from airflow_wall.models.backends import open_registry
 from airflow_wall.models.base import (
@@ -34,6 +34,7 @@ from airflow_wall.models.base import (
     Lineage,
     Model,
     ModelRecord,
+    OwnCode,
     Registry,
     Segments,
     Trained,
@@ -67,6 +68,9 @@ _FEW = 10
 _ONE_CLASS = re.compile(r"only one class|got 1 class|at least 2 classes|one unique value|contains only one label")
 """Words of the libraries about training rows of a single class."""
 
+OWN = "own"
+"""Name of the format of models that the user's own functions save and open."""
+
 _RACES = 10  # number of times that the champion may change during one retrain before it gives up
 
 
@@ -81,6 +85,9 @@ def retrain(
     new_categories: str | float = NEW_CATEGORIES,
     accept_changes: Sequence[str] = (),
     parameters: dict[str, Any] | None = None,
+    save: str | None = None,
+    load: str | None = None,
+    own_types: Sequence[str] = (),
 ) -> dict[str, Any]:
     """
     Train a version of `model` on all slices, and promote it if it is better than the champion.
@@ -96,11 +103,17 @@ def retrain(
     :param new_categories: Share of the values of a text feature that may be none of those of the champion, e.g. `20%`.
     :param accept_changes: Features of the champion that may be gone, have another type, or other values.
     :param parameters: Further arguments of the function.
+    :param save: A function that returns a model of the user's own as bytes, `module:function`.
+    :param load: The function that opens these bytes.
+    :param own_types: The user's own classes and functions that may be part of a model: patterns such as `models.*`.
     :raises ModelError: the rows do not fit the champion, the result of the function is not usable, or its metric is not
         finite.
     :raises UserCodeError: the function raised.
     """
+    if (save is None) != (load is None):
+        raise ModelError("`save` and `load` belong together", hint=f"add `{'load' if load is None else 'save'}`")
     rule = read_rule(promote)
+    own = OwnCode(env.run.code, tuple(own_types), load)
     check_inputs(inputs)
     store = open_tables(env.run.storage)
     registry = open_registry(env.run.state)
@@ -124,9 +137,9 @@ def retrain(
     if champion is not None:
         changes.check(_part_of(champion, trained.features))
     changes.check_held_out(trained.features)
-    trial = _judge(trained, entrypoint, parts, rule, next(iter(inputs)), env.run.code)
+    trial = _judge(trained, entrypoint, parts, rule, next(iter(inputs)), own, save)
     record = registry.register(model, _candidate(trained, trial, parts, lineage, next(iter(inputs))))
-    decision = _promote(registry, record, trial, rule)
+    decision = _promote(registry, record, trial, rule, own)
     log.info("model `%s` version %d: %s", model, record.version, decision.reason)
     return {
         "model": model,
@@ -303,11 +316,17 @@ def _check_segment_column(by: str | None, parts: Split, key: str) -> None:
         )
 
 
-def _judge(trained: Trained, entrypoint: str, parts: Split, rule: Rule, key: str, code: Path) -> _Trial:
+def _judge(
+    trained: Trained, entrypoint: str, parts: Split, rule: Rule, key: str, own: OwnCode, save: str | None
+) -> _Trial:
     where = f"`entrypoint` `{entrypoint}` returned"
-    name = formats.format_of(trained.estimator)
-    content = formats.dump(trained.estimator, name)
-    model = formats.load(content, name)  # evaluated as predict will use it: loaded from its bytes
+    code = own.code or Path()
+    if save is None:
+        name = formats.format_of(trained.estimator)
+        content = formats.dump(trained.estimator, name, own)
+    else:
+        name, content = OWN, own_file.save(trained.estimator, save, code)
+    model = formats.load(content, name, own)  # evaluated as predict will use it: loaded from its bytes
     metric = rule.metric_for(model)
     training = _finite(_targets(model, parts.training[key], trained.target, f"`inputs.{key}`"))
     target = _targets(model, parts.held_out, trained.target, f"`inputs.{key}`")
@@ -413,16 +432,18 @@ def _candidate(trained: Trained, trial: _Trial, parts: Split, lineage: Lineage, 
         lineage=lineage,
         training=summarize(parts.training[key], trained.features),
         segments=trial.segments,
+        types=formats.types(trial.content, trial.model_format),
+        libraries=formats.libraries(trial.model_format),
     )
 
 
-def _promote(registry: Registry, record: ModelRecord, trial: _Trial, rule: Rule) -> Decision:
+def _promote(registry: Registry, record: ModelRecord, trial: _Trial, rule: Rule, own: OwnCode) -> Decision:
     """Decide on the promotion and carry it out. If the champion changes in between, decide again."""
     for _ in range(_RACES):
         champion = registry.champion(record.name)
         if champion is not None and champion.version == record.version:
             return champion.decision  # an earlier try of this run has promoted it
-        decision = _decide(registry, record, champion, trial, rule)
+        decision = _decide(registry, record, champion, trial, rule, own)
         if not decision.promoted:
             return decision
         try:
@@ -435,11 +456,13 @@ def _promote(registry: Registry, record: ModelRecord, trial: _Trial, rule: Rule)
     )
 
 
-def _decide(registry: Registry, record: ModelRecord, champion: Champion | None, trial: _Trial, rule: Rule) -> Decision:
+def _decide(
+    registry: Registry, record: ModelRecord, champion: Champion | None, trial: _Trial, rule: Rule, own: OwnCode
+) -> Decision:
     if champion is None:
         return decide(trial.metric, rule, trial.value, champion=None, champion_value=None, baseline=trial.baseline)
     before = registry.record(record.name, champion.version)
-    value, why = _champion_value(registry, before, trial, record.target)
+    value, why = _champion_value(registry, before, trial, record.target, own)
     if is_older(record.lineage.order, champion.order):
         reason = f"trained for {record.lineage.order}; version {champion.version} is for the later {champion.order}"
         return Decision(False, trial.metric, trial.value, champion.version, value, reason)
@@ -457,7 +480,7 @@ def _decide(registry: Registry, record: ModelRecord, champion: Champion | None, 
 
 
 def _champion_value(
-    registry: Registry, champion: ModelRecord, trial: _Trial, target: str
+    registry: Registry, champion: ModelRecord, trial: _Trial, target: str, own: OwnCode
 ) -> tuple[float | None, str | None]:
     """Return the champion's metric on the same rows, or None and the reason."""
     if champion.target != target or champion.kind != trial.model.kind:
@@ -465,7 +488,7 @@ def _champion_value(
     try:
         check_fit(champion, trial.held_out.schema, "the set of held-out rows")
         features = [feature.name for feature in champion.features]
-        model = registry.open(champion.name, champion.version)
+        model = registry.open(champion.name, champion.version, own)
         scores = model.score(to_frame(trial.held_out.select(features)))
     except ModelError as error:
         log.warning("the champion cannot be compared: %s", error.message)

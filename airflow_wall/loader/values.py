@@ -35,6 +35,9 @@ _READERS: dict[str, Callable[[str], object]] = {
 }
 """Field of a step to the function that parses its value when the task runs."""
 
+_CODE = ("entrypoint", "save", "load")
+"""Fields that name a function of the user's own."""
+
 _PATTERN = re.compile(r"[*?\[]")
 
 
@@ -64,7 +67,7 @@ class Values:
         :param is_mapped: True if `expand` gives further arguments.
         """
         for field, value in arguments.items():
-            if field in _READERS or field in ("entrypoint", "promote"):
+            if field in _READERS or field in (*_CODE, "promote"):
                 self.check_field(field, value, (*loc, field))
         if isinstance(arguments.get("inputs"), Mapping):
             self._inputs(arguments, loc)
@@ -78,7 +81,7 @@ class Values:
         """Note the faults that the value of one field, at `loc`, has on its own."""
         if field in _READERS:
             self._read(field, value, loc)
-        elif field == "entrypoint":
+        elif field in _CODE:
             self._code(value, loc)
         elif field == "promote" and isinstance(value, Mapping) and ":" in str(value.get("metric")):
             self._code(value["metric"], (*loc, "metric"))

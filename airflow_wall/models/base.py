@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -38,6 +39,24 @@ class Trained:
     features: Sequence[str]
     target: str
     metrics: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class OwnCode:
+    """
+    The user's own code that a model may use when it is opened. A model's file or record never chooses it.
+
+    :param code: The pipeline's directory; None for none.
+    :param types: The classes and functions in it that may be part of a model: patterns such as `models.*`.
+    :param load: The function that opens a model that was saved by a function of the user's own, `module:function`.
+    """
+
+    code: Path | None = None
+    types: tuple[str, ...] = ()
+    load: str | None = None
+
+
+NO_OWN_CODE = OwnCode()
 
 
 class Model(Protocol):
@@ -169,6 +188,8 @@ class Candidate:
     :param training: Feature -> its distribution in the training rows.
     :param classes: The classes of the kind `classes`, see `Model`.
     :param segments: The metric for each value of a column, if the pipeline asks for it.
+    :param types: The classes and functions in the model's file.
+    :param libraries: Package -> the version that it was trained with, and `python`.
     """
 
     model_format: str
@@ -186,6 +207,8 @@ class Candidate:
     classes: tuple[Class, ...] = ()
     has_probabilities: bool = True
     segments: Segments | None = None
+    types: tuple[str, ...] = ()
+    libraries: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -222,6 +245,8 @@ class ModelRecord:
     classes: tuple[Class, ...] = ()
     has_probabilities: bool = True
     segments: Segments | None = None
+    types: tuple[str, ...] = ()
+    libraries: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON values."""
@@ -230,12 +255,21 @@ class ModelRecord:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ModelRecord:
         """Return the record from the result of `to_json`. Unknown keys are ignored."""
-        added = ("training", "classes", "has_probabilities", "segments")  # records of older versions lack them
+        added = (
+            "training",
+            "classes",
+            "has_probabilities",
+            "segments",
+            "types",
+            "libraries",
+        )  # records of older versions lack them
         fields = {name: values[name] for name in cls.__dataclass_fields__ if name not in added}
         training = values.get("training", {})
         fields["classes"] = tuple(values.get("classes", ()))
         fields["has_probabilities"] = values.get("has_probabilities", True)
         segments = values.get("segments")
+        fields["types"] = tuple(values.get("types", ()))
+        fields["libraries"] = values.get("libraries", {})
         fields["segments"] = None if segments is None else Segments(**segments)
         fields["training"] = {name: FeatureSummary.from_json(summary) for name, summary in training.items()}
         fields["features"] = tuple(Feature(**feature) for feature in values["features"])
@@ -326,10 +360,11 @@ class Registry(Protocol):
         """
         ...
 
-    def open(self, name: str, version: int) -> Model:
+    def open(self, name: str, version: int, own: OwnCode = NO_OWN_CODE) -> Model:
         """
         Verify the file of a version and load the model.
 
+        :param own: The user's code that it may use.
         :raises ModelError: the file was changed or is unsafe to load.
         """
         ...

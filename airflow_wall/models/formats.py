@@ -6,45 +6,61 @@ Pickle and joblib are never used: to open such a file runs any code that its aut
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import platform
+from collections.abc import Mapping
+from importlib import metadata
 from typing import Any, Protocol, cast
 
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import ModelError
-from airflow_wall.models.base import Model
+from airflow_wall.models.base import NO_OWN_CODE, Model, OwnCode
 
 FORMATS = {
+    "catboost": "airflow_wall.models.catboost_file",
     "lightgbm": "airflow_wall.models.lightgbm_text",
+    "own": "airflow_wall.models.own_file",
     "skops": "airflow_wall.models.skops_file",
+    "xgboost": "airflow_wall.models.xgboost_json",
 }
 """Format name -> the module that reads and writes it."""
 
-_OWNERS = {"lightgbm": "lightgbm", "sklearn": "skops"}
+_OWNERS = {"lightgbm": "lightgbm", "xgboost": "xgboost", "catboost": "catboost", "sklearn": "skops"}
 """Top-level package of an estimator's class or base class -> format, in order of preference."""
 
-SUPPORTED = (
-    "LightGBM (`LGBMRegressor`, `LGBMClassifier`, `Booster`) "
-    "and scikit-learn (regressors, classifiers, and pipelines that end in one)"
-)
+SUPPORTED = "LightGBM, XGBoost, CatBoost, and scikit-learn (regressors, classifiers, and pipelines that end in one)"
+
+_EXTRAS = {"xgboost": "xgboost", "catboost": "catboost"}
+"""Package of a format that is not in `local` -> the extra that brings it."""
 
 
 class ModelFormat(Protocol):
     """The functions of a format's module."""
 
-    def dump(self, estimator: Any) -> bytes:
+    PACKAGES: tuple[str, ...]
+    """The packages whose versions matter when it is opened."""
+
+    def dump(self, estimator: Any, own: OwnCode) -> bytes:
         """
         Return the estimator as bytes. Equal estimators give equal bytes.
 
+        :param own: The user's code that may be part of it.
         :raises ModelError: the estimator cannot be saved.
         """
         ...
 
-    def load(self, content: bytes) -> Model:
+    def load(self, content: bytes, own: OwnCode) -> Model:
         """
         Return the model from the bytes of `dump`. No code in the bytes is run.
 
+        :param own: The user's code that it may use.
         :raises ModelError: the bytes are not in this format.
         """
+        ...
+
+    def types(self, content: bytes) -> list[str]:
+        """Return the classes and functions in the bytes."""
         ...
 
 
@@ -61,18 +77,48 @@ def format_of(estimator: Any) -> str:
     cls = type(estimator)
     raise ModelError(
         f"an estimator of type `{cls.__module__}.{cls.__qualname__}` cannot be saved; supported are {SUPPORTED}",
-        hint="return one of these as `Trained(estimator=...)`",
+        hint="return one of these as `Trained(estimator=...)`, or name functions as `save` and `load`",
     )
 
 
-def dump(estimator: Any, name: str) -> bytes:
+def dump(estimator: Any, name: str, own: OwnCode = NO_OWN_CODE) -> bytes:
     """Return the estimator as bytes in the format `name`. Equal estimators give equal bytes."""
-    return _format(name).dump(estimator)
+    return _format(name).dump(estimator, own)
 
 
-def load(content: bytes, name: str) -> Model:
+def load(content: bytes, name: str, own: OwnCode = NO_OWN_CODE) -> Model:
     """Return the model from bytes in the format `name`."""
-    return _format(name).load(content)
+    return _format(name).load(content, own)
+
+
+def types(content: bytes, name: str) -> tuple[str, ...]:
+    """Return the classes and functions in bytes in the format `name`."""
+    return tuple(sorted(_format(name).types(content)))
+
+
+def libraries(name: str) -> dict[str, str]:
+    """Return package -> version of the packages that a format depends on, and `python`."""
+    installed = {package: version for package in _format(name).PACKAGES if (version := _version(package)) is not None}
+    return {"python": platform.python_version(), **installed}
+
+
+def other_versions(trained: Mapping[str, str]) -> str:
+    """Return the packages that are not installed here in the version of a record, in words; "" if all are."""
+    here = dict.fromkeys(trained, "none")
+    here |= {package: version for package in trained if (version := _version(package)) is not None}
+    here["python"] = platform.python_version()
+    return ", ".join(
+        f"{package} {version} (here: {here[package]})"
+        for package, version in trained.items()
+        if here[package] != version
+    )
+
+
+def _version(package: str) -> str | None:
+    for name in (package, f"{package}-cpu"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return metadata.version(name)
+    return None
 
 
 def _format(name: str) -> ModelFormat:
@@ -88,5 +134,5 @@ def _format(name: str) -> ModelFormat:
     except ImportError as error:
         raise ModelError(
             f"the model format `{name}` needs the package `{error.name}`, which is not installed here",
-            hint="install `airflow-wall[local]`",
+            hint=f"install `airflow-wall[{_EXTRAS.get(str(error.name), 'local')}]`",
         ) from error

@@ -12,14 +12,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from airflow_wall.errors import ModelError
-from airflow_wall.models.base import Class, Kind
+from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode
 from airflow_wall.models.outputs import plain_class
+
+PACKAGES = ("lightgbm",)
 
 _CLASSES = "\nairflow_wall_classes="
 """Beginning of the line with the classes, as JSON."""
 
 
-def dump(estimator: Any) -> bytes:
+def dump(estimator: Any, _: OwnCode = NO_OWN_CODE) -> bytes:
     """
     Return the estimator's booster as LightGBM text. With early stopping it ends at its best iteration.
 
@@ -35,7 +37,12 @@ def dump(estimator: Any) -> bytes:
     return text.encode()
 
 
-def load(content: bytes) -> LightGBMModel:
+def types(_: bytes) -> list[str]:
+    """See `ModelFormat.types`."""
+    return ["lightgbm.basic.Booster"]
+
+
+def load(content: bytes, own: OwnCode = NO_OWN_CODE) -> LightGBMModel:  # noqa: ARG001  as every format
     """Return the model from LightGBM text."""
     text, _, line = content.decode("utf-8", "replace").partition(_CLASSES)
     kind = _kind(text + (_CLASSES + line if line else ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,21 @@ def scored_columns(model: Model, record: ModelRecord, rows: pa.Table) -> pa.Tabl
     """
     features = rows.select([feature.name for feature in record.features])
     return pa.Table.from_arrays(_output_columns(record, model.score(to_frame(features))), schema=output_schema(record))
+
+
+def shaped(scores: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """
+    Return scores as floats of a shape.
+
+    :raises ModelError: there are more or fewer of them, as of a model that predicts several targets.
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    if values.size != math.prod(shape):
+        raise ModelError(
+            f"the scores of a model must have the shape {shape}, got {values.shape}",
+            hint="train one model for each target",
+        )
+    return values.reshape(shape)
 
 
 def probability_names(classes: tuple[Class, ...]) -> list[str]:

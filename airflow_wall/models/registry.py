@@ -27,7 +27,7 @@ from typing import Any
 from airflow_wall import state
 from airflow_wall.errors import Interrupted, ModelError
 from airflow_wall.models import formats
-from airflow_wall.models.base import Candidate, Champion, Decision, Model, ModelRecord
+from airflow_wall.models.base import NO_OWN_CODE, Candidate, Champion, Decision, Model, ModelRecord, OwnCode
 from airflow_wall.models.name import check_model_name
 
 _HIDDEN = ".new-"
@@ -108,7 +108,7 @@ class FileRegistry:
             state.write(self._folder(name) / "champion.json", champion.to_json())
             return champion
 
-    def open(self, name: str, version: int) -> Model:
+    def open(self, name: str, version: int, own: OwnCode = NO_OWN_CODE) -> Model:
         """See `Registry.open`."""
         record = self.record(name, version)
         path = self._versions(name) / str(version) / record.file
@@ -126,7 +126,16 @@ class FileRegistry:
                 f"got {sha256}; it was not opened",
                 hint="restore it from a backup, or run retrain and find out who wrote to the registry",
             )
-        return formats.load(content, record.model_format)
+        try:
+            return formats.load(content, record.model_format, own)
+        except ModelError as error:
+            other = formats.other_versions(record.libraries)
+            if not other:
+                raise
+            raise ModelError(
+                f"{error.message}; version {version} of model `{name}` was trained with {other}",
+                hint="give `predict` the same `requirements` as `retrain`, or train the model anew",
+            ) from error
 
     def _write(self, name: str, record: ModelRecord, content: bytes) -> None:
         versions = self._versions(name)
@@ -214,4 +223,6 @@ def _record(name: str, version: int, candidate: Candidate, sha256: str, fingerpr
         lineage=candidate.lineage,
         training=candidate.training,
         segments=candidate.segments,
+        types=candidate.types,
+        libraries=candidate.libraries,
     )

@@ -14,6 +14,7 @@ import io
 import json
 import warnings
 import zipfile
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,11 @@ from sklearn.base import is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted
 
 from airflow_wall.diagnostics.suggestions import listed
+from airflow_wall.environments.user_code import activate
 from airflow_wall.errors import ModelError
-from airflow_wall.models.base import Class, Kind
-from airflow_wall.models.outputs import plain_class
+from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode
+from airflow_wall.models.outputs import plain_class, shaped
+from airflow_wall.settings import matches_any
 
 with warnings.catch_warnings():
     warnings.simplefilter(
@@ -65,7 +68,10 @@ _UNTRUSTED_MODULES = ("sklearn.datasets.", "sklearn.externals.", "sklearn.utils.
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time in a zip file
 
 
-def dump(estimator: Any) -> bytes:
+PACKAGES = ("scikit-learn", "skops", "numpy", "scipy")
+
+
+def dump(estimator: Any, own: OwnCode = NO_OWN_CODE) -> bytes:
     """Return the estimator as a skops file."""
     name = type(estimator).__name__
     _kind(estimator)
@@ -79,14 +85,30 @@ def dump(estimator: Any) -> bytes:
         raise ModelError(
             f"skops cannot save the `{name}`: {error}", hint="store only plain values and arrays in it"
         ) from error
-    _refuse_untrusted(content, f"the `{name}`")
+    _refuse_untrusted(content, f"the `{name}`", own)
     return content
 
 
-def load(content: bytes) -> SklearnModel:
+def types(content: bytes) -> list[str]:
+    """See `ModelFormat.types`."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        schema = json.loads(archive.read("schema.json"))
+    return sorted(set(_types_in(schema)) | set(skops.io.get_untrusted_types(data=content)))
+
+
+def _types_in(node: Any) -> Iterator[str]:
+    if isinstance(node, dict) and {"__class__", "__module__"} <= node.keys():
+        yield f"{node['__module__']}.{node['__class__']}"
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _types_in(child)
+
+
+def load(content: bytes, own: OwnCode = NO_OWN_CODE) -> SklearnModel:
     """Return the model from a skops file."""
     try:
-        _refuse_untrusted(content, "the model")
+        _refuse_untrusted(content, "the model", own)
+        if own.code is not None:
+            activate(own.code)
         estimator = skops.io.loads(content, trusted=skops.io.get_untrusted_types(data=content))  # all checked above
     except ModelError:
         raise
@@ -116,8 +138,7 @@ class SklearnModel:
         except (ValueError, TypeError, AttributeError) as error:
             text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ModelError(f"`{type(self._estimator).__name__}` cannot score these rows: {text}") from error
-        shape = (len(rows), len(self.classes)) if self.kind == "classes" else (len(rows),)
-        return np.asarray(scores, dtype=np.float64).reshape(shape)
+        return shaped(scores, (len(rows), len(self.classes)) if self.kind == "classes" else (len(rows),))
 
     def _scores(self, rows: pd.DataFrame) -> Any:
         if self.kind == "regression":
@@ -158,19 +179,28 @@ def _classes(estimator: Any) -> tuple[Class, ...]:
     return tuple(plain_class(label, type(estimator).__name__) for label in classes.tolist())
 
 
-def _refuse_untrusted(content: bytes, where: str) -> None:
-    untrusted = sorted(name for name in skops.io.get_untrusted_types(data=content) if not _is_trusted(name))
-    if untrusted:
-        raise ModelError(
-            f"{where} must hold classes of scikit-learn and LightGBM only, got {listed(untrusted)} "
-            f"(scikit-learn {sklearn.__version__})",
-            hint="replace that part by one of scikit-learn, or compute it in an earlier transform",
-        )
+def _refuse_untrusted(content: bytes, where: str, own: OwnCode) -> None:
+    untrusted = sorted(name for name in skops.io.get_untrusted_types(data=content) if not _is_trusted(name, own))
+    if not untrusted:
+        return
+    allowed = "classes of scikit-learn and LightGBM only"
+    hint = "replace that part by one of scikit-learn, or compute it in an earlier transform"
+    if own.code is not None:
+        allowed = "classes of scikit-learn, LightGBM and the pipeline's folder only"
+        hint = "define that part in a module of the pipeline's folder, or replace it by one of scikit-learn"
+    if any(_is_own(name, own) for name in untrusted):
+        hint = "have them added to the setting `[wall] allowed_entrypoints`, e.g. as `models.*`"
+    raise ModelError(
+        f"{where} must hold {allowed}, got {listed(untrusted)} (scikit-learn {sklearn.__version__})", hint=hint
+    )
 
 
-def _is_trusted(name: str) -> bool:
-    """Return True for a class of scikit-learn that can be part of a model, and for what `TRUSTED` names."""
-    if name in TRUSTED:
+def _is_trusted(name: str, own: OwnCode) -> bool:
+    """
+    Return True for a class of scikit-learn that can be part of a model, for the names in `TRUSTED`, and for the user's
+    own classes and functions that the deployment allows.
+    """
+    if name in TRUSTED or (_is_own(name, own) and matches_any(name, own.types)):
         return True
     if not name.startswith("sklearn.") or name.startswith(_UNTRUSTED_MODULES):
         return False
@@ -181,6 +211,15 @@ def _is_trusted(name: str) -> bool:
         return False
     # A function could be called with any arguments by the estimator that holds it.
     return inspect.isclass(found) and found.__module__.partition(".")[0] == "sklearn"
+
+
+def _is_own(name: str, own: OwnCode) -> bool:
+    """Return True if a module of the pipeline's folder can define a name, by its path."""
+    parts = name.split(".")
+    if own.code is None or not all(part.isidentifier() for part in parts):
+        return False
+    folders = [own.code.joinpath(*parts[:end]) for end in range(1, len(parts))]
+    return any(folder.with_suffix(".py").is_file() or (folder / "__init__.py").is_file() for folder in folders)
 
 
 def _canonical(content: bytes) -> bytes:

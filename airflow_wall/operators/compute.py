@@ -14,7 +14,7 @@ from airflow_wall.clusters.remote import job_of
 from airflow_wall.environments.backends import open_environment
 from airflow_wall.operators.on_cluster import OnClusterOperator
 from airflow_wall.operators.start_cluster import StartClusterOperator
-from airflow_wall.settings import SECTION
+from airflow_wall.settings import SECTION, Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -68,6 +68,15 @@ class ComputeOperator(OnClusterOperator):
     def job_connections(self) -> tuple[str, ...]:
         """Return the ids of the connections that the job reads. Their values are sent with it."""
         return ()
+
+    def own_types(self) -> list[str]:
+        """Return the user's own classes and functions that may be part of a model: patterns such as `models.*`."""
+        settings = Settings.from_values(
+            {key: conf.get(SECTION, key, fallback=None) for key in ("policy", "allowed_entrypoints")}, {}
+        )
+        if settings.policy == "open":
+            return ["*"]
+        return [pattern.replace(":", ".") for pattern in settings.allowed_entrypoints]
 
     def environment(self) -> dict[str, Any]:
         """Return the `environment` of the job document; empty if the task sets none."""

@@ -25,9 +25,10 @@ class PredictOperator(ComputeOperator):
     :param max_age: Highest allowed age of the model.
     :param new_categories: Share of the values of a text feature that may be new; by default a fifth. (templated)
     :param share: True if other tasks write the target, too.
+    :param load: The function that opens a model that a function of your own saved, `module:function`. (templated)
     """
 
-    template_fields: Sequence[str] = ("model", "inputs", "target", "version", "keep", "new_categories")
+    template_fields: Sequence[str] = ("model", "inputs", "target", "version", "keep", "new_categories", "load")
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class PredictOperator(ComputeOperator):
         max_age: timedelta | None = None,
         new_categories: str | float | None = None,
         share: bool = False,
+        load: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -51,6 +53,7 @@ class PredictOperator(ComputeOperator):
         self.max_age = max_age
         self.new_categories = new_categories
         self.share = share
+        self.load = load
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the table, its number of rows, and the model's version."""
@@ -66,4 +69,6 @@ class PredictOperator(ComputeOperator):
             max_age=max_age,
             new_categories=self.new_categories,
             share=self.share or None,
+            load=self.load,
+            own_types=self.own_types() or None,
         )

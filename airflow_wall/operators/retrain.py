@@ -25,6 +25,8 @@ class RetrainOperator(ComputeOperator):
     :param new_categories: Share of the values of a text feature that may be new; by default a fifth. (templated)
     :param accept_changes: Features of the champion that are meant to be gone or to differ. (templated)
     :param parameters: Further arguments of the function. (templated)
+    :param save: A function that returns a model of your own as bytes, `module:function`. (templated)
+    :param load: The function that opens these bytes. (templated)
     """
 
     template_fields: Sequence[str] = (
@@ -36,6 +38,8 @@ class RetrainOperator(ComputeOperator):
         "new_categories",
         "accept_changes",
         "parameters",
+        "save",
+        "load",
     )
 
     def __init__(
@@ -49,6 +53,8 @@ class RetrainOperator(ComputeOperator):
         new_categories: str | float | None = None,
         accept_changes: Sequence[str] | None = None,
         parameters: Mapping[str, Any] | None = None,
+        save: str | None = None,
+        load: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -60,6 +66,8 @@ class RetrainOperator(ComputeOperator):
         self.new_categories = new_categories
         self.accept_changes = accept_changes
         self.parameters = parameters
+        self.save = save
+        self.load = load
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the model's version, its metric, the champion's metric, and whether it was promoted."""
@@ -74,6 +82,9 @@ class RetrainOperator(ComputeOperator):
             new_categories=self.new_categories,
             accept_changes=self.accept_changes or None,
             parameters=self.parameters,
+            save=self.save,
+            load=self.load,
+            own_types=self.own_types() or None,
         )
 
     def tables_read(self) -> Iterator[TableRead]:

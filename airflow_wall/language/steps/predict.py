@@ -7,6 +7,7 @@ from pydantic import Field
 from airflow_wall.language.base import Duration, Positive
 from airflow_wall.language.steps.base import Input, NewCategories, OnCluster, Share, Text
 from airflow_wall.text.kinds import (
+    Code,
     ModelName,
     Plain,
     Table,
@@ -29,4 +30,5 @@ class Predict(OnCluster):
     )
     max_age: Duration | None = Field(None, description="The maximum age of the model.")
     new_categories: NewCategories = "20%"
+    load: Code[Text] | None = Field(None, description="The function that opens a model that `save` of `retrain` saved.")
     share: Share = False

@@ -114,3 +114,14 @@ class Retrain(OnCluster):
         [], description="Features of the champion that are meant to be gone, to have another type or other values."
     )
     parameters: Plain[Parameters] | None = Field(None, description="Further arguments of the function.")
+    save: Code[Text] | None = Field(None, description="A function that returns a model of your own as bytes.")
+    load: Code[Text] | None = Field(None, description="With `save`: the function that opens these bytes.")
+
+    @model_validator(mode="after")
+    def _both_functions(self) -> Self:
+        if (self.save is None) != (self.load is None):
+            missing = "load" if self.load is None else "save"
+            raise PydanticCustomError(
+                "together", "`save` and `load` belong together", {"hint": f"add `{missing}: module:function`"}
+            )
+        return self

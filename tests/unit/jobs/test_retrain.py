@@ -14,6 +14,7 @@ import pytest
 from airflow_wall.errors import DataError, ModelError, UserCodeError
 from airflow_wall.job import Env, Run, Slice
 from airflow_wall.jobs.check_integrity import check_integrity
+from airflow_wall.jobs.predict import predict
 from airflow_wall.jobs.retrain import retrain
 from airflow_wall.models.backends import open_registry
 from airflow_wall.storage.backends import open_tables
@@ -278,6 +279,7 @@ KILL = """
 import json, os, signal, sys
 from pathlib import Path
 from airflow_wall.job import Env, Run
+from airflow_wall.jobs.predict import predict
 from airflow_wall.jobs.retrain import retrain
 from airflow_wall.models.registry import FileRegistry
 FileRegistry.promote = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)  # version written, champion not
@@ -715,3 +717,94 @@ def train(features):
     known = features.dropna(subset=["y"]).assign(word=lambda rows: rows["late"].map({0: "early", 1: "late"}))
     return Trained(LogisticRegression().fit(known[["a"]], known["word"]), ["a"], "when")
 """
+
+
+OWN = """
+import json
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from airflow_wall import Trained
+
+class Shift(BaseEstimator, TransformerMixin):
+    def fit(self, rows, target=None):
+        return self
+
+    def transform(self, rows):
+        return np.asarray(rows) + 1.0
+
+class Line:
+    def __init__(self, slope):
+        self.slope = slope
+
+    def predict(self, rows):
+        return rows["a"] * self.slope
+
+def pipeline(features):
+    rows = features.dropna(subset=["y"])
+    return Trained(make_pipeline(Shift(), LinearRegression()).fit(rows[["a", "b"]], rows["y"]), ["a", "b"], "y")
+
+def line(features, slope=3.0):
+    return Trained(Line(slope), ["a"], "y")
+
+def save(model):
+    return json.dumps({"slope": model.slope}).encode()
+
+def load(content):
+    return Line(**json.loads(content))
+"""
+
+
+def test_classes_of_the_pipelines_folder_are_part_of_a_model_if_they_are_allowed(store, env, code):
+    (code / "mine.py").write_text(OWN)
+    arguments = {"entrypoint": "mine:pipeline", "inputs": {"features": "silver/*"}, "model": "m"}
+    with pytest.raises(ModelError, match=r"got `mine.Shift`"):
+        retrain(env(), **arguments)
+    assert retrain(env(), **arguments, own_types=["mine.*"])["promoted"]
+    for table in ("silver/a", "silver/b"):
+        store.replace_slice(table, rows(), slice_id="20130701T000000Z", number=2)
+    record = open_registry(env().run.state).record("m", 1)
+    assert "mine.Shift" in record.types
+    assert record.libraries.keys() == {"python", "scikit-learn", "skops", "numpy", "scipy"}
+    with pytest.raises(ModelError, match=r"got `mine.Shift`"):
+        predict(env(), model="m", inputs={"features": "silver/*"}, target="gold/scores")
+    again = retrain(env(2), **arguments, own_types=["mine.*"])
+    assert again["champion_value"] is not None
+
+
+def test_a_model_of_ones_own_is_trained_compared_and_used(store, env, code):
+    (code / "mine.py").write_text(OWN)
+    arguments = {"entrypoint": "mine:line", "inputs": {"features": "silver/*"}, "model": "m"}
+    functions = {"save": "mine:save", "load": "mine:load"}
+    with pytest.raises(ModelError, match=r"name functions as `save` and `load`"):
+        retrain(env(), **arguments)
+    with pytest.raises(ModelError, match="`save` and `load` belong together"):
+        retrain(env(), **arguments, save="mine:save")
+    assert retrain(env(), **arguments, **functions)["promoted"]
+    better = retrain(env(2), **arguments, **functions, parameters={"slope": 2.9})
+    assert better["champion_version"] == 1
+    assert better["champion_value"] is not None
+    for table in ("silver/a", "silver/b"):
+        store.replace_slice(table, rows(), slice_id="20130702T000000Z", number=2)
+    scored = {"model": "m", "inputs": {"features": "silver/*"}, "target": "gold/scores"}
+    with pytest.raises(ModelError, match="names none that opens it"):
+        predict(env(2), **scored)
+    assert predict(env(2), **scored, load="mine:load")["rows"] == 400
+
+
+def test_another_version_of_a_library_is_named_if_a_model_cannot_be_opened(store, env, code, monkeypatch):
+    call(env())
+    registry = open_registry(env().run.state)
+    path = env().run.state / "models/m/versions/1/record.json"
+    record = json.loads(path.read_text())
+    record["libraries"]["scikit-learn"] = "0.24.1"
+    path.write_text(json.dumps(record))
+    monkeypatch.setattr("airflow_wall.models.skops_file.skops.io.loads", lambda *_, **__: 1 / 0)
+    with pytest.raises(ModelError) as caught:
+        registry.open("m", 1)
+    assert caught.value.message.startswith(
+        "skops cannot read the model: ZeroDivisionError: division by zero; version 1 of model `m` was trained with "
+        "scikit-learn 0.24.1 (here: "
+    )
+    assert caught.value.hint == "give `predict` the same `requirements` as `retrain`, or train the model anew"

@@ -52,3 +52,12 @@ def test_image_beside_requirements_is_refused() -> None:
         "`image` cannot be combined with `requirements`\n\n"
         "hint: remove `requirements`, and install what the code needs into the image"
     )
+
+
+def test_policy_decides_which_own_classes_a_model_may_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    operator = RetrainOperator(task_id="fit", entrypoint="shop:train", inputs={"rows": "silver/rows"}, model="m")
+    assert operator.own_types() == ["*"]
+    monkeypatch.setenv("AIRFLOW__WALL__POLICY", "restricted")
+    assert operator.own_types() == []
+    monkeypatch.setenv("AIRFLOW__WALL__ALLOWED_ENTRYPOINTS", "shop:train,models.*")
+    assert operator.own_types() == ["shop.train", "models.*"]

@@ -1,0 +1,89 @@
+"""CatBoost's own binary format: trees as data, without code."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import catboost
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from airflow_wall.errors import ModelError
+from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode
+from airflow_wall.models.outputs import plain_class, shaped
+
+PACKAGES = ("catboost",)
+
+_FACTS = "airflow_wall"
+"""Key of our facts in the metadata of a model: its kind and classes."""
+
+_EXPONENTIAL = ("Poisson", "Tweedie", "LogLinQuantile")
+"""Losses of regression whose predictions are the exponential of the sum of the trees."""
+
+_OF_THE_TRAINING = ("model_guid", "train_finish_time", "training", "output_options")
+"""Metadata that differ between equal trainings, or hold paths of the machine."""
+
+
+def dump(estimator: Any, _: OwnCode = NO_OWN_CODE) -> bytes:
+    """Return the estimator in CatBoost's format."""
+    name = type(estimator).__name__
+    if not estimator.is_fitted():
+        raise ModelError(f"the `{name}` is not fitted", hint="call its `fit` first")
+    labels = np.asarray(estimator.classes_).tolist()
+    classes = [plain_class(label, name) for label in labels]
+    kind: Kind = "regression" if not classes else "binary" if classes == [0, 1] else "classes"
+    loss = str(estimator.get_all_params().get("loss_function", ""))
+    model = estimator.copy()
+    facts = model.get_metadata()
+    for key in _OF_THE_TRAINING:
+        if key in facts.keys():  # noqa: SIM118  it is a proxy without `__contains__`
+            del facts[key]
+    facts[_FACTS] = json.dumps({"kind": kind, "classes": classes, "loss": loss})
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.cbm"
+        model.save_model(str(file))
+        return file.read_bytes()
+
+
+def types(_: bytes) -> list[str]:
+    """See `ModelFormat.types`."""
+    return ["catboost.core.CatBoost"]
+
+
+def load(content: bytes, _: OwnCode = NO_OWN_CODE) -> CatBoostModel:
+    """Return the model from CatBoost's format."""
+    model = catboost.CatBoost()
+    try:
+        model.load_model(blob=content)
+        facts = json.loads(model.get_metadata()[_FACTS])
+    except (catboost.CatBoostError, ValueError, KeyError) as error:
+        raise ModelError(f"CatBoost cannot read the model: {error}", hint="restore it from a backup") from error
+    return CatBoostModel(model, facts["kind"], tuple(facts["classes"]), facts["loss"])
+
+
+class CatBoostModel:
+    """A model of CatBoost."""
+
+    has_probabilities = True
+
+    def __init__(self, model: catboost.CatBoost, kind: Kind, classes: tuple[Class, ...], loss: str) -> None:
+        self.kind: Kind = kind
+        self.classes = classes if kind == "classes" else ()
+        self._output = "Probability"
+        if kind == "regression":
+            self._output = "Exponent" if loss.startswith(_EXPONENTIAL) else "RawFormulaVal"
+        self._model = model
+
+    def score(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        """See `Model.score`."""
+        try:
+            scores = self._model.predict(rows, prediction_type=self._output)
+        except (catboost.CatBoostError, ValueError, TypeError) as error:
+            raise ModelError(f"CatBoost cannot score these rows: {str(error).strip().splitlines()[0]}") from error
+        if self.kind == "binary":
+            return shaped(np.asarray(scores)[:, 1], (len(rows),))
+        return shaped(scores, (len(rows), len(self.classes)) if self.kind == "classes" else (len(rows),))

@@ -1,0 +1,93 @@
+"""A model that functions of the user's own save and open. Only a step that names the function opens it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from airflow_wall.environments.user_code import calling, load_function
+from airflow_wall.errors import ModelError
+from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode
+from airflow_wall.models.outputs import plain_class, shaped
+
+PACKAGES: tuple[str, ...] = ()
+
+
+def save(estimator: Any, function: str, code: Path) -> bytes:
+    """
+    Return the bytes of a function `save(estimator)`.
+
+    :raises UserCodeError: the function does not exist, or raised.
+    :raises ModelError: it returned something else.
+    """
+    saves = load_function(function, code=code, key="save")
+    with calling(function, code=code, key="save"):
+        content = saves(estimator)
+    if not isinstance(content, bytes):
+        raise ModelError(
+            f"`save` `{function}` must return bytes, got `{type(content).__name__}`",
+            hint="return the model's file as bytes",
+        )
+    return content
+
+
+def dump(estimator: Any, own: OwnCode = NO_OWN_CODE) -> bytes:
+    """See `ModelFormat.dump`. `save` does this, by the name of a function."""
+    raise NotImplementedError
+
+
+def types(_: bytes) -> list[str]:
+    """See `ModelFormat.types`."""
+    return []
+
+
+def load(content: bytes, own: OwnCode = NO_OWN_CODE) -> OwnModel:
+    """Return the model that the function `own.load` opens."""
+    if own.load is None or own.code is None:
+        raise ModelError(
+            "the model was saved by a function of your own, and the step names none that opens it",
+            hint="add `load: module:function` to the step",
+        )
+    opens = load_function(own.load, code=own.code, key="load")
+    with calling(own.load, code=own.code, key="load"):
+        estimator = opens(content)
+    if not callable(getattr(estimator, "predict", None)):
+        raise ModelError(
+            f"`load` `{own.load}` must return an object with a method `predict`, got `{type(estimator).__name__}`",
+            hint="add `def predict(self, rows): ...`; for classes also `classes_` and `predict_proba`",
+        )
+    return OwnModel(estimator, own.load, own.code)
+
+
+class OwnModel:
+    """
+    An object of the user's own with `predict(rows)`, and for a classifier `classes_` and perhaps `predict_proba(rows)`.
+    """
+
+    def __init__(self, estimator: Any, load: str, code: Path) -> None:
+        labels = getattr(estimator, "classes_", None)
+        classes: tuple[Class, ...] = ()
+        if labels is not None:
+            classes = tuple(plain_class(label, type(estimator).__name__) for label in np.asarray(labels).tolist())
+        self.has_probabilities = labels is None or hasattr(estimator, "predict_proba")
+        is_binary = classes == (0, 1) and self.has_probabilities
+        self.kind: Kind = "regression" if labels is None else "binary" if is_binary else "classes"
+        self.classes = classes if self.kind == "classes" else ()
+        self._estimator, self._load, self._code = estimator, load, code
+
+    def score(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        """See `Model.score`."""
+        with calling(self._load, code=self._code, key="load"):
+            if self.kind == "regression":
+                scores = self._estimator.predict(rows)
+            elif not self.has_probabilities:
+                named = np.asarray(self._estimator.predict(rows))
+                scores = named[:, None] == np.asarray(self._estimator.classes_)[None, :]
+            else:
+                scores = np.asarray(self._estimator.predict_proba(rows))
+                scores = scores[:, 1] if self.kind == "binary" else scores
+        return shaped(scores, (len(rows), len(self.classes)) if self.kind == "classes" else (len(rows),))

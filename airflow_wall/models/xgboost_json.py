@@ -1,0 +1,101 @@
+"""XGBoost's own JSON format, with the classes and the best iteration beside it: trees as text, without code."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xgboost
+from numpy.typing import NDArray
+
+from airflow_wall.errors import ModelError
+from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode
+from airflow_wall.models.outputs import plain_class, shaped
+
+PACKAGES = ("xgboost",)
+
+_KEEPS_CATEGORIES = (3, 1)
+"""The version from which on a model knows its categories. Older ones read text by the codes of each batch."""
+
+
+def dump(estimator: Any, _: OwnCode = NO_OWN_CODE) -> bytes:
+    """Return the estimator's booster as JSON. With early stopping it ends at its best iteration."""
+    name = type(estimator).__name__
+    try:
+        booster = estimator if isinstance(estimator, xgboost.Booster) else estimator.get_booster()
+    except ValueError as error:  # NotFittedError is a ValueError
+        raise ModelError(f"the `{name}` is not fitted", hint="call its `fit` first") from error
+    version = tuple(int(part) for part in xgboost.__version__.split(".")[:2])
+    if "c" in (booster.feature_types or ()) and version < _KEEPS_CATEGORIES:
+        raise ModelError(
+            f"the `{name}` has features of categories, whose codes XGBoost {xgboost.__version__} does not save",
+            hint="use XGBoost 3.1 or later, or encode them in a pipeline of scikit-learn",
+        )
+    labels = getattr(estimator, "classes_", None)
+    classes = [] if labels is None else [plain_class(label, name) for label in np.asarray(labels).tolist()]
+    document = {
+        "classes": classes,
+        "best_iteration": booster.attr("best_iteration"),
+        "booster": json.loads(booster.save_raw("json").decode()),
+    }
+    load(content := json.dumps(document).encode())
+    return content
+
+
+def types(_: bytes) -> list[str]:
+    """See `ModelFormat.types`."""
+    return ["xgboost.core.Booster"]
+
+
+def load(content: bytes, _: OwnCode = NO_OWN_CODE) -> XGBoostModel:
+    """Return the model from the bytes of `dump`."""
+    try:
+        document = json.loads(content)
+        booster = xgboost.Booster()
+        booster.load_model(bytearray(json.dumps(document["booster"]).encode()))
+        learner = document["booster"]["learner"]
+        objective = learner["objective"]["name"]
+        outputs = max(int(learner["learner_model_param"].get("num_class", 0)), 1)
+        targets = int(learner["learner_model_param"].get("num_target", 1))
+    except (ValueError, KeyError, TypeError, xgboost.core.XGBoostError) as error:
+        raise ModelError(f"XGBoost cannot read the model: {error}", hint="restore it from a backup") from error
+    if targets > 1:
+        raise ModelError(f"the model predicts {targets} targets", hint="train one model for each target")
+    best = document["best_iteration"]
+    classes = tuple(document["classes"]) or tuple(range(outputs if objective.startswith("multi:") else 2))
+    return XGBoostModel(booster, objective, classes, 0 if best is None else int(best) + 1)
+
+
+class XGBoostModel:
+    """A booster of XGBoost. Text columns are read as categories."""
+
+    has_probabilities = True
+
+    def __init__(self, booster: xgboost.Booster, objective: str, classes: tuple[Class, ...], rounds: int) -> None:
+        is_classifier = objective.startswith(("binary:", "multi:"))
+        is_binary = objective.startswith("binary:") and classes == (0, 1)
+        self.kind: Kind = "binary" if is_binary else "classes" if is_classifier else "regression"
+        self.classes = classes if self.kind == "classes" else ()
+        self._booster, self._objective, self._rounds = booster, objective, rounds
+
+    def score(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        """See `Model.score`."""
+        text = [name for name in rows if pd.api.types.is_string_dtype(rows[name]) or rows[name].dtype == object]
+        try:
+            matrix = xgboost.DMatrix(rows.astype(dict.fromkeys(text, "category")), enable_categorical=True)
+            wants_margin = self._objective in ("multi:softmax", "binary:logitraw")
+            scores = self._booster.predict(matrix, output_margin=wants_margin, iteration_range=(0, self._rounds))
+        except (xgboost.core.XGBoostError, ValueError, TypeError) as error:
+            text_of = str(error).strip().splitlines()[0]
+            raise ModelError(f"XGBoost cannot score these rows: {text_of}") from error
+        scores = np.asarray(scores, dtype=np.float64)
+        if self._objective == "multi:softmax":
+            powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+            scores = powers / powers.sum(axis=1, keepdims=True)
+        elif self._objective == "binary:logitraw":
+            scores = 1 / (1 + np.exp(-scores))
+        if self.kind == "classes" and scores.ndim == 1:
+            scores = np.column_stack([1 - scores, scores])
+        return shaped(scores, (len(rows), len(self.classes)) if self.kind == "classes" else (len(rows),))
