@@ -113,7 +113,7 @@ class Driver:
         idle = None if stale else idle_reason(plan, outcome, date)
         state = f"nothing to do: {idle}" if idle else _state(outcome)
         console.print(f"\nrun {outcome.run_id}{resumed}: {state}\n")
-        show_summary(console, plan, outcome.results, shlex.join(self.command))
+        show_summary(console, plan, outcome, shlex.join(self.command))
         show_messages(console, messages, outcome)
         if not outcome.success:
             self._show_logs(outcome)
@@ -124,7 +124,7 @@ class Driver:
         self.console.print(f"\nlogs: {short(logs)}")
         passed_over = sum(state == "upstream_failed" for state in outcome.states.values())
         if passed_over:
-            self.console.print(f"{passed_over} tasks after it were not run")
+            self.console.print(f"{passed_over} {'tasks' if passed_over > 1 else 'task'} after it did not run")
 
     def _show_dates(self, lines: Sequence[str]) -> None:
         self.console.print("")

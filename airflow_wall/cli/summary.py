@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from airflow_wall.cli.dates import shown
+from airflow_wall.cli.outcome import RunOutcome
 from airflow_wall.cli.output import short
 from airflow_wall.cli.stale import still_stale
+from airflow_wall.cli.withheld import failed_checks, visible_releases, withheld_slices
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.job import date_of_slice
 from airflow_wall.planner.plan import Plan
@@ -23,12 +25,15 @@ Results = Mapping[str, Any]
 _LISTED = 5
 
 
-def show_summary(console: Console, plan: Plan, results: Results, command: str) -> None:
+def show_summary(console: Console, plan: Plan, outcome: RunOutcome, command: str) -> None:
     """
     Print the results of the steps of a plan; nothing for steps that did not run.
 
     :param command: The command line of the run without its dates.
     """
+    results = outcome.results
+    failed = [] if outcome.success else failed_checks(plan, outcome.states)
+    left_out = withheld_slices(plan, failed) if failed else _left_out(plan, results)
     rows = [
         row
         for row in (
@@ -41,7 +46,8 @@ def show_summary(console: Console, plan: Plan, results: Results, command: str) -
             *_models(plan, results),
             *_checks(plan, results),
             *_published(plan, results),
-            *_withheld(plan, results, command),
+            *([] if outcome.success else _still_visible(plan, results)),
+            *_withheld(plan, left_out, command),
         )
         if row
     ]
@@ -169,12 +175,30 @@ def _published(plan: Plan, results: Results) -> list[tuple[str, str]]:
     return rows
 
 
-def _withheld(plan: Plan, results: Results, command: str) -> list[tuple[str, str]]:
-    """Return the slices that a release leaves out, each with the commands that correct or drop it."""
+def _still_visible(plan: Plan, results: Results) -> list[tuple[str, str]]:
+    """Return the releases that clients see because a run that failed published no other ones."""
+    published = [result["release"] for result in _results_of(plan, results, "stop_sender", "publish")]
+    rows = []
+    for name, release in visible_releases(plan).items():
+        if release is None:
+            rows.append(("still live", f"nothing: `{name}` has no release yet"))
+        elif release["release"] not in published:
+            rows.append(("still live", f"release {release['release']}"))
+            rows += [("", f"{count:,} rows in {target}") for target, count in release["targets"].items()]
+    return rows
+
+
+def _left_out(plan: Plan, results: Results) -> list[dict[str, str]]:
+    """Return the slices that a release leaves out."""
     parts = [
         part for result in _results_of(plan, results, "stop_sender", "publish") for part in result["parts"].values()
     ]
-    found = {(item["table"], item["slice"]): item["reason"] for part in parts for item in part.get("withheld", ())}
+    return [item for part in parts for item in part.get("withheld", ())]
+
+
+def _withheld(plan: Plan, left_out: Iterable[Mapping[str, str]], command: str) -> list[tuple[str, str]]:
+    """Return the withheld slices, each with the commands that correct or drop it."""
+    found = {(item["table"], item["slice"]): item["reason"] for item in left_out}
     rows = []
     for (table, slice_id), reason in sorted(found.items())[:_LISTED]:
         date = date_of_slice(slice_id)

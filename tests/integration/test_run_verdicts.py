@@ -62,11 +62,15 @@ def test_rejected_rows_are_withheld_until_they_are_corrected_or_dropped(project:
     assert clients(project) == [1, 2]
 
     land(project, 2, (3, -999), (4, 99999))
-    assert "failed" in airflow_wall(project, "run", "p.yaml", "--date", "2026-01-02", code=1)
+    text = airflow_wall(project, "run", "p.yaml", "--date", "2026-01-02", code=1)
+    assert "still live   release p-20260101T000000Z\n             2 rows in sql://db/s\n" in text
+    withheld = "withheld     gold/s, slice 20260102T000000Z: `check_integrity` failed: range of score"
+    assert withheld in text
+    assert len(commands_in(text, "run the date again: ")) == len(commands_in(text, "or drop the slice: ")) == 1
     land(project, 3, (5, 50))
     text = airflow_wall(project, "run", "p.yaml", "--date", "2026-01-03")
     assert clients(project) == [1, 2, 5]
-    assert "withheld     gold/s, slice 20260102T000000Z: `check_integrity` failed: range of score" in text
+    assert withheld in text
 
     land(project, 2, (3, 30))
     (again,) = commands_in(text, "run the date again: ")
@@ -99,6 +103,7 @@ def test_rows_that_no_check_has_seen_are_withheld(project: Path) -> None:
     assert (
         "no rows of table `gold/s` passed its checks: gold/s, slice 20260101T000000Z: `check_integrity` has not" in text
     )
+    assert "still live   nothing: `p` has no release yet\n" in text
 
 
 def test_edited_checks_judge_the_present_slice_and_check_judges_the_rest(project: Path) -> None:

@@ -1,0 +1,57 @@
+"""The slices that are withheld, and the releases that clients still see, after a run that published nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from airflow_wall import state
+from airflow_wall.cli.stale import in_child
+from airflow_wall.planner.plan import Plan, TaskPlan
+from airflow_wall.planner.table_reads import reads_of
+from airflow_wall.storage.backends import open_tables
+from airflow_wall.storage.verdicts import Checkers, Verdicts
+from airflow_wall.text.reserved import STATE
+
+
+def failed_checks(plan: Plan, states: Mapping[str, str]) -> list[TaskPlan]:
+    """Return the tasks whose failed checks withhold rows."""
+    return [
+        task
+        for task in plan.tasks
+        if states.get(task.task_id) == "failed" and any(read.is_gate for read in reads_of(task))
+    ]
+
+
+def withheld_slices(plan: Plan, failed: Sequence[TaskPlan]) -> list[dict[str, str]]:
+    """
+    Return the withheld slices of the tables of failed checks, each with `table`, `slice` and `reason`.
+
+    :param failed: Tasks whose checks failed.
+    """
+    tables = {read.table for task in failed for read in reads_of(task) if read.is_gate}
+    if not tables:
+        return []
+    checkers = {
+        table: [task.task_id for task in plan.tasks for read in reads_of(task) if read.is_gate and read.table == table]
+        for table in tables
+    }
+    return in_child(_withheld, plan.storage, plan.dag_id, checkers)
+
+
+def visible_releases(plan: Plan) -> dict[str, dict[str, Any] | None]:
+    """Return each release of a pipeline with its summary as clients see it; None if there is no release yet."""
+    names = [task.arguments.get("release") for task in plan.tasks if task.uses in ("start_sender", "publish")]
+    folder = plan.storage / STATE / "releases"
+    return {name: state.read(folder / name / "current.json") for name in names if isinstance(name, str)}
+
+
+def _withheld(storage: Path, pipeline: str, checkers: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
+    store = open_tables(storage)
+    verdicts = Verdicts(storage / STATE, store)
+    return [
+        {"table": table, "slice": withheld.slice, "reason": withheld.reason}
+        for table, tasks in sorted(checkers.items())
+        for withheld in verdicts.judge(pipeline, table, Checkers(tasks), accept_earlier=True).withheld
+    ]
