@@ -163,10 +163,11 @@ class _OperatorBuilder:
         self.dag = dag
         self.built = built
         self.zone = ZoneInfo(plan.timezone)
-        self.warned = {task for missing in plan.missing_needs for task in missing.tasks}
         self.surroundings: dict[str, Any] = {
             "storage": str(plan.storage), "project": str(plan.project), "code": str(plan.code),
         }  # fmt: skip
+        if plan.missing_needs:  # only a warning
+            self.surroundings["checks_order"] = False
         if plan.allowed_connections is not None:
             self.surroundings["allowed_connections"] = list(plan.allowed_connections)
 
@@ -200,8 +201,6 @@ class _OperatorBuilder:
                 values |= built_pods(kind, task.arguments, self.plan.places, (*task.loc, "with"))
         if issubclass(kind, StepOperator):
             values = {**self.surroundings, "place": f"{self.plan.path}:{task.place.line}", **values}
-            if task.task_id in self.warned:
-                values["checks_order"] = False
         common = {**settings, **values, "task_id": _label(task), "dag": self.dag, "task_group": group}
         if task.mapped:
             return built_mapped(kind, task.mapped, common, rendered, self.built, self.plan.code)

@@ -48,8 +48,8 @@ class StepOperator(BaseOperator):
     :param place: File and position of the task, for messages; by default the DAG's file.
     :param allowed_connections: Ids of the connections that the task may read, or patterns that end in `*`; by default
         any. Documents in the lake, such as those of releases, also name connections.
-    :param checks_order: False if the DAG processor has warned that the task reads a table too early. In the release in
-        which this is only a warning, the task then runs.
+    :param checks_order: False if the DAG processor has warned that tasks of the DAG read tables too early. In a release
+        in which this is only a warning, they then run.
     """
 
     ui_color = "#eef4f8"

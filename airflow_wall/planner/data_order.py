@@ -30,13 +30,11 @@ class MissingNeeds:
     :param fault: The fault at the table that it reads.
     :param loc: The path of the task in the document.
     :param names: The names to add to its `needs`, for all of its tables; empty if no `needs` can help.
-    :param tasks: The full ids of its tasks.
     """
 
     fault: Fault
     loc: Loc
     names: tuple[str, ...]
-    tasks: tuple[str, ...]
 
 
 def missing_needs(
@@ -65,8 +63,7 @@ def missing_needs(
     for (loc, key, _), repetitions in by_place.items():
         message = _message(repetitions, order)
         hint = _hint(repetitions[0], order, naming.names(repetitions), naming.needs_of(repetitions[0]))
-        ids = tuple(each.read.task.task_id for each in repetitions)
-        missing.append(MissingNeeds(places.fault((*loc, *key), message, hint), loc, additions[loc], ids))
+        missing.append(MissingNeeds(places.fault((*loc, *key), message, hint), loc, additions[loc]))
     return missing
 
 
@@ -99,32 +96,49 @@ class _DataOrder:
     def __init__(self, tasks: Mapping[str, TaskPlan]) -> None:
         self.ids = list(tasks)
         self.bits = {task_id: 1 << place for place, task_id in enumerate(tasks)}
-        self.before = ancestors({task_id: task.upstream for task_id, task in tasks.items()}, self.bits)
-        self.reads = [read for task in tasks.values() for read in reads_of(task)]
+        self.upstream = {task_id: task.upstream for task_id, task in tasks.items()}
+        self.before = ancestors(self.upstream, self.bits)
+        self.reads = {task_id: list(reads_of(task)) for task_id, task in tasks.items()}
         self.writers: dict[str, int] = defaultdict(int)
         self.checkers: dict[str, int] = defaultdict(int)
         for task in tasks.values():
             for table in tables_written(task):
                 self.writers[table] |= self.bits[task.task_id]
-        for read in self.reads:
+        for read in (read for reads in self.reads.values() for read in reads):
             if read.is_gate:
                 self.checkers[read.table] |= self.bits[read.task.task_id]
         self.writers_of_pattern: dict[str, int] = {}
 
     def early(self) -> list[_Early]:
-        """Return the reads that come too early, in the order of the tasks."""
-        found = []
-        for read in self.reads:
-            own, before = self.bits[read.task.task_id], self.before[read.task.task_id]
-            writers = 0 if read.is_external else self._writers(read.table)
-            checkers = self.checkers.get(read.table, 0) if read.waits_for_checks else 0
-            if (writers | checkers) & ~before:
-                late = ~(before | own)
-                after = self.union(
-                    task_id for task_id in self.named(late & (writers | checkers)) if self.before[task_id] & own
-                )
-                found.append(_Early(read, writers & late, checkers & late, after))
+        """
+        Return the reads that come too early, in the order of the tasks.
+
+        A read that is in time as soon as the earlier tasks wait for what they lack is left out: it is the same mistake.
+        """
+        found: list[_Early] = []
+        now: dict[str, int] = {}
+        for task_id, upstream in self.upstream.items():
+            before = self.union(upstream)
+            for other in upstream:
+                before |= now[other]
+            early = [each for read in self.reads[task_id] if (each := self._early(read, before)) is not None]
+            found += early
+            for each in early:
+                before |= each.awaited
+                for other in self.named(each.awaited):
+                    before |= self.before[other]
+            now[task_id] = before
         return found
+
+    def _early(self, read: TableRead, before: int) -> _Early | None:
+        own = self.bits[read.task.task_id]
+        writers = 0 if read.is_external else self._writers(read.table)
+        checkers = self.checkers.get(read.table, 0) if read.waits_for_checks else 0
+        if not (writers | checkers) & ~before:
+            return None
+        late = ~(before | own)
+        after = self.union(task_id for task_id in self.named(late & (writers | checkers)) if self.before[task_id] & own)
+        return _Early(read, writers & late, checkers & late, after)
 
     def add_edges(self, early: Sequence[_Early]) -> None:
         """Add the missing edges to the order, and note in each read the tasks for which this would be a circle."""
@@ -264,8 +278,9 @@ def _message(repetitions: Sequence[_Early], order: _DataOrder) -> str:
     early = repetitions[0]
     others, action = (early.checkers, "check") if early.checkers else (early.writers, "write")
     named, after = list(order.named(others)), set(order.named(early.after))
-    more = f"; so do {len(repetitions) - 1} more of its matrix" if len(repetitions) > 1 else ""
-    return f"{table_order.early(early.read.verb, early.read.table, named, action, after)}{more}"
+    more = len(repetitions) - 1
+    repeated = f"; so {'do' if more > 1 else 'does'} {more} more of its matrix" if more else ""
+    return f"{table_order.early(early.read.verb, early.read.table, named, action, after)}{repeated}"
 
 
 def _hint(early: _Early, order: _DataOrder, names: Sequence[str], needs: Sequence[str]) -> str:

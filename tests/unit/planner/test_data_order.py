@@ -52,6 +52,17 @@ def test_order_of_the_tasks_in_the_file_does_not_matter(tmp_path: Path) -> None:
     assert names(tmp_path, clean() + INGEST) == [("load",)]
 
 
+def test_later_tasks_that_lack_the_same_needs_are_not_reported(tmp_path: Path) -> None:
+    reader = "  - {id: more, uses: transform, needs: clean, with: {sql: select 1 as x, inputs: {a: bronze/orders, b: silver/t}, target: silver/u}}\n"
+    (found,) = missing(tmp_path, INGEST + clean() + reader)
+    assert found.fault.key == "tasks[clean].with.inputs.raw"
+    assert names(tmp_path, INGEST + clean() + reader.replace("needs: clean, ", "")) == [
+        ("load",),
+        ("clean",),
+        ("clean",),
+    ]
+
+
 def test_pattern_covers_the_tables_of_one_level(tmp_path: Path) -> None:
     assert names(tmp_path, INGEST + clean(table='"bronze/*"')) == [("load",)]
     assert missing(tmp_path, INGEST + clean(table='"*"')) == ()
@@ -155,7 +166,7 @@ def test_repeated_reader_gets_the_name_that_fits_all_its_repetitions(tmp_path: P
     )
     (found,) = missing(tmp_path, load + read)
     assert found.names == ("load",)
-    assert "so do 1 more of its matrix" in found.fault.message
+    assert "so does 1 more of its matrix" in found.fault.message
 
 
 def test_mapped_writers_are_known_if_their_tables_are_listed(tmp_path: Path) -> None:
