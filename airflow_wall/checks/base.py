@@ -141,6 +141,10 @@ class Check(BaseModel):
         """Return the other tables that the check reads, each with True if its rows come from elsewhere."""
         return {}
 
+    def models(self) -> Mapping[str, bool]:
+        """Return the models whose training the check reads, each with True if no pipeline here trains it."""
+        return {}
+
     def split(self, data: Data) -> Iterable[Self]:  # noqa: ARG002
         """
         Return the checks whose results the report shows, e.g. one for each column.

@@ -113,7 +113,9 @@ class Driver:
         idle = None if stale else idle_reason(plan, outcome, date)
         state = f"nothing to do: {idle}" if idle else _state(outcome)
         console.print(f"\nrun {outcome.run_id}{resumed}: {state}\n")
-        show_summary(console, plan, outcome, shlex.join(self.command))
+        show_summary(
+            console, plan, outcome.results, shlex.join(self.command), None if outcome.success else outcome.states
+        )
         show_messages(console, messages, outcome)
         if not outcome.success:
             self._show_logs(outcome)

@@ -9,7 +9,6 @@ from typing import Any
 from rich.console import Console
 
 from airflow_wall.cli.dates import shown
-from airflow_wall.cli.outcome import RunOutcome
 from airflow_wall.cli.output import short
 from airflow_wall.cli.stale import still_stale
 from airflow_wall.cli.withheld import failed_checks, visible_releases, withheld_slices
@@ -25,15 +24,17 @@ Results = Mapping[str, Any]
 _LISTED = 5
 
 
-def show_summary(console: Console, plan: Plan, outcome: RunOutcome, command: str) -> None:
+def show_summary(
+    console: Console, plan: Plan, results: Results, command: str, failed: Mapping[str, str] | None = None
+) -> None:
     """
     Print the results of the steps of a plan; nothing for steps that did not run.
 
     :param command: The command line of the run without its dates.
+    :param failed: The states of the tasks of a run that failed.
     """
-    results = outcome.results
-    failed = [] if outcome.success else failed_checks(plan, outcome.states)
-    left_out = withheld_slices(plan, failed) if failed else _left_out(plan, results)
+    checks = failed_checks(plan, failed or {})
+    left_out = withheld_slices(plan, checks) if checks else _left_out(plan, results)
     rows = [
         row
         for row in (
@@ -46,7 +47,7 @@ def show_summary(console: Console, plan: Plan, outcome: RunOutcome, command: str
             *_models(plan, results),
             *_checks(plan, results),
             *_published(plan, results),
-            *([] if outcome.success else _still_visible(plan, results)),
+            *([] if failed is None else _still_visible(plan, results)),
             *_withheld(plan, left_out, command),
         )
         if row

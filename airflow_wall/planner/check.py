@@ -9,8 +9,8 @@ import json
 import os
 import re
 import traceback
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,23 @@ from airflow_wall.language.document import Item, Spec
 from airflow_wall.loader.discover import PipelineId, duplicate_ids, yaml_files
 from airflow_wall.loader.load import load_spec, may_be_pipeline, pipelines_in
 from airflow_wall.loader.other_files import FileKind, other_file
-from airflow_wall.planner.columns import Query, check_faults, queries
+from airflow_wall.planner.columns import (
+    CheckedColumn,
+    Columns,
+    KnownTables,
+    Query,
+    checked_columns,
+    known_columns,
+    queries,
+    unknown_columns,
+)
 from airflow_wall.planner.literal_texts import literal_texts
 from airflow_wall.planner.named_code import code_of
 from airflow_wall.planner.plan import Plan
 from airflow_wall.planner.planner import plan
 from airflow_wall.planner.table_writers import TableWriter, conflicts_of_pipelines, table_writers
 from airflow_wall.planner.template_names import template_faults, template_warnings
-from airflow_wall.planner.unwritten_tables import TablesUsed, tables_used, unwritten_tables
+from airflow_wall.planner.unwritten_tables import NamesUsed, models_used, tables_used, unwritten_names
 from airflow_wall.processes.isolation import Ended, Limits, run_isolated
 from airflow_wall.redaction import hide_logins
 from airflow_wall.settings import Settings, matches_any
@@ -42,8 +51,8 @@ _FILES_PER_PROCESS = 100
 _ITEM = re.compile(r"tasks\[[^\]]*\](\.tasks\[[^\]]*\])*")
 """The part of a key path that names a task or group."""
 
-_TARGET = b"target"
-"""The key with which a task names the table that it writes."""
+_WRITERS = (b"target", b"retrain")
+"""The key with which a task names the table that it writes, and the step that trains a model."""
 
 _OTHER_ENVIRONMENT = "(in environment `"
 
@@ -78,10 +87,12 @@ class Checked:
     :param defect: Text of a failure of airflow-wall itself on this file, ready to be reported.
     :param imports_own: True if the file may name operators outside the `airflow` package.
     :param writers: The tasks of its pipelines that write tables.
-    :param tables: The tables that its pipelines read and write.
+    :param names: The tables and models that its pipelines read and write.
+    :param columns: Lake, table and columns of the tables that its pipelines write, if their columns are fully known.
+    :param checked_columns: The columns that its checks read.
     :param queries: The SQL of its tasks, as far as it is known.
     :param templates: Number of its SQL texts that are templates, whose text is known only when the task runs.
-    :param is_planned: True if all of its pipelines could be planned, so that `writers` and `tables` are complete.
+    :param is_planned: True if all of its pipelines could be planned, so that `writers` and `names` are complete.
     :param kind: What the file is.
     """
 
@@ -92,7 +103,9 @@ class Checked:
     defect: str | None = None
     imports_own: bool = False
     writers: list[TableWriter] = field(default_factory=list)
-    tables: list[TablesUsed] = field(default_factory=list)
+    names: list[NamesUsed] = field(default_factory=list)
+    columns: list[tuple[str, str, Columns]] = field(default_factory=list)
+    checked_columns: list[CheckedColumn] = field(default_factory=list)
     is_planned: bool = False
     queries: list[Query] = field(default_factory=list)
     templates: int = 0
@@ -116,12 +129,15 @@ def check_files(
     check = functools.partial(_check_as_json, settings=settings, named=frozenset(named))
     answers = run_isolated(check, files, READING, processes=processes)
     checked = [_from_json(file, result) for file, result in zip(files, answers, strict=True)]
-    _check_sql(checked)
+    beside = _files_beside(checked, check)
+    is_whole = all(result.is_planned for result in (*checked, *beside))
+    _check_columns(checked, beside if is_whole else [])
     if further is not None:
         _check_further(checked, settings, further)
     shared = duplicate_ids(pipeline for result in checked for pipeline in result.pipelines)
     conflicts = conflicts_of_pipelines(writer for result in checked for writer in result.writers)
-    unwritten = _unwritten_tables(checked, check)
+    # A pipeline with faults may write any table.
+    unwritten = unwritten_names(names for result in (*checked, *beside) for names in result.names) if is_whole else {}
     for result in checked:
         if result.path in shared:
             _add(result, shared[result.path].faults)
@@ -149,30 +165,23 @@ def _drop_repeated(checked: list[Checked]) -> None:
             )
 
 
-def _unwritten_tables(checked: list[Checked], check: Callable[[Path], dict[str, Any]]) -> dict[Path, list[Fault]]:
-    """Return the faults of tables that nothing writes, neither in the files nor in other files of their folders."""
-    faults = unwritten_tables(used for result in checked for used in result.tables)
-    others = _files_beside(faults, {result.path.absolute() for result in checked})
-    if not others:
-        return faults if all(result.is_planned for result in checked) else {}
-    answers = run_isolated(check, others, READING, processes=min(_cores(), 1 + len(others) // _FILES_PER_PROCESS))
-    beside = [_from_json(file, result) for file, result in zip(others, answers, strict=True)]
-    if not all(result.is_planned for result in (*checked, *beside)):
-        return {}  # a pipeline with faults may write any table
-    faults = unwritten_tables(used for result in (*checked, *beside) for used in result.tables)
-    return {result.path: faults[result.path] for result in checked if result.path in faults}
-
-
-def _files_beside(files: Iterable[Path], known: set[Path]) -> list[Path]:
-    """Return the other pipeline files in the folders of some files that may write tables."""
-    folders = dict.fromkeys(file.parent for file in files)
-    beside = dict.fromkeys(file for folder in folders for file in yaml_files(folder) if file.absolute() not in known)
-    return [file for file in beside if _may_write(file)]
+def _files_beside(checked: list[Checked], check: Callable[[Path], dict[str, Any]]) -> list[Checked]:
+    """Check the other files in the folders of files that use a table or model which none of these files writes."""
+    users = unwritten_names(names for result in checked for names in result.names)
+    folders = dict.fromkeys(file.parent for file in users)
+    known = {result.path.absolute() for result in checked}
+    others = dict.fromkeys(file for folder in folders for file in yaml_files(folder) if file.absolute() not in known)
+    beside = [file for file in others if _may_write(file)]
+    if not beside:
+        return []
+    answers = run_isolated(check, beside, READING, processes=min(_cores(), 1 + len(beside) // _FILES_PER_PROCESS))
+    return [_from_json(file, result) for file, result in zip(beside, answers, strict=True)]
 
 
 def _may_write(file: Path) -> bool:
     try:
-        return _TARGET in bounded_bytes(file) and may_be_pipeline(file)
+        text = bounded_bytes(file)
+        return any(word in text for word in _WRITERS) and may_be_pipeline(file)
     except FaultyText:
         return False
 
@@ -230,15 +239,17 @@ def _check_document(document: YamlDocument, settings: Settings, result: Checked,
         faults = (*error.faults, *_order_faults(spec, settings))
         result.imports_own, result.is_planned = True, False
     else:
-        missing_needs = [missing.fault for missing in planned.missing_needs]
-        faults = (*missing_needs, *check_faults(planned), *template_faults(planned))
+        faults = (*(missing.fault for missing in planned.missing_needs), *template_faults(planned))
         result.warnings = at_most((*result.warnings, *template_warnings(planned)))
         found = list(queries(planned))
         result.queries += [query for query in found if query.sql is not None]
         result.templates += sum(query.sql is None for query in found)
         result.imports_own |= _imports_own(planned, settings)
         result.writers += table_writers(planned)
-        result.tables.append(tables_used(planned))
+        result.names += (tables_used(planned), models_used(planned))
+        lake = str(planned.storage)
+        result.columns += [(lake, table, columns) for table, columns in known_columns(planned).items()]
+        result.checked_columns += checked_columns(planned)
     result.warnings = at_most((*result.warnings, *literal_texts(spec, planned)))
     others = _other_environments(document, settings)
     checked = others[: max(0, most_work // _work_of(spec, faults) - 1)]
@@ -254,24 +265,49 @@ def _order_faults(spec: Spec, settings: Settings) -> tuple[Fault, ...]:
     return ()
 
 
-# --- checks of SQL, by DuckDB
+# --- checks of columns and of SQL, by DuckDB
 
 
-def _check_sql(checked: list[Checked]) -> None:
+def _check_columns(checked: list[Checked], beside: list[Checked]) -> None:
+    """
+    Add the faults of checks and of SQL that name columns which a table does not have.
+
+    :param beside: Other files of the folder; empty if some file has faults. Each file is then checked on its own.
+    """
+    is_whole = all(result.is_planned for result in checked)
+    together = _known_tables((*checked, *beside))
+    known = {result.path: together if is_whole else _known_tables([result]) for result in checked}
+    for result in checked:
+        faults = list(unknown_columns(result.checked_columns, known[result.path]))
+        if faults:
+            _add(result, faults)
+    _check_sql(checked, known)
+
+
+def _known_tables(files: Iterable[Checked]) -> KnownTables:
+    """Return the tables whose columns are fully known and that only one pipeline writes."""
+    files = list(files)
+    uses = (names for result in files for names in result.names if names.kind == "table")
+    writers = Counter((names.lake, table) for names in uses for table in names.written)
+    columns = (entry for result in files for entry in result.columns)
+    return {(lake, table): known for lake, table, known in columns if writers[lake, table] == 1}
+
+
+def _check_sql(checked: list[Checked], known: Mapping[Path, KnownTables]) -> None:
     """Add the faults of SQL, in child processes that import DuckDB. Without DuckDB, nothing is checked."""
     by_text: dict[str, list[tuple[Checked, Query]]] = defaultdict(list)
     for result in checked:
         for query in result.queries:
-            by_text[json.dumps([query.sql, query.inputs])].append((result, query))
+            by_text[json.dumps([query.sql, query.inputs(known[result.path])])].append((result, query))
     if not by_text or importlib.util.find_spec("duckdb") is None:
         return
     processes = min(max(1, len(by_text) // _FILES_PER_PROCESS), _cores())
     answers = run_isolated(_query_fault, list(by_text), SQL, processes=processes)
-    for answer, uses in zip(answers, by_text.values(), strict=True):
+    for answer, (text, uses) in zip(answers, by_text.items(), strict=True):
         reason, line = (f"checking it {answer.reason}", None) if isinstance(answer, Ended) else answer or (None, None)
         if reason is not None:
             for result, query in uses:
-                _add(result, [query.with_reason(reason, line)])
+                _add(result, [query.with_reason(reason, line, json.loads(text)[1])])
 
 
 def _query_fault(text: str) -> tuple[str, int | None] | None:
@@ -423,17 +459,24 @@ def _check_as_json(file: Path, settings: Settings, named: Collection[Path]) -> d
             [writer.lake, writer.table, writer.pipeline, writer.task, writer.share, _fault_as_json(writer.fault, texts)]
             for writer in result.writers
         ],
-        "tables": [
+        "names": [
             [
+                use.kind,
                 use.lake,
                 use.written,
                 use.beginnings,
-                [[table, _fault_as_json(fault, texts)] for table, fault in use.read],
+                [[name, _fault_as_json(fault, texts)] for name, fault in use.read],
             ]
-            for use in result.tables
+            for use in result.names
+        ],
+        "columns": result.columns,
+        "checked_columns": [
+            [each.lake, each.table, each.column, _fault_as_json(each.fault, texts)] for each in result.checked_columns
         ],
         "is_planned": result.is_planned,
-        "queries": [[query.sql, query.inputs, _fault_as_json(query.fault, texts)] for query in result.queries],
+        "queries": [
+            [query.sql, query.lake, query.tables, _fault_as_json(query.fault, texts)] for query in result.queries
+        ],
         "templates": result.templates,
         "kind": result.kind,
         "texts": texts,
@@ -455,7 +498,9 @@ def _from_json(file: Path, answer: Any) -> Checked:
         answer["defect"],
         answer["imports_own"],
         [_writer_from_json(row, texts) for row in answer["writers"]],
-        [_tables_from_json(row, texts) for row in answer["tables"]],
+        [_names_from_json(row, texts) for row in answer["names"]],
+        [(lake, table, columns) for lake, table, columns in answer["columns"]],
+        [_column_from_json(row, texts) for row in answer["checked_columns"]],
         answer["is_planned"],
         [_query_from_json(row, texts) for row in answer["queries"]],
         answer["templates"],
@@ -463,12 +508,17 @@ def _from_json(file: Path, answer: Any) -> Checked:
     )
 
 
-def _tables_from_json(row: list[Any], texts: list[str]) -> TablesUsed:
-    lake, written, beginnings, read = row
+def _names_from_json(row: list[Any], texts: list[str]) -> NamesUsed:
+    kind, lake, written, beginnings, read = row
     faults = _faults_from_json([fault for _, fault in read], texts)
-    return TablesUsed(
-        lake, tuple(written), tuple(beginnings), tuple(zip([table for table, _ in read], faults, strict=True))
+    return NamesUsed(
+        kind, lake, tuple(written), tuple(beginnings), tuple(zip([name for name, _ in read], faults, strict=True))
     )
+
+
+def _column_from_json(row: list[Any], texts: list[str]) -> CheckedColumn:
+    lake, table, column, fault = row
+    return CheckedColumn(lake, table, column, *_faults_from_json([fault], texts))
 
 
 def _writer_from_json(row: list[Any], texts: list[str]) -> TableWriter:
@@ -477,8 +527,8 @@ def _writer_from_json(row: list[Any], texts: list[str]) -> TableWriter:
 
 
 def _query_from_json(row: list[Any], texts: list[str]) -> Query:
-    sql, inputs, fault = row
-    return Query(sql, inputs, *_faults_from_json([fault], texts))
+    sql, lake, tables, fault = row
+    return Query(sql, lake, tables, *_faults_from_json([fault], texts))
 
 
 def _fault_as_json(fault: Fault, texts: list[str]) -> list[Any]:

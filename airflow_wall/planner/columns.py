@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,9 @@ _COLUMN = re.compile(r'column "([^"]+)"')
 Columns = Mapping[str, str | None]
 """Column to its SQL type; None for a type that is not declared."""
 
+KnownTables = Mapping[tuple[str, str], Columns]
+"""Lake and table to the columns of the table, for tables whose columns are fully known."""
+
 
 @dataclass(frozen=True)
 class Query:
@@ -30,45 +33,77 @@ class Query:
     The SQL of a `transform`.
 
     :param sql: Its text; None if it is a template, whose text is known only when the task runs.
-    :param inputs: Input to its columns and their types; None if they are not fully known.
+    :param lake: Absolute path of the lake.
+    :param tables: Input to its table; None if one of them is not known, or is external.
     :param fault: A fault at its place, whose message is only the beginning.
     """
 
     sql: str | None
-    inputs: Mapping[str, Mapping[str, str]] | None
+    lake: str
+    tables: Mapping[str, str] | None
     fault: Fault
 
-    def with_reason(self, reason: str, line: int | None) -> Fault:
-        """Return the fault that it cannot run, for a reason in a line of its text."""
+    def inputs(self, known: KnownTables) -> dict[str, Mapping[str, str]] | None:
+        """Return the columns of each input and their types; None if they are not fully known."""
+        inputs: dict[str, Mapping[str, str]] = {}
+        for name, table in (self.tables or {}).items():
+            columns = known.get((self.lake, table))
+            if columns is None or None in columns.values():
+                return None
+            inputs[name] = {column: str(type_) for column, type_ in columns.items()}
+        return inputs or None
+
+    def with_reason(self, reason: str, line: int | None, inputs: Mapping[str, Mapping[str, str]] | None) -> Fault:
+        """
+        Return the fault that it cannot run, for a reason in a line of its text.
+
+        :param inputs: The columns of its inputs, if they are known.
+        """
         message = f"{self.fault.message.strip()} cannot run:{f' line {line}:' if line else ''} {reason}"
         hint = "correct the SQL; it is DuckDB's"
-        if self.inputs:
-            columns = "; ".join(f"`{name}`: {listed(columns, _LISTED)}" for name, columns in self.inputs.items())
+        if inputs:
+            columns = "; ".join(f"`{name}`: {listed(columns, _LISTED)}" for name, columns in inputs.items())
             hint = f"the inputs are {columns}; if a table has more columns, declare them in its `contract`"
             unknown = _COLUMN.search(reason)
-            names = (column for columns in self.inputs.values() for column in columns)
+            names = (column for columns in inputs.values() for column in columns)
             if unknown is not None and (near := did_you_mean(unknown[1], names)):
                 hint = f"{near} {hint[0].upper()}{hint[1:]}"
         return replace(self.fault, message=message, hint=hint)
 
 
+@dataclass(frozen=True)
+class CheckedColumn:
+    """
+    A column that a check reads.
+
+    :param lake: Absolute path of the lake.
+    :param fault: The fault that the table does not have it, without a hint.
+    """
+
+    lake: str
+    table: str
+    column: str
+    fault: Fault
+
+
 def queries(plan: Plan) -> Iterator[Query]:
     """Yield the SQL of each `transform` of a pipeline, once for the tasks of a matrix that share it."""
-    known = known_columns(plan)
     seen = set()
     for task in plan.tasks:
         sql = task.arguments.get("sql")
         if task.uses != "transform" or not isinstance(sql, str | Template):
             continue
         text = sql.text if isinstance(sql, Template) else sql
-        inputs = None if task.mapped else _inputs(task, known)
-        if inputs is None and (task.loc, text) in seen:
+        tables = None if task.mapped else _tables(task)
+        once = (task.loc, text, None if tables is None else tuple(tables.items()))
+        if once in seen:
             continue
-        seen.add((task.loc, text))
+        seen.add(once)
         is_template = isinstance(sql, Template) and JINJA.search(text) is not None
         file = task.arguments.get("sql_file")
         about = f"names `{file}`, which" if file else ""
-        yield Query(None if is_template else text, inputs, plan.places.fault((*task.loc, "with", "sql"), about))
+        fault = plan.places.fault((*task.loc, "with", "sql"), about)
+        yield Query(None if is_template else text, str(plan.storage), tables, fault)
 
 
 def known_columns(plan: Plan) -> dict[str, Columns]:
@@ -91,39 +126,37 @@ def known_columns(plan: Plan) -> dict[str, Columns]:
     return {table: columns for table, columns in known.items() if columns}
 
 
-def check_faults(plan: Plan) -> Iterator[Fault]:
-    """Yield the faults of checks that read a column which the contract of their table does not have."""
-    known = known_columns(plan)
-    for task in plan.tasks if known else ():
-        read = next(reads_of(task), None)
-        if task.uses != "check_integrity" or read is None or read.table not in known or read.is_external:
+def checked_columns(plan: Plan) -> Iterator[CheckedColumn]:
+    """Yield the columns that the checks of a pipeline read."""
+    for task in plan.tasks:
+        read = next(reads_of(task), None) if task.uses == "check_integrity" else None
+        checks = task.arguments.get("checks")
+        if read is None or read.is_external or not read.is_checked or not isinstance(checks, str | list):
             continue
         from airflow_wall.checks.load import load_checks  # imports the kinds of checks
 
-        checks = task.arguments.get("checks")
-        if not isinstance(checks, str | list):
-            continue
-        names = {name.lower() for name in known[read.table]}
         for check in load_checks(checks, path=task.arguments.get("checks_file")):
             for column in check.reads() or ():
-                if column.lower() not in names:
-                    where = f"checks the column `{column}` (`{check.label()}`)"
-                    message = f"{where}, which the contract of `{read.table}` does not have"
-                    near = did_you_mean(column, known[read.table])
-                    hint = near or "declare it in the `contract` of its `ingest`, if the table has it"
-                    yield plan.places.fault((*task.loc, "with", "checks"), message, hint)
+                where = f"checks the column `{column}` (`{check.label()}`)"
+                message = f"{where}, which the contract of `{read.table}` does not have"
+                fault = plan.places.fault((*task.loc, "with", "checks"), message)
+                yield CheckedColumn(str(plan.storage), read.table, column, fault)
 
 
-def _inputs(task: TaskPlan, known: Mapping[str, Columns]) -> dict[str, dict[str, str]] | None:
+def unknown_columns(checked: Iterable[CheckedColumn], known: KnownTables) -> Iterator[Fault]:
+    """Yield the faults of checks that read a column which the contract of their table does not have."""
+    for each in checked:
+        columns = known.get((each.lake, each.table))
+        if columns is not None and each.column.lower() not in {name.lower() for name in columns}:
+            near = did_you_mean(each.column, columns)
+            yield replace(each.fault, hint=near or "declare it in the `contract` of its `ingest`, if the table has it")
+
+
+def _tables(task: TaskPlan) -> dict[str, str] | None:
     tables = task.arguments.get("inputs")
-    inputs: dict[str, dict[str, str]] = {}
-    for name, table in tables.items() if isinstance(tables, Mapping) else ():
-        columns = known.get(table) if isinstance(table, str) else None
-        typed = {} if columns is None else {column: type_ for column, type_ in columns.items() if type_ is not None}
-        if columns is None or len(typed) < len(columns):
-            return None
-        inputs[name] = typed
-    return inputs or None
+    if not isinstance(tables, Mapping) or not all(isinstance(table, str) for table in tables.values()):
+        return None
+    return dict(tables)
 
 
 def _type_of(column: Any) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -88,38 +88,66 @@ def reads_of(task: TaskPlan) -> Iterator[TableRead]:
                     yield from _read(task, (*loc, entry), entry, table.get("table"), table.get(_EXTERNAL))
                 else:
                     yield from _read(task, (*loc, entry), entry, table)
-    if STEPS[task.uses].checks_rows:
-        yield from _reads_of_checks(task)
+    yield from _reads_of_checks(task)
+
+
+@dataclass(frozen=True)
+class ModelRead:
+    """
+    A model whose training a check reads.
+
+    :param key: Its path below the task.
+    :param kind: The kind of the check.
+    :param is_external: True if a pipeline of another folder trains it.
+    """
+
+    key: Loc
+    kind: str
+    model: str
+    is_external: bool
+
+
+def models_read(task: TaskPlan) -> Iterator[ModelRead]:
+    """Yield the models whose training the checks of a task read."""
+    for _, key, check in _checks_with("model", task):
+        for model, is_external in check.models().items():
+            yield ModelRead(key, check.kind, model, is_external)
 
 
 def _reads_of_checks(task: TaskPlan) -> Iterator[TableRead]:
     """Yield the other tables that the checks of a task read."""
-    from airflow_wall.checks.load import load_checks  # imports the kinds of checks
-
-    checks, path = task.arguments.get("checks"), task.arguments.get("checks_file")
-    numbered: list[tuple[int, Check]]
-    if isinstance(checks, str):
-        numbered = list(enumerate(load_checks(checks, path=path)))
-    else:
-        reading = _kinds_with_tables()
-        numbered = [
-            (place, load_checks([item], path=None)[0])
-            for place, item in enumerate(checks if isinstance(checks, list) else ())
-            if isinstance(item, dict) and not reading.isdisjoint(item)
-        ]
-    for place, check in numbered:
-        key: Loc = ("with", "checks") if path else ("with", "checks", place, check.kind, "table")
+    for place, key, check in _checks_with("table", task):
         for table, is_external in check.tables().items():
             if table != task.arguments.get("table"):
                 yield TableRead(task, key, table, is_external, None, (place, check.kind))
 
 
+def _checks_with(field: str, task: TaskPlan) -> Iterator[tuple[int, Loc, Check]]:
+    """
+    Yield the checks of a task that may name another table or a model, each with its number and the path of the name.
+
+    :param field: `table` or `model`.
+    """
+    from airflow_wall.checks.load import load_checks  # imports the kinds of checks
+
+    if task.uses not in STEPS or not STEPS[task.uses].checks_rows:
+        return
+    checks, path = task.arguments.get("checks"), task.arguments.get("checks_file")
+    if isinstance(checks, str):
+        yield from ((place, ("with", "checks"), check) for place, check in enumerate(load_checks(checks, path=path)))
+    for place, item in enumerate(checks if isinstance(checks, list) else ()):
+        if isinstance(item, dict) and not _kinds_with(f"{field}s").isdisjoint(item):
+            (check,) = load_checks([item], path=None)
+            yield place, ("with", "checks", place, check.kind, field), check
+
+
 @functools.cache
-def _kinds_with_tables() -> frozenset[str]:
+def _kinds_with(method: str) -> frozenset[str]:
+    """Return the kinds of checks that define a method of their own."""
     from airflow_wall.checks.backends import CHECKS
     from airflow_wall.checks.base import Check
 
-    return frozenset(kind for kind in CHECKS if CHECKS[kind].tables is not Check.tables)
+    return frozenset(kind for kind in CHECKS if getattr(CHECKS[kind], method) is not getattr(Check, method))
 
 
 def _read(task: TaskPlan, key: Loc, entry: str | None, table: Any, external: object = None) -> Iterator[TableRead]:
@@ -144,11 +172,30 @@ def tables_written(task: TaskPlan) -> Iterator[str]:
 
 def beginnings_written(task: TaskPlan) -> Iterator[str]:
     """Yield the known beginnings of the tables that a step writes whose names are known only when it runs."""
-    for target in _targets(task):
-        if isinstance(target, Template):
-            yield JINJA.split(target.text, maxsplit=1)[0]
-        elif isinstance(target, XComRef):
+    yield from _beginnings(_targets(task))
+
+
+def models_trained(task: TaskPlan) -> Iterator[str]:
+    """Yield the models that a `retrain` trains."""
+    yield from (model for model in _models(task) if isinstance(model, str))
+
+
+def beginnings_trained(task: TaskPlan) -> Iterator[str]:
+    """Yield the known beginnings of the models that a `retrain` trains whose names are known only when it runs."""
+    yield from _beginnings(_models(task))
+
+
+def _beginnings(names: Iterable[Any]) -> Iterator[str]:
+    for name in names:
+        if isinstance(name, Template):
+            yield JINJA.split(name.text, maxsplit=1)[0]
+        elif isinstance(name, XComRef):
             yield ""
+
+
+def _models(task: TaskPlan) -> Iterator[Any]:
+    if task.uses == "retrain":
+        yield from (value for _, value in _values_of("model", task))
 
 
 def _targets(task: TaskPlan) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""Find tables that a task reads, but that no task of the pipelines beside it writes."""
+"""Find tables that a task reads, but that no task of the pipelines beside it writes, and models that no task trains."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 from airflow_wall.diagnostics import table_order
 from airflow_wall.diagnostics.faults import Fault
 from airflow_wall.diagnostics.suggestions import did_you_mean
-from airflow_wall.planner.table_reads import TableRead, beginnings_written, reads_of, tables_written
+from airflow_wall.planner.table_reads import (
+    TableRead,
+    beginnings_trained,
+    beginnings_written,
+    models_read,
+    models_trained,
+    reads_of,
+    tables_written,
+)
 from airflow_wall.text.table_names import is_pattern, matches_table
 
 if TYPE_CHECKING:
@@ -19,23 +27,42 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TablesUsed:
+class NamesUsed:
     """
-    The tables that one pipeline reads and writes.
+    The tables, or the models, that one pipeline reads and writes.
 
+    :param kind: `table` or `model`.
     :param lake: Absolute path of the lake.
     :param written: The tables that its tasks write.
     :param beginnings: Beginnings of tables that its tasks write, whose names are known only when they run.
     :param read: The tables that it reads and does not write itself, each with a fault at its position.
     """
 
+    kind: str
     lake: str
     written: tuple[str, ...]
     beginnings: tuple[str, ...]
     read: tuple[tuple[str, Fault], ...] = field(default=())
 
 
-def tables_used(plan: Plan) -> TablesUsed:
+def models_used(plan: Plan) -> NamesUsed:
+    """Return the models that a pipeline trains, and those whose training its checks read."""
+    trained = tuple(dict.fromkeys(model for task in plan.tasks for model in models_trained(task)))
+    beginnings = tuple(dict.fromkeys(begin for task in plan.tasks for begin in beginnings_trained(task)))
+    known = _Written()
+    known.add(trained, beginnings)
+    read = {}
+    for task in plan.tasks:
+        for each in models_read(task):
+            if not each.is_external and not known.has(each.model):
+                message = f"compares with the model `{each.model}`, which no task here trains"
+                hint = f"write `{each.kind}: {{model: {each.model}, external: true}}` if another folder trains it"
+                place = (*task.loc, *each.key)
+                read[place, each.model] = each.model, plan.places.fault(place, message, hint)
+    return NamesUsed("model", str(plan.storage), trained, beginnings, tuple(read.values()))
+
+
+def tables_used(plan: Plan) -> NamesUsed:
     """Return the tables that a pipeline reads and writes, as far as they are known when the file is read."""
     written = tuple(dict.fromkeys(table for task in plan.tasks for table in tables_written(task)))
     beginnings = tuple(dict.fromkeys(begin for task in plan.tasks for begin in beginnings_written(task)))
@@ -47,27 +74,28 @@ def tables_used(plan: Plan) -> TablesUsed:
             place = (*task.loc, *each.key)
             if not each.is_external and (place, each.check) not in read and not known.has(each.table):
                 read[place, each.check] = each.table, plan.places.fault(place, *_words(each))
-    return TablesUsed(str(plan.storage), written, beginnings, tuple(read.values()))
+    return NamesUsed("table", str(plan.storage), written, beginnings, tuple(read.values()))
 
 
-def unwritten_tables(uses: Iterable[TablesUsed]) -> dict[Path, list[Fault]]:
-    """Return the faults of files with a task that reads a table that no pipeline of the same lake writes."""
+def unwritten_names(uses: Iterable[NamesUsed]) -> dict[Path, list[Fault]]:
+    """Return the faults of files with a task that reads a table or model that no pipeline of the same lake writes."""
     uses = list(uses)
-    lakes: dict[str, _Written] = defaultdict(_Written)
+    lakes: dict[tuple[str, str], _Written] = defaultdict(_Written)
     for use in uses:
-        lakes[use.lake].add(use.written, use.beginnings)
+        lakes[use.kind, use.lake].add(use.written, use.beginnings)
     faults: dict[Path, list[Fault]] = defaultdict(list)
     for use in uses:
-        for table, fault in use.read:
-            if not lakes[use.lake].has(table):
-                meant = did_you_mean(table, lakes[use.lake].names)
+        written = lakes[use.kind, use.lake]
+        for name, fault in use.read:
+            if not written.has(name):
+                meant = did_you_mean(name, written.names)
                 hint = f"{meant} Otherwise {fault.hint}" if meant else fault.hint
                 faults[fault.path].append(replace(fault, hint=hint))
     return faults
 
 
 class _Written:
-    """The tables that tasks write into one lake."""
+    """The tables that tasks write into one lake, or the models that they train."""
 
     def __init__(self) -> None:
         self.names: dict[str, None] = {}

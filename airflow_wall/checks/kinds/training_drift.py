@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from pydantic import Field
@@ -28,10 +28,15 @@ class TrainingDrift(Check):
     columns: ColumnNames | None = Field(None, description="Some of its features; by default all of them.")
     max_psi: Plain[float] = Field(0.25, gt=0, description="Largest population stability index.")
     min_rows: Plain[int] = Field(50, ge=2, description="With fewer values here or in training, the check passes.")
+    external: Plain[bool] = Field(False, description="If true, a pipeline of another folder trains the model.")
 
     def subject(self) -> str:
         """See `Check.subject`."""
         return self.model if self.columns is None else f"{', '.join(self.columns)} from {self.model}"
+
+    def models(self) -> Mapping[str, bool]:
+        """See `Check.models`."""
+        return {self.model: self.external}
 
     def reads(self) -> Sequence[str] | None:
         """See `Check.reads`."""

@@ -62,3 +62,72 @@ def test_hint_names_the_table_that_was_probably_meant(tmp_path: Path) -> None:
     assert str(result.faults[0].hint).startswith(
         "did you mean `bronze/orders`? Otherwise write `raw: {table: bronze/order,"
     )
+
+
+TRAINER = "dag_id: t\nstorage: ./lake\ntasks:\n  - {{id: fit, uses: retrain, with: {{entrypoint: 'lib.m:fit', inputs: {{f: {{table: a/b, external: true}}}}, model: {0}}}}}\n"
+COMPARER = (
+    "dag_id: c\nstorage: ./lake\ntasks:\n  - id: check\n    uses: check_integrity\n"
+    "    with: {{table: a/b, external: true, checks: [{{row_count: {{min: 1}}}}, {{training_drift: {{model: {0}}}}}]}}\n"
+)
+
+
+def test_model_that_no_pipeline_of_the_folder_trains_is_reported(tmp_path: Path) -> None:
+    write(tmp_path, trainer=TRAINER.format("prices"), comparer=COMPARER.format("prices"))
+    assert messages(tmp_path, "comparer.yaml") == []
+    assert messages(tmp_path, "comparer.yaml", "trainer.yaml") == []
+    write(tmp_path, comparer=COMPARER.format("price"))
+    (result,) = check_files([tmp_path / "comparer.yaml"], Settings(project=tmp_path))
+    (fault,) = result.faults
+    assert fault.message == (
+        "`tasks[check].with.checks[1].training_drift.model` compares with the model `price`, which no task here trains"
+    )
+    assert fault.hint == (
+        "did you mean `prices`? Otherwise write `training_drift: {model: price, external: true}` "
+        "if another folder trains it"
+    )
+    assert (fault.place.line, fault.place.column) == (6, 97)
+    write(tmp_path, comparer=COMPARER.format("price, external: true"))
+    assert messages(tmp_path, "comparer.yaml") == []
+    write(
+        tmp_path,
+        trainer=TRAINER.format('{$t: "pri{{ ds }}"}'),
+        comparer=COMPARER.format("price"),
+    )
+    assert messages(tmp_path, "comparer.yaml", "trainer.yaml") == []
+
+
+CONTRACT = (
+    "dag_id: w\nstorage: ./lake\ntasks:\n  - id: load\n    uses: ingest\n    with:\n      source: landing\n      target: bronze/orders\n"
+    "      contract: {columns: {id: bigint, price: double}}\n      evolve: {new_columns: false}\n"
+)
+USER = (
+    "dag_id: u\nstorage: ./lake\ntasks:\n"
+    "  - {id: t, uses: transform, with: {sql: select prize from o, inputs: {o: bronze/orders}, target: silver/t}}\n"
+    "  - {id: c, uses: check_integrity, with: {table: bronze/orders, checks: [{not_null: {columns: [id, prize]}}]}}\n"
+)
+
+
+def test_columns_of_a_table_of_another_pipeline_are_known(tmp_path: Path) -> None:
+    write(tmp_path, writer=CONTRACT, user=USER)
+    expected = [
+        "`tasks[c].with.checks` checks the column `prize` (`not_null of id, prize`), which the contract of `bronze/orders` does not have",
+        '`tasks[t].with.sql` cannot run: Referenced column "prize" not found in FROM clause',
+    ]
+    assert sorted(messages(tmp_path, "user.yaml")) == expected
+    assert sorted(messages(tmp_path, "user.yaml", "writer.yaml")) == expected
+    write(tmp_path, user=USER.replace("prize", "price"))
+    assert messages(tmp_path, "user.yaml") == []
+
+
+def test_columns_of_a_table_are_not_known_if_several_pipelines_may_write_it(tmp_path: Path) -> None:
+    share = CONTRACT.replace("target:", "share: true\n      target:")
+    write(tmp_path, writer=share, other=share.replace("dag_id: w", "dag_id: o"), user=USER)
+    assert messages(tmp_path, "user.yaml", "writer.yaml", "other.yaml") == []
+    write(
+        tmp_path, writer=CONTRACT.replace("./lake", "./elsewhere"), other=WRITER.format("o", "./lake", "bronze/orders")
+    )
+    assert messages(tmp_path, "user.yaml", "writer.yaml", "other.yaml") == []
+    write(tmp_path, writer=CONTRACT, other="dag_id: broken\ntasks: [{id: a, uses: nothing}]\n")
+    assert [
+        message for message in messages(tmp_path, "user.yaml", "writer.yaml", "other.yaml") if "prize" in message
+    ] == []
