@@ -19,6 +19,7 @@ from airflow_wall.cli.graph import graph
 from airflow_wall.cli.output import out, report
 from airflow_wall.cli.own import own
 from airflow_wall.cli.query import query
+from airflow_wall.cli.releases import releases
 from airflow_wall.cli.run import run
 from airflow_wall.cli.schema import schema
 from airflow_wall.cli.tables import tables
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 for command in (validate, explain, run, graph, query, check, contract, own, schema, doctor):
     app.command()(command)
+app.add_typer(releases, name="releases")
 app.add_typer(tables, name="tables")
 
 

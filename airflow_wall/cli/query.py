@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from airflow_wall.cli.home import CONNECTIONS_FILE, find_home
+from airflow_wall.cli.connections import Connections, Project, connection, use_connections
 from airflow_wall.cli.output import out
 from airflow_wall.diagnostics.printable import printable_line
 from airflow_wall.errors import ConnectionFault, WallError
 from airflow_wall.publish.backends import parse_target
 from airflow_wall.publish.targets.base import DatabaseTarget
 from airflow_wall.publish.targets.search import SearchTarget
-from airflow_wall.settings import Settings
 
 
 def query(
@@ -26,15 +23,8 @@ def query(
     ],
     text: Annotated[str | None, typer.Argument(help="For an index: the words to find.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many rows.")] = 10,
-    project: Annotated[Path, typer.Option(help="The project's folder.", exists=True, file_okay=False)] = Path(),
-    connections: Annotated[
-        Path | None,
-        typer.Option(
-            help=f"File of Airflow connections; by default {CONNECTIONS_FILE} in the project's folder.",
-            exists=True,
-            dir_okay=False,
-        ),
-    ] = None,
+    project: Project = Path(),
+    connections: Connections = None,
 ) -> None:
     """Show published rows as clients see them: those of the last committed release."""
     target = _target(address)
@@ -43,10 +33,7 @@ def query(
             "a search needs words to find, got none", hint=f"write e.g. `airflow-wall query {address} domain_1`"
         )
     project = project.absolute()
-    connections_file = connections or project / CONNECTIONS_FILE
-    variables = find_home(project, os.environ).environment(Settings(), connections_file.absolute())
-    os.environ.update({key: value for key, value in variables.items() if key not in os.environ})
-    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")  # Airflow 3.2 logs what it sets up
+    use_connections(project, connections)
     rows = _rows(target, text or "", limit, project)
     if not rows:
         out().print("no rows")
@@ -75,12 +62,10 @@ def _text(value: Any) -> str:
 def _rows(target: DatabaseTarget, text: str, limit: int, project: Path) -> list[dict[str, Any]]:
     import sqlalchemy
 
-    with contextlib.redirect_stdout(sys.stderr):  # Airflow 3.2 prints what it sets up, and rows may go to a pipe
-        from airflow_wall.connections.databases import sql_engine
-        from airflow_wall.operators.base import connection
-        from airflow_wall.publish.search import search
+    from airflow_wall.connections.databases import sql_engine
+    from airflow_wall.publish.search import search
 
-        info = connection(target.conn_id)
+    info = connection(target.conn_id)
     name = target.name
     if isinstance(target, SearchTarget):
         return search(info, name, text, limit=limit, project=project)

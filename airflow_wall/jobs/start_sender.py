@@ -22,15 +22,16 @@ def releases_of(env: Env) -> Releases:
     return Releases(run.state, storage=run.storage, project=run.project, connections=env.connections)
 
 
-def start_sender(env: Env, *, release: str, force: bool = False) -> dict[str, Any]:
+def start_sender(env: Env, *, release: str, force: bool = False, keep: int = 5) -> dict[str, Any]:
     """
     Open this run's release, or adopt the one that an earlier try opened.
 
+    :param keep: Number of releases whose rows are kept after the commit, with this one.
     :return: `release`, `id`, and `fence`: the number of this try, which later jobs of the release pass on.
     :raises ReleaseError: a newer slice has been published, and `force` is False.
     """
     opened = release_id(env, release)
     fence = env.run.try_number
-    releases_of(env).open(release, opened, order=env.run.slice.order, fence=fence, force=force)
+    releases_of(env).open(release, opened, order=env.run.slice.order, fence=fence, force=force, keep=keep)
     log.info("release %s is open; clients see none of it until it is committed", opened)
     return {"release": release, "id": opened, "fence": fence}

@@ -20,6 +20,7 @@ class PublishOperator(ReleasingOperator):
     :param table: The table whose rows are published. (templated)
     :param to: Destinations, each with `to` and, if needed, `where`, `key` and `format`. (templated)
     :param force: True if a run for an older date may show rows that it selects by its date. (templated)
+    :param keep: Number of releases whose rows are kept, with the visible one; at least 2.
     :param external: True if the rows come from elsewhere or from an earlier run.
     """
 
@@ -35,6 +36,7 @@ class PublishOperator(ReleasingOperator):
         table: str,
         to: Sequence[Mapping[str, Any]],
         force: bool = False,
+        keep: int = 5,
         external: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -43,13 +45,14 @@ class PublishOperator(ReleasingOperator):
         self.table = table
         self.to = to
         self.force = force
+        self.keep = keep
         self.external = external
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the release's id, its rows and its targets."""
         failed_stops = self.failed_stops(context)
         parts = {f"{self.task_id}.{number}": destination for number, destination in enumerate(self.to, start=1)}
-        fence = self.do(context, "start_sender", release=self.release, force=self.force)["fence"]
+        fence = self.do(context, "start_sender", release=self.release, force=self.force, keep=self.keep)["fence"]
         try:
             for part, destination in parts.items():
                 arguments = {"release": self.release, "part": part, "table": self.table, "fence": fence}

@@ -1,4 +1,4 @@
-"""Close a release: complete it, move its pointers, restore them on failure, and delete old rows."""
+"""Close a release or show an earlier one: move the pointers, restore them on failure, and delete old rows."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from airflow_wall.publish.ledger import (
     ROLLED_BACK,
     Release,
     ReleaseLedger,
+    history_of,
     is_overtaken,
 )
 from airflow_wall.publish.targets.base import Target
@@ -39,7 +40,7 @@ def complete(ledger: ReleaseLedger, release_id: str, expected: Sequence[str], ta
             assert release is not None
             problem = _problem(ledger, release, expected) or _miscount(ledger, release, expected, targets)
             if problem is None:
-                release.before = {target: _visible_version(targets, target) for target in release.targets}
+                release.before = {target: visible_version(targets, target) for target in release.targets}
                 release.status = COMMITTING
                 ledger.write(release)
                 return release
@@ -58,22 +59,37 @@ def commit(ledger: ReleaseLedger, release: Release, targets: OpenTargets, *, res
     :raises WallError: a target refused. Clients see the same release as before, and this one is open with all its
     staged rows.
     """
-    moves = _moves(targets, dict.fromkeys(release.targets, release.version))
-    shown = [place for place, _ in moves] if resumed else []
+    assert release.before is not None
+    what = f"release `{release.release}` of `{ledger.name}`"
     try:
-        for place, pointers in moves:
-            place.show(pointers)
-            shown.append(place)
-    except Exception as error:
-        _revert(ledger, release, targets, shown, error)
-        raise _with_suffix(error, ledger.still_visible) from error
+        move(
+            targets,
+            dict.fromkeys(release.targets, release.version),
+            release.before,
+            resumed=resumed,
+            what=what,
+            hint="correct the connection, then clear only `stop_sender`: it resumes the commit",
+        )
+    except _Restored as restored:
+        ledger.mark(release.release, OPEN)
+        raise _with_suffix(restored.cause, ledger.still_visible) from restored.cause
     ledger.flip(release)
     ledger.mark(release.release, COMMITTED)
     log.info("clients see release `%s` of `%s`: %s", release.version, ledger.name, release.summary()["targets"])
 
 
 def finish(ledger: ReleaseLedger, site: ReleaseSite, *, but: str | None = None) -> None:
-    """Finish the releases, except `but`, that a killed `close` left unfinished."""
+    """Finish a rollback, and the releases except `but`, that a killed process left unfinished."""
+    current = ledger.current()
+    if current is not None and "pending" in current:
+        log.warning("the rollback of `%s` to `%s` was left unfinished; resuming", ledger.name, current["pending"]["to"])
+        try:
+            with OpenTargets(site) as targets:
+                carry_out(ledger, targets, resumed=True)
+        except WallError as error:
+            if "pending" in (ledger.current() or {}):  # partly visible: nothing else may be published
+                raise
+            log.warning("the rollback of `%s` was reverted: %s", ledger.name, first_line(error))
     for release in ledger.all():
         if release.release == but:
             continue
@@ -91,17 +107,97 @@ def finish(ledger: ReleaseLedger, site: ReleaseSite, *, but: str | None = None) 
                 log.warning("release `%s` of `%s` was reverted: %s", release.version, ledger.name, first_line(error))
 
 
+def carry_out(ledger: ReleaseLedger, targets: OpenTargets, *, resumed: bool) -> None:
+    """
+    Carry out the pending rollback: move the pointers, `current.json` last. Repeated after a kill, it resumes.
+
+    :raises WallError: a target refused. Clients see the same release as before, and the rollback is given up.
+    """
+    current = ledger.current()
+    assert current is not None
+    pending = current["pending"]
+    moves, before = (
+        {parse_target(to): version for to, version in pending[name].items()} for name in ("moves", "before")
+    )
+    try:
+        move(
+            targets,
+            moves,
+            before,
+            resumed=resumed,
+            what=f"the rollback of `{ledger.name}` to `{pending['to']}`",
+            hint="correct the connection, then roll back again: that resumes it",
+        )
+    except _Restored as restored:
+        ledger.set_pending(None)
+        raise _with_suffix(restored.cause, ledger.still_visible) from restored.cause
+    for release in ledger.all():
+        if release.release in pending["rolled_back"] and release.status in (OPEN, CLOSING):
+            ledger.mark(release.release, ROLLED_BACK)
+    history = pending["history"]
+    entry = next(entry for entry in history if entry["version"] == pending["to"])
+    ledger.show(entry, history, pending["rolled_back"])
+    log.info("clients see release `%s` of `%s` again", pending["to"], ledger.name)
+
+
+class _Restored(Exception):
+    """A target refused, and every pointer is as before. `cause` is the error of the target."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def move(
+    targets: OpenTargets,
+    versions: Mapping[Target, str | None],
+    before: Mapping[Target, str | None],
+    *,
+    resumed: bool,
+    what: str,
+    hint: str,
+) -> None:
+    """
+    Move the pointer of each target to its version.
+
+    :param before: The version that each target showed before.
+    :param resumed: True if an earlier try may have moved some pointers.
+    :param what: The operation, for the message.
+    :param hint: The way to resume it.
+    :raises _Restored: a target refused.
+    :raises ReleaseError: a target refused, and others could not be restored, so that clients see parts of both.
+    """
+    moves = _moves(targets, versions)
+    shown = [place for place, _ in moves] if resumed else []
+    try:
+        for place, pointers in moves:
+            place.show(pointers)
+            shown.append(place)
+    except Exception as cause:
+        try:
+            for place, pointers in _moves(targets, before):
+                if place.reversible and place in shown:
+                    place.show(pointers)
+        except Exception as error:
+            raise ReleaseError(
+                f"{what} is partly visible: {first_line(cause)}; and the targets that show it could not be reverted: "
+                f"{first_line(error)}",
+                hint=hint,
+            ) from error
+        raise _Restored(cause) from cause
+
+
 def sweep(ledger: ReleaseLedger, site: ReleaseSite, *, thorough: bool) -> None:
     """
-    Delete the rows of all releases that are neither visible, nor the previous one, nor still open.
+    Delete the rows of all releases that are neither kept nor still open.
 
     It never makes a release fail: rows that cannot be deleted now are deleted by a later call.
 
-    :param thorough: Also clean the targets of the visible releases, not only those of dead ones.
+    :param thorough: Also clean the targets of the kept releases, not only those of dead ones.
     """
     current = ledger.current()
-    visible = [entry for entry in (current, (current or {}).get("previous")) if entry is not None]
-    kept = {entry["release"] for entry in visible}
+    history = history_of(current)
+    kept = {entry["release"] for entry in history}
     releases = ledger.all()
     alive = [
         release
@@ -110,9 +206,9 @@ def sweep(ledger: ReleaseLedger, site: ReleaseSite, *, thorough: bool) -> None:
     ]
     dead = [release for release in releases if release not in alive and release.status != COMMITTING]
     stale = {target for release in dead if thorough or release.release not in kept for target in release.targets}
-    shown = _targets_of(visible) if thorough else set()
+    shown = _targets_of(history) if thorough else set()
     stale |= shown or set()
-    versions = {entry["version"] for entry in visible} | {release.version for release in alive}
+    versions = {entry["version"] for entry in history} | {release.version for release in alive}
     with OpenTargets(site) as targets:
         clean = [_forget(targets, target, versions) for target in sorted(stale, key=str)]
     if shown is not None and all(clean):
@@ -180,24 +276,6 @@ def _miscount(
     return None
 
 
-def _revert(
-    ledger: ReleaseLedger, release: Release, targets: OpenTargets, shown: Sequence[PointerStore], cause: Exception
-) -> None:
-    """Restore every pointer to its version before the commit. The release is open again with all its staged rows."""
-    assert release.before is not None
-    try:
-        for place, pointers in _moves(targets, release.before):
-            if place.reversible and place in shown:
-                place.show(pointers)
-    except Exception as error:
-        raise ReleaseError(
-            f"release `{release.release}` of `{ledger.name}` is partly visible: {first_line(cause)}; and the targets "
-            f"that show it could not be reverted: {first_line(error)}",
-            hint="correct the connection, then clear only `stop_sender`: it resumes the commit",
-        ) from error
-    ledger.mark(release.release, OPEN)
-
-
 def _moves(
     targets: OpenTargets, versions: Mapping[Target, str | None]
 ) -> list[tuple[PointerStore, dict[str, str | None]]]:
@@ -209,13 +287,14 @@ def _moves(
     return sorted(grouped.values(), key=lambda group: not group[0].reversible)
 
 
-def _visible_version(targets: OpenTargets, target: Target) -> str | None:
+def visible_version(targets: OpenTargets, target: Target) -> str | None:
+    """Return the version that readers of a target see, or None."""
     writer = targets.open(target)
     return writer.place.shown(writer.pointer)
 
 
 def _targets_of(entries: Sequence[Mapping[str, Any]]) -> set[Target] | None:
-    """Return the targets of visible releases; None if one of them cannot be read."""
+    """Return the targets of kept releases; None if one of them cannot be read."""
     try:
         return {parse_target(to) for entry in entries for to in entry["targets"]}
     except WallError as error:

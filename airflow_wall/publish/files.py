@@ -9,7 +9,7 @@
     current -> releases/<version>          the same for humans
 
 A reader resolves `current` (or reads `current.json`) once and then reads one release. The files of a release are kept
-until the next but one release.
+at least until the next but one release.
 """
 
 from __future__ import annotations

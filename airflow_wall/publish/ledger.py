@@ -4,7 +4,7 @@ The documents of one release name: open releases, staged parts, and the visible 
 ::
 
     <state>/releases/<name>/<release>.json   one release: status, fence, parts
-    <state>/releases/<name>/current.json     the visible release and the previous one
+    <state>/releases/<name>/current.json     the visible release, and the earlier ones whose rows are kept
 
 Locks are per name, not per release, so that there are few lock files. A process that holds several takes them in the
 order `turn`, `part`, `documents`.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +31,9 @@ COMMITTING = "committing"
 COMMITTED = "committed"
 ROLLED_BACK = "rolled back"
 STATUSES = (OPEN, CLOSING, COMMITTING, COMMITTED, ROLLED_BACK)
+
+KEEP = 5
+"""Default number of releases whose rows are kept, with the visible one."""
 
 _POLL = 0.05
 
@@ -74,6 +77,7 @@ class Release:
     :param generation: Increases with every opening after a commit or a rollback.
     :param force: True if its parts may select other rows than those of the newer release that clients see.
     :param base: The version that clients saw when it was opened. A release for an older slice may only follow this one.
+    :param keep: Number of releases whose rows are kept after its commit, with itself.
     :param before: During a commit, the version that each target showed before.
     """
 
@@ -84,6 +88,7 @@ class Release:
     status: str = OPEN
     force: bool = False
     base: str | None = None
+    keep: int = KEEP
     parts: dict[str, Part] = field(default_factory=dict)
     before: dict[Target, str | None] | None = None
 
@@ -137,8 +142,19 @@ class ReleaseLedger:
         self.patience = patience
 
     def current(self) -> dict[str, Any] | None:
-        """Return the visible release (`Release.summary`, with the last one under `previous`), or None."""
+        """
+        Return the visible release, or None if there is none.
+
+        :return: `Release.summary`, and `previous` (the release to which a rollback goes, or None), `history` (see
+            `history_of`), `rolled_back` (see `rolled_back`), and `pending`: a rollback that has begun.
+        """
         return state.read(self.folder / "current.json")
+
+    def rolled_back(self, release_id: str) -> dict[str, Any] | None:
+        """Return `version`, `at` and `reason` of the rollback of a committed release, or None."""
+        current = self.current()
+        record = (current or {}).get("rolled_back", {}).get(release_id)
+        return None if record is None else dict(record)
 
     @property
     def visible(self) -> str | None:
@@ -156,10 +172,33 @@ class ReleaseLedger:
         current = self.current()
         if current is not None and current["version"] == release.version:
             return  # an earlier try died right after this step
-        if current is not None:
-            current = {key: value for key, value in current.items() if key not in ("previous", "format")}
         order = release.order if current is None else newest(release.order, current["order"])
-        state.write(self.folder / "current.json", {**release.summary(), "order": order, "previous": current})
+        entry = {**release.summary(), "order": order, "at": now()}
+        earlier = [entry for entry in history_of(current) if "rolled_back" not in entry]
+        self.show(entry, [entry, *earlier][: release.keep], (current or {}).get("rolled_back", {}))
+
+    def show(
+        self, entry: Mapping[str, Any], history: Sequence[Mapping[str, Any]], rolled_back: Mapping[str, Any]
+    ) -> None:
+        """Record that clients now see `entry`, one of `history`. This also ends a pending rollback."""
+        place = [other["version"] for other in history].index(entry["version"])
+        before = next((other for other in history[place + 1 :] if "rolled_back" not in other), None)
+        document = {**entry, "previous": before, "history": [*history], "rolled_back": dict(rolled_back)}
+        state.write(self.folder / "current.json", document)
+
+    def set_pending(self, rollback: Mapping[str, Any] | None) -> None:
+        """Record that a rollback has begun, or that it has been given up."""
+        current = self.current()
+        assert current is not None
+        document = {key: value for key, value in current.items() if key != "pending"}
+        state.write(self.folder / "current.json", document if rollback is None else {**document, "pending": rollback})
+
+    def allow(self, release_id: str) -> None:
+        """Record that a release that was rolled back may be committed again."""
+        current = self.current()
+        assert current is not None
+        rolled_back = {key: value for key, value in current["rolled_back"].items() if key != release_id}
+        state.write(self.folder / "current.json", {**current, "rolled_back": rolled_back})
 
     def read(self, release_id: str) -> Release | None:
         """
@@ -174,9 +213,11 @@ class ReleaseLedger:
         values = {key: value for key, value in document.items() if key != "format"}
         try:
             release = Release.from_json(values)
-            if release.release != release_id or release.status not in STATUSES or release.generation < 1:
+            is_counted = release.generation >= 1 and release.keep >= 1
+            if release.release != release_id or release.status not in STATUSES or not is_counted:
                 raise ValueError(
-                    f"it has release {release.release!r}, status {release.status!r}, generation {release.generation!r}"
+                    f"it has release {release.release!r}, status {release.status!r}, "
+                    f"generation {release.generation!r}, keep {release.keep!r}"
                 )
         except (TypeError, ValueError, AttributeError, KeyError, ConnectionFault, ReleaseError) as error:
             hint = "restore it from a backup, or remove it and clear the run from `start_sender` on"
@@ -203,7 +244,7 @@ class ReleaseLedger:
         self._path(release_id).unlink(missing_ok=True)
 
     def all(self) -> list[Release]:
-        """Return every release that has a document, sorted by id."""
+        """Return every release that has a document, sorted by id. A committed one may have none."""
         names = sorted(path.stem for path in self.folder.glob("*.json"))
         releases = (self.read(name) for name in names if name != "current")
         return [release for release in releases if release is not None]
@@ -254,6 +295,27 @@ class ReleaseLedger:
 
     def _path(self, release_id: str) -> Path:
         return self.folder / f"{release_id}.json"
+
+
+def history_of(current: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """
+    Return the releases whose rows are kept, the newest commit first; one of them is visible.
+
+    :return: Each has the values of `Release.summary`, `at` (the time of its commit, if known), and, if a person rolled
+        it back, `rolled_back` with `at` and `reason`.
+    """
+    if current is None:
+        return []
+    if "history" in current:
+        return [dict(entry) for entry in current["history"]]
+    entries = [current, current.get("previous")]  # an older airflow-wall kept two
+    names = ("release", "version", "order", "rows", "targets", "parts")
+    return [{name: entry[name] for name in names} for entry in entries if entry is not None]
+
+
+def now() -> str:
+    """Return the present time in UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def check_word(key: str, text: str, *, reserved: Collection[str] = ()) -> str:

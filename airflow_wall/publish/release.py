@@ -20,8 +20,9 @@ from typing import Any
 import pyarrow as pa
 
 from airflow_wall.connections.info import Connections
+from airflow_wall.diagnostics.suggestions import suggestion
 from airflow_wall.digests import digest_of
-from airflow_wall.errors import ReleaseError
+from airflow_wall.errors import Interrupted, ReleaseError
 from airflow_wall.publish.backends import OpenTargets
 from airflow_wall.publish.base import ReleaseSite, StagedRows, TargetWriter
 from airflow_wall.publish.commit import commit, complete, finish, sweep
@@ -29,20 +30,26 @@ from airflow_wall.publish.ledger import (
     CLOSING,
     COMMITTED,
     COMMITTING,
+    KEEP,
     OPEN,
     ROLLED_BACK,
     Part,
     Release,
     ReleaseLedger,
     check_word,
+    history_of,
     is_older,
     is_older_fence,
     is_overtaken,
 )
+from airflow_wall.publish.rollback import choose, roll_back
 from airflow_wall.publish.rows import check_key
 from airflow_wall.publish.targets.base import Target
 
 log = logging.getLogger(__name__)
+
+LEAST_KEPT = 2
+"""Least number of releases whose rows are kept."""
 
 PATIENCE_SECONDS = 60.0
 """Seconds that a try waits for another try that still stages the same part."""
@@ -74,7 +81,16 @@ class Releases:
         self._connections = connections
         self._patience = patience
 
-    def open(self, name: str, release_id: str, *, order: str, fence: int | str, force: bool = False) -> dict[str, Any]:
+    def open(
+        self,
+        name: str,
+        release_id: str,
+        *,
+        order: str,
+        fence: int | str,
+        force: bool = False,
+        keep: int = KEEP,
+    ) -> dict[str, Any]:
         """
         Open a release, or adopt the one that an earlier try opened.
 
@@ -85,17 +101,22 @@ class Releases:
             refused if another one is committed before it.
         :param fence: Try number, which orders the tries that open this release; an older one is refused.
         :param force: With an `order` older than that of the visible release: accept parts that select other rows.
+        :param keep: Number of releases whose rows are kept after its commit, with itself; at least 2, because readers
+            of files may still read the last one.
         :return: `name`, `release`, `version`, `order`, `fence`, `adopted`, and `current`: the visible release.
-        :raises ReleaseError: the order or the fence is too old.
+        :raises ReleaseError: the order or the fence is too old, or a person rolled the release back.
         """
         ledger, site = self._ledger_and_site(name, release_id)
         is_older(order, order)  # raises if `order` is not a time
+        if keep < LEAST_KEPT:
+            raise ReleaseError(f"`keep` must be at least {LEAST_KEPT}, got {keep}", hint=f"write `keep: {KEEP}`")
         with ledger.turn():
             finish(ledger, site)
+            _refuse_rolled_back(ledger, release_id)
             with ledger.documents():
                 current = ledger.current()
                 base = None if current is None else current["version"]
-                requested = Release(release_id, order, fence, force=force, base=base)
+                requested = Release(release_id, order, fence, force=force, base=base, keep=keep)
                 existing = ledger.read(release_id)
                 if existing is not None and is_older_fence(fence, existing.fence):
                     raise _stale_try_error(name, release_id, fence, existing.fence)
@@ -209,6 +230,78 @@ class Releases:
         """
         return self._ledger_and_site(name)[0].current()
 
+    def names(self) -> list[str]:
+        """Return the sorted names of the releases of the lake."""
+        return sorted(path.name for path in self._folder.glob("*") if path.is_dir())
+
+    def history(self, name: str) -> list[dict[str, Any]]:
+        """
+        Return the releases of a name, the newest first: those being prepared, and those whose rows are kept.
+
+        :return: The values of `Release.summary`, `status` (`visible`, `kept`, `rolled back`, `open`, ...), `at` (the
+            time of the commit, or None), `reason` (of the rollback, or None), and `withheld` (slices left out, each
+            with table, slice and reason).
+        :raises ReleaseError: the lake has no release of this name.
+        """
+        if name not in self.names():
+            raise ReleaseError(
+                f"the lake has no release `{name}`", hint=suggestion(name, self.names(), what="releases")
+            )
+        ledger, _ = self._ledger_and_site(name)
+        current = ledger.current()
+        kept = history_of(current)
+        opened = [release for release in ledger.all() if release.status in (OPEN, CLOSING, COMMITTING)]
+        opened.sort(key=lambda release: release.order, reverse=True)
+        entries = [{**release.summary(), "status": release.status} for release in opened]
+        for entry in kept:
+            status = "visible" if entry["version"] == (current or {})["version"] else "kept"
+            entries.append({**entry, "status": ROLLED_BACK if "rolled_back" in entry else status})
+        return [_listed_release(entry) for entry in entries]
+
+    def restore(self, name: str, version: str | None = None, *, reason: str) -> dict[str, Any]:
+        """
+        Show an earlier release again, in every target. If it is killed, the next `open`, `close` or `restore` goes on.
+
+        The releases that were committed after it are rolled back: they are not committed again before `allow`.
+
+        :param version: One of the kept releases; None for the one before the visible one.
+        :return: `release` (the version that clients see), `before` (the one that they saw), `rolled_back` (versions).
+        :raises ReleaseError: the release is not kept, or a target cannot be reverted. Clients see no change.
+        """
+        ledger, site = self._ledger_and_site(name)
+        chosen, before = choose(ledger, version), (ledger.current() or {})["version"]
+        with ledger.turn():
+            finish(ledger, site)
+            visible = (ledger.current() or {})["version"]
+            if visible != chosen:
+                if visible != before and version is None:
+                    raise Interrupted(
+                        f"clients see release `{visible}` of `{name}` now, and not `{before}`: it changed meanwhile",
+                        hint=f"look at `airflow-wall releases {name}`, and name the release to show",
+                    )
+                with OpenTargets(site) as targets:
+                    roll_back(ledger, targets, choose(ledger, chosen), reason)
+                sweep(ledger, site, thorough=True)
+            entries = history_of(ledger.current())
+            rolled_back = [entry["version"] for entry in entries if "rolled_back" in entry]
+            return {"name": name, "release": chosen, "before": before, "rolled_back": rolled_back}
+
+    def allow(self, name: str, release_id: str) -> None:
+        """
+        Let a release that was rolled back be committed again, by its run.
+
+        :raises ReleaseError: it was not rolled back.
+        """
+        ledger, site = self._ledger_and_site(name, release_id)
+        with ledger.turn():
+            finish(ledger, site)
+            if ledger.rolled_back(release_id) is None:
+                raise ReleaseError(
+                    f"release `{release_id}` of `{name}` was not rolled back",
+                    hint=f"look at `airflow-wall releases {name}`",
+                )
+            ledger.allow(release_id)
+
     def rollback(self, name: str, release_id: str) -> dict[str, Any]:
         """
         Delete everything that an open release has staged. Clients see no change. Repeated, it changes nothing.
@@ -238,6 +331,32 @@ class Releases:
         return ReleaseLedger(folder, patience=self._patience), site
 
 
+def _listed_release(entry: Mapping[str, Any]) -> dict[str, Any]:
+    withheld = {
+        (item["table"], item["slice"]): dict(item)
+        for part in entry["parts"].values()
+        for item in part.get("withheld", ())
+    }
+    names = ("release", "version", "status", "order", "rows", "targets", "parts")
+    return {
+        **{name: entry[name] for name in names},
+        "at": entry.get("at"),
+        "reason": entry.get("rolled_back", {}).get("reason"),
+        "withheld": [item for _, item in sorted(withheld.items())],
+    }
+
+
+def _refuse_rolled_back(ledger: ReleaseLedger, release_id: str) -> None:
+    record = ledger.rolled_back(release_id)
+    if record is not None:
+        raise ReleaseError(
+            f"release `{release_id}` of `{ledger.name}` was rolled back at {record['at']}: {record['reason']}; "
+            f"{ledger.still_visible}",
+            hint="correct the rows, then let it be published again: "
+            f"`airflow-wall releases allow {ledger.name} {release_id}`",
+        )
+
+
 def _check_selection(ledger: ReleaseLedger, release: Release, part: str, selection: str | None) -> None:
     """
     Check that a part of a release for an older slice selects the same rows as in the release that clients see.
@@ -264,12 +383,8 @@ def _adopt(existing: Release | None, requested: Release) -> Release:
     if existing.status in (COMMITTED, ROLLED_BACK):
         requested.generation = existing.generation + 1
         return requested
-    existing.order, existing.fence, existing.force, existing.base = (
-        requested.order,
-        requested.fence,
-        requested.force,
-        requested.base,
-    )
+    for name in ("order", "fence", "force", "base", "keep"):
+        setattr(existing, name, getattr(requested, name))
     return existing
 
 
@@ -338,6 +453,7 @@ def _read_opened(ledger: ReleaseLedger, release_id: str, fence: int | str | None
         )
     if fence is not None and is_older_fence(fence, release.fence):
         raise _stale_try_error(ledger.name, release_id, fence, release.fence)
+    _refuse_rolled_back(ledger, release_id)
     return release
 
 

@@ -34,4 +34,11 @@ class Publish(Step):
     force: Plain[bool] = Field(
         False, description="If true, a run for an older date may show rows that it selects by its date."
     )
+    keep: Plain[int] = Field(
+        5,
+        ge=2,
+        le=100,
+        description="How many releases keep their rows, with the visible one. `airflow-wall releases rollback` shows "
+        "an earlier one again.",
+    )
     external: External = False

@@ -123,13 +123,15 @@ def die_after(steps: int) -> None:
 
 
 def work(lab: Lab, ready: Connection, do: str, release: str, order: dict[str, Any]) -> None:
-    """Stage a part or close a release: the body of a process that may be killed."""
+    """Stage a part, close a release or roll back to it: the body of a process that may be killed."""
     ready.send("ready")
     if (steps := order.pop("die_after", None)) is not None:
         die_after(steps)
     if do == "stage":
         data = scores(release, order.pop("domain", "EWR"), order.pop("rows"))
         lab.stage(release, data=data, **order)
+    elif do == "restore":
+        lab.releases().restore("platform", release, reason="bad scores")
     else:
         lab.close(release, *order["expected"])
 

@@ -274,9 +274,9 @@ def test_rows_that_somebody_else_removed_stop_the_commit(lab: Lab) -> None:
     assert lab.table() == {"r1": 50}
 
 
-def test_last_release_is_kept_and_older_ones_are_dropped(lab: Lab) -> None:
+def test_last_releases_are_kept_and_older_ones_are_dropped(lab: Lab) -> None:
     for release in ("r1", "r2", "r3"):
-        lab.publish(release, ALL)
+        lab.publish(release, ALL, keep=2)
     with lab.db() as database:
         kept = database.execute("SELECT DISTINCT _release FROM scores__releases ORDER BY 1").fetchall()
     assert kept == [("r2",), ("r3",)]

@@ -1,0 +1,58 @@
+"""A command that lists things, with verbs that change them, and the tables and JSON documents that it prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from airflow_wall.cli.output import out
+from airflow_wall.diagnostics.printable import printable_line
+from airflow_wall.settings import DEFAULT_STORAGE
+
+FORMAT = 1
+"""Version of the JSON documents of all commands. It changes when a key changes its meaning or goes away."""
+
+LIST = "list"
+"""The verb that is meant if a command has none, e.g. `airflow-wall releases shop`."""
+
+Storage = Annotated[Path, typer.Option(help="The lake, as `storage` of the pipeline names it.")]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+STORAGE = Path(DEFAULT_STORAGE)
+
+
+class ListingGroup(TyperGroup):
+    """A group of commands whose verb `list` need not be written."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Insert the verb `list` if the first argument is not a verb."""
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = [LIST, *args]
+        return super().parse_args(ctx, args)
+
+
+def print_json(**values: Any) -> None:
+    """Print a JSON document."""
+    print(json.dumps({"format": FORMAT, **values}, indent=1, ensure_ascii=False, default=str))  # noqa: T201
+
+
+def print_rows(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print aligned columns. Each value stays on one line; None prints as `-`."""
+    lines = [list(header), *([_text(value) for value in row] for row in rows)]
+    widths = [max(len(text) for text in column) for column in zip(*lines, strict=True)]
+    for line in lines:
+        out().print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else printable_line(str(value))
