@@ -1,0 +1,1 @@
+"""New projects: their files from templates, or from a CSV file."""

@@ -1,0 +1,100 @@
+"""`airflow-wall init` writes projects without a fault, and never over a file."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from airflow_wall.cli.main import app
+from airflow_wall.errors import WallError
+from airflow_wall.project.templates import TEMPLATES
+
+FOLDER = Path(__file__).parents[3] / "airflow_wall" / "project" / "templates"
+
+
+def call(*arguments: str | Path) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def written(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_every_file_of_a_template_is_whole(tmp_path: Path, name: str) -> None:
+    call("init", tmp_path / "shop", "--template", name)
+    assert call("validate", "--strict", tmp_path / "shop" / "dags").endswith("1 pipeline in 1 file: all good\n")
+    files = written(tmp_path / "shop")
+    assert {
+        ".gitignore", ".pre-commit-config.yaml", ".vscode/settings.json", "README.md", "connections.yaml",
+        "dags/pipelines.py", "requirements.txt",
+    } <= files.keys()  # fmt: skip
+    for path, text in files.items():
+        assert "<<" not in text, path
+        assert "<%" not in text, path
+        if path.endswith(".py"):
+            ast.parse(text)
+        elif path.endswith(".json"):
+            json.loads(text)
+        elif path.endswith(".yaml"):
+            yaml.safe_load(text)
+    schema = json.loads(files[".vscode/settings.json"])["yaml.schemas"]
+    assert all((tmp_path / "shop" / path).exists() for path in schema)
+    assert "# shop\n" in files["README.md"]
+
+
+def test_every_folder_is_a_template() -> None:
+    assert {path.name for path in FOLDER.iterdir()} == {*TEMPLATES, "common"}
+
+
+def test_git_ignores_no_file_of_a_template() -> None:
+    """The build leaves out of the wheel what git ignores."""
+    files = [path for path in FOLDER.rglob("*") if path.is_file()]
+    assert len(files) > 30
+    result = subprocess.run(["git", "check-ignore", "--no-index", *files], cwd=FOLDER, capture_output=True, text=True)
+    assert result.stdout == ""
+
+
+def test_no_file_is_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("README.md").write_text("mine")
+    with pytest.raises(WallError) as error:
+        call("init")
+    assert str(error.value) == (
+        "`README.md` exists already, and `init` overwrites no file; nothing was written\n\n"
+        "hint: name another folder, or move the file away"
+    )
+    assert written(tmp_path) == {"README.md": "mine"}
+
+
+def test_second_init_writes_nothing(tmp_path: Path) -> None:
+    call("init", tmp_path / "shop")
+    before = written(tmp_path)
+    with pytest.raises(WallError, match="exist already, and `init` overwrites no file; nothing was written"):
+        call("init", tmp_path / "shop", "--template", "training")
+    assert written(tmp_path) == before
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dags").write_text("mine")
+    with pytest.raises(WallError) as error:
+        call("init")
+    assert (
+        str(error.value) == "`dags` must be a folder, and is a file\n\nhint: name another folder, or move the file away"
+    )
+    assert written(tmp_path) == {"dags": "mine"}
