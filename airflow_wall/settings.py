@@ -27,6 +27,9 @@ LISTS = (
 NAMES = ("environment", "allowed_env", "policy", "project", *LISTS)
 """Names of all settings."""
 
+LOCAL_RUN = "AIRFLOW_WALL_LOCAL_RUN"
+"""Variable that `airflow-wall run` sets for its tasks: nobody can answer a question of theirs."""
+
 _PREFIX = f"AIRFLOW__{SECTION.upper()}__"
 
 

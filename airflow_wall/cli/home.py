@@ -17,7 +17,7 @@ import yaml
 from airflow_wall.cli.output import short
 from airflow_wall.connections.info import FILE_VARIABLE
 from airflow_wall.errors import WallError
-from airflow_wall.settings import Settings
+from airflow_wall.settings import LOCAL_RUN, Settings
 
 BUNDLE = "airflow-wall-run"
 """Name of the DAG bundle of `airflow-wall run`."""
@@ -102,6 +102,7 @@ class Home:
             # Airflow 3.2 needs it to start the Execution API, although requests within a process carry no token.
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(),
             FILE_VARIABLE: str(connections),
+            LOCAL_RUN: "1",
         }
         if settings.environment is not None:
             variables["AIRFLOW__WALL__ENVIRONMENT"] = settings.environment

@@ -38,7 +38,9 @@ class Recipes:
     def note(self, run_id: str, task_id: str) -> None:
         """Store the inputs of a try that starts now."""
         recipes = self._read(run_id)
-        task = self._tasks[task_id]
+        task = self._tasks.get(task_id)
+        if task is None:
+            return  # it belongs to a task of the file, such as the approval of a model
         files = _files(task, self._plan.storage)
         state.write(self._path(run_id), {**recipes, task_id: {"digest": self._digest(task), "files": files}})
 

@@ -334,7 +334,7 @@ class Runner:
             return reason.replace(f"`{row.task_id}`", f"`{_name(row)}`", 1)
         if row.state == TaskInstanceState.SKIPPED:
             return reason
-        return f"task `{_name(row)}` ({self.places[row.task_id]}): {reason or SILENT}"
+        return f"task `{_name(row)}` ({self.places.get(row.task_id, self.plan.path.absolute())}): {reason or SILENT}"
 
 
 def has_succeeded(prepared: Prepared, date: datetime) -> bool:

@@ -77,6 +77,7 @@ def build_dag(plan: Plan) -> DAG:
     if faults:
         raise FaultyText(faults, plan.text)
     _set_teardowns(plan, built)
+    _add_approvals(plan, built)
     _add_notifications(plan, built)
     _log_provenance(plan)
     early_reads.warn(plan)
@@ -98,6 +99,24 @@ def _log_provenance(plan: Plan) -> None:
     line = provenance(plan)
     if line is not None:
         log.info(line)  # also in the log of a task: Airflow parses the file to start one
+
+
+def _add_approvals(plan: Plan, built: Operators) -> None:
+    """Add the tasks that ask a human and promote the model after each `retrain` with `approve`."""
+    for task in plan.tasks:
+        if task.uses != "retrain" or task.arguments.get("approve") is not True:
+            continue
+        if task.mapped:
+            fault = plan.places.fault((*task.loc, "with", "approve"), "cannot be used with `expand`")
+            raise FaultyText([fault], plan.text)
+        from airflow_wall.operators.approve_model import ApproveModelOperator, PromoteModelOperator
+
+        retrain = built[task.task_id]
+        within: Any = {"task_group": retrain.task_group, "dag": retrain.dag, "retrain": task.task_id}
+        places = {name: getattr(retrain, name) for name in ("storage", "project", "code", "place")}
+        approval = ApproveModelOperator(task_id=f"{retrain.label}_approval", **within)
+        promotion = PromoteModelOperator(task_id=f"{retrain.label}_promotion", **within, **places)
+        retrain >> approval >> promotion
 
 
 def _set_teardowns(plan: Plan, built: Operators) -> None:

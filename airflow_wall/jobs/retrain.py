@@ -88,6 +88,7 @@ def retrain(
     save: str | None = None,
     load: str | None = None,
     own_types: Sequence[str] = (),
+    hold: bool = False,
 ) -> dict[str, Any]:
     """
     Train a version of `model` on all slices, and promote it if it is better than the champion.
@@ -106,6 +107,7 @@ def retrain(
     :param save: A function that returns a model of the user's own as bytes, `module:function`.
     :param load: The function that opens these bytes.
     :param own_types: The user's own classes and functions that may be part of a model: patterns such as `models.*`.
+    :param hold: True to leave the promotion to the job `promote_model`. The result then has its arguments as `held`.
     :raises ModelError: the rows do not fit the champion, the result of the function is not usable, or its metric is not
         finite.
     :raises UserCodeError: the function raised.
@@ -139,12 +141,12 @@ def retrain(
     changes.check_held_out(trained.features)
     trial = _judge(trained, entrypoint, parts, rule, next(iter(inputs)), own, save)
     record = registry.register(model, _candidate(trained, trial, parts, lineage, next(iter(inputs))))
-    decision = _promote(registry, record, trial, rule, own)
+    decision, held = _promote(registry, record, trial, rule, own, hold=hold)
     log.info("model `%s` version %d: %s", model, record.version, decision.reason)
     return {
         "model": model,
         "version": record.version,
-        "promoted": decision.promoted,
+        "promoted": decision.promoted and held is None,
         "metric": decision.metric,
         "value": decision.value,
         "champion_version": decision.champion_version,
@@ -155,6 +157,7 @@ def retrain(
         "reason": decision.reason,
         "metrics": {name: value for name, value in trial.metrics.items() if name != trial.metric},
         **({"segments": asdict(trial.segments)} if trial.segments is not None else {}),
+        **({} if held is None else {"held": held}),
     }
 
 
@@ -437,18 +440,26 @@ def _candidate(trained: Trained, trial: _Trial, parts: Split, lineage: Lineage, 
     )
 
 
-def _promote(registry: Registry, record: ModelRecord, trial: _Trial, rule: Rule, own: OwnCode) -> Decision:
-    """Decide on the promotion and carry it out. If the champion changes in between, decide again."""
+def _promote(
+    registry: Registry, record: ModelRecord, trial: _Trial, rule: Rule, own: OwnCode, *, hold: bool
+) -> tuple[Decision, dict[str, Any] | None]:
+    """
+    Decide on the promotion and carry it out. If the champion changes in between, decide again.
+
+    Return the decision, and the arguments of `promote_model` if a promotion is left to it.
+    """
     for _ in range(_RACES):
         champion = registry.champion(record.name)
         if champion is not None and champion.version == record.version:
-            return champion.decision  # an earlier try of this run has promoted it
+            return champion.decision, None  # an earlier try of this run has promoted it
         decision = _decide(registry, record, champion, trial, rule, own)
         if not decision.promoted:
-            return decision
+            return decision, None
+        expected = None if champion is None else champion.version
+        if hold:
+            return decision, {"decision": asdict(decision), "expected": expected}
         try:
-            expected = None if champion is None else champion.version
-            return registry.promote(record.name, record.version, decision, expected=expected).decision
+            return registry.promote(record.name, record.version, decision, expected=expected).decision, None
         except Interrupted as error:
             log.info("%s; deciding again", error.message)
     raise Interrupted(

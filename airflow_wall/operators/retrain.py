@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_wall.job import TableRead
+from airflow_wall.environments.backends import open_environment
+from airflow_wall.errors import ModelError
+from airflow_wall.jobs.base import run_job
 from airflow_wall.operators.compute import ComputeOperator
-from airflow_wall.operators.table_order import Input, reads_of, tables_of
+from airflow_wall.operators.predict import PredictOperator
+from airflow_wall.operators.table_order import Input
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -27,6 +31,7 @@ class RetrainOperator(ComputeOperator):
     :param parameters: Further arguments of the function. (templated)
     :param save: A function that returns a model of your own as bytes, `module:function`. (templated)
     :param load: The function that opens these bytes. (templated)
+    :param approve: True to leave the promotion to a `PromoteModelOperator` after a human has approved it.
     """
 
     template_fields: Sequence[str] = (
@@ -55,6 +60,7 @@ class RetrainOperator(ComputeOperator):
         parameters: Mapping[str, Any] | None = None,
         save: str | None = None,
         load: str | None = None,
+        approve: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -68,30 +74,68 @@ class RetrainOperator(ComputeOperator):
         self.parameters = parameters
         self.save = save
         self.load = load
+        self.approve = approve
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the model's version, its metric, the champion's metric, and whether it was promoted."""
-        return self.compute(
+        readers = self._readers(context)
+        result = self.compute(
             context,
             "retrain",
             entrypoint=self.entrypoint,
-            inputs=tables_of(self.inputs),
+            inputs=self.inputs,
             model=self.model,
             promote=self.promote,
-            holdout=None if self.holdout is None else {**self.holdout, **tables_of(self._held_out())},
+            holdout=self.holdout,
             new_categories=self.new_categories,
             accept_changes=self.accept_changes or None,
             parameters=self.parameters,
             save=self.save,
             load=self.load,
             own_types=self.own_types() or None,
+            hold=True if self.approve or readers else None,
         )
+        if "held" not in result:
+            return result
+        for reader in readers:
+            self._check_opens(context, reader, result["version"])
+        if self.approve:
+            return {**result, "reason": f"{result['reason']}; waits for approval"}
+        self.do(context, "promote_model", model=self.model, version=result["version"], **result.pop("held"))
+        return {**result, "promoted": True}
 
-    def tables_read(self) -> Iterator[TableRead]:
-        """Yield the inputs and the table of held-out rows."""
-        yield from super().tables_read()
-        yield from reads_of(self._held_out(), "holdout")
+    def _readers(self, context: Context) -> list[PredictOperator]:
+        """Return the tasks of this DAG that score with the model in another Python than that of this task."""
+        tasks = [task for task in context["dag"].tasks if isinstance(task, PredictOperator) and task.cluster is None]
+        here = (self.cluster, self.environment())
+        return [
+            task
+            for task in tasks
+            if self.value_of(task, "model", context) == self.model and (task.cluster, task.environment()) != here
+        ]
 
-    def _held_out(self) -> dict[str, Input]:
-        table = None if self.holdout is None else self.holdout.get("table")
-        return {} if table is None else {"table": table}
+    def _check_opens(self, context: Context, reader: PredictOperator, version: int) -> None:
+        """
+        Check that a task can open a version before it becomes the champion.
+
+        :raises ModelError: it cannot, e.g. because it has another version of the library.
+        """
+        arguments = {
+            "model": self.model,
+            "version": version,
+            "load": self.value_of(reader, "load", context),
+            "own_types": self.own_types(),
+        }
+        with self.error_context(context):
+            job = replace(self.job(context, "open_model", arguments), environment=reader.environment())
+            try:
+                if job.environment:
+                    open_environment(job.environment).run(job.to_json(), {}, self.log.info, limits={})
+                else:
+                    run_job(job, self.connection)
+            except ModelError as error:
+                raise ModelError(
+                    f"version {version} of model `{self.model}` is not promoted, because task `{reader.task_id}` "
+                    f"cannot open it: {error.message}",
+                    hint=error.hint,
+                ) from error

@@ -116,6 +116,9 @@ class Retrain(OnCluster):
     parameters: Plain[Parameters] | None = Field(None, description="Further arguments of the function.")
     save: Code[Text] | None = Field(None, description="A function that returns a model of your own as bytes.")
     load: Code[Text] | None = Field(None, description="With `save`: the function that opens these bytes.")
+    approve: Plain[bool] = Field(
+        False, description="If true, a human approves a better model in Airflow before it becomes the champion."
+    )
 
     @model_validator(mode="after")
     def _both_functions(self) -> Self:

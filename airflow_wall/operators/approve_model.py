@@ -1,0 +1,81 @@
+"""`ApproveModelOperator` and `PromoteModelOperator`: a human decides if a model becomes the champion."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airflow_wall.operators.base import StepOperator
+from airflow_wall.settings import LOCAL_RUN
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class ApproveModelOperator(ApprovalOperator):
+    """
+    Ask a human, by Airflow's own required actions, if the version that a task has trained becomes the champion.
+
+    It is skipped if that version is not better, and by `airflow-wall run`, where nobody could answer.
+
+    :param retrain: Id of the `RetrainOperator` task, which has `approve: true`.
+    """
+
+    template_fields: Collection[str] = ()  # the texts come from the result of the task
+
+    def __init__(self, *, retrain: str, **kwargs: Any) -> None:
+        super().__init__(subject="Make the new version of the model its champion?", **kwargs)
+        self.retrain = retrain
+
+    def execute(self, context: Context) -> Any:
+        """Ask, and wait for the answer without a worker."""
+        result = _result_of(self.retrain, context)
+        model, version = result["model"], result["version"]
+        if os.environ.get(LOCAL_RUN):
+            raise AirflowSkipException(
+                f"version {version} of model `{model}` waits for a human, whom only a whole Airflow can ask"
+            )
+        champion = result["champion_version"]
+        instead = "It has no champion yet." if champion is None else f"The champion now is version {champion}."
+        metrics = {result["metric"]: result["value"], **result.get("metrics", {})}
+        lines = [f"| {name} | {value:.6g} |" for name, value in metrics.items()]
+        self.subject = f"Make version {version} the champion of model `{model}`?"
+        held_out = f"Measured on {result['rows_held_out']:,} held-out rows: {result['held_out']}."
+        self.body = "\n".join(
+            [f"{result['reason']}. {instead}", "", held_out, "", "| metric | value |", "| --- | --- |", *lines]
+        )
+        return super().execute(context)
+
+
+class PromoteModelOperator(StepOperator):
+    """
+    Make the version that a task has trained the champion, after a human has approved it.
+
+    :param retrain: Id of the `RetrainOperator` task.
+    """
+
+    def __init__(self, *, retrain: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.retrain = retrain
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Return the model and its version."""
+        result = _result_of(self.retrain, context)
+        return self.do(context, "promote_model", model=result["model"], version=result["version"], **result["held"])
+
+
+def _result_of(retrain: str, context: Context) -> Mapping[str, Any]:
+    """
+    Return the result of a task that has trained a version.
+
+    :raises AirflowSkipException: there is nothing to promote.
+    """
+    result: Mapping[str, Any] | None = context["ti"].xcom_pull(task_ids=retrain)
+    if result is None or "held" not in result:
+        reason = "it trained no version" if result is None else result["reason"]
+        raise AirflowSkipException(f"`{retrain}` has no version to approve: {reason}")
+    return result
