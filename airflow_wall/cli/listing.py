@@ -10,9 +10,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from airflow_wall.cli.output import out
+from airflow_wall.cli.output import out, short
 from airflow_wall.diagnostics.printable import printable_line
+from airflow_wall.errors import WallError
 from airflow_wall.settings import DEFAULT_STORAGE
+from airflow_wall.text.reserved import STATE
 
 FORMAT = 1
 """Version of the JSON documents of all commands. It changes when a key changes its meaning or goes away."""
@@ -25,6 +27,17 @@ Storage = Annotated[Path, typer.Option(help="The lake, as `storage` of the pipel
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 STORAGE = Path(DEFAULT_STORAGE)
+
+
+def lake_state(storage: Path) -> Path:
+    """
+    Return the directory of our own state in a lake.
+
+    :raises WallError: there is no such lake.
+    """
+    if not storage.is_dir():
+        raise WallError(f"there is no lake at `{short(storage)}`", hint="name it with `--storage`")
+    return storage.absolute() / STATE
 
 
 class ListingGroup(TyperGroup):

@@ -17,6 +17,7 @@ from airflow_wall.cli.doctor import doctor
 from airflow_wall.cli.explain import explain
 from airflow_wall.cli.graph import graph
 from airflow_wall.cli.init import init
+from airflow_wall.cli.models import models
 from airflow_wall.cli.output import out, report
 from airflow_wall.cli.own import own
 from airflow_wall.cli.query import query
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 for command in (init, validate, explain, run, graph, query, check, contract, own, schema, doctor):
     app.command()(command)
+app.add_typer(models, name="models")
 app.add_typer(releases, name="releases")
 app.add_typer(tables, name="tables")
 

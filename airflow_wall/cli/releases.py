@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from airflow_wall.cli.connections import Connections, Project, connection, use_connections
-from airflow_wall.cli.listing import STORAGE, AsJson, ListingGroup, Storage, print_json, print_rows
+from airflow_wall.cli.listing import STORAGE, AsJson, ListingGroup, Storage, lake_state, print_json, print_rows
 from airflow_wall.cli.output import out, short
-from airflow_wall.errors import ReleaseError
-from airflow_wall.text.reserved import STATE
 
 if TYPE_CHECKING:
     from airflow_wall.publish.release import Releases
@@ -114,8 +112,7 @@ def allow(
 
 
 def _releases(storage: Path, project: Path) -> Releases:
-    if not storage.is_dir():
-        raise ReleaseError(f"there is no lake at `{short(storage)}`", hint="name it with `--storage`")
     from airflow_wall.publish.release import Releases  # imports Arrow
 
-    return Releases(storage / STATE, storage=storage.absolute(), project=project, connections=connection)
+    state = lake_state(storage)
+    return Releases(state, storage=state.parent, project=project, connections=connection)

@@ -40,6 +40,7 @@ from airflow_wall.models.base import (
     Trained,
 )
 from airflow_wall.models.deciding_metric import DecidingMetric, deciding_metric
+from airflow_wall.models.decisions import rolled_back
 from airflow_wall.models.evaluation import (
     check_observed,
     codes_of,
@@ -454,6 +455,7 @@ def _promote(
             return champion.decision, None  # an earlier try of this run has promoted it
         decision = _decide(registry, record, champion, trial, rule, own)
         if not decision.promoted:
+            registry.reject(record.name, record.version, decision)
             return decision, None
         expected = None if champion is None else champion.version
         if hold:
@@ -476,6 +478,9 @@ def _decide(
     value, why = _champion_value(registry, before, trial, record.target, own)
     if is_older(record.lineage.order, champion.order):
         reason = f"trained for {record.lineage.order}; version {champion.version} is for the later {champion.order}"
+        return Decision(False, trial.metric, trial.value, champion.version, value, reason)
+    if (rollback := rolled_back(registry.decisions(record.name)).get(record.version)) is not None:
+        reason = f"version {record.version} was {rollback.decision.reason}"
         return Decision(False, trial.metric, trial.value, champion.version, value, reason)
     is_same = (before.target, before.kind) == (record.target, record.kind)
     decision = decide(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from airflow_wall.models.decisions import DecisionRecord
+
 Kind = Literal["regression", "binary", "classes"]
 """The kind of prediction: a number, the probability that a 0/1 target is 1, or one of several classes."""
 
@@ -304,12 +306,14 @@ class Champion:
 
     :param order: The order of the slice that trained it.
     :param decision: The comparison that made it champion.
+    :param event: How it became champion, see `airflow_wall.models.decisions`.
     """
 
     version: int
     order: str
     decision: Decision
     promoted: str
+    event: str = "promoted"
 
     def to_json(self) -> dict[str, Any]:
         """Return the champion as JSON values."""
@@ -318,7 +322,8 @@ class Champion:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Champion:
         """Return the champion from the result of `to_json`."""
-        return cls(values["version"], values["order"], Decision(**values["decision"]), values["promoted"])
+        decision, event = Decision(**values["decision"]), values.get("event", "promoted")
+        return cls(values["version"], values["order"], decision, values["promoted"], event)
 
 
 class Registry(Protocol):
@@ -348,13 +353,41 @@ class Registry(Protocol):
         """Return the champion of a model, or None if no version has been promoted."""
         ...
 
+    def names(self) -> list[str]:
+        """Return the sorted names of the models."""
+        ...
+
+    def decisions(self, name: str) -> list[DecisionRecord]:
+        """Return the decisions about a model in the order of time, also those that rejected a version."""
+        ...
+
+    def reject(self, name: str, version: int, decision: Decision) -> None:
+        """Record that a version was compared with the champion and not promoted."""
+        ...
+
+    def verify(self, name: str, version: int) -> None:
+        """
+        Check that the file of a version is the one that was registered.
+
+        :raises ModelError: it is not, or cannot be read.
+        """
+        ...
+
     def promote(
-        self, name: str, version: int, decision: Decision, *, expected: int | None, force: bool = False
+        self,
+        name: str,
+        version: int,
+        decision: Decision,
+        *,
+        expected: int | None,
+        force: bool = False,
+        event: str = "promoted",
     ) -> Champion:
         """
         Make `version` the champion if `expected` is still the current one (None: if the model has no champion).
 
         :param force: Promote even if the champion was trained on a later slice.
+        :param event: How it becomes champion, for the record of decisions.
         :raises Interrupted: another version has become champion.
         :raises ModelError: the version does not exist, or would move the champion back in time.
         """

@@ -6,6 +6,7 @@ The model registry in files: one directory per version, which never changes, and
     <name>/versions/1/model.lightgbm  the model, in the format of that name
     <name>/versions/1/record.json     the metadata of the version
     <name>/champion.json              the version that predictions use
+    <name>/decisions.json             the decisions about its versions, the oldest first
 
 A version is written in a directory with a hidden name and becomes visible by one rename. The champion changes by
 compare-and-set. Both happen under one lock per model, which the kernel releases when its process ends.
@@ -19,7 +20,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from airflow_wall import state
 from airflow_wall.errors import Interrupted, ModelError
 from airflow_wall.models import formats
 from airflow_wall.models.base import NO_OWN_CODE, Candidate, Champion, Decision, Model, ModelRecord, OwnCode
+from airflow_wall.models.decisions import PROMOTED, REJECTED, DecisionRecord
 from airflow_wall.models.name import check_model_name
 
 _HIDDEN = ".new-"
@@ -83,8 +85,40 @@ class FileRegistry:
         document = state.read(self._folder(name) / "champion.json")
         return None if document is None else Champion.from_json(document)
 
+    def names(self) -> list[str]:
+        """See `Registry.names`."""
+        return sorted(path.parent.name for path in self._root.glob("*/versions"))
+
+    def decisions(self, name: str) -> list[DecisionRecord]:
+        """See `Registry.decisions`."""
+        document = state.read(self._decisions(name))
+        records = [DecisionRecord.from_json(values) for values in (document or {}).get("decisions", ())]
+        champion = self.champion(name)
+        if champion is not None:
+            last = DecisionRecord.of_champion(champion)
+            if all(
+                (record.version, record.at) != (last.version, last.at) for record in records
+            ):  # an older airflow-wall recorded none, or a call was killed right before
+                records.append(last)
+        return records
+
+    def reject(self, name: str, version: int, decision: Decision) -> None:
+        """See `Registry.reject`."""
+        with self._locked(name):
+            records = self.decisions(name)
+            latest = next((record for record in reversed(records) if record.version == version), None)
+            if latest is None or (latest.event, latest.decision.reason) != (REJECTED, decision.reason):  # no retry
+                self._write_decisions(name, [*records, DecisionRecord(version, REJECTED, _now(), decision)])
+
     def promote(
-        self, name: str, version: int, decision: Decision, *, expected: int | None, force: bool = False
+        self,
+        name: str,
+        version: int,
+        decision: Decision,
+        *,
+        expected: int | None,
+        force: bool = False,
+        event: str = PROMOTED,
     ) -> Champion:
         """See `Registry.promote`."""
         record = self.record(name, version)
@@ -104,28 +138,20 @@ class FileRegistry:
                     "a champion never moves back in time",
                     hint="run retrain for a later slice, or promote with `force`",
                 )
-            champion = Champion(version, record.lineage.order, decision, _now())
+            champion = Champion(version, record.lineage.order, decision, _now(), event)
+            records = self.decisions(name)
             state.write(self._folder(name) / "champion.json", champion.to_json())
+            self._write_decisions(name, [*records, DecisionRecord.of_champion(champion)])
             return champion
+
+    def verify(self, name: str, version: int) -> None:
+        """See `Registry.verify`."""
+        self._read(name, self.record(name, version))
 
     def open(self, name: str, version: int, own: OwnCode = NO_OWN_CODE) -> Model:
         """See `Registry.open`."""
         record = self.record(name, version)
-        path = self._versions(name) / str(version) / record.file
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise ModelError(
-                f"version {version} of model `{name}` cannot be read: {path}: {error.strerror}",
-                hint="restore it from a backup",
-            ) from error
-        sha256 = hashlib.sha256(content).hexdigest()
-        if sha256 != record.sha256:  # checked before any library parses the bytes
-            raise ModelError(
-                f"`{path}` was changed after its registration: its SHA-256 must be {record.sha256}, "
-                f"got {sha256}; it was not opened",
-                hint="restore it from a backup, or run retrain and find out who wrote to the registry",
-            )
+        content = self._read(name, record)
         try:
             return formats.load(content, record.model_format, own)
         except ModelError as error:
@@ -136,6 +162,31 @@ class FileRegistry:
                 f"{error.message}; version {version} of model `{name}` was trained with {other}",
                 hint="give `predict` the same `requirements` as `retrain`, or train the model anew",
             ) from error
+
+    def _read(self, name: str, record: ModelRecord) -> bytes:
+        """Return the file of a version, as it was registered."""
+        path = self._versions(name) / str(record.version) / record.file
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ModelError(
+                f"version {record.version} of model `{name}` cannot be read: {path}: {error.strerror}",
+                hint="restore it from a backup",
+            ) from error
+        sha256 = hashlib.sha256(content).hexdigest()
+        if sha256 != record.sha256:  # checked before any library parses the bytes
+            raise ModelError(
+                f"`{path}` was changed after its registration: its SHA-256 must be {record.sha256}, "
+                f"got {sha256}; it was not opened",
+                hint="restore it from a backup, or run retrain and find out who wrote to the registry",
+            )
+        return content
+
+    def _write_decisions(self, name: str, records: Sequence[DecisionRecord]) -> None:
+        state.write(self._decisions(name), {"decisions": [record.to_json() for record in records]})
+
+    def _decisions(self, name: str) -> Path:
+        return self._folder(name) / "decisions.json"
 
     def _write(self, name: str, record: ModelRecord, content: bytes) -> None:
         versions = self._versions(name)

@@ -17,6 +17,7 @@ from airflow_wall.jobs.check_integrity import check_integrity
 from airflow_wall.jobs.predict import predict
 from airflow_wall.jobs.retrain import retrain
 from airflow_wall.models.backends import open_registry
+from airflow_wall.models.by_hand import roll_back
 from airflow_wall.storage.backends import open_tables
 
 MODELS = """
@@ -229,6 +230,20 @@ def test_a_better_challenger_moves_the_champion(store, env):
     good = call(env(2), promote={"metric": "mae", "margin": "1%"})
     assert (good["promoted"], good["metric"], good["champion_version"]) == (True, "mae", 1)
     assert champion(env()) == 2
+
+
+def test_a_version_that_was_rolled_back_stays_so_and_the_next_is_compared_with_the_champion(store, env):
+    call(env(1), parameters={"noise": 1.0})
+    call(env(2))
+    registry = open_registry(env().run.state)
+    roll_back(registry, "m", None, "scores are low")
+    again = call(env(2))
+    assert (again["version"], again["promoted"], again["champion_version"]) == (2, False, 1)
+    assert again["reason"] == "version 2 was rolled back by hand: scores are low"
+    following = call(env(3))
+    assert (following["version"], following["promoted"], following["champion_version"]) == (3, True, 1)
+    events = [(record.version, record.event) for record in registry.decisions("m")]
+    assert events == [(1, "promoted"), (2, "promoted"), (1, "rolled back"), (2, "rejected"), (3, "promoted")]
 
 
 def test_an_older_slice_trained_later_does_not_move_the_champion(store, env):
