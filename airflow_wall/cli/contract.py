@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 import yaml
 
+from airflow_wall.cli.listing import AsJson, print_json
 from airflow_wall.cli.output import out
 from airflow_wall.text.reserved import STATE
 
@@ -17,6 +18,7 @@ def contract(
     storage: Annotated[
         Path, typer.Option(help="The lake, as `storage` of the pipeline names it.", exists=True, file_okay=False)
     ] = Path("lake"),
+    as_json: AsJson = False,
 ) -> None:
     """
     Print the contract of a table: its columns and their types, as `contract` of an ingest.
@@ -30,4 +32,7 @@ def contract(
     schema = open_tables(storage).schema(table)
     recorded = Contracts(storage / STATE).read(table)
     written = (from_schema(schema) if recorded is None else recorded[0]).declared()
+    if as_json:
+        print_json(contract=written)
+        return
     out().print(yaml.safe_dump(written, sort_keys=False, allow_unicode=True), end="")

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from airflow_wall.cli.listing import AsJson, print_json
 from airflow_wall.cli.output import USER_FAULT, out
-from airflow_wall.diagnostics.printable import printable_line
+from airflow_wall.diagnostics.printable import counted, printable_line
 from airflow_wall.errors import DeploymentError
+
+if TYPE_CHECKING:
+    from airflow_wall.deployment.doctor import DeploymentFault
 
 
 def doctor(
@@ -26,6 +30,7 @@ def doctor(
         bool, typer.Option("--facts", help="Print the facts of this component, as one line of JSON, and nothing else.")
     ] = False,
     name: Annotated[str, typer.Option(help="With --facts: how the deployment calls this component.")] = "",
+    as_json: AsJson = False,
     grace: Annotated[float | None, typer.Option(help="With --facts: the seconds it is given to stop.")] = None,
 ) -> None:
     """
@@ -50,17 +55,35 @@ def doctor(
         )
     components = [Facts.from_json(line) for file in files for line in _text_of(file).splitlines() if line.strip()]
     names = ", ".join(component.name for component in components)
-    out().print(printable_line(f"{len(components)} components: {names}"))
-    problems = 0
-    for check, findings_of in CHECKS.items():
-        findings = list(findings_of(components))
-        problems += len(findings)
+    if not as_json:
+        out().print(printable_line(f"{counted(len(components), 'component')}: {names}"))
+    problems = {check: list(findings_of(components)) for check, findings_of in CHECKS.items()}
+    if as_json:
+        print_json(
+            components=[component.name for component in components],
+            checks=[
+                {
+                    "check": check,
+                    "problems": [
+                        {"about": list(finding.about), "message": finding.message, "hint": finding.fix}
+                        for finding in findings
+                    ],
+                }
+                for check, findings in problems.items()
+            ],
+        )
+    else:
+        _show(problems)
+    if any(problems.values()):
+        raise typer.Exit(USER_FAULT)
+
+
+def _show(problems: Mapping[str, list[DeploymentFault]]) -> None:
+    for check, findings in problems.items():
         out().print(f"{'ok  ' if not findings else 'BAD '} {check}")
         for finding in findings:
             out().print(printable_line(f"     {', '.join(finding.about)}: {finding.message}"))
             out().print(printable_line(f"     hint: {finding.fix}"))
-    if problems:
-        raise typer.Exit(USER_FAULT)
 
 
 def _text_of(file: Path) -> str:

@@ -6,8 +6,9 @@ import contextlib
 import shlex
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from rich.console import Console
 
@@ -20,6 +21,7 @@ from airflow_wall.cli.progress import Progress
 from airflow_wall.cli.runner import Runner, has_succeeded
 from airflow_wall.cli.stale import StaleSlice
 from airflow_wall.cli.summary import show_summary, totals
+from airflow_wall.diagnostics.printable import counted
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Driver:
     :param parallel: Maximum number of tasks that run at once.
     :param retry_wait: Maximum wait before a retry.
     :param command: The command line that the user gave, without its dates.
+    :param runs: The runs so far, for `--json`.
     """
 
     prepared: Prepared
@@ -39,6 +42,7 @@ class Driver:
     parallel: int
     retry_wait: timedelta
     command: Sequence[str]
+    runs: list[dict[str, Any]] = field(default_factory=list)
 
     def run_date(self, date: datetime | None) -> int:
         """Run one logical date, by default now. Return the exit code."""
@@ -112,6 +116,20 @@ class Driver:
         resumed = " (resumed)" if outcome.resumed else ""
         idle = None if stale else idle_reason(plan, outcome, date)
         state = f"nothing to do: {idle}" if idle else _state(outcome)
+        last = {change.task_id: change.message for change in messages}
+        self.runs.append(
+            {
+                "date": None if date is None else date.isoformat(),
+                "run_id": outcome.run_id,
+                "state": "nothing" if idle else _state(outcome),
+                "reason": idle,
+                "tasks": [
+                    {"id": task_id, "state": outcome.states.get(task_id), "message": last.get(task_id)}
+                    for task_id in tasks
+                ],
+                "results": outcome.results,
+            }
+        )
         console.print(f"\nrun {outcome.run_id}{resumed}: {state}\n")
         show_summary(
             console, plan, outcome.results, shlex.join(self.command), None if outcome.success else outcome.states
@@ -126,7 +144,7 @@ class Driver:
         self.console.print(f"\nlogs: {short(logs)}")
         passed_over = sum(state == "upstream_failed" for state in outcome.states.values())
         if passed_over:
-            self.console.print(f"{passed_over} {'tasks' if passed_over > 1 else 'task'} after it did not run")
+            self.console.print(f"{counted(passed_over, 'task')} after it did not run")
 
     def _show_dates(self, lines: Sequence[str]) -> None:
         self.console.print("")

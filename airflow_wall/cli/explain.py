@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from airflow_wall.cli.output import USER_FAULT, no_pipeline, out
+from airflow_wall.cli.listing import AsJson, print_json
+from airflow_wall.cli.output import USER_FAULT, no_pipeline, out, say
 from airflow_wall.diagnostics.printable import printable_line
 from airflow_wall.diagnostics.suggestions import listed
-from airflow_wall.errors import SpecError
+from airflow_wall.errors import SpecError, WallError
 from airflow_wall.language.document import Origin, Spec
 from airflow_wall.loader.discover import yaml_files
 from airflow_wall.loader.load import load_specs
@@ -22,6 +23,7 @@ from airflow_wall.settings import Settings
 def explain(
     paths: Annotated[list[Path], typer.Argument(help="YAML files, or folders of them.", exists=True)],
     env: Annotated[str | None, typer.Option(help="Which of the files' environments is in force.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """
     Show the active environment of each pipeline, and the sources of its values.
@@ -32,22 +34,52 @@ def explain(
     settings = Settings.from_environment(os.environ, environment=env)
     files = dict.fromkeys(file for path in paths for file in yaml_files(path))
     broken = False
+    documents: list[dict[str, Any]] = []
     for file in files:
         try:
             specs = load_specs(file, settings)
         except SpecError as error:
-            out().print(str(error), end="\n\n")
+            _print_fault(error, as_json=as_json)
             broken = True
             continue
         if not specs and file in paths:
-            out().print(str(no_pipeline(file, settings)), end="\n\n")
+            _print_fault(no_pipeline(file, settings), as_json=as_json)
             broken = True
         for spec in specs:
-            out().print(explanation(spec), end="\n\n")
+            documents.append(_as_json(spec))
+            if not as_json:
+                out().print(explanation(spec), end="\n\n")
             broken |= bool(spec.faults)
+    if as_json:
+        print_json(pipelines=documents)
     if broken:
-        out().print("there are faults; `airflow-wall validate` shows them")
+        say("there are faults; `airflow-wall validate` shows them")
         raise typer.Exit(USER_FAULT)
+
+
+def _print_fault(error: WallError, *, as_json: bool) -> None:
+    if as_json:
+        say(str(error))
+    else:
+        out().print(str(error), end="\n\n")
+
+
+def _as_json(spec: Spec) -> dict[str, Any]:
+    return {
+        "dag_id": spec.head.dag_id,
+        "path": str(spec.path),
+        "environment": spec.environment,
+        "values": [
+            {
+                "key": origin.key,
+                "value": hide_logins(origin.value),
+                "path": str(origin.path),
+                "line": origin.line,
+                "environment": origin.environment,
+            }
+            for origin in spec.origins
+        ],
+    }
 
 
 def explanation(spec: Spec) -> str:

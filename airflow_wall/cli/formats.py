@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
+from rich.text import Text
+
 from airflow_wall.diagnostics.faults import Fault
-from airflow_wall.diagnostics.printable import printable_json, printable_line
+from airflow_wall.diagnostics.printable import printable, printable_json, printable_line
 
 _MATCHED = 1_000
 _MUST = re.compile(r"must (?:be )?(?P<expected>.+), got `(?P<got>[^`]*)`.*", re.DOTALL)
@@ -39,7 +41,19 @@ def as_text(finding: Finding) -> str:
     return f"{finding.severity}{finding.fault.render().removeprefix('error')}"
 
 
-def as_json(findings: Iterable[Finding]) -> str:
+def styled(finding: Finding) -> Text:
+    """Return the same in colours, for a terminal."""
+    text = Text(printable(as_text(finding)))
+    severity = "bold red" if finding.severity == "error" else "bold yellow"
+    text.highlight_regex(r"^(?:error|warning)(?=:)", severity)
+    text.highlight_regex(r"(?m)^ +\d+ \|.*$", "dim")
+    text.highlight_regex(r"(?m)(?<=\| ) *\^+$", severity)
+    text.highlight_regex(r"(?m)^hint(?=:)", "bold cyan")
+    text.highlight_regex(r"`[^`\n]*`", "bold")
+    return text
+
+
+def findings_as_json(findings: Iterable[Finding]) -> str:
     """Return a JSON list with one object per finding; docs/guides/checking-pipelines.md describes it."""
     return printable_json(json.dumps([_object(finding) for finding in findings], indent=2, ensure_ascii=False))
 

@@ -6,12 +6,13 @@ import os
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from airflow_wall.cli.listing import AsJson, print_json
 from airflow_wall.cli.output import no_pipeline, out, write_file
-from airflow_wall.diagnostics.printable import printable_line
+from airflow_wall.diagnostics.printable import counted, printable_line
 from airflow_wall.language.step_registry import STEPS
 from airflow_wall.loader.load import load_specs
 from airflow_wall.planner.plan import Plan
@@ -26,6 +27,7 @@ def graph(
     file: Annotated[Path, typer.Argument(help="The pipeline, a YAML file.", exists=True, dir_okay=False)],
     svg: Annotated[Path | None, typer.Option(help="Draw into this SVG file instead of the terminal.")] = None,
     env: Annotated[str | None, typer.Option(help="Which of the file's environments is in force.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """
     Draw a pipeline: tasks from top to bottom, each below what it needs.
@@ -36,18 +38,29 @@ def graph(
     plans = plan_all(load_specs(file, settings), settings)
     if not plans:
         raise no_pipeline(file, settings)
+    if as_json:
+        print_json(pipelines=[_as_json(planned) for planned in plans])
     for planned in plans:
+        if svg is None and as_json:
+            continue
         if svg is None:
             out().print(draw_text(planned))
         else:
             write_file(svg, draw_svg(planned))
-            out().print(f"{planned.dag_id}: {len(planned.tasks)} tasks drawn into {printable_line(str(svg))}")
+            out().print(
+                f"{planned.dag_id}: {counted(len(planned.tasks), 'task')} drawn into {printable_line(str(svg))}"
+            )
+
+
+def _as_json(planned: Plan) -> dict[str, Any]:
+    tasks = [{"id": task.task_id, "uses": task.uses, "needs": list(task.upstream)} for task in planned.tasks]
+    return {"dag_id": planned.dag_id, "tasks": tasks, "edges": [list(edge) for edge in lay_out(planned).edges]}
 
 
 def draw_text(planned: Plan) -> str:
     """Return the graph as text: a row of boxes per layer, with the targets of its edges below."""
     layout = lay_out(planned)
-    lines = [f"{planned.dag_id}: {len(planned.tasks)} tasks, {len(layout.edges)} edges", ""]
+    lines = [f"{planned.dag_id}: {counted(len(planned.tasks), 'task')}, {counted(len(layout.edges), 'edge')}", ""]
     for number, layer in enumerate(layout.layers):
         lines += _boxes(layer)
         if number + 1 < len(layout.layers):

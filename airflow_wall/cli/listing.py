@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from airflow_wall.cli.output import out, short
-from airflow_wall.diagnostics.printable import printable_line
+from airflow_wall.diagnostics.printable import printable_json, printable_line
 from airflow_wall.errors import WallError
 from airflow_wall.settings import DEFAULT_STORAGE
 from airflow_wall.text.reserved import STATE
@@ -50,9 +50,14 @@ class ListingGroup(TyperGroup):
         return super().parse_args(ctx, args)
 
 
+def as_document(**values: Any) -> str:
+    """Return a JSON document."""
+    return printable_json(json.dumps({"format": FORMAT, **values}, indent=1, ensure_ascii=False, default=str))
+
+
 def print_json(**values: Any) -> None:
     """Print a JSON document."""
-    print(json.dumps({"format": FORMAT, **values}, indent=1, ensure_ascii=False, default=str))  # noqa: T201
+    print(as_document(**values))  # noqa: T201
 
 
 def print_rows(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

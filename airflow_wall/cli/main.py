@@ -12,6 +12,7 @@ import typer
 
 from airflow_wall import __version__
 from airflow_wall.cli.check import check
+from airflow_wall.cli.command import Commands
 from airflow_wall.cli.contract import contract
 from airflow_wall.cli.doctor import doctor
 from airflow_wall.cli.explain import explain
@@ -27,12 +28,12 @@ from airflow_wall.cli.schema import schema
 from airflow_wall.cli.tables import tables
 from airflow_wall.cli.validate import validate
 
-app = typer.Typer(
+app = Commands(
     name="airflow-wall",
     help="From a YAML file to a production pipeline on Apache Airflow.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (init, validate, explain, run, graph, query, check, contract, own, schema, doctor):
     app.command()(command)
@@ -50,7 +51,7 @@ def _version(is_set: bool) -> None:
 @app.callback()
 def root(
     version: Annotated[  # noqa: ARG001  its callback acts on it
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """From a YAML file to a production pipeline on Apache Airflow."""

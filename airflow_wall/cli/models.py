@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from airflow_wall.cli.command import Commands
 from airflow_wall.cli.listing import STORAGE, AsJson, ListingGroup, Storage, lake_state, print_json, print_rows
 from airflow_wall.cli.output import out, short
 from airflow_wall.diagnostics.suggestions import suggestion
@@ -15,7 +16,7 @@ from airflow_wall.errors import ModelError
 if TYPE_CHECKING:
     from airflow_wall.models.base import Champion, Registry
 
-models = typer.Typer(help="The models of a lake: `airflow-wall models [NAME]` lists them.", cls=ListingGroup)
+models = Commands(help="The models of a lake: `airflow-wall models [NAME]` lists them.", cls=ListingGroup)
 
 Name = Annotated[str, typer.Argument(help="The model, e.g. shop.")]
 Reason = Annotated[str, typer.Option(help="Why, for the record in the lake.")]

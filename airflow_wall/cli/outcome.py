@@ -125,10 +125,18 @@ def show_messages(console: Console, changes: Sequence[Change], outcome: RunOutco
         console.print(f"{'repeated':<13}{listed(outcome.repeated)}: its inputs have changed since")
     for message in _messages_of(changes, outcome, "skipped"):
         console.print(message)
+    if passed_over := _passed_over(changes, outcome):
+        console.print(f"{'not chosen':<13}{listed(passed_over)}: skipped, as a task before decided")
     # A run may succeed although a task failed, e.g. if the trigger rules of later tasks allow it.
     kind = "warning" if outcome.success else "error"
     for message in _messages_of(changes, outcome, "failed"):
         console.print(f"\n{kind}: {message}")
+
+
+def _passed_over(changes: Iterable[Change], outcome: RunOutcome) -> list[str]:
+    """Return the tasks that are skipped without a reason of their own: a branch or a task before decided so."""
+    own = {change.task_id for change in changes if change.state == "skipped"}
+    return sorted(task_id for task_id, state in outcome.states.items() if state == "skipped" and task_id not in own)
 
 
 def _messages_of(changes: Iterable[Change], outcome: RunOutcome, state: str) -> list[str]:

@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 import traceback
+from enum import IntEnum
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,9 +20,37 @@ from airflow_wall.redaction import hide_logins
 from airflow_wall.settings import Settings
 
 USER_FAULT = 1
+USAGE = 2
 OUR_FAULT = 3
 NOTHING_TO_DO = 4
 INTERRUPTED = 130
+
+
+class Verbosity(IntEnum):
+    """The amount of output: of `-q`, of neither, of `-v`."""
+
+    QUIET = -1
+    NORMAL = 0
+    VERBOSE = 1
+
+
+_verbosity = Verbosity.NORMAL
+
+
+def set_verbosity(verbosity: Verbosity) -> None:
+    """Set the verbosity of this process."""
+    global _verbosity
+    _verbosity = verbosity
+
+
+def is_quiet() -> bool:
+    """Return True if only faults and results are printed."""
+    return _verbosity is Verbosity.QUIET
+
+
+def is_verbose() -> bool:
+    """Return True if details are printed, too."""
+    return _verbosity is Verbosity.VERBOSE
 
 
 class PlainConsole(Console):
@@ -31,13 +60,17 @@ class PlainConsole(Console):
     Markup is never interpreted, because file paths contain brackets and colons. Only our own renderables have colours.
 
     :param file: The stream to write to; None for standard output.
+    :param only_faults: True to print only texts that begin with `error` or `warning`.
     """
 
-    def __init__(self, file: TextIO | None = None) -> None:
+    def __init__(self, file: TextIO | None = None, *, only_faults: bool = False) -> None:
         super().__init__(file=file, markup=False, emoji=False, highlight=False, soft_wrap=True)
+        self.only_faults = only_faults
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print; see `rich.console.Console.print`."""
+        if self.only_faults and not str(objects[0] if objects else "").lstrip().startswith(("error", "warning")):
+            return
         super().print(*(printable(item) if isinstance(item, str) else item for item in objects), **options)
 
 
@@ -49,6 +82,12 @@ def out() -> Console:
 def say(text: str) -> None:
     """Print to standard error."""
     _err().print(text)
+
+
+def note(text: str) -> None:
+    """Print a remark to standard error, unless the command is quiet."""
+    if not is_quiet():
+        _err().print(text)
 
 
 def _err() -> Console:

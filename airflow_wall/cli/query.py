@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from airflow_wall.cli.connections import Connections, Project, connection, use_connections
-from airflow_wall.cli.output import out
+from airflow_wall.cli.listing import STORAGE, AsJson, Storage, print_json
+from airflow_wall.cli.output import NOTHING_TO_DO, note, out
 from airflow_wall.diagnostics.printable import printable_line
 from airflow_wall.errors import ConnectionFault, WallError
 from airflow_wall.publish.backends import parse_target
@@ -19,14 +20,50 @@ from airflow_wall.publish.targets.search import SearchTarget
 
 def query(
     address: Annotated[
-        str, typer.Argument(help="sql://CONNECTION/TABLE or search://CONNECTION/INDEX, as in the pipeline.")
+        str,
+        typer.Argument(
+            help="A table of the lake, e.g. bronze/orders; or sql://CONNECTION/TABLE or search://CONNECTION/INDEX."
+        ),
     ],
     text: Annotated[str | None, typer.Argument(help="For an index: the words to find.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many rows.")] = 10,
     project: Project = Path(),
     connections: Connections = None,
+    storage: Storage = STORAGE,
+    as_json: AsJson = False,
 ) -> None:
-    """Show published rows as clients see them: those of the last committed release."""
+    """
+    Show the first rows of a table.
+
+    Of a published one as clients see it, with the rows of the last committed release; of a table of the lake, e.g.
+    bronze/orders, with all its slices. Exit code 4: it has no rows.
+    """
+    rows = (
+        _rows_of_lake(address, limit, storage)
+        if "://" not in address
+        else _published(address, text, limit, project, connections)
+    )
+    if as_json:
+        print_json(rows=rows)
+    elif rows:
+        _show(rows)
+    if not rows:
+        note("no rows")
+        raise typer.Exit(NOTHING_TO_DO)
+
+
+def _rows_of_lake(table: str, limit: int, storage: Path) -> list[dict[str, Any]]:
+    from airflow_wall.storage.backends import open_tables  # imports the tables
+    from airflow_wall.storage.base import check_name
+
+    check_name(table)
+    rows = open_tables(storage.absolute()).read(table).slice(0, limit)
+    return [dict(row) for row in rows.to_pylist()]
+
+
+def _published(
+    address: str, text: str | None, limit: int, project: Path, connections: Path | None
+) -> list[dict[str, Any]]:
     target = _target(address)
     if isinstance(target, SearchTarget) and not text:
         raise WallError(
@@ -34,10 +71,10 @@ def query(
         )
     project = project.absolute()
     use_connections(project, connections)
-    rows = _rows(target, text or "", limit, project)
-    if not rows:
-        out().print("no rows")
-        return
+    return _rows(target, text or "", limit, project)
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
     lines = [list(map(printable_line, rows[0])), *([_text(value) for value in row.values()] for row in rows)]
     widths = [max(len(text) for text in column) for column in zip(*lines, strict=True)]
     for line in lines:
@@ -51,7 +88,7 @@ def _target(address: str) -> DatabaseTarget:
             return target
     raise WallError(
         f"`{address}` is not an address that can be queried",
-        hint="write `sql://CONNECTION/TABLE` or `search://CONNECTION/INDEX`",
+        hint="write `sql://CONNECTION/TABLE`, `search://CONNECTION/INDEX`, or a table of the lake: `bronze/orders`",
     )
 
 

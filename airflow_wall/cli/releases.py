@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from airflow_wall.cli.command import Commands
 from airflow_wall.cli.connections import Connections, Project, connection, use_connections
 from airflow_wall.cli.listing import STORAGE, AsJson, ListingGroup, Storage, lake_state, print_json, print_rows
 from airflow_wall.cli.output import out, short
@@ -14,7 +15,7 @@ from airflow_wall.cli.output import out, short
 if TYPE_CHECKING:
     from airflow_wall.publish.release import Releases
 
-releases = typer.Typer(
+releases = Commands(
     help="The releases of a lake: `airflow-wall releases [NAME]` lists them.", cls=ListingGroup, no_args_is_help=False
 )
 

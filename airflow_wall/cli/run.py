@@ -6,10 +6,10 @@ import gc
 import os
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 from rich.console import Console
@@ -17,7 +17,8 @@ from rich.console import Console
 from airflow_wall.cli.dates import DateRange, parse_date, parse_range
 from airflow_wall.cli.formats import Finding, as_text
 from airflow_wall.cli.home import CONNECTIONS_FILE, Home, check_connections, find_home, quiet_terminal
-from airflow_wall.cli.output import INTERRUPTED, NOTHING_TO_DO, PlainConsole, no_pipeline, out, say, short
+from airflow_wall.cli.listing import AsJson, as_document
+from airflow_wall.cli.output import INTERRUPTED, NOTHING_TO_DO, PlainConsole, is_quiet, no_pipeline, out, say, short
 from airflow_wall.dag.early_reads import rejected
 from airflow_wall.diagnostics.faults import FaultyText
 from airflow_wall.diagnostics.printable import printable_line
@@ -36,7 +37,7 @@ When: TypeAlias = "datetime | DateRange | list[StaleSlice] | None"
 """The dates to run: one, those of a range, those of stale slices, or now."""
 
 
-def run(
+def run(  # noqa: C901
     file: Annotated[Path, typer.Argument(help="The pipeline, a YAML file.", exists=True, dir_okay=False)],
     date: Annotated[str | None, typer.Option(help="Logical date of the run, e.g. 2013-07-01; by default now.")] = None,
     first: Annotated[
@@ -79,6 +80,7 @@ def run(
     retry_wait: Annotated[
         str, typer.Option(help="The longest wait before a retry, whatever the pipeline says.")
     ] = "5s",
+    as_json: AsJson = False,
 ) -> None:
     """
     Run a pipeline on this machine, through a real Airflow.
@@ -120,10 +122,11 @@ def run(
     )  # imports clusters and jobs
 
     with quiet_terminal(home.console) as terminal:
-        console = PlainConsole(terminal)
+        console = PlainConsole(terminal, only_faults=is_quiet() or as_json)
+        runs: list[dict[str, Any]] = []
         try:
             with job_server(selected):
-                options = _Options(parallel, wait, command, rebuild, task)
+                options = _Options(parallel, wait, command, rebuild, task, runs)
                 code = _run(home, file, selected, when, console, options)
         except KeyboardInterrupt:
             console.print("\ninterrupted; run the same command again: it continues where it stopped")
@@ -135,6 +138,9 @@ def run(
             raise WallError(
                 f"Airflow failed: {type(error).__name__}: {error}", hint=f"see the log `{short(home.console)}`"
             ) from error
+        if as_json:
+            text = as_document(dag_id=selected.dag_id, exit_code=code, runs=runs)
+            terminal.write(f"{text}\n")
     if code:
         raise typer.Exit(code)
 
@@ -147,6 +153,7 @@ class _Options:
     :param command: The command line without the dates.
     :param rebuild: The table to write anew.
     :param task: The task to run alone.
+    :param runs: Gets the runs, for `--json`.
     """
 
     parallel: int
@@ -154,6 +161,7 @@ class _Options:
     command: Sequence[str]
     rebuild: str | None = None
     task: str | None = None
+    runs: list[dict[str, Any]] = field(default_factory=list)
 
 
 def _dates_to_run(selected: Plan, when: When, *, stale: bool, rebuild: str | None, again: bool) -> When:
@@ -241,7 +249,7 @@ def _run(
 
         assert not isinstance(when, DateRange | list), "checked before"
         return run_one_task(prepared, options.task, when, console)
-    driver = Driver(prepared, console, options.parallel, options.retry_wait, options.command)
+    driver = Driver(prepared, console, options.parallel, options.retry_wait, options.command, options.runs)
     if isinstance(when, list):
         if options.rebuild is not None:
             from airflow_wall.cli.rebuild import set_aside

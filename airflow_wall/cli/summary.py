@@ -12,6 +12,7 @@ from airflow_wall.cli.dates import shown
 from airflow_wall.cli.output import short
 from airflow_wall.cli.stale import still_stale
 from airflow_wall.cli.withheld import failed_checks, visible_releases, withheld_slices
+from airflow_wall.diagnostics.printable import counted
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.job import date_of_slice
 from airflow_wall.planner.plan import Plan
@@ -64,8 +65,8 @@ def totals(plan: Plan, results: Results) -> str:
     """Return the results of a run in a few words, e.g. `1,234 rows in, 87 rows scored, release r1`."""
     read, scored = _results_of(plan, results, "ingest"), _results_of(plan, results, "predict")
     releases = [result["release"] for result in _results_of(plan, results, "stop_sender", "publish")]
-    parts = [f"{sum(result['rows'] for result in read):,} rows in"] if read else []
-    parts += [f"{sum(result['rows'] for result in scored):,} rows scored"] if scored else []
+    parts = [f"{counted(sum(result['rows'] for result in read), 'row')} in"] if read else []
+    parts += [f"{counted(sum(result['rows'] for result in scored), 'row')} scored"] if scored else []
     parts += [f"release {release}" for release in releases]
     return ", ".join(parts) or "nothing new"
 
@@ -81,8 +82,10 @@ def _rows_in(plan: Plan, results: Results) -> tuple[str, str] | None:
         return None
     files = sum(result.get("files", 0) for result in done)
     rejected = sum(result.get("rejected", 0) for result in done)
-    text = f"{sum(result['rows'] for result in done):,} from {files:,} files into {len(done)} tables"
-    return "rows in", f"{text}, {rejected:,} bad rows in quarantine" if rejected else text
+    text = (
+        f"{sum(result['rows'] for result in done):,} from {counted(files, 'file')} into {counted(len(done), 'table')}"
+    )
+    return "rows in", f"{text}, {counted(rejected, 'bad row')} in quarantine" if rejected else text
 
 
 def _warnings(plan: Plan, results: Results) -> list[tuple[str, str]]:
@@ -140,7 +143,7 @@ def _models(plan: Plan, results: Results) -> list[tuple[str, str]]:
         rows.append(("model", f"{text} -> {'promoted' if result['promoted'] else 'not promoted'}"))
         rows.append(("", result["reason"]))
         if "held_out" in result:  # an older airflow-wall did not return it
-            rows.append(("", f"judged by {result['rows_held_out']:,} rows that were held out: {result['held_out']}"))
+            rows.append(("", f"judged by {counted(result['rows_held_out'], 'held-out row')}: {result['held_out']}"))
         if result.get("metrics"):
             also = [f"{name} {_number(value)}" for name, value in result["metrics"].items()]
             rows.append(("", f"also {', '.join(also)}"))
@@ -151,7 +154,8 @@ def _models(plan: Plan, results: Results) -> list[tuple[str, str]]:
 
 def _segments(segments: Mapping[str, Any]) -> str:
     parts = [
-        f"{text} {_number(segments['values'].get(text))} ({rows:,} rows)" for text, rows in segments["rows"].items()
+        f"{text} {_number(segments['values'].get(text))} ({counted(rows, 'row')})"
+        for text, rows in segments["rows"].items()
     ]
     return f"{segments['metric']} by {segments['by']}: {', '.join(parts)}"
 
@@ -172,7 +176,7 @@ def _published(plan: Plan, results: Results) -> list[tuple[str, str]]:
     rows = []
     for result in _results_of(plan, results, "stop_sender", "publish"):
         rows.append(("published", f"release {result['release']}"))
-        rows += [("", f"{count:,} rows in {target}") for target, count in result["targets"].items()]
+        rows += [("", f"{counted(count, 'row')} in {target}") for target, count in result["targets"].items()]
     return rows
 
 
@@ -214,7 +218,7 @@ def _withheld(plan: Plan, left_out: Iterable[Mapping[str, str]], command: str) -
             ),
         ]
     rest = len(found) - _LISTED
-    return [*rows, ("", f"and {rest} more slices: airflow-wall check {table}")] if rest > 0 else rows
+    return [*rows, ("", f"and {counted(rest, 'more slice')}: airflow-wall check {table}")] if rest > 0 else rows
 
 
 def _queries(plan: Plan, results: Results) -> list[str]:

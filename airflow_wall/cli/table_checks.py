@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_wall.checks.load import load_checks
 from airflow_wall.cli.output import out
+from airflow_wall.diagnostics.printable import counted
 from airflow_wall.errors import CheckFailed, WallError
 from airflow_wall.job import Env, Run, Slice, date_of_slice
 from airflow_wall.jobs.check_integrity import check_integrity, checks_digest
@@ -106,17 +107,28 @@ def _run_of(plan: Plan, task: TaskPlan, slice_id: str) -> Run:
     return Run(plan.dag_id, run_id, task.task_id, 1, part, plan.storage, plan.project, plan.path.parent)
 
 
-def show_slices(table: str, checkers: Sequence[Checker]) -> int:
-    """Print the slices of a table with the verdict of one pipeline. Return the number of withheld ones."""
+def slices_of(table: str, checkers: Sequence[Checker]) -> list[dict[str, Any]]:
+    """Return the slices of a table with the verdict of one pipeline: passed, or the reason why it is withheld."""
     plan = checkers[0].plan
     verdicts = Verdicts(plan.storage / STATE, open_tables(plan.storage))
     judgement = verdicts.judge(plan.dag_id, table, Checkers([checker.task.task_id for checker in checkers]))
     reasons = {withheld.slice: withheld.reason for withheld in judgement.withheld}
-    for slice_id in sorted(judgement.contents):
-        reason = reasons.get(slice_id)
-        out().print(f"{slice_id}  {'passed' if reason is None else f'withheld: {reason}'}")
-    out().print(f"{plan.dag_id}: {len(judgement.passed)} slices of {table} passed, {len(reasons)} are withheld")
-    return len(reasons)
+    return [
+        {"dag_id": plan.dag_id, "slice": name, "passed": name not in reasons, "reason": reasons.get(name)}
+        for name in sorted(judgement.contents)
+    ]
+
+
+def show_slices(table: str, pipelines: Sequence[str], slices: Sequence[Mapping[str, Any]]) -> None:
+    """Print the slices of a table, by pipeline."""
+    for dag_id in pipelines:
+        rows = [row for row in slices if row["dag_id"] == dag_id]
+        for row in rows:
+            out().print(f"{row['slice']}  {'passed' if row['passed'] else 'withheld: ' + row['reason']}")
+        passed = sum(row["passed"] for row in rows)
+        withheld = len(rows) - passed
+        note = f"{withheld} {'is' if withheld == 1 else 'are'} withheld"
+        out().print(f"{dag_id}: {counted(passed, 'slice')} of {table} passed, {note}")
 
 
 def _no_connection(conn_id: str) -> Any:

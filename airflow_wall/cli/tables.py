@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from airflow_wall.cli.output import out, short
+from airflow_wall.cli.command import Commands
+from airflow_wall.cli.listing import STORAGE, AsJson, Storage, print_json
+from airflow_wall.cli.output import NOTHING_TO_DO, note, out, short
+from airflow_wall.diagnostics.printable import counted
 from airflow_wall.errors import WallError
-from airflow_wall.settings import DEFAULT_STORAGE
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.dropped import DroppedSlices
 from airflow_wall.text.reserved import STATE
 
-tables = typer.Typer(help="The tables of a lake.", no_args_is_help=True)
-
-Storage = Annotated[Path, typer.Option(help="The lake, as `storage` of the pipeline names it.")]
+tables = Commands(help="The tables of a lake.", no_args_is_help=True)
 
 
 @tables.command("drop-slice")
@@ -24,7 +23,7 @@ def drop_slice(
     table: Annotated[str, typer.Argument(help="The table, e.g. gold/scores.")],
     slice_id: Annotated[str, typer.Argument(metavar="SLICE", help="The slice, e.g. 20130701T000000Z.")],
     reason: Annotated[str, typer.Option(help="Why, for the record in the lake.")],
-    storage: Storage = Path(DEFAULT_STORAGE),
+    storage: Storage = STORAGE,
 ) -> None:
     """
     Delete the rows of one slice of a table, e.g. rows that its checks rejected.
@@ -40,16 +39,26 @@ def drop_slice(
             hint="look at the slices that it has: `airflow-wall tables slices " + table + "`",
         )
     DroppedSlices(storage / STATE).record(table, slice_id, rows=rows, reason=reason)
-    out().print(f"{table}, slice {slice_id}: {rows:,} rows dropped")
+    out().print(f"{table}, slice {slice_id}: {counted(rows, 'row')} dropped")
 
 
 @tables.command("slices")
 def slices(
     table: Annotated[str, typer.Argument(help="The table, e.g. gold/scores.")],
-    storage: Storage = Path(DEFAULT_STORAGE),
+    storage: Storage = STORAGE,
+    as_json: AsJson = False,
 ) -> None:
-    """List the slices of a table, and those that were dropped."""
-    for slice_id in open_tables(storage).slices(table):
-        out().print(slice_id)
-    for dropped in DroppedSlices(storage / STATE).of(table):
-        out().print(f"{dropped.slice}  dropped {dropped.at}: {dropped.rows:,} rows, {dropped.reason}")
+    """List the slices of a table, and those that were dropped. Exit code 4: there are none."""
+    present = open_tables(storage).slices(table)
+    dropped = DroppedSlices(storage / STATE).of(table)
+    if as_json:
+        gone = [{"slice": each.slice, "at": each.at, "rows": each.rows, "reason": each.reason} for each in dropped]
+        print_json(table=table, slices=list(present), dropped=gone)
+    else:
+        for slice_id in present:
+            out().print(slice_id)
+        for each in dropped:
+            out().print(f"{each.slice}  dropped {each.at}: {counted(each.rows, 'row')}, {each.reason}")
+    if not present and not dropped:
+        note(f"table `{table}` has no slices in the lake `{short(storage)}`")
+        raise typer.Exit(NOTHING_TO_DO)

@@ -13,9 +13,12 @@ from typing import Annotated
 import typer
 
 from airflow_wall.cli.fix import fix_files
-from airflow_wall.cli.formats import Finding, ReportFormat, as_github, as_gitlab, as_json, as_text
-from airflow_wall.cli.output import OUR_FAULT, USER_FAULT, out, say
+from airflow_wall.cli.formats import Finding, ReportFormat, as_github, as_gitlab, as_text, findings_as_json, styled
+from airflow_wall.cli.listing import AsJson
+from airflow_wall.cli.output import OUR_FAULT, USER_FAULT, is_quiet, is_verbose, note, out, say
 from airflow_wall.diagnostics.faults import Fault, SourcePosition
+from airflow_wall.diagnostics.printable import counted, printable_line
+from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.loader.discover import yaml_files
 from airflow_wall.loader.other_files import FileKind
 from airflow_wall.planner.check import Checked, Further, check_files
@@ -34,7 +37,10 @@ def validate(
     fix: Annotated[
         bool, typer.Option("--fix", help="Write missing `needs` into the files; comments and format stay.")
     ] = False,
-    format: Annotated[ReportFormat, typer.Option("--format", help="Output format.")] = ReportFormat.TEXT,
+    format: Annotated[
+        ReportFormat, typer.Option("--format", help="Output format, for code review. Instead of `json`, use --json.")
+    ] = ReportFormat.TEXT,
+    as_json: AsJson = False,
     skip_other_files: Annotated[
         bool,
         typer.Option(
@@ -54,6 +60,8 @@ def validate(
     that the pipelines name). Exit code 0: all good; 1: faults; 3: a fault of airflow-wall.
     """
     settings = Settings.from_environment(os.environ, environment=env)
+    if format is ReportFormat.JSON:
+        note("warning: `--format json` is deprecated, and the next release rejects it; use `--json`")
     by_path = {path: list(yaml_files(path)) for path in paths}
     files = list(dict.fromkeys(file for within in by_path.values() for file in within))
     if fix:
@@ -64,10 +72,11 @@ def validate(
         _forgive_other_files(checked)
     findings = {result.path: list(_findings(result, strict=strict)) for result in checked}
     findings |= {folder: [Finding(fault)] for folder, fault in _empty_folders(by_path, checked)}
-    if format is ReportFormat.TEXT:
+    chosen = ReportFormat.JSON if as_json else format
+    if chosen is ReportFormat.TEXT:
         _show(checked, findings, named)
     else:
-        _print(format, [finding for of_path in findings.values() for finding in of_path])
+        _print(chosen, [finding for of_path in findings.values() for finding in of_path])
     defects = [result.defect for result in checked if result.defect is not None]
     for defect in defects:
         say(f"{defect}\n\nplease report it with the lines above")
@@ -111,11 +120,17 @@ def _findings(checked: Checked, *, strict: bool) -> Iterable[Finding]:
 def _show(checked: list[Checked], findings: dict[Path, list[Finding]], named: Collection[Path]) -> None:
     for of_path in findings.values():
         for finding in of_path:
-            out().print(as_text(finding), end="\n\n")
+            console = out()
+            console.print(styled(finding) if console.is_terminal else as_text(finding), end="\n\n")
     templates = sum(result.templates for result in checked)
     if templates:
-        say(f"note: {_counted(templates, 'SQL text')} with templates not checked: known only when the task runs")
-    out().print(f"{_inventory(checked, named)}: {_verdict(checked, findings)}")
+        note(f"note: {counted(templates, 'SQL text')} with templates not checked: known only when the task runs")
+    if is_verbose():
+        for result in checked:
+            what = listed(pipeline.dag_id for pipeline in result.pipelines) or result.kind
+            out().print(f"{printable_line(str(result.path))}: {what}")
+    if not is_quiet():
+        out().print(f"{_inventory(checked, named)}: {_verdict(checked, findings)}")
 
 
 def _inventory(checked: list[Checked], named: Collection[Path]) -> str:
@@ -123,17 +138,21 @@ def _inventory(checked: list[Checked], named: Collection[Path]) -> str:
     pipelines = sum(len(result.pipelines) for result in checked)
     files = sum(result.kind is FileKind.PIPELINE or bool(result.faults) for result in checked)
     parts = Counter(result.kind for result in checked if result.path in named and not result.faults)
-    texts = [f"{_counted(pipelines, 'pipeline')} in {_counted(files, 'file')}"] if files or not parts else []
-    texts += [_counted(parts[kind], kind) for kind in _PARTS if parts[kind]]
+    texts = [f"{counted(pipelines, 'pipeline')} in {counted(files, 'file')}"] if files or not parts else []
+    texts += [counted(parts[kind], kind, _plural(kind)) for kind in _PARTS if parts[kind]]
     return ", ".join(texts)
+
+
+def _plural(kind: FileKind) -> str:
+    return kind.replace("file", "files", 1) if "file" in kind else f"{kind}s"
 
 
 def _verdict(checked: list[Checked], findings: dict[Path, list[Finding]]) -> str:
     defects = {result.path for result in checked if result.defect is not None}
     faulty = sum(_faulty(of_path) or path in defects for path, of_path in findings.items())
     passed_over = sum(result.kind is FileKind.OTHER and not findings[result.path] for result in checked)
-    verdict = f"{_counted(faulty, 'file')} with faults" if faulty else "all good"
-    return f"{verdict}; {_counted(passed_over, 'other YAML file')} passed over" if passed_over else verdict
+    verdict = f"{counted(faulty, 'file')} with faults" if faulty else "all good"
+    return f"{verdict}; {counted(passed_over, 'other YAML file')} passed over" if passed_over else verdict
 
 
 def _print(format: ReportFormat, findings: list[Finding]) -> None:
@@ -141,13 +160,8 @@ def _print(format: ReportFormat, findings: list[Finding]) -> None:
         for finding in findings:
             typer.echo(as_github(finding))
     else:
-        typer.echo(as_json(findings) if format is ReportFormat.JSON else as_gitlab(findings))
+        typer.echo(findings_as_json(findings) if format is ReportFormat.JSON else as_gitlab(findings))
 
 
 def _faulty(findings: list[Finding]) -> bool:
     return any(finding.severity == "error" for finding in findings)
-
-
-def _counted(number: int, what: str) -> str:
-    plural = what.replace("file", "files", 1) if "file" in what else f"{what}s"
-    return f"{number:,} {what if number == 1 else plural}"

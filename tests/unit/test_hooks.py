@@ -35,8 +35,7 @@ def test_guide_tells_the_keys_of_the_json(tmp_path: Path) -> None:
         "-c",
         "from airflow_wall.cli.main import main; main()",
         "validate",
-        "--format",
-        "json",
+        "--json",
         ".",
     ]
     found = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -6,6 +6,7 @@ Waits for: a new process for each command.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -14,9 +15,14 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import jsonschema
+import pyarrow as pa
 import pytest
+from rich.console import Console
 
+from airflow_wall.cli.formats import Finding, styled
 from airflow_wall.cli.schema import json_schema
+from airflow_wall.diagnostics.faults import Fault, SourcePosition
+from airflow_wall.storage.backends import open_tables
 from airflow_wall.text.reader import read_file
 
 ROOT = Path(__file__).parents[3]
@@ -230,11 +236,11 @@ def test_run_refuses_a_bad_date(tmp_path: Path) -> None:
 
 
 def test_query_rejects_an_invalid_address(tmp_path: Path) -> None:
-    found = wall("query", "platform", cwd=tmp_path)
+    found = wall("query", "files://platform", cwd=tmp_path)
     assert (found.returncode, found.stderr) == (
         1,
-        "error: `platform` is not an address that can be queried\n\n"
-        "hint: write `sql://CONNECTION/TABLE` or `search://CONNECTION/INDEX`\n",
+        "error: `files://platform` is not an address that can be queried\n\nhint: write `sql://CONNECTION/TABLE`, "
+        "`search://CONNECTION/INDEX`, or a table of the lake: `bronze/orders`\n",
     )
 
 
@@ -247,7 +253,7 @@ def test_file_that_is_not_there_is_a_fault_of_the_user(tmp_path: Path) -> None:
 def test_validate_tells_faults_as_json(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("dag_id: bad\ntasks:\n  - id: a\n    retries: many\n")
     (tmp_path / "notes.yaml").write_text("a: 1\n")
-    found = wall("validate", "--format", "json", ".", cwd=tmp_path)
+    found = wall("validate", "--json", ".", cwd=tmp_path)
     assert (found.returncode, found.stderr) == (1, "")
     assert json.loads(found.stdout) == [
         {
@@ -272,7 +278,7 @@ def test_what_operators_print_when_they_are_imported_is_not_in_the_json(tmp_path
     uses = ("loud.Loud", "airflow.operators.bash.BashOperator")  # of the second, Airflow's log says that it is old
     tasks = "".join(f"  - {{id: t{number}, uses: {each}}}\n" for number, each in enumerate(uses))
     (tmp_path / "loud.yaml").write_text(f"dag_id: loud\ntasks:\n{tasks}")
-    found = wall("validate", "--operators", "--format", "json", "loud.yaml", cwd=tmp_path)
+    found = wall("validate", "--operators", "--json", "loud.yaml", cwd=tmp_path)
     assert [each["message"] for each in json.loads(found.stdout)] == ["`tasks[t1].with.bash_command` is missing"]
 
 
@@ -282,14 +288,14 @@ def test_faults_of_operators_are_reported_beside_those_of_the_text(tmp_path: Pat
         f"dag_id: both\nschedule: daily\ntasks:\n  - {{id: a, uses: {bash}, with: {{comand: x}}, retires: 3}}\n"
         f"  - {{id: b, uses: {bash}, with: {{bash_comand: x}}}}\n"
     )
-    found = wall("validate", "--operators", "--format", "json", "both.yaml", cwd=tmp_path)
+    found = wall("validate", "--operators", "--json", "both.yaml", cwd=tmp_path)
     keys = ["schedule", "tasks[a].retires", "tasks[b].with.bash_comand"]  # `a` has enough to fix
     assert [each["key"] for each in json.loads(found.stdout)] == keys
 
 
 def test_validate_of_good_files_is_an_empty_json_list(tmp_path: Path) -> None:
     (tmp_path / "good.yaml").write_text(GOOD)
-    found = wall("validate", "--format", "json", "good.yaml", cwd=tmp_path)
+    found = wall("validate", "--json", "good.yaml", cwd=tmp_path)
     assert (found.returncode, json.loads(found.stdout)) == (0, [])
 
 
@@ -331,7 +337,7 @@ def test_warnings_are_warnings_in_every_format(tmp_path: Path) -> None:
         '    with: {bash_command: "echo {{ ds }}"}\n'
     )
     for arguments, severity, code in (((), "warning", 0), (("--strict",), "error", 1)):
-        found = wall("validate", "--format", "json", *arguments, "a.yaml", cwd=tmp_path)
+        found = wall("validate", "--json", *arguments, "a.yaml", cwd=tmp_path)
         assert (found.returncode, json.loads(found.stdout)[0]["severity"]) == (code, severity)
         assert wall("validate", "--format", "github", *arguments, "a.yaml", cwd=tmp_path).stdout.startswith(
             f"::{severity} "
@@ -396,3 +402,64 @@ def test_recipes_for_pull_requests_import_nothing() -> None:
     recipes = [line for line in guide.splitlines() if "--format github" in line or "--format gitlab" in line]
     assert len(recipes) == 2
     assert not any("--operators" in line for line in recipes)
+
+
+def test_verbose_and_quiet(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(GOOD)
+    (tmp_path / "bad.yaml").write_text("dag_id: bad\ntasks: [{id: a, retires: 3}]\n")
+    assert wall("validate", "-q", "good.yaml", cwd=tmp_path).stdout == ""
+    assert wall("validate", "-v", "good.yaml", cwd=tmp_path).stdout == (
+        "good.yaml: `good`\n1 pipeline in 1 file: all good\n"
+    )
+    quiet = wall("validate", "--quiet", "bad.yaml", cwd=tmp_path)
+    assert (quiet.returncode, quiet.stdout.count("error: "), "with faults" in quiet.stdout) == (1, 1, False)
+    both = wall("validate", "-q", "-v", "good.yaml", cwd=tmp_path)
+    assert (both.returncode, both.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("command", ["validate", "explain", "run", "graph", "query", "check", "own", "doctor"])
+def test_every_command_has_the_common_options(command: str) -> None:
+    found = wall(command, "-h")
+    assert found.returncode == 0
+    for option in ("-h", "-v", "-q", *(() if command == "own" else ("--json",))):
+        assert f" {option} " in found.stdout
+
+
+def test_json_of_validate_replaces_its_format(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("dag_id: bad\ntasks: [{id: a, retires: 3}]\n")
+    found = wall("validate", "--json", "bad.yaml", cwd=tmp_path)
+    old = wall("validate", "--format", "json", "bad.yaml", cwd=tmp_path)
+    assert (found.returncode, found.stdout, found.stderr) == (1, old.stdout, "")
+    assert json.loads(found.stdout)[0]["key"] == "tasks[a].retires"
+    assert old.stderr == "warning: `--format json` is deprecated, and the next release rejects it; use `--json`\n"
+
+
+def test_json_of_graph_and_explain(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(
+        "dag_id: p\nenvironments: {live: {tags: [x]}}\ntasks: [{id: a}, {id: b, needs: a}]\n"
+    )
+    (graph,) = json.loads(wall("graph", "--json", "p.yaml", cwd=tmp_path).stdout)["pipelines"]
+    assert (graph["dag_id"], graph["edges"], graph["tasks"][1]["needs"]) == ("p", [["a", "b"]], ["a"])
+    (explained,) = json.loads(wall("explain", "--json", "--env", "live", "p.yaml", cwd=tmp_path).stdout)["pipelines"]
+    assert explained["environment"] == "live"
+    assert [(value["key"], value["line"]) for value in explained["values"]] == [("tags", 2)]
+
+
+def test_validate_has_colours_on_a_terminal() -> None:
+    fault = Fault(Path("a.yaml"), SourcePosition(1, 1), "`x` is wrong", "write `y`", text="x: 1\n")
+    console = Console(force_terminal=True, color_system="standard", file=io.StringIO(), width=200)
+    console.print(styled(Finding(fault)))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "\x1b[1;31merror\x1b[0m: a.yaml:1:1: " in text
+    assert "\x1b[1;36mhint\x1b[0m" in text
+
+
+def test_query_shows_a_table_of_the_lake(tmp_path: Path) -> None:
+    rows_written = pa.table({"id": [1, 2], "name": ["a", None]})
+    open_tables(tmp_path / "lake").replace_slice("bronze/orders", rows_written, slice_id="s1", number=1)
+    found = wall("query", "bronze/orders", "--limit", "1", cwd=tmp_path)
+    assert (found.returncode, found.stdout.splitlines()[0].split()[:2]) == (0, ["id", "name"])
+    rows = json.loads(wall("query", "bronze/orders", "--json", cwd=tmp_path).stdout)["rows"]
+    assert [row["id"] for row in rows] == [1, 2]
+    missing = wall("query", "bronze/none", cwd=tmp_path)
+    assert (missing.returncode, "no table `bronze/none`" in missing.stderr) == (1, True)

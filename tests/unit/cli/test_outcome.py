@@ -56,3 +56,9 @@ def test_repeated_tasks_are_printed() -> None:
     assert messages([], {"a": "success"}, success=True, repeated=("a", "b")) == (
         "repeated     `a`, `b`: its inputs have changed since\n"
     )
+
+
+def test_tasks_that_a_branch_did_not_choose_are_named() -> None:
+    assert messages([], {"a": "success", "c": "skipped", "b": "skipped"}, success=True) == (
+        "not chosen   `b`, `c`: skipped, as a task before decided\n"
+    )

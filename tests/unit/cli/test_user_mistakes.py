@@ -58,8 +58,8 @@ def project(tmp_path: Path) -> Path:
         ("explain fifo.yaml", "error: fifo.yaml:1:1: is not a regular file"),
         ("graph fifo.yaml", "error: fifo.yaml:1:1: is not a regular file"),
         ("run fifo.yaml", "error: fifo.yaml:1:1: is not a regular file"),
-        ("graph binary", "error: `binary` holds no pipeline"),
-        ("run binary", "error: `binary` holds no pipeline"),
+        ("graph binary", "error: binary:1:1: holds no pipeline"),
+        ("run binary", "error: binary:1:1: holds no pipeline"),
         ("doctor none", "error: `none`: no such file or directory"),
         ("doctor folder", "error: `folder`: is a directory"),
         ("doctor binary", "error: expected the facts of a component"),
@@ -124,7 +124,7 @@ def test_reader_that_closes_the_pipe_causes_no_error(project: Path) -> None:
     program = "from airflow_wall.cli.main import main; main()"
     read, write = os.pipe()
     os.close(read)
-    for command in ("schema", "validate good.yaml", "graph good.yaml", "validate good.yaml --format json"):
+    for command in ("schema", "validate good.yaml", "graph good.yaml", "validate good.yaml --json"):
         found = subprocess.run(
             [sys.executable, "-c", program, *command.split()],
             stdout=write,
