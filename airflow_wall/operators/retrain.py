@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_wall.environments.backends import open_environment
 from airflow_wall.errors import ModelError
+from airflow_wall.job import TableRead
 from airflow_wall.jobs.base import run_job
 from airflow_wall.operators.compute import ComputeOperator
 from airflow_wall.operators.predict import PredictOperator
@@ -83,10 +84,10 @@ class RetrainOperator(ComputeOperator):
             context,
             "retrain",
             entrypoint=self.entrypoint,
-            inputs=self.inputs,
+            inputs=tables_of(self.inputs),
             model=self.model,
             promote=self.promote,
-            holdout=self.holdout,
+            holdout=None if self.holdout is None else {**self.holdout, **tables_of(self._held_out())},
             new_categories=self.new_categories,
             accept_changes=self.accept_changes or None,
             parameters=self.parameters,
@@ -139,3 +140,12 @@ class RetrainOperator(ComputeOperator):
                     f"cannot open it: {error.message}",
                     hint=error.hint,
                 ) from error
+
+    def tables_read(self) -> Iterator[TableRead]:
+        """Yield the inputs and the table of held-out rows."""
+        yield from super().tables_read()
+        yield from reads_of(self._held_out(), "holdout")
+
+    def _held_out(self) -> dict[str, Input]:
+        table = None if self.holdout is None else self.holdout.get("table")
+        return {} if table is None else {"table": table}

@@ -135,7 +135,7 @@ def test_own_classes_that_the_deployment_does_not_allow_are_refused(code: Path) 
 
 
 def test_a_pattern_allows_only_what_is_in_the_folder(code: Path, tmp_path: Path) -> None:
-    """A star is no permission for the functions of installed packages, which could run commands."""
+    """A star does not allow functions of installed packages, which could run commands."""
     dangerous = FunctionTransformer(pd.read_pickle).fit(X)
     with pytest.raises(ModelError, match=r"read_pickle"):
         formats.dump(make_pipeline(dangerous, LinearRegression().fit(X, Y)), "skops", OwnCode(code, ("*",)))
