@@ -12,9 +12,9 @@ from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.errors import ConnectionFault
 
 if TYPE_CHECKING:
-    from obstore.store import GCSStore, S3Store
+    from obstore.store import GCSStore, RetryConfig, S3Store
 
-RETRIES: dict[str, Any] = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
+RETRIES: RetryConfig = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 """How long a client repeats a request that a store did not answer. Then Airflow's retry of the task takes over."""
 
 _S3_HONOURED = frozenset(
