@@ -12,7 +12,7 @@ from airflow_wall.job import TableRead
 from airflow_wall.jobs.base import run_job
 from airflow_wall.operators.compute import ComputeOperator
 from airflow_wall.operators.predict import PredictOperator
-from airflow_wall.operators.table_order import Input
+from airflow_wall.operators.table_order import Input, reads_of, tables_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
