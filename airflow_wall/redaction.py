@@ -25,6 +25,10 @@ _NAME = re.compile(r"[\w-]+/.*")
 _NAMED = ("file", "files", "gs", "s3", "search", "sql", "webhook")
 """Schemes of addresses that begin with a name instead of a server."""
 
+_BUCKET = re.compile(r"[\w.-]+@[a-z0-9][\w.-]*(?:/[^@]*)?")
+_BUCKETS = ("gs", "s3")
+"""Schemes of buckets. Before the `@` is the id of a connection, which is no secret and has no `:`."""
+
 _URL_END = re.compile(r"[^\s`'\"<>]*")
 
 _REACH = 1_000
@@ -102,7 +106,8 @@ def _urls(text: str) -> Iterator[_Url]:
             end_match = _URL_END.match(text, end + sign)
             end = end_match.end() if end_match else end + sign
         in_authority = "@" in re.split("[/?#]", rest, maxsplit=1)[0]
-        has_login = goes_on or in_authority or ("@" in rest and not _SERVER.fullmatch(rest))
+        may_have_login = in_authority or ("@" in rest and not _SERVER.fullmatch(rest))
+        has_login = goes_on or (may_have_login and not _is_bucket(scheme, rest))
         yield _Url(match.start(), end, text[match.start() : end], has_login, not goes_on)
         position = end
 
@@ -115,9 +120,14 @@ def _is_whole(scheme: str, rest: str, tail: str) -> bool:
     """
     if not re.search(r"\s", tail):
         return False
-    if _LOGIN_AND_SERVER.fullmatch(rest) or (scheme in _NAMED and _NAME.fullmatch(rest)):
+    if _is_bucket(scheme, rest) or _LOGIN_AND_SERVER.fullmatch(rest) or (scheme in _NAMED and _NAME.fullmatch(rest)):
         return True
     return bool(_SERVER.fullmatch(rest)) and ("/" in rest or ":" not in tail)
+
+
+def _is_bucket(scheme: str, rest: str) -> bool:
+    """Return True if the text after `://` is a bucket with the connection that it is read by."""
+    return scheme.lower() in _BUCKETS and _BUCKET.fullmatch(rest) is not None
 
 
 def _replaced(text: str, urls: Iterable[tuple[_Url, str]]) -> str:

@@ -58,7 +58,7 @@ def ingest(
     """
     Load the versions of `source` that the slice claims into the table `target`. A repeated call replaces its own rows.
 
-    :param source: A file, a directory, a pattern, or `sql://connection/table`.
+    :param source: A file, a directory, a pattern, objects of a bucket, or `sql://connection/table`.
     :param format: `csv`, `tsv`, `json`, `jsonl` or `parquet`; by default it follows from the names of the files.
     :param cursor: For SQL: the column whose higher values mark new rows.
     :param lag: For SQL: how far before the last value of the cursor a reading begins.

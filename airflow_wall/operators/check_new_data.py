@@ -20,7 +20,8 @@ class CheckNewDataOperator(PatientOperator):
 
     The data that a run finds are recorded in the lake, so a cleared run finds the same data.
 
-    :param source: A directory or file in the lake, or `sql://CONNECTION/TABLE`. (templated)
+    :param source: A directory or file in the lake, `s3://BUCKET/PATH`, `gs://BUCKET/PATH`, or `sql://CONNECTION/TABLE`.
+        (templated)
     :param cursor: For SQL: the column that increases with every change. (templated)
     :param lag: For SQL: how far before the last value of the cursor a reading begins, e.g. `1h` or `1000`. (templated)
     :param by: `date` for only the files whose name has the date of the run. (templated)

@@ -16,7 +16,8 @@ class IngestOperator(ComputeOperator):
     """
     Load the new data of a source into a table, exactly once even if tasks are killed or retried.
 
-    :param source: A directory or file in the lake, or `sql://CONNECTION/TABLE`. (templated)
+    :param source: A directory or file in the lake, `s3://BUCKET/PATH`, `gs://BUCKET/PATH`, or `sql://CONNECTION/TABLE`.
+        (templated)
     :param target: The table to load into, e.g. `bronze/orders`. (templated)
     :param format: `csv`, `tsv`, `json`, `jsonl` or `parquet`; by default taken from the file extension. (templated)
     :param cursor: For SQL: the column that increases with every change. (templated)

@@ -60,7 +60,7 @@ def misplaced_keys(source: Source, keys: Mapping[str, Any]) -> Iterator[tuple[st
     """Yield the keys that are set but do not apply to a source, each with the reason."""
     for key in KEYS:
         if keys.get(key) is not None and key not in source.keys:
-            plurals = " and ".join(kind.plural for kind in SOURCES.values() if key in kind.keys)
+            plurals = " and ".join(dict.fromkeys(kind.plural for kind in SOURCES.values() if key in kind.keys))
             yield key, f"is for {plurals}, and `source` is `{source.text}`"
 
 

@@ -11,6 +11,7 @@ import collections
 import fnmatch
 import os
 import re
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from airflow_wall.errors import DataError, Interrupted
 from airflow_wall.job import Run
 from airflow_wall.sources.dates import dates_in
 from airflow_wall.sources.digests import file_stamp, versions_of
-from airflow_wall.sources.kinds.base import Listing, LoadedRows, OpenSource
+from airflow_wall.sources.kinds.base import Listing, LoadedRows, OpenSource, Source
 from airflow_wall.storage.base import SourceVersion
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ _SIGNS = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
-class OpenFiles(OpenSource):
+class DatedFiles(OpenSource):
     """
-    The files of a source in one run.
+    The files of a source in one run, wherever they are. Their names may have dates.
 
     :param storage: Files below it are named by their relative path, so that the lake may move.
     :param format: Their format, or None if it follows from their names.
@@ -44,11 +45,19 @@ class OpenFiles(OpenSource):
     :param day: Only the files of this date, as an ISO date; None for all.
     """
 
-    source: FileSource
+    source: Source
     storage: Path
     format: str | None
     options: Mapping[str, Any]
     day: str | None = None
+
+    @abstractmethod
+    def versions(self) -> list[SourceVersion]:
+        """Return the versions of all current files, sorted by name."""
+
+    @abstractmethod
+    def below(self, uri: str) -> str:
+        """Return the path of a file below the source; its name if it is the source."""
 
     @property
     def identity(self) -> str:
@@ -65,7 +74,7 @@ class OpenFiles(OpenSource):
         new, upgraded = [], []
         others: collections.Counter[str] = collections.Counter()
         done = 0
-        for version in self.source.local_versions(self.storage):
+        for version in self.versions():
             is_old = (version.uri, version.stamp) in processed.latest
             upgraded += [version] if is_old else []
             is_done = is_old or processed.has(version)
@@ -120,13 +129,27 @@ class OpenFiles(OpenSource):
 
     def _dates_of(self, uri: str) -> list[str]:
         """Return the dates in the path of a file below the source, or if it has none, in its whole path."""
+        return dates_in(self.below(uri)) or dates_in(uri)
+
+
+@dataclass(frozen=True)
+class OpenFiles(DatedFiles):
+    """The files of a source in one run, in the local file system."""
+
+    source: FileSource
+
+    def versions(self) -> list[SourceVersion]:
+        """Return the versions of all current files, sorted by name."""
+        return self.source.local_versions(self.storage)
+
+    def below(self, uri: str) -> str:
+        """Return the path of a file below the source; its name if it is the source."""
         path, root = self.storage / uri, self.source.root(self.storage)
-        below = path.relative_to(root).as_posix() if path != root and path.is_relative_to(root) else path.name
-        return dates_in(below) or dates_in(uri)
+        return path.relative_to(root).as_posix() if path != root and path.is_relative_to(root) else path.name
 
     def missing(self) -> DataError | None:
         """Return the error for a source without files. It lists the files that exist nearby."""
-        if self.day is not None and self.source.local_versions(self.storage):
+        if self.day is not None and self.versions():
             return None  # it has files of other dates
         text, root = self.source.text, self.source.root(self.storage)
         if root.exists():

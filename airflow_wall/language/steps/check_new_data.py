@@ -12,7 +12,7 @@ class CheckNewData(Step):
     """Continue only if there are data that no run has processed yet."""
 
     source: SourceOrMarker = Field(
-        description="The source of data: a folder or file under `storage`, or `sql://CONNECTION/TABLE`."
+        description="A folder or file under `storage`, `s3://BUCKET/PATH`, `gs://BUCKET/PATH`, or `sql://CONNECTION/TABLE`."
     )
     cursor: Cursor = None
     lag: Lag = None

@@ -41,7 +41,9 @@ class Ingest(OnCluster):
 
     reads_file: ClassVar[dict[str, tuple[str, ...]]] = {"contract": (".yaml", ".yml")}
 
-    source: SourceOrMarker = Field(description="A folder or file under `storage`, or `sql://CONNECTION/TABLE`.")
+    source: SourceOrMarker = Field(
+        description="A folder or file under `storage`, `s3://BUCKET/PATH`, `gs://BUCKET/PATH`, or `sql://CONNECTION/TABLE`."
+    )
     target: Table[Text] = Field(description="The table they go to, e.g. `bronze/orders`.")
     format: Annotated[Plain[Literal["csv", "tsv", "json", "jsonl", "parquet"]] | None, OfSource] = Field(
         None, description="The format of files; by default by their suffix."

@@ -207,10 +207,10 @@ def test_folder_emptied_after_processing_causes_no_error(tmp_path: Path, landing
     assert _claim(_run(tmp_path, "s2"), "landing/domain_2") == Manifest("landing/domain_2", (), 0)
 
 
-@pytest.mark.parametrize("scheme", ["s3", "gs", "https"])
+@pytest.mark.parametrize("scheme", ["ftp", "abfs", "https"])
 def test_another_scheme_is_refused(tmp_path: Path, scheme: str) -> None:
     assert _error(lambda: _claim(_run(tmp_path), f"{scheme}://bucket/landing")) == (
-        f"`source` must be a path, `file:///path` or `sql://connection/table`, got `{scheme}://bucket/landing`\n\n"
+        f"`source` must be a path, `file:///path`, `gs://bucket/path`, `s3://bucket/path` or `sql://connection/table`, got `{scheme}://bucket/landing`\n\n"
         f"hint: `{scheme}://` is not supported by this version: copy the files to a path"
     )
 

@@ -100,8 +100,8 @@ def test_a_key_of_another_kind_is_refused(lake: Path) -> None:
 
 def test_its_form_is_in_the_message_for_an_unknown_scheme(lake: Path) -> None:
     with pytest.raises(DataError) as caught:
-        parse_source("s3://bucket/landing")
+        parse_source("ftp://server/landing")
     assert str(caught.value) == (
-        "`source` must be a path, `file:///path`, `sql://connection/table` or `count://CONN/N`, got "
-        "`s3://bucket/landing`\n\nhint: `s3://` is not supported by this version: copy the files to a path"
+        "`source` must be a path, `file:///path`, `gs://bucket/path`, `s3://bucket/path`, `sql://connection/table` or "
+        "`count://CONN/N`, got `ftp://server/landing`\n\nhint: `ftp://` is not supported by this version: copy the files to a path"
     )

@@ -1,0 +1,168 @@
+"""
+Objects of a bucket as sources, as files are (see `listing`).
+
+The version of an object is the tag that its store gives to its content. An object is read only in the version that was
+listed: if it changes in between, the task is tried again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+import obstore
+import pyarrow as pa
+from obstore import exceptions
+from obstore.store import ObjectStore
+
+from airflow_wall.connections.info import ConnectionInfo
+from airflow_wall.diagnostics.suggestions import listed
+from airflow_wall.errors import DataError, Interrupted, WallError
+from airflow_wall.sources.buckets import BucketSource
+from airflow_wall.sources.delivery import Delivery, Rules, read_delivery
+from airflow_wall.sources.formats import check_options, format_of, reader_of
+from airflow_wall.sources.kinds.base import LoadedRows
+from airflow_wall.sources.listing import DatedFiles
+from airflow_wall.storage.base import SourceVersion
+
+_CHUNK = 8 << 20
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class OpenObjects(DatedFiles):
+    """
+    The objects of a source in one run.
+
+    :param store: A client of the bucket.
+    :param connection: The connection whose secrets no message may show.
+    """
+
+    source: BucketSource
+    store: ObjectStore = field(kw_only=True, repr=False)
+    connection: ConnectionInfo | None = field(default=None, kw_only=True, repr=False)
+
+    def versions(self) -> list[SourceVersion]:
+        """Return the versions of all objects now, sorted by name. Names that begin with `.` or `_` are ignored."""
+        versions = []
+        with self._errors():
+            for key, tag, size in self._listed():
+                uri = self.source.address + key
+                below = self.source.below(uri)
+                names = below or PurePosixPath(key).parts[-1:]
+                if below is None or key.endswith("/") or any(name.startswith((".", "_")) for name in names):
+                    continue
+                if self.source.matches(uri, self.storage):
+                    versions.append(_version(uri, tag, size))
+        return sorted(versions, key=lambda version: version.uri)
+
+    def _listed(self) -> Iterator[tuple[str, str, int]]:
+        """Yield name, tag and bytes of each object whose name has the prefix."""
+        prefix = "/".join(self.source.prefix)
+        if prefix and not self.source.pattern:  # a listing has what is below a name, not the object of the name itself
+            with contextlib.suppress(FileNotFoundError, exceptions.NotFoundError):
+                meta = obstore.head(self.store, prefix)
+                yield meta["path"], str(meta["e_tag"]), meta["size"]
+        for batch in obstore.list(self.store, prefix or None, chunk_size=1_000):
+            for meta in batch:
+                yield meta["path"], str(meta["e_tag"]), meta["size"]
+
+    def below(self, uri: str) -> str:
+        """Return the path of an object below the source; its name if it is the source."""
+        below = self.source.below(uri)
+        return "/".join(below) if below else PurePosixPath(uri).name
+
+    def missing(self) -> DataError | None:
+        """Return the error for a source without objects. It lists what is nearby."""
+        if self.day is not None and self.versions():
+            return None  # it has objects of other dates
+        with self._errors():
+            parent = "/".join(self.source.prefix[:-1])
+            listing = obstore.list_with_delimiter(self.store, parent or None)
+        near = [*listing["common_prefixes"], *(meta["path"] for meta in listing["objects"])]
+        return DataError(
+            f"`source` `{self.source.text}`: no object has such a name; `{self.source.address}{parent}` holds "
+            f"{listed(sorted(near), _SHOWN) or 'nothing'}",
+            hint="put the files there, or correct the path (names that begin with `.` or `_` are ignored)",
+        )
+
+    def current(self, claimed: Sequence[SourceVersion], slice_id: str) -> Sequence[SourceVersion]:
+        """Return the versions that the claimed objects have now."""
+        versions = []
+        for version in claimed:
+            with self._errors():
+                try:
+                    meta = obstore.head(self.store, self._key(version.uri))
+                except (FileNotFoundError, exceptions.NotFoundError):
+                    raise DataError(
+                        f"`source` `{self.source.text}`: `{version.uri}` does not exist any more, and slice "
+                        f"`{slice_id}` claimed it",
+                        hint="put it back; the rows of the slice in the table are unchanged",
+                    ) from None
+            versions.append(_version(version.uri, str(meta["e_tag"]), meta["size"]))
+        return versions
+
+    def read(self, versions: Sequence[SourceVersion], rules: Rules) -> LoadedRows:
+        """Return the rows of objects. They are copied to the disk of this machine first."""
+        if not versions:
+            return LoadedRows([], Delivery(pa.table({}), rules.contract))
+        with tempfile.TemporaryDirectory(prefix="airflow-wall-") as scratch:
+            files = {Path(scratch, self._key(version.uri)): version for version in versions}
+            format_name = format_of(list(files), self.format)
+            check_options(format_name, self.options)
+            kind, options = reader_of(format_name, self.options)
+            for path, version in files.items():
+                self._download(version, path)
+            try:
+                delivery = read_delivery(files, kind=kind, options=options, rules=rules)
+            except DataError as error:
+                message = error.message.replace(f"{scratch}/", self.source.address)
+                raise type(error)(
+                    message, hint=error.hint and error.hint.replace(f"{scratch}/", self.source.address)
+                ) from None
+            warnings = tuple(text.replace(f"{scratch}/", self.source.address) for text in delivery.warnings)
+        return LoadedRows(versions, replace(delivery, warnings=warnings))
+
+    def _download(self, version: SourceVersion, path: Path) -> None:
+        """Write the version of an object to a file."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._errors(), path.open("wb") as file:
+            try:
+                result = obstore.get(self.store, self._key(version.uri), options={"if_match": _tag(version)})
+                for chunk in result.stream(min_chunk_size=_CHUNK):
+                    file.write(chunk)
+            except (exceptions.PreconditionError, FileNotFoundError, exceptions.NotFoundError):
+                raise Interrupted(f"`source` `{self.source.text}`: `{version.uri}` changed while it was read") from None
+
+    def _key(self, uri: str) -> str:
+        return uri.removeprefix(self.source.address)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Word the errors of the store, without secrets."""
+        try:
+            yield
+        except WallError:
+            raise
+        except (exceptions.BaseError, OSError) as error:
+            text = " ".join(str(error).split("\n\nDebug source")[0].split())
+            reason = text if self.connection is None else self.connection.hide(text)
+            denied = isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError)
+            denied = denied or isinstance(error, PermissionError)
+            raise DataError(
+                f"`source` `{self.source.text}`: the bucket `{self.source.bucket}` cannot be read: {reason}",
+                hint="let this identity list and read the bucket, or correct the connection"
+                if denied
+                else "correct the name of the bucket, its region and the connection's `endpoint_url`",
+            ) from None
+
+
+def _version(uri: str, tag: str, size: int) -> SourceVersion:
+    return SourceVersion(uri, f"etag:{tag}", size)
+
+
+def _tag(version: SourceVersion) -> str:
+    return version.version.removeprefix("etag:")
