@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,8 +52,17 @@ class ListingGroup(TyperGroup):
 
 
 def as_document(**values: Any) -> str:
-    """Return a JSON document."""
-    return printable_json(json.dumps({"format": FORMAT, **values}, indent=1, ensure_ascii=False, default=str))
+    """Return a JSON document. Values without a JSON form are text in it, and numbers that are not finite are null."""
+    document = _finite({"format": FORMAT, **values})
+    return printable_json(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False, default=str))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def print_json(**values: Any) -> None:

@@ -7,15 +7,50 @@ from typing import Annotated
 import typer
 
 from airflow_wall.cli.command import Commands
-from airflow_wall.cli.listing import STORAGE, AsJson, Storage, print_json
+from airflow_wall.cli.listing import STORAGE, AsJson, ListingGroup, Storage, lake_state, print_json, print_rows
 from airflow_wall.cli.output import NOTHING_TO_DO, note, out, short
 from airflow_wall.diagnostics.printable import counted
 from airflow_wall.errors import WallError
 from airflow_wall.storage.backends import open_tables
+from airflow_wall.storage.base import ALL
 from airflow_wall.storage.dropped import DroppedSlices
+from airflow_wall.storage.owners import Owners
 from airflow_wall.text.reserved import STATE
 
-tables = Commands(help="The tables of a lake.", no_args_is_help=True)
+tables = Commands(help="The tables of a lake: `airflow-wall tables [PATTERN]` lists them.", cls=ListingGroup)
+
+
+@tables.command("list")
+def list_tables(
+    pattern: Annotated[str | None, typer.Argument(help="A table, or a pattern such as `silver/*`.")] = None,
+    storage: Storage = STORAGE,
+    as_json: AsJson = False,
+) -> None:
+    """List the tables with their rows, slices, owner and last commit."""
+    state = lake_state(storage)
+    store = open_tables(state.parent)
+    owners = Owners(state, store)
+    entries = []
+    for name in store.tables() if pattern is None else store.names(pattern):
+        summary = store.summary(name)
+        entries.append(
+            {
+                "table": name,
+                "rows": sum(summary.rows.values()),
+                "slices": len(summary.rows.keys() - {ALL}),
+                "bytes": summary.size,
+                "version": summary.version,
+                "written": summary.written or None,
+                "owner": owners.owner(name),
+            }
+        )
+    if as_json:
+        print_json(tables=entries)
+    elif not entries:
+        out().print(f"no tables in the lake `{short(storage)}`")
+    else:
+        names = ("table", "rows", "slices", "written", "owner")
+        print_rows(names, [[entry[name] for name in names] for entry in entries])
 
 
 @tables.command("drop-slice")

@@ -117,6 +117,23 @@ def slice_in(partition: str) -> str:
     return partition.partition(WRITER)[0]
 
 
+@dataclass(frozen=True)
+class TableSummary:
+    """
+    A table without its rows, from the record of its files.
+
+    :param rows: Slice -> number of its rows, with older versions of rows with a key. Rows that belong to all slices
+        have the name `all`.
+    :param size: Bytes of the files of the newest version.
+    :param written: ISO 8601 UTC time of the newest commit; "" if its record was removed.
+    """
+
+    version: int
+    rows: Mapping[str, int]
+    size: int
+    written: str
+
+
 class TableStore(Protocol):
     """Tables below one directory. Every method raises DataError if a name is not a table name."""
 
@@ -126,6 +143,18 @@ class TableStore(Protocol):
 
         :raises DataError: no table matches.
         """
+        ...
+
+    def tables(self) -> list[str]:
+        """Return the sorted names of all tables, without those that readers do not see yet."""
+        ...
+
+    def summary(self, table: str) -> TableSummary:
+        """Return rows, bytes and time of the newest version. No row is read."""
+        ...
+
+    def commits(self, table: str, limit: int) -> list[tuple[int, str, str]]:
+        """Return version, time and operation of the newest commits, the newest first."""
         ...
 
     def exists(self, table: str) -> bool:

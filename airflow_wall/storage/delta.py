@@ -14,6 +14,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from airflow_wall.errors import DataError, Interrupted
 from airflow_wall.job import date_of_slice
 from airflow_wall.state import write_bytes
 from airflow_wall.storage.base import (
+    ALL,
     HIDDEN,
     SLICE,
     SOURCE,
@@ -37,6 +39,7 @@ from airflow_wall.storage.base import (
     Commit,
     Files,
     SourceVersion,
+    TableSummary,
     check_name,
     partition_of,
     slice_in,
@@ -106,6 +109,32 @@ class DeltaStore:
                 hint="correct the pattern, or run the tasks that write these tables first",
             )
         return matches
+
+    def tables(self) -> list[str]:
+        """Return the tables that readers see."""
+        return [name for name in self._all() if not name.endswith(REJECTED) or self.exists(name)]
+
+    def summary(self, table: str) -> TableSummary:
+        """Return the summary of the files of the newest version."""
+        handle = self._opened(table)
+        files = pa.table(handle.get_add_actions(flatten=True))
+        rows: dict[str, int] = {}
+        partition = f"partition.{SLICE}"
+        names = files.column(partition).to_pylist() if partition in files.column_names else [None] * files.num_rows
+        for name, count in zip(names, files.column("num_records").to_pylist(), strict=True):
+            slice_id = ALL if name is None else slice_in(name)
+            rows[slice_id] = rows.get(slice_id, 0) + int(count or 0)
+        newest = self.commits(table, 1)
+        size = sum(int(size or 0) for size in files.column("size_bytes").to_pylist())
+        return TableSummary(int(handle.version()), dict(sorted(rows.items())), size, newest[0][1] if newest else "")
+
+    def commits(self, table: str, limit: int) -> list[tuple[int, str, str]]:
+        """Return the newest commits."""
+        result = []
+        for commit in self._opened(table).history(limit):
+            at = datetime.fromtimestamp(int(commit["timestamp"]) / 1000, UTC).isoformat(timespec="seconds")
+            result.append((int(commit["version"]), at, str(commit.get("operation", ""))))
+        return result
 
     def exists(self, table: str) -> bool:
         """Return True if the table has a commit."""

@@ -112,6 +112,10 @@ class Lineage:
         """Return all stale parts, or those that one pipeline has computed, sorted."""
         return self._stale_of(self._parts(), pipeline)
 
+    def stale_of(self, table: str) -> list[StalePart]:
+        """Return the stale parts of one table."""
+        return self._stale_of([part for part in self._parts() if part.table == table], None)
+
     def makers(self, table: str) -> frozenset[tuple[str, str]]:
         """Return pipeline and slice of the runs that computed the rows of a table."""
         documents = self._read(part for part in self._parts() if part.table == table)

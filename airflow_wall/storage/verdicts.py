@@ -156,6 +156,11 @@ class Verdicts:
         read = self._documents.read(_key(pipeline, task, table))
         return {} if read is None else _verdicts(read[0])
 
+    def pipelines(self, table: str) -> list[str]:
+        """Return the pipelines that have checked a table."""
+        rest = [key.removeprefix(f"{table}/").split("/") for key in self._documents.keys(f"{table}/")]
+        return sorted({parts[0] for parts in rest if len(parts) == 2})
+
     def tasks(self, pipeline: str, table: str) -> Collection[str]:
         """Return the tasks of a pipeline that have checked a table."""
         return self._read(pipeline, table).keys()
