@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_wall.diagnostics.faults import Fault
 from airflow_wall.diagnostics.suggestions import did_you_mean, listed
 from airflow_wall.language.markers import JINJA, Template
-from airflow_wall.planner.table_reads import reads_of, tables_written
+from airflow_wall.planner.table_reads import checks_of, reads_of, tables_written
 
 if TYPE_CHECKING:
     from airflow_wall.planner.plan import Plan, TaskPlan
@@ -129,13 +129,10 @@ def known_columns(plan: Plan) -> dict[str, Columns]:
 def checked_columns(plan: Plan) -> Iterator[CheckedColumn]:
     """Yield the columns that the checks of a pipeline read."""
     for task in plan.tasks:
-        read = next(reads_of(task), None) if task.uses == "check_integrity" else None
-        checks = task.arguments.get("checks")
-        if read is None or read.is_external or not read.is_checked or not isinstance(checks, str | list):
+        read = next(reads_of(task), None)
+        if read is None or read.is_external or not read.is_checked:
             continue
-        from airflow_wall.checks.load import load_checks  # imports the kinds of checks
-
-        for check in load_checks(checks, path=task.arguments.get("checks_file")):
+        for _, check in checks_of(task):
             for column in check.reads() or ():
                 where = f"checks the column `{column}` (`{check.label()}`)"
                 message = f"{where}, which the contract of `{read.table}` does not have"

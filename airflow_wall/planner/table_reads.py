@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_wall.diagnostics.faults import Loc
+from airflow_wall.errors import SpecError
 from airflow_wall.language.markers import JINJA, Template, XComRef
 from airflow_wall.language.step_registry import STEPS
 from airflow_wall.loader.mapping import blocks
@@ -122,23 +124,35 @@ def _reads_of_checks(task: TaskPlan) -> Iterator[TableRead]:
                 yield TableRead(task, key, table, is_external, None, (place, check.kind))
 
 
+def checks_of(task: TaskPlan, kinds: Container[str] | None = None) -> Iterator[tuple[int, Check]]:
+    """
+    Yield the checks of a task with their numbers. Checks with faults, or with values known only in a run, are left out.
+
+    :param kinds: Only these kinds of checks, if they are in a list.
+    """
+    from airflow_wall.checks.load import load_checks  # imports the kinds of checks
+
+    if task.uses not in STEPS or not STEPS[task.uses].checks_rows:
+        return
+    checks = task.arguments.get("checks")
+    with contextlib.suppress(SpecError):
+        if isinstance(checks, str):
+            yield from enumerate(load_checks(checks, path=task.arguments.get("checks_file")))
+    for place, item in enumerate(checks if isinstance(checks, list) else ()):
+        if isinstance(item, dict) and (kinds is None or any(kind in kinds for kind in item)):
+            with contextlib.suppress(SpecError):
+                yield place, load_checks([item], path=None)[0]
+
+
 def _checks_with(field: str, task: TaskPlan) -> Iterator[tuple[int, Loc, Check]]:
     """
     Yield the checks of a task that may name another table or a model, each with its number and the path of the name.
 
     :param field: `table` or `model`.
     """
-    from airflow_wall.checks.load import load_checks  # imports the kinds of checks
-
-    if task.uses not in STEPS or not STEPS[task.uses].checks_rows:
-        return
-    checks, path = task.arguments.get("checks"), task.arguments.get("checks_file")
-    if isinstance(checks, str):
-        yield from ((place, ("with", "checks"), check) for place, check in enumerate(load_checks(checks, path=path)))
-    for place, item in enumerate(checks if isinstance(checks, list) else ()):
-        if isinstance(item, dict) and not _kinds_with(f"{field}s").isdisjoint(item):
-            (check,) = load_checks([item], path=None)
-            yield place, ("with", "checks", place, check.kind, field), check
+    is_list = isinstance(task.arguments.get("checks"), list)
+    for place, check in checks_of(task, _kinds_with(f"{field}s") if is_list else None):
+        yield place, ("with", "checks", place, check.kind, field) if is_list else ("with", "checks"), check
 
 
 @functools.cache

@@ -198,3 +198,20 @@ def test_two_pipelines_that_write_one_table_are_reported(tmp_path: Path) -> None
     assert [result.faults for result in check_files(sorted(tmp_path.glob("*.yaml")), Settings(project=tmp_path))] == [
         ()
     ] * 3
+
+
+def test_faults_of_checks_are_reported_once_beside_those_of_the_order(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    task = "  - {{id: {0}, uses: check_integrity, with: {{table: bronze/a, checks: [{1}]}}}}\n"
+    head = "dag_id: p\ntasks:\n  - {id: load, uses: ingest, with: {source: landing, target: bronze/a}}\n"
+    path.write_text(head + task.format("broken", "{reference: null}"))
+    (result,) = check_files([path], Settings(project=tmp_path))
+    assert result.defect is None
+    assert [fault.key for fault in result.faults] == [
+        "tasks[broken].with.table",
+        "tasks[broken].with.checks[0].reference.columns",
+        "tasks[broken].with.checks[0].reference.table",
+    ]
+    path.write_text(head + task.format("late", '{reference: {columns: id, table: {$t: "x/{{ ds }}"}}}'))
+    (result,) = check_files([path], Settings(project=tmp_path))
+    assert (result.defect, [fault.key for fault in result.faults]) == (None, ["tasks[late].with.table"])
