@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
-def kill_before_change(last: int) -> None:
-    """Kill this process before its `last`-th change of a name in the file system from now on."""
+def kill_before_change(last: int, names: Sequence[str] = ("replace", "link", "mkdir")) -> None:
+    """Kill this process before its `last`-th change of a name in the file system, by these functions, from now on."""
     left = last
-    functions: dict[str, Callable[..., Any]] = {name: getattr(os, name) for name in ("replace", "link", "mkdir")}
+    functions: dict[str, Callable[..., Any]] = {name: getattr(os, name) for name in names}
 
     def counted(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import shutil
+import signal
 import sqlite3
 import tempfile
 from collections.abc import Callable
@@ -79,10 +81,17 @@ def work(root: Path, day: int) -> None:
         publish(root, day)
 
 
-def work_until(root: Path, day: int, last: int) -> None:
+def work_until(root: Path, day: int, last: int, *names: str) -> None:
     """Work, and kill this process before its `last`-th change of a name in the file system."""
-    kill_before_change(last)
+    kill_before_change(last, *([names] if names else []))
     work(root, day)
+
+
+def deliver(root: Path, day: int, rows: list[Row]) -> None:
+    """Write the file of a day, which replaces an earlier one."""
+    file = root / "landing" / str(day) / "f.csv"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("id,v\n" + "".join(f"{id_},{v}\n" for id_, v in rows))
 
 
 class History(RuleBasedStateMachine):
@@ -104,9 +113,7 @@ class History(RuleBasedStateMachine):
 
     @rule(day=st.sampled_from(DAYS), rows=ROWS)
     def deliver(self, day: int, rows: list[Row]) -> None:
-        file = self.root / "landing" / str(day) / "f.csv"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("id,v\n" + "".join(f"{id_},{v}\n" for id_, v in rows))
+        deliver(self.root, day, rows)
         self.disk[day] = rows
 
     @precondition(lambda self: self.disk)
@@ -131,7 +138,7 @@ class History(RuleBasedStateMachine):
         self.run_day(data.draw(st.sampled_from(sorted(self.disk))))
 
     @precondition(lambda self: self.disk)
-    @rule(data=st.data(), after=st.integers(0, 25))
+    @rule(data=st.data(), after=st.integers(0, 50))  # the last ones are in the commit of the release
     def run_killed_and_again(self, data: st.DataObject, after: int) -> None:
         day = data.draw(st.sampled_from(sorted(self.disk)))
         context = multiprocessing.get_context("forkserver")
@@ -139,7 +146,9 @@ class History(RuleBasedStateMachine):
         process = context.Process(target=work_until, args=(self.root, day, after))
         process.start()
         process.join()
+        before, after_kill = sorted(self.seen), clients(self.root)
         self.run_day(day)
+        assert after_kill in (before, sorted(self.seen))
 
     @precondition(lambda self: any(self.slices.values()))
     @rule(data=st.data())
@@ -208,6 +217,37 @@ FEW = settings(
 @pytest.mark.slow
 def test_clients_see_what_passed() -> None:
     run_state_machine_as_test(History, settings=FEW)
+
+
+@pytest.mark.slow
+def test_repair_that_is_killed_shows_the_rows_before_or_after_it(tmp_path: Path) -> None:
+    """The run of an older date, whose slice was withheld, is killed before it writes each of its documents, and repeated."""
+    root = tmp_path / "lake"
+    for day, value in ((1, 50), (2, -999), (3, 100)):
+        deliver(root, day, [(day, value)])
+        work(root, day)
+    withheld, repaired = [(1, 50), (3, 100)], [(1, 50), (2, 60), (3, 100)]
+    assert clients(root) == withheld
+    deliver(root, 2, [(2, 60)])
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    shown = []
+    for last in range(100):
+        copy = tmp_path / str(last)
+        shutil.copytree(root, copy)
+        process = context.Process(target=work_until, args=(copy, 2, last, "replace", "link"))
+        process.start()
+        process.join()
+        shown.append(clients(copy))
+        if process.exitcode == 0:
+            break
+        assert process.exitcode == -signal.SIGKILL
+        work(copy, 2)
+        assert clients(copy) == repaired
+    assert len(shown) > 10
+    switch = shown.index(repaired)
+    assert shown == [withheld] * switch + [repaired] * (len(shown) - switch)
+    assert 0 < switch < len(shown) - 1  # kills before and after the rows became visible
 
 
 Move = tuple[Any, ...]
