@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -94,7 +95,10 @@ def ingest(
     loaded = opened.read(free, rules)
     delivery = loaded.delivery
     _check_bad_rows(delivery, max_bad_rows)
-    for warning in delivery.warnings:
+    warnings = [*delivery.warnings]
+    if not key:
+        warnings += _copies(loaded.versions, ledger.uris_by_version(target), target, run.slice.id)
+    for warning in warnings:
         log.warning("%s", warning)
     if free and (recorded is None or delivery.contract != recorded[0]):
         contracts.write(target, delivery.contract, None if recorded is None else recorded[1])
@@ -128,10 +132,27 @@ def ingest(
         "files": len(loaded.versions),
         "version": commit.version,
         "changed": commit.changed,
-        "warnings": list(delivery.warnings),
+        "warnings": warnings,
         **({"other_dates": dict(manifest.other_dates)} if manifest.other_dates else {}),
         **_changes_elsewhere(run, tables, commit),
     }
+
+
+def _copies(
+    versions: Sequence[SourceVersion], taken: Mapping[str, frozenset[str]], table: str, slice_id: str
+) -> list[str]:
+    """
+    Return a warning for each new source with the content of another one.
+
+    :param taken: Version -> the sources of which the table has rows of that version.
+    """
+    known = frozenset(itertools.chain.from_iterable(taken.values()))
+    return [
+        f"`{version.uri}` has the content of {listed(sorted(taken[version.version]))}, whose rows are in the table "
+        f"too; if it was only renamed or copied: `airflow-wall tables drop-slice {table} {slice_id} --reason WHY`"
+        for version in versions
+        if version.uri not in known and version.version in taken
+    ]
 
 
 def _changes_elsewhere(run: Run, tables: TableStore, commit: Commit) -> dict[str, Any]:

@@ -76,6 +76,14 @@ class IngestLedger:
         latest_first = sorted(rows, key=lambda row: row["committed_at"], reverse=True)
         return {row["uri"]: row["slice"] for row in latest_first}
 
+    def uris_by_version(self, table: str) -> dict[str, frozenset[str]]:
+        """Return version -> the sources of which a table has taken rows of that version, by any pipeline."""
+        rows = _select(self._open(), (pc.field("table") == table) & (pc.field("rows") > 0), ["uri", "version"])
+        uris: dict[str, set[str]] = {}
+        for row in rows:
+            uris.setdefault(row["version"], set()).add(row["uri"])
+        return {version: frozenset(names) for version, names in uris.items()}
+
     def takers(self, table: str) -> frozenset[tuple[str, str, str]]:
         """Return pipeline, uri and slice of everything that was put into a table."""
         rows = _select(self._open(), pc.field("table") == table, ["pipeline", "uri", "slice"])

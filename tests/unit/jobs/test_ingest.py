@@ -598,3 +598,26 @@ def test_two_processes_that_ingest_one_slice_at_once_leave_each_row_once(lake: L
     assert [process.exitcode for process in tries] == [0, 0, 0]
     assert lake.rows() == sorted(expected, key=repr)
     assert len(IngestLedger(lake.root / "lake/_wall").processed("scores").versions) == 40
+
+
+def test_a_renamed_file_is_a_new_source_and_a_warning_says_so(lake: Lake) -> None:
+    old = lake.put("a.csv", "n\n1\n")
+    lake.ingest("s1")
+    old.rename(old.with_name("b.csv"))
+    (warning,) = lake.ingest("s2")["warnings"]
+    assert warning == (
+        "`landing/b.csv` has the content of `landing/a.csv`, whose rows are in the table too; if it was only renamed or "
+        "copied: `airflow-wall tables drop-slice bronze/t s2 --reason WHY`"
+    )
+    assert lake.ingest("s3")["warnings"] == []
+
+
+def test_equal_files_without_rows_and_with_a_key_need_no_warning(lake: Lake) -> None:
+    lake.put("a.csv", "n\n")
+    lake.ingest("s1")
+    lake.put("b.csv", "n\n")
+    assert lake.ingest("s2")["warnings"] == []
+    lake.put("keyed/a.csv", "n\n1\n")
+    lake.ingest("s3", source="landing/keyed", target="bronze/k", key=["n"])
+    lake.put("keyed/b.csv", "n\n1\n")
+    assert lake.ingest("s4", source="landing/keyed", target="bronze/k", key=["n"])["warnings"] == []
