@@ -57,7 +57,8 @@ def ours(dag: str, kind: str, lake: Path, storage: Path, shape: Shape) -> str:
     :param lake: Where its work writes down that it is alive.
     """
     waits = {"deferrable": shape.deferrable}
-    on = {"cluster": "start_cluster", "inputs": {"rows": "bronze/rows"}, **waits}
+    rows = {"table": "bronze/rows", "external": True}  # no task writes them
+    on = {"cluster": "start_cluster", "inputs": {"rows": rows}, **waits}
     held = {"entrypoint": "moments:work", "parameters": {"folder": str(lake / "held")}}
     work = {
         "id": "work",
