@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
-from importlib.metadata import version
-
-from packaging.version import Version
 
 from airflow_wall.diagnostics.faults import Fault
 from airflow_wall.planner.plan import Plan
 
 log = logging.getLogger(__name__)
 
-ERROR_FROM = Version("0.2.0")
+ERROR_FROM = "0.2.0"
 """The first release that rejects a file with such a task."""
 
 _LISTED = 5
@@ -20,9 +17,19 @@ _LISTED = 5
 
 def rejected(plan: Plan) -> list[Fault]:
     """Return the faults of these tasks, or none in a release in which they are only warnings."""
-    if not plan.missing_needs or Version(version("airflow-wall")).release < ERROR_FROM.release:
+    if not plan.missing_needs:
         return []
-    return [missing.fault for missing in plan.missing_needs]
+    from packaging.version import Version  # imported only for a file with such a task
+
+    is_error = Version(installed_version()).release >= Version(ERROR_FROM).release
+    return [missing.fault for missing in plan.missing_needs] if is_error else []
+
+
+def installed_version() -> str:
+    """Return the version of the installed package."""
+    from importlib.metadata import version
+
+    return version("airflow-wall")
 
 
 def warn(plan: Plan) -> None:

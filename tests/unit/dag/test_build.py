@@ -167,7 +167,7 @@ def test_task_that_reads_too_early_is_a_warning_in_the_log_and_on_the_page(
 def test_task_that_reads_too_early_is_an_error_from_one_release_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, is_error: bool
 ) -> None:
-    monkeypatch.setattr("airflow_wall.dag.early_reads.version", lambda _: version)
+    monkeypatch.setattr("airflow_wall.dag.early_reads.installed_version", lambda: version)
     text = (
         "dag_id: early\ntasks:\n  - {id: load, uses: ingest, with: {source: landing, target: bronze/orders}}\n"
         "  - {id: clean, uses: transform, with: {sql: select 1 as x, inputs: {raw: bronze/orders}, target: silver/orders}}\n"
