@@ -130,6 +130,11 @@ def retrain(
     if rule.metric is not None:
         deciding_metric(rule.metric, "", env.run.code)  # reject a missing function before an hour of training
     _check_segment_column(rule.by, parts, next(iter(inputs)))
+    if test is not None and any(test in part.versions for part in rows.values()):
+        raise ModelError(
+            f"`holdout.table` must be another table than those of `inputs`, got `{test}`: models know these rows",
+            hint="write the rows to hold out into a table of their own, or use `by`, `group` or `random`",
+        )
     data = {table: version for part in (*rows.values(), held_out) if part for table, version in part.versions.items()}
     lineage = _lineage(env.run, entrypoint, function, data, parameters or {})
     changes = _Changes(parts, next(iter(inputs)), read_share("new_categories", new_categories), accept_changes)

@@ -78,7 +78,7 @@ class DecidingMetric:
 
     def by_segment(self, by: str, model: Model, observed: Floats, scores: Floats, rows: pa.Table) -> Segments:
         """Return the metric for each of the most frequent values of the column `by`."""
-        texts = np.asarray([str(value) for value in rows.column(by).to_pylist()], dtype=object)
+        texts = np.asarray([_text(value) for value in rows.column(by).to_pylist()], dtype=object)
         counts = dict(collections.Counter(texts).most_common(_SEGMENTS))
         values = {}
         for text in counts:
@@ -86,6 +86,11 @@ class DecidingMetric:
             values[text] = self.measure(model, observed[chosen], scores[chosen], rows.filter(pa.array(chosen)))
         defined = {text: value for text, value in values.items() if math.isfinite(value)}
         return Segments(by, self.name, counts, defined)
+
+
+def _text(value: object) -> str:
+    """Return a value of a column as SQL would show it."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def deciding_metric(name: str, target: str, code: Path) -> DecidingMetric:

@@ -259,6 +259,11 @@ def _by_hash(inputs: Mapping[str, pa.Table], name: str, by: str | None, fraction
         drawn = hashed == hashed.min()
     out = pa.array(drawn)
     held_out, kept = rows.filter(out), rows.filter(pc.invert(out))
+    if by is not None and len(hashed) and (hashed == hashed[0]).all():
+        raise DataError(
+            f"all rows of `inputs.{name}` have the same `{by}`, so it cannot split them",
+            hint="name another column as `holdout.group`",
+        )
     if not held_out.num_rows or not kept.num_rows:
         lacking = "left to train on" if held_out.num_rows else "held out"
         raise DataError(

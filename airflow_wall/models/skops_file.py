@@ -106,9 +106,9 @@ def _types_in(node: Any) -> Iterator[str]:
 def load(content: bytes, own: OwnCode = NO_OWN_CODE) -> SklearnModel:
     """Return the model from a skops file."""
     try:
-        _refuse_untrusted(content, "the model", own)
         if own.code is not None:
             activate(own.code)
+        _refuse_untrusted(content, "the model", own)
         estimator = skops.io.loads(content, trusted=skops.io.get_untrusted_types(data=content))  # all checked above
     except ModelError:
         raise
@@ -200,7 +200,7 @@ def _is_trusted(name: str, own: OwnCode) -> bool:
     Return True for a class of scikit-learn that can be part of a model, for the names in `TRUSTED`, and for the user's
     own classes and functions that the deployment allows.
     """
-    if name in TRUSTED or (_is_own(name, own) and matches_any(name, own.types)):
+    if name in TRUSTED or (_is_own(name, own) and matches_any(name, own.types) and _is_defined(name, own)):
         return True
     if not name.startswith("sklearn.") or name.startswith(_UNTRUSTED_MODULES):
         return False
@@ -220,6 +220,18 @@ def _is_own(name: str, own: OwnCode) -> bool:
         return False
     folders = [own.code.joinpath(*parts[:end]) for end in range(1, len(parts))]
     return any(folder.with_suffix(".py").is_file() or (folder / "__init__.py").is_file() for folder in folders)
+
+
+def _is_defined(name: str, own: OwnCode) -> bool:
+    """Return True if a module of the pipeline's folder defines a name itself, and does not only import it."""
+    assert own.code is not None, "`_is_own` has checked it"
+    module, _, attribute = name.rpartition(".")
+    activate(own.code)
+    try:
+        value = getattr(importlib.import_module(module), attribute, None)
+    except Exception:  # the module is the user's own, and may raise anything
+        return False
+    return getattr(value, "__module__", None) == module
 
 
 def _canonical(content: bytes) -> bytes:

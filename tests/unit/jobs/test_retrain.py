@@ -573,6 +573,10 @@ def test_models_can_be_judged_by_the_rows_of_another_table(store, env):
     assert (found["rows_trained"], found["rows_held_out"]) == (400, 30)
     assert found["held_out"] == "the rows of `silver_test/a`"
     assert "silver_test/a" in open_registry(env().run.state).record("m", 1).lineage.data
+    with pytest.raises(
+        ModelError, match=r"`holdout.table` must be another table than those of `inputs`, got `silver/b`"
+    ):
+        call(env(2), holdout={"table": "silver/b"})
     store.replace_table("silver_test/a", store.read("silver_test/a").drop_columns(["b"]))
     with pytest.raises(ModelError, match="that the table of held-out rows does not have: `b`"):
         call(env(2), holdout={"table": "silver_test/a"}, parameters={"noise": 0.1})

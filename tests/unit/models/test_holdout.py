@@ -196,6 +196,13 @@ def test_when_most_rows_have_the_first_time_the_later_ones_are_held_out():
             "hint: name another column as `holdout.by`",
         ),
         (
+            ROWS.append_column("shop", pa.array(["a"] * 100)),
+            {"group": "shop"},
+            DataError,
+            "all rows of `inputs.features` have the same `shop`, so it cannot split them\n\n"
+            "hint: name another column as `holdout.group`",
+        ),
+        (
             ROWS.select(["id"]).slice(1, 1),
             {"fraction": 0.0001, "by": None},
             DataError,
@@ -203,7 +210,19 @@ def test_when_most_rows_have_the_first_time_the_later_ones_are_held_out():
             "hint: change `holdout.fraction`, or provide more rows",
         ),
     ],
-    ids=["from-alone", "two-ways", "from-type", "from-end", "key", "fraction", "by", "one-time", "no-rows", "too-few"],
+    ids=[
+        "from-alone",
+        "two-ways",
+        "from-type",
+        "from-end",
+        "key",
+        "fraction",
+        "by",
+        "one-time",
+        "no-rows",
+        "one-group",
+        "too-few",
+    ],
 )
 def test_a_split_that_cannot_be_is_refused(rows, holdout, error, message):
     with pytest.raises(error) as caught:

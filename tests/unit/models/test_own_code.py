@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +141,20 @@ def test_a_pattern_allows_only_what_is_in_the_folder(code: Path, tmp_path: Path)
     dangerous = FunctionTransformer(pd.read_pickle).fit(X)
     with pytest.raises(ModelError, match=r"read_pickle"):
         formats.dump(make_pipeline(dangerous, LinearRegression().fit(X, Y)), "skops", OwnCode(code, ("*",)))
+
+
+def test_a_function_that_a_module_only_imports_is_refused(code: Path) -> None:
+    """Else a forged file could call `os.system`, because a module of the pipeline imports it."""
+    (code / "shop.py").write_text(f"from os import system\n{SHOP}")
+    own = OwnCode(code, ("*",))
+    pipeline = make_pipeline(FunctionTransformer(of_shop(code, "ratio")), LinearRegression()).fit(X, Y)
+    content = formats.dump(pipeline, "skops", own)
+    forged = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(forged, "w") as out:
+        for name in archive.namelist():
+            out.writestr(name, archive.read(name).replace(b'"ratio"', b'"system"'))
+    with pytest.raises(ModelError, match=r"got `shop.system`"):
+        formats.load(forged.getvalue(), "skops", own)
 
 
 @pytest.mark.parametrize(
