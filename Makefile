@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test slow venvs durations full unit compat clouds spark spark-quick versions faults check lint types contract chart chart-security crds drain e2e-compose e2e-kubernetes format docs lock benchmark clean
+.PHONY: help run test slow venvs durations full unit compat clouds spark spark-quick versions faults check lint types contract chart chart-security crds editor drain e2e-compose e2e-kubernetes format docs lock benchmark clean
 
 help: ## Show what there is to make.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,6 +102,11 @@ crds: tests/chart/crds/node_modules/.package-lock.json ## Have what checks custo
 
 tests/chart/crds/node_modules/.package-lock.json: tests/chart/crds/package-lock.json
 	npm ci --prefix tests/chart/crds --ignore-scripts --no-audit --no-fund
+
+editor: tests/language/editor/node_modules/.package-lock.json ## Have the language server of editors, for its test; needs Node.js.
+
+tests/language/editor/node_modules/.package-lock.json: tests/language/editor/package-lock.json
+	npm ci --prefix tests/language/editor --ignore-scripts --no-audit --no-fund
 
 drain: $(VENV)/.installed-dev ## Terminate a hundred busy workers, and ten of a whole Airflow, and see that no task is lost.
 	DRAINS=100 $(BIN)/python -m pytest -s tests/integration/test_chart_drain.py tests/integration/test_chart_pods.py

@@ -17,7 +17,7 @@ from airflow_wall.connections.info import check_conn_id
 from airflow_wall.diagnostics.patterns import NAME_PATTERN
 from airflow_wall.diagnostics.suggestions import nearest
 from airflow_wall.errors import ConnectionFault
-from airflow_wall.text.durations import parse_duration
+from airflow_wall.text.durations import DURATION_PATTERN, parse_duration
 from airflow_wall.text.kinds import FieldKind
 from airflow_wall.text.reserved import reserved_part
 
@@ -180,6 +180,15 @@ def _many(value: Any) -> Any:
 
 T = TypeVar("T")
 
+_DATE = r"\d{4}-?((0[13578]|1[02])-?(0[1-9]|[12]\d|3[01])|(0[469]|11)-?(0[1-9]|[12]\d|30)|02-?(0[1-9]|[12]\d))"
+MOMENT_PATTERN = rf"^{_DATE}([T ]([01]\d|2[0-3])(:?[0-5]\d(:?[0-5]\d([.,]\d+)?)?)?(Z|[+-]\d{{2}}(:?\d{{2}})?)?)?$"
+ZONE_PATTERN = (
+    r"^([A-Z][A-Za-z]+(/[A-Za-z0-9_+-]+)+|UTC|UCT|GMT|GMT[+-]0|GMT0|Zulu|Universal|Greenwich|EST|MST|HST|CET|MET|EET|WET"
+    r"|[A-Z]{3}\d[A-Z]{3}|Cuba|Egypt|Eire|Hongkong|Iceland|Iran|Israel|Jamaica|Japan|Kwajalein|Libya|NZ|NZ-CHAT|Navajo"
+    r"|PRC|Poland|Portugal|ROC|ROK|Singapore|Turkey|W-SU)$"
+)
+"""Moments and time zones, for the JSON schema."""
+
 ConnId = Annotated[T, AfterValidator(_conn_id)]
 """The id of a connection. An address in its place may hold a password, so no message repeats it."""
 
@@ -189,7 +198,7 @@ WithoutAddresses = Annotated[T, AfterValidator(_without_addresses)]
 Duration = Annotated[
     timedelta,
     BeforeValidator(_duration),
-    WithJsonSchema({"type": "string", "examples": ["30s", "5m", "2h", "1d", "PT5M"]}),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["30s", "5m", "2h", "1d", "PT5M"]}),
     FieldKind.PLAIN,
 ]
 """A length of time."""
@@ -197,7 +206,7 @@ Duration = Annotated[
 Moment = Annotated[
     datetime,
     BeforeValidator(_moment),
-    WithJsonSchema({"type": "string", "examples": ["2013-01-01"]}),
+    WithJsonSchema({"type": "string", "pattern": MOMENT_PATTERN, "examples": ["2013-01-01"]}),
     FieldKind.PLAIN,
 ]
 """A date, or a date and time."""
@@ -205,7 +214,7 @@ Moment = Annotated[
 Zone = Annotated[
     str,
     BeforeValidator(_zone),
-    WithJsonSchema({"type": "string", "examples": ["America/New_York", "UTC"]}),
+    WithJsonSchema({"type": "string", "pattern": ZONE_PATTERN, "examples": ["America/New_York", "UTC"]}),
     FieldKind.PLAIN,
 ]
 """A time zone of the IANA list."""

@@ -21,6 +21,27 @@ KEYWORDS = (
 )  # fmt: skip
 """Keys of a param: those of JSON schema, then the three of Airflow's form."""
 
+_TYPES = ["string", "number", "integer", "boolean", "array", "object", "null"]
+_SCHEMA = {
+    "type": "object",
+    "propertyNames": {"enum": list(KEYWORDS)},
+    "properties": {
+        "type": {"anyOf": [{"enum": _TYPES}, {"type": "array", "items": {"enum": _TYPES}, "minItems": 1}]},
+        "enum": {"type": "array"},
+        "required": {"type": "array", "items": {"type": "string"}},
+        "properties": {"type": "object"},
+        "title": {"type": "string"},
+        "description": {"type": "string"},
+        "pattern": {"type": "string"},
+        "format": {"type": "string"},
+        **{key: {"type": "number"} for key in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")},
+        "multipleOf": {"type": "number", "exclusiveMinimum": 0},
+        **{key: {"type": "integer", "minimum": 0} for key in ("minLength", "maxLength", "minItems", "maxItems")},
+        "uniqueItems": {"type": "boolean"},
+    },
+}
+"""The schema of a param. It names no schema of another host, which an editor would have to fetch."""
+
 Params = Annotated[
     dict[str, Any],
     WithJsonSchema(
@@ -29,10 +50,7 @@ Params = Annotated[
             "additionalProperties": {
                 "anyOf": [
                     {"type": ["string", "number", "boolean", "array", "null"]},
-                    {
-                        "allOf": [{"$ref": "https://json-schema.org/draft/2020-12/schema"}],
-                        "propertyNames": {"enum": list(KEYWORDS)},
-                    },
+                    _SCHEMA,
                 ]
             },
         }

@@ -20,13 +20,15 @@ from airflow_wall.language.params import Params
 from airflow_wall.language.schedule import Schedule
 from airflow_wall.text.kinds import Arguments, Beyond, FieldKind, Operator, Plain, TemplateText
 
+_CELLS = {"type": "array", "minItems": 1, "items": {"type": ["string", "integer", "boolean"]}}
+
 Matrix = Annotated[
     dict[str, list[Any]],
     WithJsonSchema(
         {
             "type": "object",
             "minProperties": 1,
-            "additionalProperties": {"anyOf": [{"type": "array"}, {"type": "string", "pattern": r"^\$\{\{.*\}\}$"}]},
+            "additionalProperties": {"anyOf": [_CELLS, {"type": "string", "pattern": r"^\$\{\{.*\}\}$"}]},
         }
     ),
     FieldKind.PLAIN,

@@ -33,9 +33,11 @@ from airflow_wall.text.document import YamlDocument
 from airflow_wall.text.places import Places
 from airflow_wall.text.reader import MAX_BYTES, bounded_bytes, read_file
 
-_AIRFLOW = "airflow.apache.org/schemas/dag"
+AIRFLOW_SCHEMA = "airflow.apache.org/schemas/dag"
+"""Part of the `$schema` of a document in Airflow's own format."""
+
 _PIPELINE_KEY = re.compile(
-    rb"""(?m)^["']?(dag_id["']?\s*:|\$schema["']?\s*:.*""" + re.escape(_AIRFLOW).encode() + rb")"
+    rb"""(?m)^["']?(dag_id["']?\s*:|\$schema["']?\s*:.*""" + re.escape(AIRFLOW_SCHEMA).encode() + rb")"
 )
 _FLOW = re.compile(rb"\s*\{(?!\{)")  # a template of a chart begins with two braces
 _FLOW_ID = re.compile(rb"""dag_id["']?\s*:""")
@@ -114,7 +116,7 @@ def _refuse_misspelt(documents: list[YamlDocument]) -> None:
 
 def _is_pipeline(document: YamlDocument) -> bool:
     return isinstance(document.value, dict) and (
-        "dag_id" in document.value or _AIRFLOW in str(document.value.get(SCHEMA_KEY, ""))
+        "dag_id" in document.value or AIRFLOW_SCHEMA in str(document.value.get(SCHEMA_KEY, ""))
     )
 
 
@@ -145,12 +147,12 @@ def _has_key_in_flow(content: bytes) -> bool:
     """Return True if a text has the key of a pipeline anywhere in a line. The time is linear in its length."""
     if _FLOW_ID.search(content) is not None:
         return True
-    begin, position = 0, content.find(_AIRFLOW.encode())
+    begin, position = 0, content.find(AIRFLOW_SCHEMA.encode())
     while position >= 0:  # `$schema:` must be between the previous match and this one, without a comma after it
         begin = max(begin, content.rfind(b",", begin, position) + 1)
         if _FLOW_SCHEMA.search(content, begin, position) is not None:
             return True
-        begin, position = position, content.find(_AIRFLOW.encode(), position + 1)
+        begin, position = position, content.find(AIRFLOW_SCHEMA.encode(), position + 1)
     return False
 
 
