@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from airflow_wall.checks.backends import CHECKS
 from airflow_wall.cli.output import out, write_file
 from airflow_wall.diagnostics.patterns import DOTTED_PATTERN, MEMORY_PATTERN, NAME_PATTERN, REFERENCE_PATTERN
 from airflow_wall.language.base import MOMENT_PATTERN, ZONE_PATTERN
@@ -150,6 +149,8 @@ def _conditions(name: str, fields: list[str], required: list[str]) -> list[Schem
 
 def _checks() -> Schema:
     """Return the definitions of a list of checks, and of each kind of check."""
+    from airflow_wall.checks.backends import CHECKS  # imports the kinds of checks
+
     definitions: Schema = {}
     for kind, check in CHECKS.items():
         inner = check.model_json_schema(ref_template=f"#/$defs/check.{kind}.{{model}}")

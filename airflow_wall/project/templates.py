@@ -15,8 +15,6 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
-import jinja2
-
 _SUFFIX = ".jinja"
 _COMMON = "common"
 
@@ -92,6 +90,8 @@ def render(folder: str, values: Mapping[str, Any]) -> dict[str, str]:
 
     :param values: The values for their placeholders.
     """
+    import jinja2  # the other commands do not need it
+
     environment = jinja2.Environment(  # noqa: S701  # the files are no HTML
         variable_start_string="<<",
         variable_end_string=">>",
