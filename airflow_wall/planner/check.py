@@ -23,12 +23,12 @@ from airflow_wall.loader.discover import PipelineId, duplicate_ids, yaml_files
 from airflow_wall.loader.load import load_spec, may_be_pipeline, pipelines_in
 from airflow_wall.loader.other_files import FileKind, other_file
 from airflow_wall.planner.columns import (
-    CheckedColumn,
     Columns,
     KnownTables,
+    NamedColumn,
     Query,
-    checked_columns,
     known_columns,
+    named_columns,
     queries,
     unknown_columns,
 )
@@ -89,7 +89,7 @@ class Checked:
     :param writers: The tasks of its pipelines that write tables.
     :param names: The tables and models that its pipelines read and write.
     :param columns: Lake, table and columns of the tables that its pipelines write, if their columns are fully known.
-    :param checked_columns: The columns that its checks read.
+    :param named_columns: The columns that its checks and publications name.
     :param queries: The SQL of its tasks, as far as it is known.
     :param templates: Number of its SQL texts that are templates, whose text is known only when the task runs.
     :param is_planned: True if all of its pipelines could be planned, so that `writers` and `names` are complete.
@@ -105,7 +105,7 @@ class Checked:
     writers: list[TableWriter] = field(default_factory=list)
     names: list[NamesUsed] = field(default_factory=list)
     columns: list[tuple[str, str, Columns]] = field(default_factory=list)
-    checked_columns: list[CheckedColumn] = field(default_factory=list)
+    named_columns: list[NamedColumn] = field(default_factory=list)
     is_planned: bool = False
     queries: list[Query] = field(default_factory=list)
     templates: int = 0
@@ -249,7 +249,7 @@ def _check_document(document: YamlDocument, settings: Settings, result: Checked,
         result.names += (tables_used(planned), models_used(planned))
         lake = str(planned.storage)
         result.columns += [(lake, table, columns) for table, columns in known_columns(planned).items()]
-        result.checked_columns += checked_columns(planned)
+        result.named_columns += named_columns(planned)
     result.warnings = at_most((*result.warnings, *literal_texts(spec, planned)))
     others = _other_environments(document, settings)
     checked = others[: max(0, most_work // _work_of(spec, faults) - 1)]
@@ -278,7 +278,7 @@ def _check_columns(checked: list[Checked], beside: list[Checked]) -> None:
     together = _known_tables((*checked, *beside))
     known = {result.path: together if is_whole else _known_tables([result]) for result in checked}
     for result in checked:
-        faults = list(unknown_columns(result.checked_columns, known[result.path]))
+        faults = list(unknown_columns(result.named_columns, known[result.path]))
         if faults:
             _add(result, faults)
     _check_sql(checked, known)
@@ -470,8 +470,8 @@ def _check_as_json(file: Path, settings: Settings, named: Collection[Path]) -> d
             for use in result.names
         ],
         "columns": result.columns,
-        "checked_columns": [
-            [each.lake, each.table, each.column, _fault_as_json(each.fault, texts)] for each in result.checked_columns
+        "named_columns": [
+            [each.lake, each.table, each.column, _fault_as_json(each.fault, texts)] for each in result.named_columns
         ],
         "is_planned": result.is_planned,
         "queries": [
@@ -500,7 +500,7 @@ def _from_json(file: Path, answer: Any) -> Checked:
         [_writer_from_json(row, texts) for row in answer["writers"]],
         [_names_from_json(row, texts) for row in answer["names"]],
         [(lake, table, columns) for lake, table, columns in answer["columns"]],
-        [_column_from_json(row, texts) for row in answer["checked_columns"]],
+        [_column_from_json(row, texts) for row in answer["named_columns"]],
         answer["is_planned"],
         [_query_from_json(row, texts) for row in answer["queries"]],
         answer["templates"],
@@ -516,9 +516,9 @@ def _names_from_json(row: list[Any], texts: list[str]) -> NamesUsed:
     )
 
 
-def _column_from_json(row: list[Any], texts: list[str]) -> CheckedColumn:
+def _column_from_json(row: list[Any], texts: list[str]) -> NamedColumn:
     lake, table, column, fault = row
-    return CheckedColumn(lake, table, column, *_faults_from_json([fault], texts))
+    return NamedColumn(lake, table, column, *_faults_from_json([fault], texts))
 
 
 def _writer_from_json(row: list[Any], texts: list[str]) -> TableWriter:

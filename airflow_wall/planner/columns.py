@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_wall.diagnostics.faults import Fault
+from airflow_wall.diagnostics.faults import Fault, Loc
 from airflow_wall.diagnostics.suggestions import did_you_mean, listed
 from airflow_wall.language.markers import JINJA, Template
+from airflow_wall.language.step_registry import STEPS
 from airflow_wall.planner.table_reads import checks_of, reads_of, tables_written
 
 if TYPE_CHECKING:
@@ -72,9 +73,9 @@ class Query:
 
 
 @dataclass(frozen=True)
-class CheckedColumn:
+class NamedColumn:
     """
-    A column that a check reads.
+    A column of a table that a check or the `key` of a publication names.
 
     :param lake: Absolute path of the lake.
     :param fault: The fault that the table does not have it, without a hint.
@@ -126,23 +127,41 @@ def known_columns(plan: Plan) -> dict[str, Columns]:
     return {table: columns for table, columns in known.items() if columns}
 
 
-def checked_columns(plan: Plan) -> Iterator[CheckedColumn]:
-    """Yield the columns that the checks of a pipeline read."""
+def named_columns(plan: Plan) -> Iterator[NamedColumn]:
+    """Yield the columns that the checks and the publications of a pipeline name."""
     for task in plan.tasks:
         read = next(reads_of(task), None)
-        if read is None or read.is_external or not read.is_checked:
+        if read is None or read.is_external:
             continue
-        for _, check in checks_of(task):
-            for column in check.reads() or ():
-                where = f"checks the column `{column}` (`{check.label()}`)"
-                message = f"{where}, which the contract of `{read.table}` does not have"
-                fault = plan.places.fault((*task.loc, "with", "checks"), message)
-                yield CheckedColumn(str(plan.storage), read.table, column, fault)
+        named = _checked_columns(task) if read.is_checked else _key_columns(task)
+        for column, loc, about in named:
+            message = f"{about}, which the contract of `{read.table}` does not have"
+            fault = plan.places.fault((*task.loc, "with", *loc), message)
+            yield NamedColumn(str(plan.storage), read.table, column, fault)
 
 
-def unknown_columns(checked: Iterable[CheckedColumn], known: KnownTables) -> Iterator[Fault]:
-    """Yield the faults of checks that read a column which the contract of their table does not have."""
-    for each in checked:
+def _checked_columns(task: TaskPlan) -> Iterator[tuple[str, Loc, str]]:
+    for _, check in checks_of(task):
+        for column in check.reads() or ():
+            yield column, ("checks",), f"checks the column `{column}` (`{check.label()}`)"
+
+
+def _key_columns(task: TaskPlan) -> Iterator[tuple[str, Loc, str]]:
+    if task.uses not in STEPS or not STEPS[task.uses].publishes:
+        return
+    destinations = task.arguments.get("to")
+    places: list[tuple[Loc, Any]] = [(("key",), task.arguments.get("key"))]
+    if isinstance(destinations, list):
+        places = [(("to", number, "key"), each.get("key")) for number, each in enumerate(destinations)]
+    for loc, key in places:
+        for number, column in enumerate(key if isinstance(key, list) else ()):
+            if isinstance(column, str):
+                yield column, (*loc, number), f"names the column `{column}`"
+
+
+def unknown_columns(named: Iterable[NamedColumn], known: KnownTables) -> Iterator[Fault]:
+    """Yield the faults of columns which the contract of their table does not have."""
+    for each in named:
         columns = known.get((each.lake, each.table))
         if columns is not None and each.column.lower() not in {name.lower() for name in columns}:
             near = did_you_mean(each.column, columns)

@@ -117,6 +117,15 @@ def test_columns_of_a_table_of_another_pipeline_are_known(tmp_path: Path) -> Non
     assert sorted(messages(tmp_path, "user.yaml", "writer.yaml")) == expected
     write(tmp_path, user=USER.replace("prize", "price"))
     assert messages(tmp_path, "user.yaml") == []
+    publish = (
+        '  - {id: p, uses: publish, with: {release: r, table: bronze/orders, to: [{to: "sql://s/o", key: [id, nr]}]}}\n'
+    )
+    write(tmp_path, user=USER.replace("prize", "price") + publish)
+    (result,) = check_files([tmp_path / "user.yaml"], Settings(project=tmp_path))
+    messages_of = {fault.key: fault.message for fault in result.faults}
+    assert messages_of["tasks[p].with.to[0].key[1]"].endswith(
+        "names the column `nr`, which the contract of `bronze/orders` does not have"
+    )
 
 
 def test_columns_of_a_table_are_not_known_if_several_pipelines_may_write_it(tmp_path: Path) -> None:
