@@ -6,7 +6,7 @@ This module imports nothing heavy, so that a user's module can import `Trained` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -30,7 +30,8 @@ class Trained:
     """
     The result of a training function.
 
-    :param estimator: A fitted LightGBM model or scikit-learn estimator: a regressor or a classifier.
+    :param estimator: A fitted regressor or classifier of scikit-learn, LightGBM, XGBoost or CatBoost, or a model of
+        your own.
     :param features: The columns it was fitted on, in that order.
     :param target: The column it predicts.
     :param metrics: Metrics measured by the function itself. They are stored with the version and do not decide
@@ -41,6 +42,10 @@ class Trained:
     features: Sequence[str]
     target: str
     metrics: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.features, str | list) and isinstance(self.features, Iterable):
+            object.__setattr__(self, "features", list(self.features))  # of a pandas Index or an array, too
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,11 @@ def made_up(features):
 def leaks(features):
     return Trained(LinearRegression().fit(features[["a"]], features["a"]), ["a", "y"], "y")
 
+def index(features):
+    rows = features.dropna(subset=["y"])
+    x = rows[["a", "b"]]
+    return Trained(LinearRegression().fit(x, rows["y"]), x.columns, "y")
+
 def no_target(features):
     return Trained(LinearRegression().fit(features[["a"]], features["a"]), ["a"], "empty")
 
@@ -162,6 +167,10 @@ def test_the_first_model_is_judged_on_the_last_fifth_and_becomes_champion(store,
         "`holdout.by` names another)",
     }
     assert champion(env()) == 1
+
+
+def test_the_features_may_be_the_columns_of_a_dataframe(store, env):
+    assert call(env(), "index")["promoted"]
 
 
 def test_the_function_sees_the_training_rows_only(store, env):
