@@ -74,8 +74,9 @@ def print_rows(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print aligned columns. Each value stays on one line; None prints as `-`."""
     lines = [list(header), *([_text(value) for value in row] for row in rows)]
     widths = [max(len(text) for text in column) for column in zip(*lines, strict=True)]
+    console = out()
     for line in lines:
-        out().print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+        console.print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _text(value: object) -> str:

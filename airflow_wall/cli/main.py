@@ -26,6 +26,7 @@ from airflow_wall.cli.releases import releases
 from airflow_wall.cli.run import run
 from airflow_wall.cli.schema import schema
 from airflow_wall.cli.show import show
+from airflow_wall.cli.status import status
 from airflow_wall.cli.tables import tables
 from airflow_wall.cli.validate import validate
 
@@ -36,7 +37,7 @@ app = Commands(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init, validate, explain, run, graph, query, show, check, contract, own, schema, doctor):
+for command in (init, validate, explain, run, status, graph, query, show, check, contract, own, schema, doctor):
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(releases, name="releases")

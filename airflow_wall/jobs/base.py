@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import TableStore
 from airflow_wall.storage.fence import fenced
 from airflow_wall.storage.owners import Owners
+from airflow_wall.storage.run_history import RunHistory
 from airflow_wall.storage.table_order import check_order
 
 JOBS: LazyRegistry[Callable[..., dict[str, Any]]] = LazyRegistry(
@@ -29,13 +31,25 @@ executor.
 
 def run_job(job: Job, connections: Connections) -> dict[str, Any]:
     """
-    Run a job and return its result, a small JSON object.
+    Run a job and return its result, a small JSON object. The history of the lake records both.
 
     The job runs in this process, or on the Spark cluster that this process is configured for. A job that reads a
     connection always runs here, so that the secret does not leave the process.
 
     :raises WallError: the job failed; the message is written for the user.
     """
+    history, began = RunHistory(job.run.state), time.monotonic()
+    history.start(job)
+    try:
+        result = _run(job, connections)
+    except Exception as error:
+        history.fail(job, time.monotonic() - began, error)
+        raise
+    history.succeed(job, time.monotonic() - began, result)
+    return result
+
+
+def _run(job: Job, connections: Connections) -> dict[str, Any]:
     function = JOBS[job.kind]
     uses_spark = getattr(inspect.getmodule(function), "USES_SPARK", False)
     spark = None if uses_spark or job.connections else spark_engine(job.run)

@@ -1,0 +1,188 @@
+"""
+The history of a lake: each job appends when it starts, and what it did when it ends.
+
+::
+
+    <state>/history/<pipeline>/2013-07.jsonl   a line per event of that month, in the order of time
+
+The months are those of the clock. Lines are only appended. A job that was killed has a line that it started and none
+that it ended. The history is for people: a line that cannot be written makes no job fail.
+
+A line is a JSON object with `v` (the version of this schema), `at`, `event`, `pipeline`, `run`, `slice`, `order`,
+`task`, `step` and `try`. A line with the event `succeeded` or `failed` also has `seconds`, and `error` or facts about
+the result, under the names that the result of the job has.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from airflow_wall.errors import WallError
+from airflow_wall.job import Job, safe_name
+from airflow_wall.redaction import hide_logins
+from airflow_wall.state import locked
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+"""Version of the schema of a line."""
+
+STARTED = "started"
+SUCCEEDED = "succeeded"
+FAILED = "failed"
+
+TAIL = 64 * 1024
+"""Bytes at the end of a history that are read first: about 10 runs of 8 tasks."""
+
+_FACTS = (
+    "table", "rows", "files", "rejected", "skipped_rows", "new", "processed",
+    "model", "model_version", "version", "promoted", "metric", "value", "champion_version", "champion_value", "reason",
+    "rows_trained", "rows_held_out", "metrics", "segments",
+    "passed", "warned", "failed", "warnings", "report",
+    "release", "targets", "to", "part", "previous", "withheld",
+)  # fmt: skip
+"""Keys of the results of jobs that are kept."""
+
+_KEYS = {"at", "event", "pipeline", "run", "slice", "order", "task", "step", "try"}
+"""Keys of every line."""
+
+_MOST = 20
+_LONGEST = 500
+
+
+class RunHistory:
+    """
+    The events of the jobs of one lake.
+
+    :param state: Directory of our own state.
+    """
+
+    def __init__(self, state: Path) -> None:
+        self._folder = state / "history"
+
+    def start(self, job: Job) -> None:
+        """Append that a job starts."""
+        self._append(job, {"event": STARTED})
+
+    def succeed(self, job: Job, seconds: float, result: Mapping[str, Any]) -> None:
+        """Append that a job has succeeded, with the facts of its result."""
+        self._append(job, {"event": SUCCEEDED, "seconds": round(seconds, 3), **_facts(job, result)})
+
+    def fail(self, job: Job, seconds: float, error: BaseException) -> None:
+        """Append that a job has failed, with the first lines of its error."""
+        text = error.message if isinstance(error, WallError) else f"{type(error).__name__}: {error}"
+        facts = {"error": hide_logins(text)[:_LONGEST]}
+        table = job.arguments.get("table", job.arguments.get("target"))
+        if table is not None:
+            facts["table"] = table
+        self._append(job, {"event": FAILED, "seconds": round(seconds, 3), **facts})
+
+    def pipelines(self) -> list[str]:
+        """Return the sorted names of the folders of the pipelines that have a history."""
+        return sorted(path.name for path in self._folder.glob("*") if path.is_dir())
+
+    def recent(self, pipeline: str, runs: int = 7) -> list[dict[str, Any]]:
+        """
+        Return the last events of a pipeline, the oldest first: all of its last runs, and some of those before.
+
+        :param pipeline: Its name, or the name of its folder.
+        :param runs: Least number of runs, if it has as many.
+        """
+        months = sorted((self._folder / safe_name(pipeline)).glob("[!.]*.jsonl"))
+        size = sum(month.stat().st_size for month in months)
+        tail = TAIL
+        while True:
+            events = _last_events(months, tail)
+            if tail >= size or len({event["slice"] for event in events}) > runs:
+                return events
+            tail *= 4
+
+    def events(self, pipeline: str) -> Iterator[dict[str, Any]]:
+        """Yield all events of a pipeline, the oldest first."""
+        for month in sorted((self._folder / safe_name(pipeline)).glob("[!.]*.jsonl")):
+            yield from _read(month, None)
+
+    def _append(self, job: Job, values: Mapping[str, Any]) -> None:
+        run, now = job.run, datetime.now(UTC)
+        line = {
+            "v": VERSION,
+            "at": now.isoformat(timespec="milliseconds"),
+            "pipeline": run.pipeline,
+            "run": run.run_id,
+            "slice": run.slice.id,
+            "order": run.slice.order,
+            "task": run.task_id,
+            "step": job.kind,
+            "try": run.try_number,
+            **values,
+        }
+        month = self._folder / safe_name(run.pipeline) / f"{now:%Y-%m}.jsonl"
+        try:
+            _append_line(month, json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str).encode())
+        except (OSError, WallError) as error:
+            log.warning("the history `%s` was not written: %s", month, error)
+
+
+def _append_line(path: Path, line: bytes) -> None:
+    with locked(path.with_name("history")):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            size = os.fstat(descriptor).st_size
+            is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"  # by a process that was killed
+            os.write(descriptor, (b"\n" if is_torn else b"") + line + b"\n")
+        finally:
+            os.close(descriptor)
+
+
+def _last_events(months: Sequence[Path], tail: int) -> list[dict[str, Any]]:
+    """Return the events in the last bytes of files, the oldest first."""
+    parts: list[list[dict[str, Any]]] = []
+    for month in reversed(months):
+        if tail <= 0:
+            break
+        parts.append(list(_read(month, tail)))
+        tail -= month.stat().st_size
+    return [event for part in reversed(parts) for event in part]
+
+
+def _read(path: Path, tail: int | None) -> Iterator[dict[str, Any]]:
+    """Yield the events of a file, or those of its last bytes. Torn lines and those of newer schemas are left out."""
+    with path.open("rb") as file:
+        if tail is not None and path.stat().st_size > tail:
+            file.seek(-tail, os.SEEK_END)
+            file.readline()
+        lines = file.read().splitlines()
+    for line in lines:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and event.get("v") == VERSION and event.keys() >= _KEYS:
+            yield event
+
+
+def _facts(job: Job, result: Mapping[str, Any]) -> dict[str, Any]:
+    facts = {name: result[name] for name in _FACTS if name in result}
+    if "table" in job.arguments:
+        facts.setdefault("table", job.arguments["table"])
+    if "release" in job.arguments:
+        facts["release_name"] = job.arguments["release"]
+    parts = result.get("parts")
+    if isinstance(parts, Mapping):  # of a release
+        withheld = {
+            (item["table"], item["slice"]): dict(item) for part in parts.values() for item in part.get("withheld", ())
+        }
+        facts["withheld"] = [item for _, item in sorted(withheld.items())][:_MOST]
+        facts["withheld_slices"] = len(withheld)
+    stale = result.get("stale")
+    if isinstance(stale, Mapping):
+        facts["stale_tables"] = sorted(stale)[:_MOST]
+    if isinstance(facts.get("warnings"), list):
+        facts["warnings"] = [str(text)[:_LONGEST] for text in facts["warnings"][:_MOST]]
+    return facts
