@@ -28,6 +28,7 @@ from airflow_wall.cli.schema import schema
 from airflow_wall.cli.show import show
 from airflow_wall.cli.status import status
 from airflow_wall.cli.tables import tables
+from airflow_wall.cli.try_connections import connection_commands
 from airflow_wall.cli.validate import validate
 
 app = Commands(
@@ -42,6 +43,7 @@ for command in (init, validate, explain, run, status, graph, query, show, check,
 app.add_typer(models, name="models")
 app.add_typer(releases, name="releases")
 app.add_typer(tables, name="tables")
+app.add_typer(connection_commands, name="connections")
 
 
 def _version(is_set: bool) -> None:
