@@ -477,8 +477,17 @@ def _promote(
 def _decide(
     registry: Registry, record: ModelRecord, champion: Champion | None, trial: _Trial, rule: Rule, own: OwnCode
 ) -> Decision:
+    guess = "the shares of the classes" if trial.model.kind == "classes" else "the mean"
     if champion is None:
-        return decide(trial.metric, rule, trial.value, champion=None, champion_value=None, baseline=trial.baseline)
+        return decide(
+            trial.metric,
+            rule,
+            trial.value,
+            champion=None,
+            champion_value=None,
+            baseline=trial.baseline,
+            guess=guess,
+        )
     before = registry.record(record.name, champion.version)
     value, why = _champion_value(registry, before, trial, record.target, own)
     if is_older(record.lineage.order, champion.order):
@@ -496,6 +505,7 @@ def _decide(
         champion_value=value,
         baseline=trial.baseline,
         recorded=before.metrics.get(trial.metric) if is_same else None,
+        guess=guess,
     )
     return decision if why is None else replace(decision, reason=f"{decision.reason} ({why})")
 

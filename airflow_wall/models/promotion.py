@@ -98,6 +98,7 @@ def decide(
     champion_value: float | None,
     baseline: float,
     recorded: float | None = None,
+    guess: str = "the mean",
 ) -> Decision:
     """
     Decide if a challenger with the finite metric `value` replaces the champion.
@@ -111,6 +112,7 @@ def decide(
     :param champion: Version of the champion, or None.
     :param champion_value: Its metric on the same rows; None if it could not score them.
     :param baseline: The metric of a constant prediction of the training target's mean.
+    :param guess: The constant prediction in words.
     :param recorded: The champion's metric on the rows that were held out when it was trained, if it has that metric.
     """
     lower = lower_is_better(metric)
@@ -120,12 +122,12 @@ def decide(
 
     if champion is None:
         good = value <= baseline if lower else value >= baseline
-        than = f"predicting the mean of the training rows ({metric} {baseline:.6g})"
+        than = f"predicting {guess} of the training rows ({metric} {baseline:.6g})"
         if good:
             return decision(True, f"first model, {metric} {value:.6g}, no worse than {than}")
         return decision(False, f"first model, {metric} {value:.6g}, is worse than {than}")
     if champion_value is None or not math.isfinite(champion_value):
-        good, reason = _against_record(metric, rule, value, baseline, recorded, lower=lower)
+        good, reason = _against_record(metric, rule, value, baseline, recorded, lower=lower, guess=guess)
         return decision(good, f"the champion, version {champion}, cannot score these rows: {reason}")
     gain = champion_value - value if lower else value - champion_value
     needed = rule.margin * abs(champion_value) if rule.relative else rule.margin
@@ -138,12 +140,12 @@ def decide(
 
 
 def _against_record(
-    metric: str, rule: Rule, value: float, baseline: float, recorded: float | None, *, lower: bool
+    metric: str, rule: Rule, value: float, baseline: float, recorded: float | None, *, lower: bool, guess: str
 ) -> tuple[bool, str]:
     """Return the decision about a challenger of a champion that cannot score the rows, and its reason."""
     gain = baseline - value if lower else value - baseline
     needed = rule.margin * abs(baseline) if rule.relative else rule.margin
-    mean = f"{metric} {value:.6g} against {baseline:.6g} of predicting the mean"
+    mean = f"{metric} {value:.6g} against {baseline:.6g} of predicting {guess}"
     if gain <= 0 or gain < needed:
         short = f"better by {gain:.3g}, less than the margin of {needed:.3g}" if gain > 0 else "not better"
         return False, f"{mean}: {short}"

@@ -25,8 +25,10 @@ class RetrainOperator(ComputeOperator):
     :param entrypoint: The training function, `module:function`. (templated)
     :param inputs: Table by argument of the function, e.g. `{'features': 'silver/*'}`. (templated)
     :param model: The model's name in the registry. (templated)
-    :param promote: `metric`, `lower_is_better` and `margin`; by default `rmse`, lower is better. (templated)
-    :param holdout: `by` and `fraction` of the rows that test the model; by default the latest fifth. (templated)
+    :param promote: `metric`, `by`, `margin` and `max_loss`; by default any improvement of `rmse` or of the log loss.
+        (templated)
+    :param holdout: `by`, `from`, `group`, `random`, `table` or `fraction` of the rows that test the model; by default
+        the latest fifth. (templated)
     :param new_categories: Share of the values of a text feature that may be new; by default a fifth. (templated)
     :param accept_changes: Features of the champion that are meant to be gone or to differ. (templated)
     :param parameters: Further arguments of the function. (templated)

@@ -106,7 +106,7 @@ class Retrain(OnCluster):
     )
     model: ModelName[Text] = Field(description="The model's name in the registry.")
     promote: Promote | None = Field(
-        None, description="The rule to replace the champion; by default `rmse`, lower is better."
+        None, description="The rule to replace the champion; by default a lower `rmse`, or `log_loss` of a classifier."
     )
     holdout: Holdout | None = Field(None, description="The rows to evaluate it on; by default the latest fifth.")
     new_categories: NewCategories = "20%"

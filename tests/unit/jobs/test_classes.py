@@ -56,6 +56,7 @@ def train(env: Env, function: str, **more: object) -> dict[str, object]:
 def test_labels_and_probabilities_are_written(env: Env, store: TableStore) -> None:
     result = train(env, "probabilities")
     assert (result["promoted"], result["metric"]) == (True, "log_loss")
+    assert "no worse than predicting the shares of the classes of the training rows (log_loss " in str(result["reason"])
     record = open_registry(env.run.state).record("m", 1)
     assert (record.kind, record.classes) == ("classes", ("early", "on time", "very late"))
     assert record.metrics["accuracy"] > 0.8
