@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -15,39 +17,100 @@ from airflow_wall.cli.output import out, short, write_file
 from airflow_wall.cli.schema import json_schema
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import WallError
-from airflow_wall.project.templates import TEMPLATES, Template, TemplateName, common, render
+from airflow_wall.project.templates import TEMPLATES, TemplateName, common, render
 
 SCHEMA_FILE = "dags/airflow-wall.schema.json"
 
 
 def init(
     folder: Annotated[Path, typer.Argument(help="The folder of the project; by default this one.")] = Path(),
-    template: Annotated[TemplateName, typer.Option(help="The pipeline to begin with.")] = TemplateName.MINIMAL,
+    template: Annotated[
+        TemplateName | None, typer.Option(help="The pipeline to begin with; by default `minimal`.")
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="A CSV file: the pipeline predicts one of its columns.", exists=True, dir_okay=False
+        ),
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="With --from: the column to predict.")] = None,
 ) -> None:
     """
     Make a project that runs: a pipeline with sample data, tests, connections, and settings of the editor.
 
-    It never overwrites a file.
+    It never overwrites a file. With --from it looks at a CSV file, and writes a pipeline with a contract, checks that
+    hold on the file, and a model of one of its columns. It tries the pipeline on the file first.
     """
-    chosen = TEMPLATES[template]
-    files = render(chosen.name, _values(folder, chosen)) | common(_values(folder, chosen))
-    _write(folder, files | {SCHEMA_FILE: json.dumps(json_schema(), indent=2) + "\n"})
-    _show_next(folder, chosen)
-
-
-def _values(folder: Path, template: Template) -> dict[str, str]:
-    """Return the values of the placeholders."""
-    return {
+    if source is None:
+        if target is not None:
+            raise typer.BadParameter("use it with `--from`", param_hint="--target")
+        project = _from_template(template or TemplateName.MINIMAL)
+    else:
+        if template is not None:
+            raise typer.BadParameter("use it without `--from`", param_hint="--template")
+        project = _from_file(source, target)
+    values = {
         "project": folder.absolute().name or "project",
         "version": ".".join(__version__.split(".")[:2]),
-        "about": template.about,
-        "pipeline": template.pipeline,
-        "date": template.date,
-        "published": template.published,
+        "about": project.about,
+        "pipeline": project.pipeline,
+        "date": project.date,
+        "published": project.published,
     }
+    schema = {SCHEMA_FILE: json.dumps(json_schema(), indent=2) + "\n"}
+    _write(folder, {**project.files, **common(values), **schema})
+    _show_next(folder, project)
 
 
-def _write(folder: Path, files: Mapping[str, str]) -> None:
+@dataclass(frozen=True)
+class _Project:
+    """
+    A project before it is written.
+
+    :param about: The first line of its README.
+    :param pipeline: Name of its pipeline, without `.yaml`.
+    :param date: A date that has sample data.
+    :param published: Address of a published table.
+    :param files: Path to text, or to the file to copy, of the files that only it has.
+    :param notes: Remarks for the author.
+    """
+
+    about: str
+    pipeline: str
+    date: str
+    published: str
+    files: Mapping[str, str | Path]
+    notes: Sequence[str] = field(default=())
+
+
+def _from_template(name: TemplateName) -> _Project:
+    template = TEMPLATES[name]
+    return _Project(template.about, template.pipeline, template.date, template.published, render(name, {}))
+
+
+def _from_file(source: Path, target: str | None) -> _Project:
+    # Imported late: pandas and scikit-learn take longer than all other commands.
+    from airflow_wall.project.csv_file import read_csv_file
+    from airflow_wall.project.from_csv import project_of
+
+    file = read_csv_file(source)
+    if target is None:
+        raise WallError(
+            f"`--from {short(source)}` needs the column to predict, and the file has {listed(file.columns)}",
+            hint=f"add e.g. `--target {shlex.quote(list(file.columns)[-1])}`",
+        )
+    planned = project_of(file, target)
+    return _Project(
+        planned.about,
+        planned.name,
+        planned.date,
+        f"sql://platform/{planned.name}",
+        planned.files,
+        planned.notes,
+    )
+
+
+def _write(folder: Path, files: Mapping[str, str | Path]) -> None:
     """
     Write the files, or none of them.
 
@@ -66,23 +129,25 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
             f"`{short(blocking[0])}` must be a folder, and is a file",
             hint="name another folder, or move the file away",
         )
-    for path, text in files.items():
+    for path, content in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        write_file(folder / path, text)
+        if isinstance(content, Path):
+            shutil.copyfile(content, folder / path)
+        else:
+            write_file(folder / path, content)
 
 
-def _show_next(folder: Path, template: Template) -> None:
-    """Print the commands that run the project."""
+def _show_next(folder: Path, project: _Project) -> None:
+    """Print remarks, and the commands that run the project."""
     console = out()
-    console.print(f"made `{short(folder.absolute())}`: {template.about}\n")
+    console.print(f"made `{short(folder.absolute())}`: {project.about}\n")
+    for note in project.notes:
+        console.print(f"* {note}")
+    if project.notes:
+        console.print("")
     if folder.absolute() != Path.cwd():
-        console.print(f"  cd {_quoted(folder)}")
+        console.print(f"  cd {shlex.quote(str(folder))}")
     console.print("  airflow-wall validate dags")
-    console.print(f"  airflow-wall run dags/{template.pipeline}.yaml --date {template.date}")
-    console.print(f"  airflow-wall query {template.published} --limit 5")
+    console.print(f"  airflow-wall run dags/{project.pipeline}.yaml --date {project.date}")
+    console.print(f"  airflow-wall query {project.published} --limit 5")
     console.print("  python -m pytest                          # pip install pytest")
-
-
-def _quoted(path: Path) -> str:
-    text = str(path)
-    return text if re.fullmatch(r"[\w./-]+", text) else f"'{text}'"

@@ -1,7 +1,8 @@
 """
 The files of a new project, from the folders below `templates`.
 
-The folder `common` holds the files of every project, and each other folder those of one template. A file that ends in
+The folder `common` holds the files of every project, `csv` those of a project for a CSV file, and each other folder
+those of one template. A file that ends in
 `.jinja` is rendered, with `<< >>` and `<% %>` because pipelines use `{{ }}` and `${{ }}` themselves. Others are copied.
 """
 
@@ -14,6 +15,8 @@ from enum import StrEnum
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
+
+import yaml
 
 _SUFFIX = ".jinja"
 _COMMON = "common"
@@ -104,7 +107,7 @@ def render(folder: str, values: Mapping[str, Any]) -> dict[str, str]:
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["quoted"] = quoted
+    environment.filters.update(quoted=_quoted, flow=_flow, block=_block, python=repr)
     rendered = {}
     for path, file in _walk(files("airflow_wall.project") / "templates" / folder, ""):
         text = file.read_text(encoding="utf-8")
@@ -119,9 +122,21 @@ def common(values: Mapping[str, Any]) -> dict[str, str]:
     return render(_COMMON, values)
 
 
-def quoted(text: object) -> str:
+def _quoted(text: object) -> str:
     """Return a text in double quotes, as YAML, JSON and Python read it."""
     return json.dumps(str(text), ensure_ascii=False)
+
+
+def _flow(value: object) -> str:
+    """Return a value as YAML on one line."""
+    text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**9)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _block(value: object) -> str:
+    """Return a value as YAML of several lines."""
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    return text.removesuffix("\n")
 
 
 def _walk(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:

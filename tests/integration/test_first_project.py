@@ -7,6 +7,7 @@ Waits for: runs of `airflow-wall`, each with Airflow's start.
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 import sysconfig
@@ -32,21 +33,42 @@ def run(command: list[str | Path], folder: Path) -> str:
     ("template", "test"),
     [
         ("minimal", "negative"),
-        ("article", None),
+        pytest.param("article", "", marks=pytest.mark.slow),
         pytest.param("training", "", marks=pytest.mark.slow),
         pytest.param("sql-only", "", marks=pytest.mark.slow),
     ],
 )
-def test_printed_commands_succeed_at_the_first_try(tmp_path: Path, template: str, test: str | None) -> None:
-    """`test` selects tests of the project, which run last; None for none of them."""
-    output = run([COMMAND, "init", "shop", "--template", template], tmp_path)
-    commands = [line.partition("#")[0].split() for line in output.splitlines() if line.startswith("  ")]
-    change, validate, once, query, tests = commands
+def test_printed_commands_succeed_at_the_first_try(tmp_path: Path, template: str, test: str) -> None:
+    """`test` selects tests of the project, which run last."""
+    commands = printed_commands([COMMAND, "init", "shop", "--template", template], tmp_path)
+    follow(commands, tmp_path / "shop", test)
+
+
+def test_project_for_a_csv_file_succeeds_at_the_first_try(tmp_path: Path) -> None:
+    drawn = random.Random(1)
+    lines = ["PassengerId;Survived;Name;Sex;order;Age"]
+    for index in range(150):
+        sex = drawn.choice(["male", "female"])
+        survived = "yes" if drawn.random() < (0.9 if sex == "female" else 0.1) else "no"
+        age = "" if drawn.random() < 0.2 else f"{drawn.randrange(1, 80)},5"
+        lines.append(f'{index};{survived};"Doe, ""J.""\nno. {index}";{sex};{drawn.randrange(9)};{age}')
+    (tmp_path / "on board.csv").write_text("\n".join(lines))
+    init = [COMMAND, "init", "shop", "--from", "on board.csv", "--target", "Survived"]
+    follow(printed_commands(init, tmp_path), tmp_path / "shop", "without_rows")
+
+
+def printed_commands(init: list[str | Path], folder: Path) -> list[list[str]]:
+    """Make the project `shop`, and return the commands after `cd shop`."""
+    output = run(init, folder)
+    change, *commands = [line.partition("#")[0].split() for line in output.splitlines() if line.startswith("  ")]
     assert change == ["cd", "shop"]
-    folder = tmp_path / "shop"
+    return commands
+
+
+def follow(commands: list[list[str]], folder: Path, test: str) -> None:
+    validate, once, query, tests = commands
     assert run(validate, folder) == "1 pipeline in 1 file: all good\n"
     assert ": success\n" in run(once, folder)
     assert len(run(query, folder).splitlines()) > 3
     assert tests == ["python", "-m", "pytest"]
-    if test is not None:
-        assert " passed" in run([sys.executable, *tests[1:], "-k", test, f"--basetemp={tmp_path / 'bt'}"], folder)
+    assert " passed" in run([sys.executable, *tests[1:], "-k", test, f"--basetemp={folder.parent / 'bt'}"], folder)

@@ -58,7 +58,7 @@ def test_every_file_of_a_template_is_whole(tmp_path: Path, name: str) -> None:
 
 
 def test_every_folder_is_a_template() -> None:
-    assert {path.name for path in FOLDER.iterdir()} == {*TEMPLATES, "common"}
+    assert {path.name for path in FOLDER.iterdir()} == {*TEMPLATES, "common", "csv"}
 
 
 def test_git_ignores_no_file_of_a_template() -> None:
