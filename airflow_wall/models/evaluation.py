@@ -46,6 +46,11 @@ def _log_loss(observed: Floats, probabilities: Floats) -> float:
     return float(-np.log(np.clip(given, _SMALLEST, 1.0)).mean())
 
 
+def _mape(observed: Floats, scores: Floats) -> float:
+    """Return the mean absolute percentage error. It is not defined if a target is 0; scikit-learn then returns 1e15."""
+    return float(sk.mean_absolute_percentage_error(observed, scores)) if observed.all() else math.nan
+
+
 _SMALLEST = 1e-15
 """Probability in place of 0, whose log is not finite."""
 
@@ -54,7 +59,7 @@ METRICS: dict[str, Metric] = {
     "mae": Metric(lambda y, s: float(sk.mean_absolute_error(y, s)), True),
     "r2": Metric(lambda y, s: float(sk.r2_score(y, s)), False),
     "rmsle": Metric(lambda y, s: float(sk.root_mean_squared_log_error(y, s)), True),
-    "mape": Metric(lambda y, s: float(sk.mean_absolute_percentage_error(y, s)), True),
+    "mape": Metric(lambda y, s: _mape(y, s), True),
     "median_absolute_error": Metric(lambda y, s: float(sk.median_absolute_error(y, s)), True),
     "max_error": Metric(lambda y, s: float(sk.max_error(y, s)), True),
     "explained_variance": Metric(lambda y, s: float(sk.explained_variance_score(y, s)), False),
