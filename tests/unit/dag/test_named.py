@@ -58,7 +58,8 @@ def test_head_that_names_something_wrong_is_one_fault(head: str, message: str, h
 
 
 @pytest.mark.parametrize(
-    "value", ['{$import: "jobs:load"}', '[{$import: "jobs:load"}]', '{a: [{$import: "jobs:load"}]}']
+    "value",
+    ['{$import: "no_such_jobs:load"}', '[{$import: "no_such_jobs:load"}]', '{a: [{$import: "no_such_jobs:load"}]}'],
 )
 def test_object_that_does_not_exist_is_a_fault_at_its_marker(value: str, tmp_path: Path) -> None:
     (tmp_path / "calls.py").write_text("def page(): ...\n")
@@ -66,7 +67,7 @@ def test_object_that_does_not_exist_is_a_fault_at_its_marker(value: str, tmp_pat
     ((message, hint),) = faults(tmp_path, "", task)
     assert message.startswith("`tasks[a].with.op_args")
     assert "$import` cannot be used: " in message
-    assert "there is no module `jobs`" in message
+    assert "there is no module `no_such_jobs`" in message
     assert str(hint).startswith("create ")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airflow_wall.cli.formats import Finding, as_github, as_gitlab, as_json, as_text
+from airflow_wall.cli.formats import Finding, as_github, as_gitlab, as_text, findings_as_json
 from airflow_wall.errors import ConnectionFault, WallError
 from airflow_wall.fronts import folder
 from airflow_wall.language.base import SpecModel
@@ -82,7 +82,7 @@ def faults_in_every_format(path: Path, text: str, settings: Settings) -> str:
     findings = [Finding(fault) for fault in checked.faults]
     _, reports = folder.build([path], settings, None)
     report = [
-        as_json(findings),
+        findings_as_json(findings),
         as_gitlab(findings),
         *map(as_text, findings),
         *map(as_github, findings),
