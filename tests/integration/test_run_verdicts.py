@@ -85,7 +85,7 @@ def test_rejected_rows_are_withheld_until_they_are_corrected_or_dropped(project:
     text = airflow_wall(project, "run", "p.yaml", "--date", "2026-01-05")
     (drop,) = commands_in(text, "or drop the slice: ")
     assert drop[:4] == ["tables", "drop-slice", "gold/s", "20260104T000000Z"]
-    assert airflow_wall(project, *drop) == "gold/s, slice 20260104T000000Z: 1 rows dropped\n"
+    assert airflow_wall(project, *drop) == "gold/s, slice 20260104T000000Z: 1 row dropped\n"
     assert "dropped" in airflow_wall(project, "tables", "slices", "gold/s", "--storage", "lake")
     land(project, 6, (8, 80))
     assert "withheld" not in airflow_wall(project, "run", "p.yaml", "--date", "2026-01-06")
@@ -120,7 +120,7 @@ def test_edited_checks_judge_the_present_slice_and_check_judges_the_rest(project
     assert "p: 4 slices of gold/s passed, 0 are withheld" in text
     text = airflow_wall(project, "check", "gold/s", "--in", "p.yaml", "--all", code=1)
     assert "20260102T000000Z  withheld: `check_integrity` failed: range of score" in text
-    assert "p: 3 slices of gold/s passed, 1 are withheld" in text
+    assert "p: 3 slices of gold/s passed, 1 is withheld" in text
     land(project, 5, (5, 50))
     airflow_wall(project, "run", "p.yaml", "--date", "2026-01-05")
     assert clients(project) == [1, 3, 4, 5]
