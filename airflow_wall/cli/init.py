@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
+from rich.prompt import Prompt
 
 from airflow_wall import __version__
 from airflow_wall.cli.output import out, short, write_file
 from airflow_wall.cli.schema import json_schema
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import WallError
-from airflow_wall.project.templates import TEMPLATES, TemplateName, common, render
+from airflow_wall.project.templates import TEMPLATES, Ci, TemplateName, common, render
 
 SCHEMA_FILE = "dags/airflow-wall.schema.json"
 
@@ -34,6 +37,12 @@ def init(
         ),
     ] = None,
     target: Annotated[str | None, typer.Option(help="With --from: the column to predict.")] = None,
+    ci: Annotated[
+        Ci | None, typer.Option(help="Also write files that check the pipelines and run the tests of each change.")
+    ] = None,
+    no_input: Annotated[
+        bool, typer.Option("--no-input", help="Ask nothing; on a terminal it asks for options.")
+    ] = False,
 ) -> None:
     """
     Make a project that runs: a pipeline with sample data, tests, connections, and settings of the editor.
@@ -41,14 +50,17 @@ def init(
     It never overwrites a file. With --from it looks at a CSV file, and writes a pipeline with a contract, checks that
     hold on the file, and a model of one of its columns. It tries the pipeline on the file first.
     """
-    if source is None:
-        if target is not None:
-            raise typer.BadParameter("use it with `--from`", param_hint="--target")
-        project = _from_template(template or TemplateName.MINIMAL)
+    if source is None and target is not None:
+        raise typer.BadParameter("use it with `--from`", param_hint="--target")
+    if source is not None and template is not None:
+        raise typer.BadParameter("use it without `--from`", param_hint="--template")
+    ask = not no_input and sys.stdin.isatty()
+    if source is not None:
+        project = _from_file(source, target, ask=ask)
     else:
-        if template is not None:
-            raise typer.BadParameter("use it without `--from`", param_hint="--template")
-        project = _from_file(source, target)
+        project = _from_template(template or TemplateName(_answer("template", TemplateName, "minimal", ask=ask)))
+    if ci is None and (answer := _answer("continuous integration", [*Ci, "none"], "none", ask=ask)) != "none":
+        ci = Ci(answer)
     values = {
         "project": folder.absolute().name or "project",
         "version": ".".join(__version__.split(".")[:2]),
@@ -58,7 +70,7 @@ def init(
         "published": project.published,
     }
     schema = {SCHEMA_FILE: json.dumps(json_schema(), indent=2) + "\n"}
-    _write(folder, {**project.files, **common(values), **schema})
+    _write(folder, {**project.files, **common(values, ci), **schema})
     _show_next(folder, project)
 
 
@@ -88,12 +100,14 @@ def _from_template(name: TemplateName) -> _Project:
     return _Project(template.about, template.pipeline, template.date, template.published, render(name, {}))
 
 
-def _from_file(source: Path, target: str | None) -> _Project:
+def _from_file(source: Path, target: str | None, *, ask: bool) -> _Project:
     # Imported late: pandas and scikit-learn take longer than all other commands.
     from airflow_wall.project.csv_file import read_csv_file
     from airflow_wall.project.from_csv import project_of
 
     file = read_csv_file(source)
+    if target is None and ask:
+        target = _answer("column to predict", list(file.columns), list(file.columns)[-1], ask=ask)
     if target is None:
         raise WallError(
             f"`--from {short(source)}` needs the column to predict, and the file has {listed(file.columns)}",
@@ -108,6 +122,16 @@ def _from_file(source: Path, target: str | None) -> _Project:
         planned.files,
         planned.notes,
     )
+
+
+def _answer(question: str, choices: Iterable[str], default: str, *, ask: bool) -> str:
+    """Return the answer of the person at the terminal, or the default if nobody is asked."""
+    if not ask:
+        return default
+    try:
+        return Prompt.ask(escape(question), choices=[*choices], default=default, console=out())
+    except EOFError:
+        raise KeyboardInterrupt from None
 
 
 def _write(folder: Path, files: Mapping[str, str | Path]) -> None:

@@ -1,8 +1,8 @@
 """
 The files of a new project, from the folders below `templates`.
 
-The folder `common` holds the files of every project, `csv` those of a project for a CSV file, and each other folder
-those of one template. A file that ends in
+The folder `common` holds the files of every project, `csv` those of a project for a CSV file, `ci` and
+`ci-...` those for continuous integration, and each other folder those of one template. A file that ends in
 `.jinja` is rendered, with `<< >>` and `<% %>` because pipelines use `{{ }}` and `${{ }}` themselves. Others are copied.
 """
 
@@ -20,6 +20,14 @@ import yaml
 
 _SUFFIX = ".jinja"
 _COMMON = "common"
+_CI = "ci"
+
+
+class Ci(StrEnum):
+    """A service for continuous integration."""
+
+    GITHUB = "github"
+    GITLAB = "gitlab"
 
 
 class TemplateName(StrEnum):
@@ -117,9 +125,10 @@ def render(folder: str, values: Mapping[str, Any]) -> dict[str, str]:
     return rendered
 
 
-def common(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return path to text of the files of every project."""
-    return render(_COMMON, values)
+def common(values: Mapping[str, Any], ci: Ci | None = None) -> dict[str, str]:
+    """Return path to text of the files of every project, and of those for continuous integration."""
+    folders = (_COMMON,) if ci is None else (_COMMON, _CI, f"{_CI}-{ci}")
+    return {path: text for folder in folders for path, text in render(folder, values).items()}
 
 
 def _quoted(text: object) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,8 +59,49 @@ def test_every_file_of_a_template_is_whole(tmp_path: Path, name: str) -> None:
     assert "# shop\n" in files["README.md"]
 
 
+@pytest.mark.parametrize(("ci", "path"), [("github", ".github/workflows/pipelines.yaml"), ("gitlab", ".gitlab-ci.yml")])
+def test_continuous_integration_calls_the_script(tmp_path: Path, ci: str, path: str) -> None:
+    call("init", tmp_path / "shop", "--ci", ci)
+    files = written(tmp_path / "shop")
+    assert yaml.safe_load(files[path])
+    assert f"sh scripts/check.sh {ci}" in files[path]
+    assert "scripts/check.sh" in files
+
+
+def ask(answers: bytes, *arguments: str | Path) -> tuple[int, str]:
+    """Call `airflow-wall init` on a terminal on which these answers are typed."""
+    keyboard, terminal = os.openpty()
+    os.write(keyboard, answers)
+    command = [sys.executable, "-c", "from airflow_wall.cli.main import main; main()", "init", *arguments]
+    result = subprocess.run(command, stdin=terminal, capture_output=True, text=True, timeout=60)
+    os.close(keyboard)
+    os.close(terminal)
+    return result.returncode, result.stdout + result.stderr
+
+
+def test_questions_are_asked_on_a_terminal(tmp_path: Path) -> None:
+    code, output = ask(b"sql\nsql-only\ngithub\n", tmp_path / "shop")
+    assert code == 0, output
+    assert "template [minimal/training/sql-only/article] (minimal): Please select one of the available" in output
+    assert {"dags/sales.yaml", ".github/workflows/pipelines.yaml"} <= written(tmp_path / "shop").keys()
+
+
+def test_end_of_input_writes_nothing(tmp_path: Path) -> None:
+    code, output = ask(b"\x04", tmp_path / "shop")
+    assert code == 130
+    assert "Traceback" not in output
+    assert not (tmp_path / "shop").exists()
+
+
+def test_nothing_is_asked_with_no_input(tmp_path: Path) -> None:
+    code, output = ask(b"", "--no-input", tmp_path / "shop")
+    assert code == 0, output
+    assert "template [" not in output
+    assert "dags/orders.yaml" in written(tmp_path / "shop")
+
+
 def test_every_folder_is_a_template() -> None:
-    assert {path.name for path in FOLDER.iterdir()} == {*TEMPLATES, "common", "csv"}
+    assert {path.name for path in FOLDER.iterdir()} == {*TEMPLATES, "common", "csv", "ci", "ci-github", "ci-gitlab"}
 
 
 def test_git_ignores_no_file_of_a_template() -> None:
