@@ -27,7 +27,7 @@ _NAMED = ("file", "files", "gs", "s3", "search", "sql", "webhook")
 
 _BUCKET = re.compile(r"[\w.-]+@[a-z0-9][\w.-]*(?:/[^@]*)?")
 _BUCKETS = ("gs", "s3")
-"""Schemes of buckets. Before the `@` is the id of a connection, which is no secret and has no `:`."""
+"""Schemes of buckets. The text before the `@` is the id of a connection. It is not secret, and has no `:`."""
 
 _URL_END = re.compile(r"[^\s`'\"<>]*")
 
