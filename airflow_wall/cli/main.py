@@ -16,6 +16,7 @@ from airflow_wall.cli.command import Commands
 from airflow_wall.cli.contract import contract
 from airflow_wall.cli.doctor import doctor
 from airflow_wall.cli.explain import explain
+from airflow_wall.cli.fmt import fmt
 from airflow_wall.cli.graph import graph
 from airflow_wall.cli.init import init
 from airflow_wall.cli.models import models
@@ -38,7 +39,7 @@ app = Commands(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init, validate, explain, run, status, graph, query, show, check, contract, own, schema, doctor):
+for command in (init, validate, fmt, explain, run, status, graph, query, show, check, contract, own, schema, doctor):
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(releases, name="releases")
