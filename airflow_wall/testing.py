@@ -196,7 +196,7 @@ def _write(path: Path, content: Sample) -> None:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
     else:
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(content[0]) if content else [])
+        writer = csv.DictWriter(text, list(content[0]) if content else [], lineterminator="\n")
         writer.writeheader()
         writer.writerows(content)
         path.write_text(text.getvalue(), encoding="utf-8")
