@@ -30,6 +30,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")
 STORAGE = Path(DEFAULT_STORAGE)
 
 
+def _not_empty(text: str) -> str:
+    if not text.strip():
+        raise typer.BadParameter("say why, for the people after you")
+    return text
+
+
+Reason = Annotated[str, typer.Option(help="Why, for the record in the lake.", callback=_not_empty)]
+
+
 def lake_state(storage: Path) -> Path:
     """
     Return the directory of our own state in a lake.

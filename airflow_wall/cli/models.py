@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from airflow_wall.cli.command import Commands
-from airflow_wall.cli.listing import STORAGE, AsJson, ListingGroup, Storage, lake_state, print_json, print_rows
+from airflow_wall.cli.listing import STORAGE, AsJson, ListingGroup, Reason, Storage, lake_state, print_json, print_rows
 from airflow_wall.cli.output import out, short
 from airflow_wall.diagnostics.suggestions import suggestion
 from airflow_wall.errors import ModelError
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 models = Commands(help="The models of a lake: `airflow-wall models [NAME]` lists them.", cls=ListingGroup)
 
 Name = Annotated[str, typer.Argument(help="The model, e.g. shop.")]
-Reason = Annotated[str, typer.Option(help="Why, for the record in the lake.")]
 
 
 @models.command("list")

@@ -9,7 +9,7 @@ import typer
 
 from airflow_wall.cli.command import Commands
 from airflow_wall.cli.connections import Connections, Project, connection, use_connections
-from airflow_wall.cli.listing import STORAGE, AsJson, ListingGroup, Storage, lake_state, print_json, print_rows
+from airflow_wall.cli.listing import STORAGE, AsJson, ListingGroup, Reason, Storage, lake_state, print_json, print_rows
 from airflow_wall.cli.output import out, short
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def rollback(
         typer.Argument(metavar="RELEASE", help="The one to show again; by default the one before the visible one."),
     ] = None,
     *,
-    reason: Annotated[str, typer.Option(help="Why, for the record in the lake.")],
+    reason: Reason,
     storage: Storage = STORAGE,
     project: Project = Path(),
     connections: Connections = None,

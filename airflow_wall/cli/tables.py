@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from airflow_wall.cli.command import Commands
-from airflow_wall.cli.listing import STORAGE, AsJson, ListingGroup, Storage, lake_state, print_json, print_rows
-from airflow_wall.cli.output import NOTHING_TO_DO, note, out, short
+from airflow_wall.cli.listing import STORAGE, AsJson, ListingGroup, Reason, Storage, lake_state, print_json, print_rows
+from airflow_wall.cli.output import NOTHING_TO_DO, USER_FAULT, note, out, say, short
 from airflow_wall.diagnostics.printable import counted
-from airflow_wall.errors import WallError
+from airflow_wall.errors import DataError, WallError
 from airflow_wall.storage.backends import open_tables
-from airflow_wall.storage.base import ALL
+from airflow_wall.storage.base import ALL, TableStore
 from airflow_wall.storage.dropped import DroppedSlices
 from airflow_wall.storage.owners import Owners
 from airflow_wall.text.reserved import STATE
@@ -26,38 +26,47 @@ def list_tables(
     storage: Storage = STORAGE,
     as_json: AsJson = False,
 ) -> None:
-    """List the tables with their rows, slices, owner and last commit."""
+    """List the tables with their rows, slices, owner and last commit. Exit code 1: one cannot be read."""
     state = lake_state(storage)
     store = open_tables(state.parent)
     owners = Owners(state, store)
-    entries = []
-    for name in store.tables() if pattern is None else store.names(pattern):
-        summary = store.summary(name)
-        entries.append(
-            {
-                "table": name,
-                "rows": sum(summary.rows.values()),
-                "slices": len(summary.rows.keys() - {ALL}),
-                "bytes": summary.size,
-                "version": summary.version,
-                "written": summary.written or None,
-                "owner": owners.owner(name),
-            }
-        )
+    names = store.tables() if pattern is None else store.names(pattern)
+    entries = [_entry(name, store, owners) for name in names]
     if as_json:
         print_json(tables=entries)
     elif not entries:
         out().print(f"no tables in the lake `{short(storage)}`")
     else:
-        names = ("table", "rows", "slices", "written", "owner")
-        print_rows(names, [[entry[name] for name in names] for entry in entries])
+        columns = ("table", "rows", "slices", "written", "owner")
+        print_rows(columns, [[entry.get(name) for name in columns] for entry in entries])
+    if errors := [entry["error"] for entry in entries if "error" in entry]:
+        for error in errors:
+            say(error)
+        raise typer.Exit(USER_FAULT)
+
+
+def _entry(name: str, store: TableStore, owners: Owners) -> dict[str, Any]:
+    try:
+        summary = store.summary(name)
+        owner = owners.owner(name)
+    except DataError as error:
+        return {"table": name, "error": error.message.partition("\n")[0]}
+    return {
+        "table": name,
+        "rows": sum(summary.rows.values()),
+        "slices": len(summary.rows.keys() - {ALL}),
+        "bytes": summary.size,
+        "version": summary.version,
+        "written": summary.written or None,
+        "owner": owner,
+    }
 
 
 @tables.command("drop-slice")
 def drop_slice(
     table: Annotated[str, typer.Argument(help="The table, e.g. gold/scores.")],
     slice_id: Annotated[str, typer.Argument(metavar="SLICE", help="The slice, e.g. 20130701T000000Z.")],
-    reason: Annotated[str, typer.Option(help="Why, for the record in the lake.")],
+    reason: Reason,
     storage: Storage = STORAGE,
 ) -> None:
     """

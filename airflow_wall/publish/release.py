@@ -232,7 +232,7 @@ class Releases:
 
     def names(self) -> list[str]:
         """Return the sorted names of the releases of the lake."""
-        return sorted(path.name for path in self._folder.glob("*") if path.is_dir())
+        return sorted({path.parent.name for path in self._folder.glob("*/[!.]*.json")})
 
     def history(self, name: str) -> list[dict[str, Any]]:
         """
@@ -243,11 +243,7 @@ class Releases:
             with table, slice and reason).
         :raises ReleaseError: the lake has no release of this name.
         """
-        if name not in self.names():
-            raise ReleaseError(
-                f"the lake has no release `{name}`", hint=suggestion(name, self.names(), what="releases")
-            )
-        ledger, _ = self._ledger_and_site(name)
+        ledger, _ = self._existing(name)
         current = ledger.current()
         kept = history_of(current)
         opened = [release for release in ledger.all() if release.status in (OPEN, CLOSING, COMMITTING)]
@@ -268,7 +264,7 @@ class Releases:
         :return: `release` (the version that clients see), `before` (the one that they saw), `rolled_back` (versions).
         :raises ReleaseError: the release is not kept, or a target cannot be reverted. Clients see no change.
         """
-        ledger, site = self._ledger_and_site(name)
+        ledger, site = self._existing(name)
         chosen, before = choose(ledger, version), (ledger.current() or {})["version"]
         with ledger.turn():
             finish(ledger, site)
@@ -292,7 +288,7 @@ class Releases:
 
         :raises ReleaseError: it was not rolled back.
         """
-        ledger, site = self._ledger_and_site(name, release_id)
+        ledger, site = self._existing(name)
         with ledger.turn():
             finish(ledger, site)
             if ledger.rolled_back(release_id) is None:
@@ -322,6 +318,13 @@ class Releases:
                 ledger.mark(release_id, ROLLED_BACK)
                 sweep(ledger, site, thorough=True)
             return {"release": release_id, "current": ledger.visible}
+
+    def _existing(self, name: str) -> tuple[ReleaseLedger, ReleaseSite]:
+        names = self.names()
+        if name not in names:
+            hint = suggestion(name, names, what="releases") if names else "a run that publishes makes the first one"
+            raise ReleaseError(f"the lake has no release `{name}`", hint=hint)
+        return self._ledger_and_site(name)
 
     def _ledger_and_site(self, name: str, release_id: str = "x") -> tuple[ReleaseLedger, ReleaseSite]:
         check_word("release", name)

@@ -70,6 +70,13 @@ def test_an_earlier_release_is_shown_again_and_the_later_one_allowed(lake: Path)
     assert call("allow", "shop", "shop-20130702") == "shop: the run of shop-20130702 may publish again\n"
 
 
+def test_a_rollback_needs_a_reason(lake: Path) -> None:
+    result = CliRunner().invoke(app, ["releases", "rollback", "shop", "--reason", " "])
+    assert result.exit_code == 2
+    assert "say why" in result.output
+    assert (lake / "published" / "scores" / "current").resolve().name == "shop-20130702"
+
+
 def test_a_lake_without_releases_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lake").mkdir()
@@ -81,9 +88,10 @@ def test_a_lake_without_releases_says_so(tmp_path: Path, monkeypatch: pytest.Mon
     ("arguments", "message"),
     [
         (["shp"], "the lake has no release `shp`\n\nhint: did you mean `shop`?"),
-        (["rollback", "../x", "--reason", "r"],
-         "`release` must be letters, digits, `.`, `_` and `-`, beginning with a letter or a digit, got `../x`\n\n"
-         "hint: choose another `release`"),
+        (["rollback", "../x", "--reason", "r"], "the lake has no release `../x`\n\nhint: known releases: `shop`."),
+        (["allow", "nope", "x"], "the lake has no release `nope`\n\nhint: known releases: `shop`."),
+        (["allow", "shop", "x"],
+         "release `x` of `shop` was not rolled back\n\nhint: look at `airflow-wall releases shop`"),
         (["rollback", "shop", "shop-1", "--reason", "r"],
          "release `shop-1` of `shop` is not kept, so it cannot be shown again\n\n"
          "hint: name one of these: `shop-20130702`, `shop-20130701`"),

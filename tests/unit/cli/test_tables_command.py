@@ -119,6 +119,16 @@ def test_the_oldest_slices_are_left_out(lake: Path) -> None:
     assert "and 1 earlier slices: --limit 2\n" in call("show", "gold/scores", "--limit", "1")
 
 
+def test_a_damaged_table_does_not_hide_the_others(lake: Path) -> None:
+    log = lake / "gold" / "broken" / "_delta_log"
+    log.mkdir(parents=True)
+    (log / "00000000000000000000.json").write_text("{")
+    result = CliRunner().invoke(app, ["tables", "--json"])
+    entries = {entry["table"]: entry for entry in json.loads(result.stdout)["tables"]}
+    assert (result.exit_code, entries["gold/scores"]["rows"]) == (1, 2)
+    assert entries["gold/broken"]["error"].startswith("table `gold/broken` in ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
