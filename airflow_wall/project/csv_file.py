@@ -153,7 +153,8 @@ def _delimiter(path: Path, encoding: str) -> str:
             equal = sum(width == widths[0] for width in widths) / len(widths)
             best, score = max((best, score), (delimiter, (round(equal, 1), widths[0])), key=lambda pair: pair[1])
     if seen < 2:
-        raise WallError(f"`{path}` must have a header and rows, got {seen} lines", hint="name a file with rows")
+        got = "one line" if seen else "an empty file"
+        raise WallError(f"`{path}` must have a header and rows, got {got}", hint="name a file with rows")
     if score[1] == 1:
         raise WallError(
             f"`{path}` must have several columns, with `,`, `;`, a tab or `|` between them, got one",

@@ -134,7 +134,7 @@ def project_of(file: CsvFile, target: str, *, today: date | None = None) -> CsvP
     name = _name(file.path)
     day = _date(time) or (today or datetime.now(UTC).date())
     kept = [*([key] if key else []), *([time.name] if time is not None else []), column.name] if key else file.columns
-    about = f"Predicts `{column.name}` ({task.words}) from the other columns of {file.path.name}."
+    about = f"Predicts `{column.name}` ({task.words}) from the other columns of {re.sub('[{}]', '', file.path.name)}."
     values = {
         "name": name,
         "about": about,
