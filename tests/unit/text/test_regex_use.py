@@ -14,6 +14,9 @@ PACKAGE = Path(__file__).parents[3] / "airflow_wall"
 BOUNDED = {
     ("dag/pod.py", "_KUBERNETES"): "an annotation in the code of an operator",
     ("cli/formats.py", "_MUST"): "a message of at most 1,000 characters",
+    ("cli/status.py", "_DAG_ID"): "begins at a line, and reads no further",
+    ("project/csv_file.py", "_COMMA_NUMBER"): "two choices, each of which reads a digit once",
+    ("project/from_csv.py", "_KEY"): "the name of one column, in a command that its user waits for",
     ("clusters/emr_request.py", "sub"): "reads on where it matched",
     ("planner/planner.py", "_ID"): "begins at a line, and reads no further",
     ("environments/installer.py", "_SECRET"): "begins behind `://`, which it cannot read",
