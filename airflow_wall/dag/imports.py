@@ -73,7 +73,8 @@ def _import_from_airflow(reference: str, key: str) -> Any:
         message = f"{where}: importing `{module_name}` raised `{type(error).__name__}: {error}`"
         raise UserCodeError(message, hint=_install(module_name)) from error
     if target is None:
-        near = nearest(name, [attribute for attribute in vars(module) if not attribute.startswith("_")])
+        names = {*vars(module), *getattr(module, "__all__", ())}  # Airflow imports many names only when they are used
+        near = nearest(name, sorted(attribute for attribute in names if not attribute.startswith("_")))
         hint = f"did you mean `{module_name}.{near}`?" if near else _present(reference) or _install(module_name)
         raise UserCodeError(f"{where}: module `{module_name}` has no `{name}`", hint=hint)
     return target

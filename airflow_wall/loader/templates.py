@@ -54,9 +54,12 @@ def names_used(text: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, 
     A name that `default` or `is defined` makes optional is left out. A text that is not a template has none.
     """
     try:
-        template = _parsed(text, _WITH_DO)
+        return _names_in(_parsed(text, _WITH_DO))
     except (jinja2.TemplateError, ValueError, RecursionError):
         return (), (), ()
+
+
+def _names_in(template: nodes.Template) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     own = {node.name for node in template.find_all(nodes.Name) if node.ctx in ("store", "param")}
     own |= {node.name for node in template.find_all(nodes.Macro)}
     own |= {target for node in template.find_all(nodes.Import) for target in (node.target,)}

@@ -131,17 +131,19 @@ def checks_of(task: TaskPlan, kinds: Container[str] | None = None) -> Iterator[t
     :param kinds: Only these kinds of checks, if they are in a list.
     """
     from airflow_wall.checks.load import load_checks  # imports the kinds of checks
+    from airflow_wall.checks.patterns import PatternCompiler
 
     if task.uses not in STEPS or not STEPS[task.uses].checks_rows:
         return
     checks = task.arguments.get("checks")
+    patterns = PatternCompiler(0)  # they were compiled when the file was read, within the bounds of the file
     with contextlib.suppress(SpecError):
         if isinstance(checks, str):
-            yield from enumerate(load_checks(checks, path=task.arguments.get("checks_file")))
+            yield from enumerate(load_checks(checks, path=task.arguments.get("checks_file"), patterns=patterns))
     for place, item in enumerate(checks if isinstance(checks, list) else ()):
         if isinstance(item, dict) and (kinds is None or any(kind in kinds for kind in item)):
             with contextlib.suppress(SpecError):
-                yield place, load_checks([item], path=None)[0]
+                yield place, load_checks([item], path=None, patterns=patterns)[0]
 
 
 def _checks_with(field: str, task: TaskPlan) -> Iterator[tuple[int, Loc, Check]]:

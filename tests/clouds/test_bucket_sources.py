@@ -11,15 +11,16 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.errors import DataError
 from airflow_wall.job import Env, Run, Slice
 from airflow_wall.jobs.ingest import ingest
 from airflow_wall.storage.backends import open_tables
+
+boto3 = pytest.importorskip("boto3", reason="needs `make clouds`")
+moto = pytest.importorskip("moto.server", reason="needs `make clouds`")
 
 Put = Callable[[str, bytes], Any]
 ROLE = "arn:aws:iam::123456789012:role/reader"
@@ -77,7 +78,7 @@ class GoogleBucket(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[tuple[Put, str]]:
-    server = ThreadedMotoServer("127.0.0.1", port=0)
+    server = moto.ThreadedMotoServer("127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
     endpoint = f"http://{host}:{port}"

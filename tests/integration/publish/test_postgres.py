@@ -102,7 +102,7 @@ def test_table_and_index_are_published_and_replaced(lab: Lab) -> None:
         assert seen(database) == {"r2": 200}
         lab.publish("r3")
         kept = database.execute("SELECT DISTINCT _release FROM scores__releases ORDER BY 1").fetchall()
-    assert kept == [("r2",), ("r3",)]
+    assert kept == [("r1",), ("r2",), ("r3",)]  # the last 5 are kept
     assert (found(lab, "r2"), found(lab, "r3")) == (0, 200)
     assert search(lab.info, "scores", "r3", 1, project=lab.folder)[0]["made_by"] == "r3"
 
