@@ -75,7 +75,10 @@ def test_later_run_is_fixed_step_by_step_while_clients_see_the_last_release(
     assert ran.text.count("Traceback") == 1  # of the function: it begins in the user's file
     assert ran.errors == [
         f"task `retrain_on_new_data` ({project.place('retrain_on_new_data')}): `entrypoint` `models.scores:train` "
-        f"raised `ValueError: no luck` ({training}:{at + 1})"
+        f"raised `ValueError: no luck` ({training}:{at + 1})\n\n"
+        "Traceback (most recent call last):\n"
+        f'  File "{training}", line {at + 1}, in train\n    raise ValueError("no luck")\n'
+        "ValueError: no luck"
     ]
 
     # Half of the release cannot be staged, so none of it is shown, and what was staged is gone.
