@@ -129,7 +129,12 @@ def test_airflow_accepts_the_provider() -> None:
 
 @pytest.mark.parametrize("module", [name for name in MODULES if not name.endswith("__main__")])
 def test_public_names_have_docstrings(module: str) -> None:
-    loaded = importlib.import_module(module)
+    try:
+        loaded = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name in ("catboost", "xgboost"):  # suites with a venv of their own do without them
+            pytest.skip(f"{error.name} is not installed here")
+        raise
     assert loaded.__doc__, module
     for name, value in vars(loaded).items():
         ours = (inspect.isfunction(value) or inspect.isclass(value)) and value.__module__ == module

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pyarrow as pa
 import pytest
@@ -23,7 +26,7 @@ def no_connection(conn_id: str, /) -> None:
 
 
 @pytest.fixture
-def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Two releases of `shop`: of 2013-07-01 with 2 rows, and of 2013-07-02 with 3."""
     monkeypatch.chdir(tmp_path)
     storage = tmp_path / "lake"
@@ -34,7 +37,8 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         data, withheld = pa.table({"id": list(range(rows))}), [WITHHELD] if day == "02" else []
         releases.stage("shop", release, part="p", to=parse_target(FILES), data=data, withheld=withheld)
         releases.close("shop", release, expected=["p"])
-    return storage
+    with mock.patch.dict(os.environ):  # the command sets variables of Airflow
+        yield storage
 
 
 def call(*arguments: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import types
 from pathlib import Path
@@ -43,8 +44,13 @@ HEADS = [
     ("on_failure_callback: [calls:page, calls:LIMIT]", "`on_failure_callback[1]` cannot be used: it cannot be", "takes"),
     ("on_failure_callback: {uses: calls.page, with: {levle: 1}}", "`on_failure_callback.with.levle` is not", "`level`?"),
     ("default_args: {on_retry_callback: {uses: calls.pagge}}", "`default_args.on_retry_callback.uses` names", "`page`"),
-    ("default_args: {retry_policy: {rules: [{exception: builtins.TimeoutErorr}]}}",
-     "`default_args.retry_policy.rules[0].exception` cannot be used: names", "`TimeoutError`?"),
+    pytest.param(
+        "default_args: {retry_policy: {rules: [{exception: builtins.TimeoutErorr}]}}",
+        "`default_args.retry_policy.rules[0].exception` cannot be used: names", "`TimeoutError`?",
+        marks=pytest.mark.skipif(
+            "retry_policy" not in inspect.signature(BaseOperator).parameters, reason="came with a later Airflow"
+        ),
+    ),
 ]  # fmt: skip
 
 
