@@ -81,7 +81,11 @@ def print_json(**values: Any) -> None:
 
 def print_rows(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print aligned columns. Each value stays on one line; None prints as `-`."""
-    lines = [list(header), *([_text(value) for value in row] for row in rows)]
+    print_aligned([list(header), *([_text(value) for value in row] for row in rows)])
+
+
+def print_aligned(lines: Sequence[Sequence[str]]) -> None:
+    """Print lines of texts as aligned columns."""
     widths = [max(len(text) for text in column) for column in zip(*lines, strict=True)]
     console = out()
     for line in lines:

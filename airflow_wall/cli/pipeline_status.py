@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from airflow_wall.cli.dates import shown
 from airflow_wall.job import date_of_slice
 from airflow_wall.storage.run_history import FAILED, STARTED
 
@@ -86,7 +87,7 @@ class RunState:
     def date(self) -> str:
         """The logical date, in the form that `run --date` takes; the slice if it has none."""
         date = date_of_slice(self.slice)
-        return self.slice if date is None else f"{date:%Y-%m-%dT%H:%M}+00:00"
+        return self.slice if date is None else shown(date)
 
 
 @dataclass(frozen=True)
@@ -262,7 +263,7 @@ def _of_release(states: Sequence[RunState], file: str, storage: str) -> list[Fin
     findings = []
     for item in () if last is None else last.withheld:
         date = date_of_slice(item["slice"])
-        again = f" --date {date:%Y-%m-%dT%H:%M}+00:00 --again" if date is not None else ""
+        again = f" --date {shown(date)} --again" if date is not None else ""
         drop = f"airflow-wall tables drop-slice {item['table']} {item['slice']} --storage {storage} --reason WHY"
         findings.append(
             Finding(

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from airflow_wall.cli.connections import Connections, Project, connection, use_connections
-from airflow_wall.cli.listing import STORAGE, AsJson, Storage, print_json
-from airflow_wall.cli.output import NOTHING_TO_DO, note, out
+from airflow_wall.cli.listing import STORAGE, AsJson, Storage, print_aligned, print_json
+from airflow_wall.cli.output import NOTHING_TO_DO, note
 from airflow_wall.diagnostics.printable import printable_line
 from airflow_wall.errors import ConnectionFault, WallError
 from airflow_wall.publish.backends import parse_target
@@ -75,10 +75,7 @@ def _published(
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
-    lines = [list(map(printable_line, rows[0])), *([_text(value) for value in row.values()] for row in rows)]
-    widths = [max(len(text) for text in column) for column in zip(*lines, strict=True)]
-    for line in lines:
-        out().print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    print_aligned([list(map(printable_line, rows[0])), *([_text(value) for value in row.values()] for row in rows)])
 
 
 def _target(address: str) -> DatabaseTarget:

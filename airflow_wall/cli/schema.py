@@ -132,13 +132,13 @@ def _operators() -> list[Schema]:
 def _conditions(name: str, fields: list[str], required: list[str]) -> list[Schema]:
     """Return the conditions that give the tasks of a step their `with`."""
     is_step: Schema = {"required": ["uses"], "properties": {"uses": {"const": name}}}
-    mapped = {"properties": {"expand": {"propertyNames": {"enum": fields}}}}
-    conditions: list[Schema] = [{"if": is_step, "then": {"properties": {"with": {"$ref": f"#/$defs/with.{name}"}}}}]
-    conditions[0]["then"]["properties"] |= mapped["properties"]
+    arguments: Schema = {"$ref": f"#/$defs/with.{name}"}
+    mapped: Schema = {"propertyNames": {"enum": fields}}
+    conditions: list[Schema] = [{"if": is_step, "then": {"properties": {"with": arguments, "expand": mapped}}}]
     required_with: Schema = {"required": required}
     if name == "transform":  # the one choice between keys
         keys = ["sql", "entrypoint"]
-        conditions[0]["then"]["properties"]["with"]["not"] = {"required": keys}
+        arguments["not"] = {"required": keys}
         required_with["anyOf"] = [{"required": [key]} for key in keys]
     if required:
         others = [{"required": [key]} for key in ("expand", "expand_kwargs", "extends")]
@@ -269,12 +269,10 @@ def _completed(node: Any) -> Any:
 def _or_expression(node: Any) -> Any:
     if not isinstance(node, dict) or "const" in node or node.get("$ref", "").startswith("#/$defs/check."):
         return node
-    if node.get("type") == "string" and not node.keys() & {"pattern", "enum"}:
+    if _is_text(node):
         return node
     if "anyOf" in node:
-        has_text = any(
-            option.get("type") == "string" and not option.keys() & {"pattern", "enum"} for option in node["anyOf"]
-        )
+        has_text = any(map(_is_text, node["anyOf"]))
         return node if has_text else {**node, "anyOf": [*node["anyOf"], _EXPRESSION]}
     described = {key: node[key] for key in ("description", "title", "default") if key in node}
     return {**described, "anyOf": [{key: value for key, value in node.items() if key not in described}, _EXPRESSION]}

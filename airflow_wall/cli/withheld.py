@@ -41,7 +41,7 @@ def withheld_slices(plan: Plan, failed: Sequence[TaskPlan]) -> list[dict[str, st
 
 
 def visible_releases(plan: Plan) -> dict[str, dict[str, Any] | None]:
-    """Return each release of a pipeline with its summary as clients see it; None if there is no release yet."""
+    """Return release name -> the summary of the release that clients see, or None before the first commit."""
     names = [task.arguments.get("release") for task in plan.tasks if task.uses in ("start_sender", "publish")]
     folder = plan.storage / STATE / "releases"
     return {name: state.read(folder / name / "current.json") for name in names if isinstance(name, str)}
