@@ -24,7 +24,7 @@ from airflow_wall.diagnostics.suggestions import listed, suggestion
 from airflow_wall.environments.user_code import calling, load_function
 from airflow_wall.errors import Interrupted, ModelError, UserCodeError
 from airflow_wall.job import Env, Run
-from airflow_wall.models import formats, own_file
+from airflow_wall.models import formats
 from airflow_wall.models.amounts import read_share
 from airflow_wall.models.backends import open_registry
 from airflow_wall.models.base import (
@@ -68,9 +68,6 @@ _FEW = 10
 
 _ONE_CLASS = re.compile(r"only one class|got 1 class|at least 2 classes|one unique value|contains only one label")
 """Words of the libraries about training rows of a single class."""
-
-OWN = "own"
-"""Name of the format of models that the user's own functions save and open."""
 
 _RACES = 10  # number of times that the champion may change during one retrain before it gives up
 
@@ -116,7 +113,7 @@ def retrain(
     if (save is None) != (load is None):
         raise ModelError("`save` and `load` belong together", hint=f"add `{'load' if load is None else 'save'}`")
     rule = read_rule(promote)
-    own = OwnCode(env.run.code, tuple(own_types), load)
+    own = OwnCode(env.run.code, tuple(own_types), load, save)
     check_inputs(inputs)
     store = open_tables(env.run.storage)
     registry = open_registry(env.run.state)
@@ -145,7 +142,7 @@ def retrain(
     if champion is not None:
         changes.check(_part_of(champion, trained.features))
     changes.check_held_out(trained.features)
-    trial = _judge(trained, entrypoint, parts, rule, next(iter(inputs)), own, save)
+    trial = _judge(trained, entrypoint, parts, rule, next(iter(inputs)), own)
     record = registry.register(model, _candidate(trained, trial, parts, lineage, next(iter(inputs))))
     decision, held = _promote(registry, record, trial, rule, own, hold=hold)
     log.info("model `%s` version %d: %s", model, record.version, decision.reason)
@@ -325,16 +322,10 @@ def _check_segment_column(by: str | None, parts: Split, key: str) -> None:
         )
 
 
-def _judge(
-    trained: Trained, entrypoint: str, parts: Split, rule: Rule, key: str, own: OwnCode, save: str | None
-) -> _Trial:
+def _judge(trained: Trained, entrypoint: str, parts: Split, rule: Rule, key: str, own: OwnCode) -> _Trial:
     where = f"`entrypoint` `{entrypoint}` returned"
-    code = own.code or Path()
-    if save is None:
-        name = formats.format_of(trained.estimator)
-        content = formats.dump(trained.estimator, name, own)
-    else:
-        name, content = OWN, own_file.save(trained.estimator, save, code)
+    name = formats.format_of(trained.estimator) if own.save is None else formats.OWN
+    content = formats.dump(trained.estimator, name, own)
     model = formats.load(content, name, own)  # evaluated as predict will use it: loaded from its bytes
     metric = rule.metric_for(model)
     training = _finite(_targets(model, parts.training[key], trained.target, f"`inputs.{key}`"))
@@ -350,7 +341,7 @@ def _judge(
     check_observed(model, np.concatenate([training, observed]), trained.target)
     scores = model.score(to_frame(held_out.select(list(trained.features))))
     metrics = measure_all(model, observed, scores)
-    deciding = deciding_metric(metric, trained.target, code)
+    deciding = deciding_metric(metric, trained.target, own.code or Path())
     measured = deciding.measure(model, observed, scores, held_out)
     if math.isfinite(measured):
         metrics = {metric: measured, **metrics}

@@ -51,16 +51,18 @@ class Trained:
 @dataclass(frozen=True)
 class OwnCode:
     """
-    The user's own code that a model may use when it is opened. A model's file or record never chooses it.
+    The user's own code that a model may use when it is saved or opened. A model's file or record never chooses it.
 
     :param code: The pipeline's directory; None for none.
     :param types: The classes and functions in it that may be part of a model: patterns such as `models.*`.
     :param load: The function that opens a model that was saved by a function of the user's own, `module:function`.
+    :param save: The function that saves it.
     """
 
     code: Path | None = None
     types: tuple[str, ...] = ()
     load: str | None = None
+    save: str | None = None
 
 
 NO_OWN_CODE = OwnCode()

@@ -17,10 +17,13 @@ from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import ModelError
 from airflow_wall.models.base import NO_OWN_CODE, Model, OwnCode
 
+OWN = "own"
+"""Name of the format of models that the user's own functions save and open."""
+
 FORMATS = {
     "catboost": "airflow_wall.models.catboost_file",
     "lightgbm": "airflow_wall.models.lightgbm_text",
-    "own": "airflow_wall.models.own_file",
+    OWN: "airflow_wall.models.own_file",
     "skops": "airflow_wall.models.skops_file",
     "xgboost": "airflow_wall.models.xgboost_json",
 }

@@ -17,27 +17,24 @@ from airflow_wall.models.outputs import plain_class, shaped
 PACKAGES: tuple[str, ...] = ()
 
 
-def save(estimator: Any, function: str, code: Path) -> bytes:
+def dump(estimator: Any, own: OwnCode = NO_OWN_CODE) -> bytes:
     """
-    Return the bytes of a function `save(estimator)`.
+    Return the bytes of the function `own.save`.
 
     :raises UserCodeError: the function does not exist, or raised.
     :raises ModelError: it returned something else.
     """
-    saves = load_function(function, code=code, key="save")
-    with calling(function, code=code, key="save"):
+    assert own.save is not None, "this format is for steps with `save`"
+    assert own.code is not None, "a step has a folder"
+    saves = load_function(own.save, code=own.code, key="save")
+    with calling(own.save, code=own.code, key="save"):
         content = saves(estimator)
     if not isinstance(content, bytes):
         raise ModelError(
-            f"`save` `{function}` must return bytes, got `{type(content).__name__}`",
+            f"`save` `{own.save}` must return bytes, got `{type(content).__name__}`",
             hint="return the model's file as bytes",
         )
     return content
-
-
-def dump(estimator: Any, own: OwnCode = NO_OWN_CODE) -> bytes:
-    """See `ModelFormat.dump`. `save` does this, by the name of a function."""
-    raise NotImplementedError
 
 
 def types(_: bytes) -> list[str]:

@@ -17,7 +17,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from airflow_wall.environments.user_code import load_function
 from airflow_wall.errors import ModelError, UserCodeError
-from airflow_wall.models import formats, own_file
+from airflow_wall.models import formats
 from airflow_wall.models.base import NO_OWN_CODE, OwnCode
 
 pytestmark = pytest.mark.usefixtures("clean_imports")
@@ -170,7 +170,7 @@ def test_a_model_of_ones_own_is_saved_and_opened_by_functions(
     code: Path, name: str, load: str, kind: str, classes: tuple[str, ...]
 ) -> None:
     estimator = of_shop(code, name)(0.25)
-    content = own_file.save(estimator, "shop:save", code)
+    content = formats.dump(estimator, "own", OwnCode(code, save="shop:save"))
     model = formats.load(content, "own", OwnCode(code, load=load))
     assert (model.kind, model.classes, model.has_probabilities) == (kind, classes, name != "Words")
     scores = model.score(X)
@@ -179,7 +179,7 @@ def test_a_model_of_ones_own_is_saved_and_opened_by_functions(
 
 
 def test_only_a_step_that_names_the_function_opens_it(code: Path) -> None:
-    content = own_file.save(of_shop(code, "Mean")(1.0), "shop:save", code)
+    content = formats.dump(of_shop(code, "Mean")(1.0), "own", OwnCode(code, save="shop:save"))
     with pytest.raises(ModelError) as caught:
         formats.load(content, "own", OwnCode(code, ("*",)))
     assert str(caught.value) == (
@@ -205,7 +205,7 @@ def test_only_a_step_that_names_the_function_opens_it(code: Path) -> None:
 )
 def test_functions_that_fail_are_named(code: Path, save: str, load: str, error: type[Exception], message: str) -> None:
     def save_and_open() -> None:
-        content = own_file.save(of_shop(code, "Mean")(1.0), f"shop:{save}", code)
+        content = formats.dump(of_shop(code, "Mean")(1.0), "own", OwnCode(code, save=f"shop:{save}"))
         formats.load(content, "own", OwnCode(code, load=f"shop:{load}")).score(X)
 
     with pytest.raises(error) as caught:
