@@ -85,5 +85,5 @@ class CatBoostModel:
         except (catboost.CatBoostError, ValueError, TypeError) as error:
             raise ModelError(f"CatBoost cannot score these rows: {str(error).strip().splitlines()[0]}") from error
         if self.kind == "binary":
-            return shaped(np.asarray(scores)[:, 1], (len(rows),))
-        return shaped(scores, (len(rows), len(self.classes)) if self.kind == "classes" else (len(rows),))
+            scores = np.asarray(scores)[:, 1]
+        return shaped(scores, self, len(rows))

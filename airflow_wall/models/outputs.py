@@ -63,12 +63,13 @@ def scored_columns(model: Model, record: ModelRecord, rows: pa.Table) -> pa.Tabl
     return pa.Table.from_arrays(_output_columns(record, model.score(to_frame(features))), schema=output_schema(record))
 
 
-def shaped(scores: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def shaped(scores: Any, model: Model, rows: int) -> NDArray[np.float64]:
     """
-    Return scores as floats of a shape.
+    Return the scores of rows as floats in the shape of `Model.score`.
 
     :raises ModelError: there are more or fewer of them, as of a model that predicts several targets.
     """
+    shape = (rows, len(model.classes)) if model.kind == "classes" else (rows,)
     values = np.asarray(scores, dtype=np.float64)
     if values.size != math.prod(shape):
         raise ModelError(

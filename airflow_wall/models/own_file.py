@@ -87,4 +87,4 @@ class OwnModel:
             else:
                 scores = np.asarray(self._estimator.predict_proba(rows))
                 scores = scores[:, 1] if self.kind == "binary" else scores
-        return shaped(scores, (len(rows), len(self.classes)) if self.kind == "classes" else (len(rows),))
+        return shaped(scores, self, len(rows))

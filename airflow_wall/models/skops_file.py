@@ -138,7 +138,7 @@ class SklearnModel:
         except (ValueError, TypeError, AttributeError) as error:
             text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ModelError(f"`{type(self._estimator).__name__}` cannot score these rows: {text}") from error
-        return shaped(scores, (len(rows), len(self.classes)) if self.kind == "classes" else (len(rows),))
+        return shaped(scores, self, len(rows))
 
     def _scores(self, rows: pd.DataFrame) -> Any:
         if self.kind == "regression":

@@ -98,4 +98,4 @@ class XGBoostModel:
             scores = 1 / (1 + np.exp(-scores))
         if self.kind == "classes" and scores.ndim == 1:
             scores = np.column_stack([1 - scores, scores])
-        return shaped(scores, (len(rows), len(self.classes)) if self.kind == "classes" else (len(rows),))
+        return shaped(scores, self, len(rows))
