@@ -139,6 +139,12 @@ class Interrupted(Transient, WallError):
     """Raised when the work lost a race or its process died: the same call may succeed later."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, without the hint; the name of its class if the message is empty."""
+    text = error.message if isinstance(error, WallError) else str(error)
+    return next(iter(text.strip().splitlines()), type(error).__name__)
+
+
 def error_from_json(values: Mapping[str, Any]) -> WallError:
     """Return the error from the result of `WallError.to_json`, of this version of the package or another."""
     kind: type[WallError] = globals().get(values["kind"], WallError)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from airflow_wall.errors import ModelError
+from airflow_wall.errors import ModelError, first_line
 from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode
 from airflow_wall.models.outputs import plain_class, shaped
 
@@ -83,7 +83,7 @@ class CatBoostModel:
         try:
             scores = self._model.predict(rows, prediction_type=self._output)
         except (catboost.CatBoostError, ValueError, TypeError) as error:
-            raise ModelError(f"CatBoost cannot score these rows: {str(error).strip().splitlines()[0]}") from error
+            raise ModelError(f"CatBoost cannot score these rows: {first_line(error)}") from error
         if self.kind == "binary":
             scores = np.asarray(scores)[:, 1]
         return shaped(scores, self, len(rows))

@@ -26,7 +26,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.environments.user_code import activate
-from airflow_wall.errors import ModelError
+from airflow_wall.errors import ModelError, first_line
 from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode
 from airflow_wall.models.outputs import plain_class, shaped
 from airflow_wall.settings import matches_any
@@ -136,8 +136,8 @@ class SklearnModel:
                 warnings.filterwarnings("ignore", message="X has feature names", category=UserWarning)
                 scores = self._scores(rows)
         except (ValueError, TypeError, AttributeError) as error:
-            text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise ModelError(f"`{type(self._estimator).__name__}` cannot score these rows: {text}") from error
+            name = type(self._estimator).__name__
+            raise ModelError(f"`{name}` cannot score these rows: {first_line(error)}") from error
         return shaped(scores, self, len(rows))
 
     def _scores(self, rows: pd.DataFrame) -> Any:

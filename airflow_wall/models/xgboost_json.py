@@ -10,7 +10,7 @@ import pandas as pd
 import xgboost
 from numpy.typing import NDArray
 
-from airflow_wall.errors import ModelError
+from airflow_wall.errors import ModelError, first_line
 from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode
 from airflow_wall.models.outputs import plain_class, shaped
 
@@ -88,8 +88,7 @@ class XGBoostModel:
             wants_margin = self._objective in ("multi:softmax", "binary:logitraw")
             scores = self._booster.predict(matrix, output_margin=wants_margin, iteration_range=(0, self._rounds))
         except (xgboost.core.XGBoostError, ValueError, TypeError) as error:
-            text_of = str(error).strip().splitlines()[0]
-            raise ModelError(f"XGBoost cannot score these rows: {text_of}") from error
+            raise ModelError(f"XGBoost cannot score these rows: {first_line(error)}") from error
         scores = np.asarray(scores, dtype=np.float64)
         if self._objective == "multi:softmax":
             powers = np.exp(scores - scores.max(axis=1, keepdims=True))

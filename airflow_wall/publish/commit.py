@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_wall.diagnostics.suggestions import listed
-from airflow_wall.errors import ReleaseError, WallError
+from airflow_wall.errors import ReleaseError, WallError, first_line
 from airflow_wall.publish.backends import OpenTargets, parse_target
 from airflow_wall.publish.base import PointerStore, ReleaseSite
 from airflow_wall.publish.ledger import (
@@ -213,11 +213,6 @@ def sweep(ledger: ReleaseLedger, site: ReleaseSite, *, thorough: bool) -> None:
         clean = [_forget(targets, target, versions) for target in sorted(stale, key=str)]
     if shown is not None and all(clean):
         _retire(ledger, [release for release in dead if release.release not in kept], current)
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, without the hint."""
-    return (error.message if isinstance(error, WallError) else str(error)).partition("\n")[0]
 
 
 def _retire(ledger: ReleaseLedger, dead: Sequence[Release], current: Mapping[str, Any] | None) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_wall import errors
 from airflow_wall.diagnostics.faults import Fault, FaultyText, SourcePosition
-from airflow_wall.errors import Terminal, Transient, WallError
+from airflow_wall.errors import Terminal, Transient, WallError, first_line
 
 ALL = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, WallError)]
 
@@ -37,3 +37,16 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
     assert errors.__doc__ is not None
     for kind in ALL:
         assert f" {kind.__name__} " in errors.__doc__ or f"{kind.__name__}\n" in errors.__doc__
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("\n what\nmore"), "what"),
+        (ValueError(), "ValueError"),
+        (WallError("what\nmore", hint="how"), "what"),
+        (WallError("", hint="how"), "WallError"),
+    ],
+)
+def test_the_first_line_of_an_error_is_never_empty(error: Exception, line: str) -> None:
+    assert first_line(error) == line
