@@ -31,6 +31,7 @@ from airflow_wall.models.base import (
     Candidate,
     Champion,
     Decision,
+    FeatureSummary,
     Lineage,
     Model,
     ModelRecord,
@@ -136,14 +137,16 @@ def retrain(
     lineage = _lineage(env.run, entrypoint, function, data, parameters or {})
     changes = _Changes(parts, next(iter(inputs)), read_share("new_categories", new_categories), accept_changes)
     champion = _champion_record(registry, model)
-    if champion is not None and _trains_alike(champion.lineage, lineage):
-        changes.check(champion)
+    trains_alike = champion is not None and _trains_alike(champion.lineage, lineage)
+    if champion is not None and trains_alike:
+        changes.check(champion)  # reject the rows before an hour of training
     trained = _train(function, env.run, entrypoint, parts, parameters or {})
-    if champion is not None:
+    if champion is not None and not trains_alike:
         changes.check(_part_of(champion, trained.features))
-    changes.check_held_out(trained.features)
+    training = summarize(parts.training[next(iter(inputs))], trained.features)
+    changes.check_held_out(training)
     trial = _judge(trained, entrypoint, parts, rule, next(iter(inputs)), own)
-    record = registry.register(model, _candidate(trained, trial, parts, lineage, next(iter(inputs))))
+    record = registry.register(model, _candidate(trained, trial, parts, lineage, training))
     decision, held = _promote(registry, record, trial, rule, own, hold=hold)
     log.info("model `%s` version %d: %s", model, record.version, decision.reason)
     return {
@@ -293,13 +296,13 @@ class _Changes:
                 hint = f"{error.hint}; if the change is meant, name the feature in `accept_changes`"
                 raise ModelError(error.message, hint=hint) from None
 
-    def check_held_out(self, features: Sequence[str]) -> None:
+    def check_held_out(self, training: Mapping[str, FeatureSummary]) -> None:
         """
         Check that the held-out rows have values of features that have some in the training rows.
 
+        :param training: Feature -> its distribution in the training rows.
         :raises ModelError: they do not.
         """
-        training = summarize(self.parts.training[self.key], features)
         (counts,) = CountValues(training)([self.parts.held_out])
         lost = [
             row["feature"]
@@ -415,7 +418,9 @@ def _lineage(
     )
 
 
-def _candidate(trained: Trained, trial: _Trial, parts: Split, lineage: Lineage, key: str) -> Candidate:
+def _candidate(
+    trained: Trained, trial: _Trial, parts: Split, lineage: Lineage, training: Mapping[str, FeatureSummary]
+) -> Candidate:
     return Candidate(
         model_format=trial.model_format,
         content=trial.content,
@@ -430,7 +435,7 @@ def _candidate(trained: Trained, trial: _Trial, parts: Split, lineage: Lineage, 
         rows_held_out=len(trial.observed),
         window=parts.window,
         lineage=lineage,
-        training=summarize(parts.training[key], trained.features),
+        training=training,
         segments=trial.segments,
         types=formats.types(trial.content, trial.model_format),
         libraries=formats.libraries(trial.model_format),
