@@ -40,6 +40,7 @@ from airflow_wall.models.base import (
     Segments,
     Trained,
 )
+from airflow_wall.models.changes import Changes
 from airflow_wall.models.deciding_metric import DecidingMetric, deciding_metric
 from airflow_wall.models.decisions import rolled_back
 from airflow_wall.models.evaluation import (
@@ -48,7 +49,7 @@ from airflow_wall.models.evaluation import (
     constant_scores,
     measure_all,
 )
-from airflow_wall.models.feature_values import NEW_CATEGORIES, CountValues, check_values, is_lost
+from airflow_wall.models.feature_values import NEW_CATEGORIES
 from airflow_wall.models.features import (
     check_fit,
     features_of,
@@ -135,14 +136,14 @@ def retrain(
         )
     data = {table: version for part in (*rows.values(), held_out) if part for table, version in part.versions.items()}
     lineage = _lineage(env.run, entrypoint, function, data, parameters or {})
-    changes = _Changes(parts, next(iter(inputs)), read_share("new_categories", new_categories), accept_changes)
+    changes = Changes(parts, next(iter(inputs)), read_share("new_categories", new_categories), accept_changes)
     champion = _champion_record(registry, model)
     trains_alike = champion is not None and _trains_alike(champion.lineage, lineage)
     if champion is not None and trains_alike:
         changes.check(champion)  # reject the rows before an hour of training
     trained = _train(function, env.run, entrypoint, parts, parameters or {})
     if champion is not None and not trains_alike:
-        changes.check(_part_of(champion, trained.features))
+        changes.check(champion, trained.features)
     training = summarize(parts.training[next(iter(inputs))], trained.features)
     changes.check_held_out(training)
     trial = _judge(trained, entrypoint, parts, rule, next(iter(inputs)), own)
@@ -256,65 +257,6 @@ def _champion_record(registry: Registry, model: str) -> ModelRecord | None:
 def _trains_alike(before: Lineage, now: Lineage) -> bool:
     """Return True if a version was trained by the same code and parameters, and so reads the same features."""
     return (before.entrypoint, before.code, dict(before.parameters)) == (now.entrypoint, now.code, dict(now.parameters))
-
-
-def _part_of(record: ModelRecord, features: Sequence[str]) -> ModelRecord:
-    """Return a record with those of its features that are in `features`."""
-    return replace(record, features=tuple(feature for feature in record.features if feature.name in features))
-
-
-@dataclass(frozen=True)
-class _Changes:
-    """
-    The comparison of rows with those that a champion was trained on.
-
-    :param key: The input.
-    :param new_categories: Share of the values of a text feature that may be new.
-    :param accepted: Features that may differ.
-    """
-
-    parts: Split
-    key: str
-    new_categories: float
-    accepted: Sequence[str]
-
-    def check(self, champion: ModelRecord) -> None:
-        """
-        Check the training rows and the held-out rows: a feature may have broken only recently.
-
-        :raises ModelError: a feature is missing, has another type, only nulls or too many new categories.
-        """
-        for rows, which in ((self.parts.training[self.key], "training"), (self.parts.held_out, "held-out")):
-            where = f"the set of {which} rows of `inputs.{self.key}`"
-            names = {feature.name for feature in champion.features}
-            training = {name: summary for name, summary in champion.training.items() if name in names}
-            share = 1.0 if which == "held-out" and self.parts.by_group else self.new_categories
-            try:
-                check_fit(champion, rows.schema, where, self.accepted)
-                check_values(champion, CountValues(training)([rows]), where, share, self.accepted)
-            except ModelError as error:
-                hint = f"{error.hint}; if the change is meant, name the feature in `accept_changes`"
-                raise ModelError(error.message, hint=hint) from None
-
-    def check_held_out(self, training: Mapping[str, FeatureSummary]) -> None:
-        """
-        Check that the held-out rows have values of features that have some in the training rows.
-
-        :param training: Feature -> its distribution in the training rows.
-        :raises ModelError: they do not.
-        """
-        (counts,) = CountValues(training)([self.parts.held_out])
-        lost = [
-            row["feature"]
-            for row in counts.to_pylist()
-            if is_lost(row, training[row["feature"]]) and row["feature"] not in self.accepted
-        ]
-        if lost:
-            raise ModelError(
-                f"the set of held-out rows of `inputs.{self.key}` has only nulls in {listed(lost)}, which has values "
-                "in the training rows",
-                hint="correct the step that writes the column, train a model without this feature, or change `holdout`",
-            )
 
 
 def _check_segment_column(by: str | None, parts: Split, key: str) -> None:
