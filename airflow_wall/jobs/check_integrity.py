@@ -139,12 +139,13 @@ class _LakeReader:
             return self.current(columns).select(columns)
         checkers = self.checkers.get(table, Checkers())
         try:
-            return self.verdicts.passed_rows(self.run.pipeline, table, checkers, columns=columns, accept_earlier=True)[
-                0
-            ]
+            rows, _ = self.verdicts.passed_rows(
+                self.run.pipeline, table, checkers, columns=columns, accept_earlier=True
+            )
         except DataError as error:
             detail = ". ".join(filter(None, (error.message, error.hint)))
             raise Unanswerable(f"`{table}` cannot be read", detail) from error
+        return rows
 
     def training(self, model: str) -> Mapping[str, FeatureSummary] | None:
         champion = self.registry.champion(model)
