@@ -227,7 +227,7 @@ def _trace(error: BaseException, code: Path) -> str:
 
 
 def _hint(error: BaseException) -> str | None:
-    """Return a hint for `breakpoint()` where there is no terminal."""
+    """Return the hint for an error of `breakpoint()`, which fails without a terminal; None for other errors."""
     files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, OSError | EOFError | bdb.BdbQuit) and any(Path(file).name == "bdb.py" for file in files):
         return "`breakpoint()` needs a terminal: run the task alone, `airflow-wall run FILE --task ID`"
