@@ -138,7 +138,7 @@ def _by_default(inputs: Mapping[str, pa.Table], name: str, fraction: float) -> S
     """Split by the first column that is the time of a row, and say which one was chosen."""
     rows = inputs[name]
     times = [field.name for field in rows.schema if _is_time(field.type)]
-    births = [column for column in times if _BIRTH.search(column)]
+    births = [column for column in times if names_birth(column)]
     others = [column for column in times if column not in births]
     others = [column for column in others if _range(rows.column(column)) < _LONG] or others
     if others:
@@ -149,6 +149,11 @@ def _by_default(inputs: Mapping[str, pa.Table], name: str, fraction: float) -> S
     if births:
         return _noted(parts, f"`{births[0]}` is hardly the time of a row; if it is, name it as `holdout.by`")
     return parts
+
+
+def names_birth(column: str) -> bool:
+    """Return True if a column of times is by its name the birth of a person, and so not the time of the row."""
+    return _BIRTH.search(column) is not None
 
 
 def _noted(parts: Split, note: str) -> Split:

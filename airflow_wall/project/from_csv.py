@@ -27,6 +27,7 @@ from airflow_wall.jobs.check_integrity import check_integrity
 from airflow_wall.jobs.ingest import ingest
 from airflow_wall.jobs.predict import predict
 from airflow_wall.jobs.retrain import retrain
+from airflow_wall.models.holdout import names_birth
 from airflow_wall.project.csv_file import Column, CsvFile
 from airflow_wall.project.templates import render
 from airflow_wall.storage.backends import open_tables
@@ -47,7 +48,6 @@ _LINEAR_FIRST = 2_000
 """Rows up to which a linear model is tried first."""
 
 _KEY = re.compile(r"(?i:(^|[^a-z])(id|key|no|nr|code|number|index|uuid)([^a-z]|$))|[a-z]I[dD]$")
-_BIRTH = re.compile(r"birth|born|(^|_)dob(_|$)", re.IGNORECASE)
 _NUMBER = r"[+-]?\d+([.]\d*)?"
 _WRITTEN = ("score", "label", "model", "model_version", "run_id")
 """Columns that `predict` writes; it also writes `probability_...`."""
@@ -259,7 +259,7 @@ def _unfit(file: CsvFile, column: Column, key: str | None) -> str | None:
 def _time_column(file: CsvFile) -> Column | None:
     """Return the first column that is the time of a row."""
     for column in file.columns.values():
-        if column.family == "time" and column.distinct >= 5 and not _BIRTH.search(column.name):
+        if column.family == "time" and column.distinct >= 5 and not names_birth(column.name):
             return column
     return None
 
