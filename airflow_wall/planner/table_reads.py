@@ -130,11 +130,11 @@ def checks_of(task: TaskPlan, kinds: Container[str] | None = None) -> Iterator[t
 
     :param kinds: Only these kinds of checks, if they are in a list.
     """
+    if task.uses not in STEPS or not STEPS[task.uses].checks_rows:
+        return
     from airflow_wall.checks.load import load_checks  # imports the kinds of checks
     from airflow_wall.checks.patterns import PatternCompiler
 
-    if task.uses not in STEPS or not STEPS[task.uses].checks_rows:
-        return
     checks = task.arguments.get("checks")
     patterns = PatternCompiler(0)  # they were compiled when the file was read, within the bounds of the file
     with contextlib.suppress(SpecError):
