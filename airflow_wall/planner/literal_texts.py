@@ -28,15 +28,19 @@ def literal_texts(spec: Spec, planned: Plan | None) -> Iterator[Fault]:
     for task in planned.tasks if planned is not None else ():
         if "." in task.uses:
             for key, block in (("with", task.arguments), *task.mapped.items()):
-                yield from _objects(block, (*task.loc, key), spec, ids - {task.task_id})
+                yield from _objects(block, (*task.loc, key), spec, ids, task.task_id)
 
 
-def _objects(value: Any, loc: Loc, spec: Spec, ids: set[str]) -> Iterator[Fault]:
-    """Yield a warning for each result of a task, and each object, in the format of dag-factory."""
+def _objects(value: Any, loc: Loc, spec: Spec, ids: set[str], own: str) -> Iterator[Fault]:
+    """
+    Yield a warning for each result of another task, and each object, in the format of dag-factory.
+
+    :param own: The id of the task.
+    """
     if isinstance(value, str):
         match = _RESULT.fullmatch(value) if "+" in value[:1] or value.endswith(".output") else None
         name = (match[1] or match[2]) if match is not None else None
-        if name in ids:
+        if name in ids and name != own:
             message = f"holds `{value}`, which stays text here: it is not the result of `{name}`"
             yield spec.places.fault(loc, message, f"write {{$x: {name}}} to mean what the task returns")
     elif isinstance(value, dict) and "__type__" in value:
@@ -44,7 +48,7 @@ def _objects(value: Any, loc: Loc, spec: Spec, ids: set[str]) -> Iterator[Fault]
         yield spec.places.fault((*loc, "__type__"), "is an ordinary key here: it makes no object", hint, of_key=True)
     elif isinstance(value, dict | list) and not isinstance(value, Marker):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _objects(item, (*loc, key), spec, ids)
+            yield from _objects(item, (*loc, key), spec, ids, own)
 
 
 def _shell_variables(spec: Spec, planned: Plan | None) -> Iterator[Fault]:
