@@ -47,10 +47,9 @@ class NamesUsed:
 
 def models_used(plan: Plan) -> NamesUsed:
     """Return the models that a pipeline trains, and those whose training its checks read."""
-    trained = tuple(dict.fromkeys(model for task in plan.tasks for model in models_trained(task)))
-    beginnings = tuple(dict.fromkeys(begin for task in plan.tasks for begin in beginnings_trained(task)))
     known = _Written()
-    known.add(trained, beginnings)
+    for task in plan.tasks:
+        known.add(models_trained(task), beginnings_trained(task))
     read = {}
     for task in plan.tasks:
         for each in models_read(task):
@@ -59,22 +58,21 @@ def models_used(plan: Plan) -> NamesUsed:
                 hint = f"write `{each.kind}: {{model: {each.model}, external: true}}` if another folder trains it"
                 place = (*task.loc, *each.key)
                 read[place, each.model] = each.model, plan.places.fault(place, message, hint)
-    return NamesUsed("model", str(plan.storage), trained, beginnings, tuple(read.values()))
+    return NamesUsed("model", str(plan.storage), tuple(known.names), tuple(known.beginnings), tuple(read.values()))
 
 
 def tables_used(plan: Plan) -> NamesUsed:
     """Return the tables that a pipeline reads and writes, as far as they are known when the file is read."""
-    written = tuple(dict.fromkeys(table for task in plan.tasks for table in tables_written(task)))
-    beginnings = tuple(dict.fromkeys(begin for task in plan.tasks for begin in beginnings_written(task)))
     known = _Written()
-    known.add(written, beginnings)
+    for task in plan.tasks:
+        known.add(tables_written(task), beginnings_written(task))
     read = {}
     for task in plan.tasks:
         for each in reads_of(task):
             place = (*task.loc, *each.key)
             if not each.is_external and (place, each.check) not in read and not known.has(each.table):
                 read[place, each.check] = each.table, plan.places.fault(place, *_words(each))
-    return NamesUsed("table", str(plan.storage), written, beginnings, tuple(read.values()))
+    return NamesUsed("table", str(plan.storage), tuple(known.names), tuple(known.beginnings), tuple(read.values()))
 
 
 def unwritten_names(uses: Iterable[NamesUsed]) -> dict[Path, list[Fault]]:
@@ -99,12 +97,12 @@ class _Written:
 
     def __init__(self) -> None:
         self.names: dict[str, None] = {}
-        self.beginnings: set[str] = set()
+        self.beginnings: dict[str, None] = {}
         self._answers: dict[str, bool] = {}
 
     def add(self, names: Iterable[str], beginnings: Iterable[str]) -> None:
         self.names.update(dict.fromkeys(names))
-        self.beginnings.update(beginnings)
+        self.beginnings.update(dict.fromkeys(beginnings))
 
     def has(self, table: str) -> bool:
         """Return True if a task may write a table, or a table that a pattern covers. Call it when all are added."""
