@@ -124,17 +124,13 @@ class DeltaStore:
         for name, count in zip(names, files.column("num_records").to_pylist(), strict=True):
             slice_id = ALL if name is None else slice_in(name)
             rows[slice_id] = rows.get(slice_id, 0) + int(count or 0)
-        newest = self.commits(table, 1)
+        newest = _commits(handle, 1)
         size = sum(int(size or 0) for size in files.column("size_bytes").to_pylist())
         return TableSummary(int(handle.version()), dict(sorted(rows.items())), size, newest[0][1] if newest else "")
 
     def commits(self, table: str, limit: int) -> list[tuple[int, str, str]]:
         """Return the newest commits."""
-        result = []
-        for commit in self._opened(table).history(limit):
-            at = datetime.fromtimestamp(int(commit["timestamp"]) / 1000, UTC).isoformat(timespec="seconds")
-            result.append((int(commit["version"]), at, str(commit.get("operation", ""))))
-        return result
+        return _commits(self._opened(table), limit)
 
     def exists(self, table: str) -> bool:
         """Return True if the table has a commit."""
@@ -475,6 +471,14 @@ def _in_slices(handle: DeltaTable, slices: Sequence[str] | None) -> pc.Expressio
         return None
     partitions = pa.array(partitions_of(handle, slices), pa.string())
     return pc.field(SLICE).isin(partitions) | pc.field(SLICE).is_null()
+
+
+def _commits(handle: DeltaTable, limit: int) -> list[tuple[int, str, str]]:
+    result = []
+    for commit in handle.history(limit):
+        at = datetime.fromtimestamp(int(commit["timestamp"]) / 1000, UTC).isoformat(timespec="seconds")
+        result.append((int(commit["version"]), at, str(commit.get("operation", ""))))
+    return result
 
 
 def _orders(handle: DeltaTable) -> dict[str | None, int]:
