@@ -17,7 +17,7 @@ from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import TableStore
 from airflow_wall.storage.owners import Owners
 from airflow_wall.storage.verdicts import Verdicts
-from airflow_wall.text.table_names import REJECTED, is_pattern, matches_table
+from airflow_wall.text.table_names import REJECTED, matches_table
 
 
 def check_order(run: Run, order: TableOrder) -> None:
@@ -44,14 +44,15 @@ class _Check:
     def writers(self, read: TableRead) -> None:
         if read.external:
             return
-        late = {task for task, target in self.order.others.items() if target is not None and _is_in(target, read.table)}
+        others = self.order.others
+        late = {task for task, target in others.items() if target is not None and matches_table(target, read.table)}
         is_own, unwritten = False, None
         for table in self._present(read.table):
             writers = self._writers(table)
             if not writers:
                 unwritten = unwritten or table
             tasks = set(self._own_tasks(writers))
-            late |= tasks & self.order.others.keys()
+            late |= tasks & others.keys()
             is_own |= self.run.task in tasks
         if late or is_own:
             raise self._error(read, sorted(late), "write", words.earlier_rows(_external(read)))
@@ -98,7 +99,3 @@ def _external(read: TableRead) -> str:
     if read.key == "table":
         return "external: true"
     return f"{read.key.rpartition('.')[2]}: {{table: {read.table}, external: true}}"
-
-
-def _is_in(table: str, read: str) -> bool:
-    return matches_table(table, read) if is_pattern(read) else table == read
