@@ -94,7 +94,7 @@ class RunHistory:
         :param pipeline: Its name, or the name of its folder.
         :param runs: Least number of runs, if it has as many.
         """
-        months = sorted((self._folder / safe_name(pipeline)).glob("[!.]*.jsonl"))
+        months = self._months(pipeline)
         size = sum(month.stat().st_size for month in months)
         tail = TAIL
         while True:
@@ -105,8 +105,11 @@ class RunHistory:
 
     def events(self, pipeline: str) -> Iterator[dict[str, Any]]:
         """Yield all events of a pipeline, the oldest first."""
-        for month in sorted((self._folder / safe_name(pipeline)).glob("[!.]*.jsonl")):
+        for month in self._months(pipeline):
             yield from _read(month, None)
+
+    def _months(self, pipeline: str) -> list[Path]:
+        return sorted((self._folder / safe_name(pipeline)).glob("[!.]*.jsonl"))
 
     def _append(self, job: Job, values: Mapping[str, Any]) -> None:
         run, now = job.run, datetime.now(UTC)
