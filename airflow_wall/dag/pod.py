@@ -20,7 +20,7 @@ from airflow_wall.diagnostics.faults import FaultyText, Loc
 from airflow_wall.diagnostics.printable import brief
 from airflow_wall.diagnostics.suggestions import suggestion
 from airflow_wall.errors import UserCodeError
-from airflow_wall.language.markers import Const, FileText, Import, Template, XComRef
+from airflow_wall.language.markers import Import, XComRef, plain
 from airflow_wall.text.places import Places
 
 _CONTAINER = re.compile(r"(list|dict)[\[(](?:str, ?)?(.+)[\])]", re.IGNORECASE)
@@ -73,7 +73,8 @@ def built_pods(kind: type[BaseOperator], arguments: Mapping[str, Any], places: P
     for name in types.keys() & arguments.keys():
         value, type_ = arguments[name], types[name]
         if not _holds(value, XComRef | Import) and not (isinstance(value, dict) and type_.or_dict):
-            result[name] = _builder(places, type_.classes).build(_plain(value), type_.text, (*loc, name))
+            # The operator renders the texts of templates inside these objects.
+            result[name] = _builder(places, type_.classes).build(plain(value), type_.text, (*loc, name))
     return result
 
 
@@ -117,17 +118,6 @@ def _holds(value: Any, kinds: Any) -> bool:
     if isinstance(value, dict | list):
         return any(_holds(item, kinds) for item in (value.values() if isinstance(value, dict) else value))
     return isinstance(value, kinds)
-
-
-def _plain(value: Any) -> Any:
-    """Return a value with its templates as text, which the operator renders inside these objects."""
-    if isinstance(value, Template | FileText):
-        return value.text
-    if isinstance(value, Const):
-        return value.value
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def _builder(places: Places, classes: Mapping[str, type] | None = None) -> _PodBuilder:

@@ -72,3 +72,14 @@ MARKERS = {
 """Key of a marker to its class."""
 
 Marker = Template | XComRef | FileRef | FileText | Const | Import
+
+
+def plain(value: Any) -> Any:
+    """Return a value with each template, file text and constant in it as what it holds. Other markers stay."""
+    if isinstance(value, Template | FileText):
+        return value.text
+    if isinstance(value, Const):
+        return value.value
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value

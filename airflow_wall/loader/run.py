@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_wall.diagnostics.faults import Loc
-from airflow_wall.language.markers import Const, FileText, Import, Template, XComRef
+from airflow_wall.language.markers import Import, Template, XComRef, plain
 from airflow_wall.language.native import CONTEXT_NAMES
 from airflow_wall.loader.faults import UNRESOLVED, Faults
 
@@ -39,7 +39,7 @@ def _check(value: Any, loc: Loc, faults: Faults) -> None:
             faults.add(loc, "cannot name the `key` of an XCom", "only what the task returned can be passed on")
     elif not _check_markers(value, loc, faults):
         try:
-            json.dumps(_plain(value), allow_nan=False)
+            json.dumps(plain(value), allow_nan=False)
         except ValueError:
             faults.add(loc, "cannot be passed on as JSON: it has no infinite numbers", "quote it to pass it as text")
         except TypeError as error:
@@ -59,13 +59,3 @@ def _check_markers(value: Any, loc: Loc, faults: Faults) -> bool:
         results = [_check_markers(item, (*loc, key), faults) for key, item in pairs]  # a list, to note every fault
         return any(results)
     return isinstance(value, Template | XComRef | Import) or value is UNRESOLVED
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, FileText):
-        return value.text
-    if isinstance(value, Const):
-        return value.value
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list) else value
