@@ -124,6 +124,11 @@ class Settings:
                 return parent.parent
         return folder
 
+    def allows_code(self, reference: str) -> bool:
+        """Return True if `allowed_entrypoints` names a reference, `module:name`, to the user's own Python."""
+        patterns = [pattern.replace(":", ".") for pattern in self.allowed_entrypoints]
+        return matches_any(reference.replace(":", "."), patterns)
+
 
 def matches_any(name: str, patterns: Collection[str]) -> bool:
     """

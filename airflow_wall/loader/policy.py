@@ -105,8 +105,7 @@ class Policy:
     def code(self, reference: str, loc: Loc) -> None:
         """Check a reference, `module:name`, to the user's own Python."""
         what = f"names the code `{brief(reference)}`"
-        patterns = [pattern.replace(":", ".") for pattern in self.settings.allowed_entrypoints]
-        self._allow(matches_any(reference.replace(":", "."), patterns), loc, "allowed_entrypoints", what)
+        self._allow(self.settings.allows_code(reference), loc, "allowed_entrypoints", what)
 
     def class_path(self, path: str, loc: Loc) -> None:
         """Check the dotted path of a timetable, a notifier, a callback or an error."""

@@ -365,10 +365,7 @@ def _allows(name: str, settings: Settings) -> bool:
     """Return True if the policy allows a class or code. What it refuses is never imported."""
     if settings.policy != "restricted":
         return True
-    if ":" not in name:
-        return matches_any(name, settings.allowed_classes)
-    patterns = [pattern.replace(":", ".") for pattern in settings.allowed_entrypoints]
-    return matches_any(name.replace(":", "."), patterns)
+    return settings.allows_code(name) if ":" in name else matches_any(name, settings.allowed_classes)
 
 
 def _may_import(uses: str, settings: Settings) -> bool:
