@@ -26,11 +26,8 @@ from airflow_wall.diagnostics.suggestions import did_you_mean
 from airflow_wall.errors import WallError
 from airflow_wall.language.markers import Import
 from airflow_wall.language.operator import RetryRules
-from airflow_wall.planner.named_code import names_in
+from airflow_wall.planner.named_code import Allows, names_in
 from airflow_wall.planner.plan import Plan
-
-Allows = Callable[[str], bool]
-"""Returns True if the policy allows code, by `module:name` or by the dotted path of a class."""
 
 
 def faults_of_names(plan: Plan, allows: Allows) -> Iterator[Fault]:

@@ -33,7 +33,7 @@ from airflow_wall.planner.columns import (
     unknown_columns,
 )
 from airflow_wall.planner.literal_texts import literal_texts
-from airflow_wall.planner.named_code import code_of
+from airflow_wall.planner.named_code import Allows, code_of
 from airflow_wall.planner.plan import Plan
 from airflow_wall.planner.planner import plan
 from airflow_wall.planner.table_writers import TableWriter, conflicts_of_pipelines, table_writers
@@ -67,9 +67,6 @@ SQL = Limits(cpu=10.0, wall=60.0, memory=2 << 30)
 
 IMPORTING = Limits(cpu=120.0, wall=300.0, memory=4 << 30)
 """Limits for importing the operators of one file."""
-
-Allows = Callable[[str], bool]
-"""Returns True if the policy allows a class, by its dotted path, or code, by `module:name`."""
 
 Further = Callable[[Plan, Allows], Iterable[Fault]]
 """A function that returns further faults of a plan, which its text alone does not show."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,6 +16,9 @@ from airflow_wall.language.operator import RetryRule
 from airflow_wall.planner.plan import Plan
 
 _REFERENCE = re.compile(REFERENCE_PATTERN)
+
+Allows = Callable[[str], bool]
+"""Returns True if the policy allows a class, by its dotted path, or code, by `module:name`."""
 
 
 def code_of(plan: Plan) -> Iterator[str]:
