@@ -31,22 +31,20 @@ _OPTIONS = {
 }  # fmt: skip
 
 
-def check_options(kind: str, options: Mapping[str, Any]) -> None:
+def reader_of(paths: Sequence[Path], format_name: str | None, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """
-    Check that the format supports all options.
+    Return the reader of files of one format, and its options without `types`: a `.tsv` is a CSV with tabs.
 
-    :raises DataError: an option is unknown; the message lists the known ones.
+    :param format_name: The key `format`, or None if the names of the files show it.
+    :raises DataError: the format is unknown, a name does not show it, two files differ, or an option is unknown.
     """
-    for name in options:
-        if name not in _OPTIONS[kind]:
-            raise DataError(
-                f"`options`: `{name}` is not an option of format `{kind}`, which has "
-                f"{listed(_OPTIONS[kind]) or 'none'}",
-                hint=did_you_mean(name, _OPTIONS[kind]) or "remove it",
-            )
+    name = _format_of(paths, format_name)
+    _check_options(name, options)
+    rest = {option: value for option, value in options.items() if option != "types"}
+    return ("csv", {"delim": "\t", **rest}) if name == "tsv" else (name, rest)
 
 
-def format_of(paths: Sequence[Path], format_name: str | None) -> str:
+def _format_of(paths: Sequence[Path], format_name: str | None) -> str:
     """
     Return the format of all files, from the key `format` or from their names.
 
@@ -77,7 +75,16 @@ def format_of(paths: Sequence[Path], format_name: str | None) -> str:
     return next(iter(examples))
 
 
-def reader_of(format_name: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the reader of a format, and its options without `types`: a `.tsv` is a CSV with tabs."""
-    rest = {name: value for name, value in options.items() if name != "types"}
-    return ("csv", {"delim": "\t", **rest}) if format_name == "tsv" else (format_name, rest)
+def _check_options(kind: str, options: Mapping[str, Any]) -> None:
+    """
+    Check that the format supports all options.
+
+    :raises DataError: an option is unknown; the message lists the known ones.
+    """
+    for name in options:
+        if name not in _OPTIONS[kind]:
+            raise DataError(
+                f"`options`: `{name}` is not an option of format `{kind}`, which has "
+                f"{listed(_OPTIONS[kind]) or 'none'}",
+                hint=did_you_mean(name, _OPTIONS[kind]) or "remove it",
+            )

@@ -183,14 +183,12 @@ class OpenFiles(DatedFiles):
         import pyarrow as pa
 
         from airflow_wall.sources.delivery import Delivery, read_delivery
-        from airflow_wall.sources.formats import check_options, format_of, reader_of
+        from airflow_wall.sources.formats import reader_of
 
         if not versions:
             return LoadedRows([], Delivery(pa.table({}), rules.contract))
         files = {self.storage / version.uri: version for version in versions}
-        format_name = format_of(list(files), self.format)
-        check_options(format_name, self.options)
-        kind, options = reader_of(format_name, self.options)
+        kind, options = reader_of(list(files), self.format, self.options)
         delivery = read_delivery(files, kind=kind, options=options, rules=rules)
         if any(file_stamp(path) != version.stamp for path, version in files.items()):
             raise Interrupted(f"`source` `{self.source.text}`: a file changed while it was read")

@@ -23,7 +23,7 @@ from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import DataError, Interrupted, WallError
 from airflow_wall.sources.buckets import BucketSource
 from airflow_wall.sources.delivery import Delivery, Rules, read_delivery
-from airflow_wall.sources.formats import check_options, format_of, reader_of
+from airflow_wall.sources.formats import reader_of
 from airflow_wall.sources.kinds.base import LoadedRows
 from airflow_wall.sources.listing import DatedFiles
 from airflow_wall.storage.base import SourceVersion
@@ -111,12 +111,10 @@ class OpenObjects(DatedFiles):
             return LoadedRows([], Delivery(pa.table({}), rules.contract))
         with tempfile.TemporaryDirectory(prefix="airflow-wall-") as scratch:
             files = {Path(scratch, self._key(version.uri)): version for version in versions}
-            format_name = format_of(list(files), self.format)
-            check_options(format_name, self.options)
-            kind, options = reader_of(format_name, self.options)
-            for path, version in files.items():
-                self._download(version, path)
             try:
+                kind, options = reader_of(list(files), self.format, self.options)
+                for path, version in files.items():
+                    self._download(version, path)
                 delivery = read_delivery(files, kind=kind, options=options, rules=rules)
             except DataError as error:
                 message = error.message.replace(f"{scratch}/", self.source.address)

@@ -112,6 +112,27 @@ def test_a_bad_value_is_reported_by_the_name_of_the_object(bucket: MemoryStore, 
     assert (row["file"], row["line"], row["value"]) == ("s3://orders-2026/daily/b.csv", 3, "three")
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["daily/a"], "the name of `s3://orders-2026/daily/a` does not show its format"),
+        (
+            ["daily/a.csv", "daily/b.json"],
+            "`s3://orders-2026/daily/a.csv` is csv and `s3://orders-2026/daily/b.json` is",
+        ),
+    ],
+)
+def test_a_format_that_names_do_not_show_is_reported_by_them(
+    bucket: MemoryStore, lake: Lake, names: list[str], message: str
+) -> None:
+    for name in names:
+        obstore.put(bucket, name, b"id\n1\n")
+    with pytest.raises(DataError) as error:
+        lake.ingest(1)
+    assert message in str(error.value)
+    assert "/tmp" not in str(error.value)
+
+
 def test_an_object_that_changes_while_it_is_read_is_tried_again(
     bucket: MemoryStore, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
