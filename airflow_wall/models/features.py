@@ -108,6 +108,12 @@ def to_frame(rows: pa.Table) -> pd.DataFrame:
     return rows.cast(pa.schema(fields)).to_pandas()
 
 
+def with_categories(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a DataFrame whose text columns are categories, as libraries of boosted trees read them."""
+    text = [name for name in frame if pd.api.types.is_string_dtype(frame[name]) or frame[name].dtype == object]
+    return frame.astype(dict.fromkeys(text, "category"))
+
+
 def target_of(rows: pa.Table, target: str, where: str) -> NDArray[np.float64]:
     """
     Return the target as floats, shape (rows,), with NaN for null.

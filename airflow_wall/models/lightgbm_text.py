@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from airflow_wall.errors import ModelError
 from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode
+from airflow_wall.models.features import with_categories
 from airflow_wall.models.outputs import plain_class
 
 PACKAGES = ("lightgbm",)
@@ -66,10 +67,9 @@ class LightGBMModel:
 
     def score(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         """See `Model.score`."""
-        text = [name for name in rows if pd.api.types.is_string_dtype(rows[name]) or rows[name].dtype == object]
-        rows = rows.astype(dict.fromkeys(text, "category"))
+        frame = with_categories(rows)
         try:
-            scores = np.asarray(self._booster.predict(rows), dtype=np.float64)
+            scores = np.asarray(self._booster.predict(frame), dtype=np.float64)
         except (lightgbm.basic.LightGBMError, ValueError, TypeError) as error:
             raise ModelError(f"LightGBM cannot score these rows: {error}") from error
         if self.kind == "classes" and scores.ndim == 1:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from airflow_wall.errors import ModelError, first_line
 from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode
+from airflow_wall.models.features import with_categories
 from airflow_wall.models.outputs import plain_class, shaped
 
 PACKAGES = ("xgboost",)
@@ -82,9 +83,8 @@ class XGBoostModel:
 
     def score(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         """See `Model.score`."""
-        text = [name for name in rows if pd.api.types.is_string_dtype(rows[name]) or rows[name].dtype == object]
         try:
-            matrix = xgboost.DMatrix(rows.astype(dict.fromkeys(text, "category")), enable_categorical=True)
+            matrix = xgboost.DMatrix(with_categories(rows), enable_categorical=True)
             wants_margin = self._objective in ("multi:softmax", "binary:logitraw")
             scores = self._booster.predict(matrix, output_margin=wants_margin, iteration_range=(0, self._rounds))
         except (xgboost.core.XGBoostError, ValueError, TypeError) as error:
