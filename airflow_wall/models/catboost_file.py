@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from airflow_wall.errors import ModelError, first_line
 from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode
-from airflow_wall.models.outputs import plain_class, shaped
+from airflow_wall.models.outputs import classes_in, shaped
 
 PACKAGES = ("catboost",)
 
@@ -33,9 +33,8 @@ def dump(estimator: Any, _: OwnCode = NO_OWN_CODE) -> bytes:
     name = type(estimator).__name__
     if not estimator.is_fitted():
         raise ModelError(f"the `{name}` is not fitted", hint="call its `fit` first")
-    labels = np.asarray(estimator.classes_).tolist()
-    classes = [plain_class(label, name) for label in labels]
-    kind: Kind = "regression" if not classes else "binary" if classes == [0, 1] else "classes"
+    classes = classes_in(estimator)
+    kind: Kind = "regression" if not classes else "binary" if classes == (0, 1) else "classes"
     loss = str(estimator.get_all_params().get("loss_function", ""))
     model = estimator.copy()
     facts = model.get_metadata()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from airflow_wall.errors import ModelError
 from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode
 from airflow_wall.models.features import with_categories
-from airflow_wall.models.outputs import plain_class
+from airflow_wall.models.outputs import classes_in
 
 PACKAGES = ("lightgbm",)
 
@@ -30,9 +30,8 @@ def dump(estimator: Any, _: OwnCode = NO_OWN_CODE) -> bytes:
     """
     booster = estimator if isinstance(estimator, lightgbm.Booster) else _booster(estimator)
     text: str = booster.model_to_string()
-    name, labels = type(estimator).__name__, getattr(estimator, "classes_", None)
-    classes = [] if labels is None else [plain_class(label, name) for label in labels.tolist()]
-    if classes not in ([], [0, 1]):
+    classes = classes_in(estimator)
+    if classes not in ((), (0, 1)):
         text += f"{_CLASSES}{json.dumps(classes)}\n"
     _kind(text)
     return text.encode()

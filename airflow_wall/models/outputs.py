@@ -88,13 +88,18 @@ def probability_names(classes: tuple[Class, ...]) -> list[str]:
     return names
 
 
-def plain_class(label: Any, name: str) -> Class:
+def classes_in(estimator: Any) -> tuple[Class, ...]:
     """
-    Return a class as a text or a whole number.
+    Return the classes of an estimator as texts and whole numbers; () if it has none.
 
-    :param name: The estimator, for the message.
-    :raises ModelError: it is neither.
+    :raises ModelError: one is neither.
     """
+    labels = getattr(estimator, "classes_", None)
+    name = type(estimator).__name__
+    return () if labels is None else tuple(_plain_class(label, name) for label in np.asarray(labels).tolist())
+
+
+def _plain_class(label: Any, name: str) -> Class:
     if isinstance(label, str):
         return label
     if isinstance(label, bool | int) or (isinstance(label, float) and label.is_integer()):

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from airflow_wall.environments.user_code import calling, load_function
 from airflow_wall.errors import ModelError
-from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode
-from airflow_wall.models.outputs import plain_class, shaped
+from airflow_wall.models.base import NO_OWN_CODE, Kind, OwnCode
+from airflow_wall.models.outputs import classes_in, shaped
 
 PACKAGES: tuple[str, ...] = ()
 
@@ -66,13 +66,11 @@ class OwnModel:
     """
 
     def __init__(self, estimator: Any, load: str, code: Path) -> None:
-        labels = getattr(estimator, "classes_", None)
-        classes: tuple[Class, ...] = ()
-        if labels is not None:
-            classes = tuple(plain_class(label, type(estimator).__name__) for label in np.asarray(labels).tolist())
-        self.has_probabilities = labels is None or hasattr(estimator, "predict_proba")
+        classes = classes_in(estimator)
+        is_regressor = getattr(estimator, "classes_", None) is None
+        self.has_probabilities = is_regressor or hasattr(estimator, "predict_proba")
         is_binary = classes == (0, 1) and self.has_probabilities
-        self.kind: Kind = "regression" if labels is None else "binary" if is_binary else "classes"
+        self.kind: Kind = "regression" if is_regressor else "binary" if is_binary else "classes"
         self.classes = classes if self.kind == "classes" else ()
         self._estimator, self._load, self._code = estimator, load, code
 

@@ -28,7 +28,7 @@ from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.environments.user_code import activate
 from airflow_wall.errors import ModelError, first_line
 from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode
-from airflow_wall.models.outputs import plain_class, shaped
+from airflow_wall.models.outputs import classes_in, shaped
 from airflow_wall.settings import matches_any
 
 with warnings.catch_warnings():
@@ -176,7 +176,7 @@ def _classes(estimator: Any) -> tuple[Class, ...]:
         raise ModelError(
             f"the `{type(estimator).__name__}` predicts {len(classes)} targets", hint="train one model for each target"
         )
-    return tuple(plain_class(label, type(estimator).__name__) for label in classes.tolist())
+    return classes_in(estimator)
 
 
 def _refuse_untrusted(content: bytes, where: str, own: OwnCode) -> None:

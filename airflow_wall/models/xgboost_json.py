@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from airflow_wall.errors import ModelError, first_line
 from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode
 from airflow_wall.models.features import with_categories
-from airflow_wall.models.outputs import plain_class, shaped
+from airflow_wall.models.outputs import classes_in, shaped
 
 PACKAGES = ("xgboost",)
 
@@ -34,10 +34,8 @@ def dump(estimator: Any, _: OwnCode = NO_OWN_CODE) -> bytes:
             f"the `{name}` has features of categories, whose codes XGBoost {xgboost.__version__} does not save",
             hint="use XGBoost 3.1 or later, or encode them in a pipeline of scikit-learn",
         )
-    labels = getattr(estimator, "classes_", None)
-    classes = [] if labels is None else [plain_class(label, name) for label in np.asarray(labels).tolist()]
     document = {
-        "classes": classes,
+        "classes": classes_in(estimator),
         "best_iteration": booster.attr("best_iteration"),
         "booster": json.loads(booster.save_raw("json").decode()),
     }
