@@ -113,7 +113,7 @@ def check_values(
 
 
 def is_lost(sums: Mapping[str, Any], training: FeatureSummary) -> bool:
-    """Return True if rows have no value of a feature, and the share of nulls in training makes a chance improbable."""
+    """Return True if all values of a feature are null, and nulls were too rare in training for this to be chance."""
     trained = sum(training.counts)
     share = training.nulls / (training.nulls + trained) if trained else 1.0
     return bool(sums["rows"] and not sums["values"] and share ** sums["rows"] < _RARE)

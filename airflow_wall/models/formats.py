@@ -106,7 +106,11 @@ def libraries(name: str) -> dict[str, str]:
 
 
 def other_versions(trained: Mapping[str, str]) -> str:
-    """Return the packages that are not installed here in the version of a record, in words; "" if all are."""
+    """
+    Return the packages whose version here differs from that in training, as text for a message; "" if none does.
+
+    :param trained: Package -> its version in training, see `ModelRecord.libraries`.
+    """
     here = dict.fromkeys(trained, "none")
     here |= {package: version for package in trained if (version := _version(package)) is not None}
     here["python"] = platform.python_version()

@@ -59,9 +59,9 @@ def is_own(name: str) -> bool:
 
 def own_is_lower_better(name: str) -> bool | None:
     """
-    Return True if a lower value of a function's metric is better, by the convention of scikit-learn for names.
+    Return True if a lower value of a function's metric is better, by the end of its name (`LOWER`, `HIGHER`).
 
-    None for a name that does not end as one of a metric.
+    The ends are those of scikit-learn. Return None for other names.
     """
     if name.endswith(HIGHER):
         return False

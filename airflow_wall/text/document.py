@@ -47,7 +47,7 @@ class YamlDocument:
             loc, of_key = loc[:-1], isinstance(loc[-1], str)
 
     def as_written(self, loc: Loc) -> Loc:
-        """Return a path without the positions in a list for which a single value stands."""
+        """Return `loc` without the indexes of a list where the text has a single value instead of the list."""
         written: list[str | int] = []
         value = self.value
         for part in loc:
