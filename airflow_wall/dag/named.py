@@ -80,17 +80,18 @@ def _faults_of_settings(settings: Any, plan: Plan, loc: Loc, allows: Allows) -> 
 
 
 def _error_class(path: str) -> type[BaseException]:
-    module, _, name = path.rpartition(".")
+    module_name, _, name = path.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), name, None)
-        names = vars(importlib.import_module(module))
+        module = importlib.import_module(module_name)
+        error_class = getattr(module, name, None)
     except ImportError as error:
         raise WallError(f"names `{path}`: {error}", hint="check the spelling") from error
-    if not (isinstance(found, type) and issubclass(found, BaseException)):
-        errors = [each for each, value in names.items() if isinstance(value, type) and issubclass(value, BaseException)]
+    if not (isinstance(error_class, type) and issubclass(error_class, BaseException)):
+        members = vars(module).items()
+        errors = [key for key, value in members if isinstance(value, type) and issubclass(value, BaseException)]
         hint = did_you_mean(name, errors) or "name a class of errors, e.g. `builtins.TimeoutError`"
         raise WallError(f"names `{path}`, which is not a class of errors", hint=hint)
-    return found
+    return error_class
 
 
 def _faults_of_imports(value: Any, plan: Plan, loc: Loc, allows: Allows) -> Iterator[Fault]:
