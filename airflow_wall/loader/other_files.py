@@ -112,7 +112,7 @@ def _is_dag_factory(keys: _Keys) -> bool:
         tasks
         or defaults
         or keys.has_inner("__type__")
-        or "__type__" in keys.top
+        or keys.has_one("__type__")
         or (keys.has_one("default") and keys.has_inner("default_args"))
     )
 
@@ -234,15 +234,16 @@ def _of_text(path: Path, error: FaultyText) -> OtherFile:
     pairs = [(len(match[1]), match[2]) for line in lines if (match := _KEY.match(line))]
     top = {name: None for indent, name in pairs if not indent}
     keys = _Keys(path.name, top, frozenset(name for indent, name in pairs[:_MOST_KEYS] if indent))
-    fault = _not_ours(path, text, keys)
-    is_known = any(tool.is_its(keys) for tool in _TOOLS)
-    return OtherFile(
-        FileKind.OTHER, (fault,) if is_known or not path.name.endswith((".yaml", ".yml")) else error.faults
-    )
+    is_ours = _tool_of(keys) is None and path.name.endswith((".yaml", ".yml"))
+    return OtherFile(FileKind.OTHER, error.faults if is_ours else (_not_ours(path, text, keys),))
+
+
+def _tool_of(keys: _Keys) -> _Tool | None:
+    return next((tool for tool in _TOOLS if tool.is_its(keys)), None)
 
 
 def _not_ours(path: Path, text: str, keys: _Keys) -> Fault:
-    tool = next((tool for tool in _TOOLS if tool.is_its(keys)), None)
+    tool = _tool_of(keys)
     if tool is not None:
         rows = "" if tool.depth is None else words.rows_of(keys.top, tool.depth)
         begin = _beginning(tool, keys)
