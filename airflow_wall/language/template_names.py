@@ -13,8 +13,8 @@ RUN = frozenset((
 ))  # fmt: skip
 """Names of Airflow's context, in any supported version."""
 
-GLOBALS = frozenset(("range", "dict", "lipsum", "cycler", "joiner", "namespace", "loop", "self", "varargs", "kwargs",
-                     "caller", "none", "true", "false", "None", "True", "False"))  # fmt: skip
+GLOBALS = frozenset(("range", "dict", "lipsum", "cycler", "joiner", "namespace", "loop", "self", "super", "varargs",
+                     "kwargs", "caller", "none", "true", "false", "None", "True", "False"))  # fmt: skip
 """Names that Jinja defines."""
 
 REMOVED = {

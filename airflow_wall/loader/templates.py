@@ -62,7 +62,9 @@ def names_used(text: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, 
 def _names_in(template: nodes.Template) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     own = {node.name for node in template.find_all(nodes.Name) if node.ctx in ("store", "param")}
     own |= {node.name for node in template.find_all(nodes.Macro)}
-    own |= {target for node in template.find_all(nodes.Import) for target in (node.target,)}
+    own |= {node.target for node in template.find_all(nodes.Import)}
+    imports = (name for node in template.find_all(nodes.FromImport) for name in node.names)
+    own |= {name if isinstance(name, str) else name[1] for name in imports}  # a pair is a name and its alias
     optional = set()
     for guard in (*template.find_all(nodes.Filter), *template.find_all(nodes.Test)):
         if guard.name in ("default", "d", "defined", "undefined") and guard.node is not None:

@@ -67,6 +67,8 @@ def test_name_that_airflow_lacks_is_a_fault_at_the_template(template: str, expec
         "{% macro f(a) %}{{ a }}{% endmacro %}{{ f(ds) }}{{ range(3) | list }}",
         "{{ '{{ dss }}' }}{% raw %}{{ dss }}{% endraw %}{# {{ dss }} #}",
         "{{ params.items() | list }}{{ ti.xcom_pull(task_ids='b') }}",
+        "{% import 'a.j2' as a %}{% from 'b.j2' import b, c as d %}{{ a.x(ds) }}{{ b(ds) }}{{ d() }}",
+        "{% extends 'a.j2' %}{% block b %}{{ super() }}{{ ds }}{% endblock %}",
     ],
 )
 def test_template_that_airflow_renders_has_no_fault(template: str, tmp_path: Path) -> None:
