@@ -114,7 +114,7 @@ def _operator_class(uses: str, code: Path) -> type[BaseOperator]:
 
 
 def _hint_of_object(value: Any, uses: str) -> str:
-    """Return the hint for an object other than an operator: those of a module, or what to write for a decorator."""
+    """Return the hint for an object that is not an operator, e.g. a module or a decorator."""
     hint = "name a class that is derived from `airflow.sdk.BaseOperator`"
     if inspect.ismodule(value):
         classes = [name for name, item in vars(value).items() if inspect.isclass(item) and item.__module__ == uses]
@@ -205,7 +205,7 @@ class Parameters:
 
 
 def parameters_of(target: Any) -> Parameters | None:
-    """Return the arguments that a class or a function takes, or None if it has no signature, e.g. as it is in C."""
+    """Return the arguments that a class or a function takes; None if Python cannot tell, e.g. of a function in C."""
     if not isinstance(target, type):
         functions, drop = [target], 0
     else:

@@ -93,7 +93,7 @@ RENAMED = {
     ),
     **dict.fromkeys(("SQLOperator", "SqlOperator"), _QUERY),
 }  # fmt: skip
-"""Name of a class that newer versions have not to the path of the one that does its work."""
+"""Name of a class of older versions to the path of its replacement."""
 
 REMOVED = {
     "SubDagOperator": "Airflow 3 has no sub-DAGs: write a group, an item of `tasks` with `tasks` of its own",
@@ -101,7 +101,7 @@ REMOVED = {
     "task_group": "a decorator is for Python; write a group, an item of `tasks` with `tasks` of its own",
     "dag": "a decorator is for Python; the pipeline is the file itself",
 }
-"""Name of an object that cannot be the operator of a task to what to write instead."""
+"""Name of an object that is not an operator in Airflow 3 to the hint."""
 
 WORDS = {
     **dict.fromkeys(("bash", "shell", "sh", "command", "cmd"), BY_NAME["BashOperator"]),
@@ -125,7 +125,7 @@ WORDS = {
     "databricks": BY_NAME["DatabricksRunNowOperator"],
     "bigquery": BY_NAME["BigQueryInsertJobOperator"],
 }
-"""Bare word that is not a step to the operator that it probably means."""
+"""Word in the place of an operator to the path of the operator that it probably means."""
 
 MOVED = (
     "airflow.operators.", "airflow.sensors.", "airflow.contrib.", "airflow.hooks.", "airflow.decorators.",
@@ -158,14 +158,14 @@ PACKAGES = {
 
 
 def present_path(uses: str) -> str | None:
-    """Return the path in Airflow 3 of an operator that is named by its class or by a path of Airflow 2, or None."""
+    """Return the path of an operator in Airflow 3; None for an unknown one, or if `uses` is this path already."""
     name = uses.replace(":", ".").rpartition(".")[2]
     path = RENAMED.get(name) or BY_NAME.get(name)
     return None if path == uses else path
 
 
 def package_of(module: str) -> str | None:
-    """Return the package that a module belongs to, or None if there is no such provider."""
+    """Return the package that a module is in; None for a module of Airflow itself, or of an unknown provider."""
     if not module.startswith("airflow.providers."):
         first = module.partition(".")[0]
         return None if first == "airflow" else PACKAGES.get(first, first)

@@ -210,7 +210,7 @@ class Resolver:
             return UNRESOLVED
 
     def _literal(self, text: str, loc: Loc, template: str) -> None:
-        """Warn of names in a literal text that look as if they were filled in; `template` is how to have that done."""
+        """Warn of expressions in a literal text, which stay text. `template` is the YAML that fills them in."""
         self._half(text, loc)
         if match := _RUN_TIME.search(text):
             self.faults.warn(

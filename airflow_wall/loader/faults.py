@@ -30,7 +30,7 @@ _LEAST_IN_BRACES = 2_000
 """The characters that each document of a file may have, even if the file has many."""
 
 _AS_TASKS = "write it as `tasks`"
-"""The reason of a word that other tools have for `tasks`."""
+"""The hint for the words of other tools for `tasks`."""
 
 
 class _Unresolved:

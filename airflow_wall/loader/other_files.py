@@ -142,7 +142,7 @@ _TOOLS = (
 
 
 def other_file(path: Path, settings: Settings) -> OtherFile:
-    """Return what a file without a pipeline is, and its faults as that."""
+    """Return the kind of a file without a pipeline, and its faults as a file of that kind."""
     try:
         documents = read_file(path)
     except FaultyText as error:
@@ -225,7 +225,7 @@ def _faults_of_shared(document: YamlDocument, settings: Settings) -> tuple[Fault
 
 
 def _of_text(path: Path, error: FaultyText) -> OtherFile:
-    """Return the result for a text that is not our YAML. Other tools have tags and templates."""
+    """Return the result for a text that cannot be read as YAML, e.g. for the tags and templates of other tools."""
     try:
         text = bounded_bytes(path)[:MAX_BYTES].decode(errors="replace")
     except FaultyText:
@@ -258,7 +258,7 @@ def _not_ours(path: Path, text: str, keys: _Keys) -> Fault:
 
 
 def _beginning(tool: _Tool, keys: _Keys) -> str:
-    """Return how to begin a pipeline that does the same."""
+    """Return the beginning of the hint: how a pipeline begins in place of a file of this tool."""
     if tool.depth is None:
         return "name the files of your pipelines, which begin with `dag_id: NAME`"
     if tool.depth < 0:

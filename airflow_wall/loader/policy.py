@@ -275,7 +275,7 @@ def _setting(name: str) -> str:
 
 
 def _is_name(value: Any) -> bool:
-    """Return True for the value of a field that takes a name or code, `module:name`, if it is a name."""
+    """Return True if a value is a name, as opposed to code, `module:name`."""
     return isinstance(value, str) and ":" not in value
 
 

@@ -66,7 +66,7 @@ def respelled(text: str, path: Path) -> tuple[str, list[Respelling]]:
 
 
 def _fits(text: str, change: Respelling) -> bool:
-    """Return True if the text has the old spelling at its place, on one line and without an escape."""
+    """Return True if the text has the old spelling at its place, on one line and without escapes."""
     lines = lines_of(text)
     start = change.place.column - 1
     return change.place.line <= len(lines) and lines[change.place.line - 1][start:].startswith(change.old)

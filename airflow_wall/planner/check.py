@@ -52,7 +52,7 @@ _ITEM = re.compile(r"tasks\[[^\]]*\](\.tasks\[[^\]]*\])*")
 """The part of a key path that names a task or group."""
 
 _WRITERS = (b"target", b"retrain")
-"""The key with which a task names the table that it writes, and the step that trains a model."""
+"""Words in every file with a task that writes a table or trains a model: the key of the table, and the step."""
 
 _OTHER_ENVIRONMENT = "(in environment `"
 
@@ -379,7 +379,7 @@ def _imports_own(planned: Plan, settings: Settings) -> bool:
 
 
 def _block_key(fault: Fault) -> str:
-    """Return the part of a fault's key path that names its task or group, or its key at the top."""
+    """Return the part of a fault's key path that names its task or group; without one, the key at the top."""
     match = _ITEM.match(fault.key or "")
     return match.group() if match else re.split(r"[.\[]", fault.key or "")[0]
 

@@ -1,4 +1,4 @@
-"""Warn of values that stay text here and that a shell or another tool would replace: `$LAKE`, `~`, `task.output`."""
+"""Warn of texts that a shell or another tool would replace, and that are literal here: `$LAKE`, `~`, `task.output`."""
 
 from __future__ import annotations
 

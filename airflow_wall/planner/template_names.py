@@ -31,7 +31,7 @@ class Names:
     The names that a template uses.
 
     :param variables: Dotted names. The first part is a variable.
-    :param filters: Filters, and tests after `is`.
+    :param filters: Filters, which follow `|`.
     :param tests: Tests, which follow `is`.
     """
 
@@ -56,7 +56,7 @@ def _of_text(loc: Loc, plan: Plan) -> Loc:
 
 
 def template_warnings(plan: Plan) -> Iterator[Fault]:
-    """Yield the params that templates use and the pipeline does not have. A run may still be started with them."""
+    """Yield a warning for each param that templates use and the pipeline lacks. A run may still be started with it."""
     params = set(plan.arguments.get("params") or ())
     for task in plan.tasks:
         own = params | set(task.settings.get("params") or ())

@@ -71,10 +71,10 @@ _CREATED_BY = "airflowWallCreatedBy"
 """Key of the note in the first commit of a table."""
 
 _IS_BESIDE = "beside"
-"""Transaction of a table of bad rows whose readers see the version that the table of the good rows names."""
+"""Transaction that marks a table of bad rows: the table of the good rows says which version of it readers see."""
 
 _REJECTED_COUNT = "rejected"
-"""Transaction of a table with the number of commits of its table of bad rows that belong to its own rows."""
+"""Transaction of a table: the number of commits of its table of bad rows that readers see."""
 
 ATTEMPTS = 12
 """Number of times that a writer tries to commit before it gives up."""
