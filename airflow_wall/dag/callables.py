@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_wall.dag.coercion import coerced
 from airflow_wall.dag.imports import imported
-from airflow_wall.dag.signatures import parameter_faults
+from airflow_wall.dag.signatures import first_line, parameter_faults
 from airflow_wall.dag.values import values_of
 from airflow_wall.diagnostics.faults import Fault, FaultyText, Loc
 from airflow_wall.diagnostics.suggestions import listed
@@ -45,8 +45,7 @@ def faults_of(error: Exception, plan: Plan, loc: Loc, begin: str) -> list[Fault]
         return [
             plan.places.fault((*loc, *at), message, hint, of_key=of_key) for at, message, hint, of_key in error.details
         ]
-    text = error.message if isinstance(error, WallError) else str(error).strip() or type(error).__name__
-    reason = text.partition("\n")[0].removeprefix(f"`{loc[-1] if isinstance(loc[-1], str) else loc[-2]}` ")
+    reason = first_line(error).removeprefix(f"`{loc[-1] if isinstance(loc[-1], str) else loc[-2]}` ")
     hint = error.hint if isinstance(error, WallError) else None
     return [plan.places.fault(loc, f"{begin}: {reason}", hint)]
 
@@ -97,9 +96,9 @@ def constructed(spec: Constructed, *kinds: type, code: Path) -> Any:
     except WallError:
         raise
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        message = f"names `{spec.uses}`, which cannot be made: {first_line(error)}"
         hint = f"compare `with` with the arguments of {spec.uses}"
-        raise Misused([(("uses",), f"names `{spec.uses}`, which cannot be made: {reason}", hint, False)]) from error
+        raise Misused([(("uses",), message, hint, False)]) from error
     if hasattr(instance, "template_fields"):
         instance.template_fields = tuple(
             name for name in instance.template_fields if name not in values or name in rendered
