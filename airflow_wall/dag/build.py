@@ -20,10 +20,11 @@ from airflow_wall.dag.mapped import built_mapped
 from airflow_wall.dag.notify import notifications
 from airflow_wall.dag.pod import built_pods
 from airflow_wall.dag.schedule import built_schedule
-from airflow_wall.dag.signatures import OPERATORS, first_line, operators_of
+from airflow_wall.dag.signatures import OPERATORS, operators_of
 from airflow_wall.dag.task_arguments import built_arguments
 from airflow_wall.dag.values import Operator, Operators, values_of
 from airflow_wall.diagnostics.faults import FaultyText
+from airflow_wall.errors import first_line
 from airflow_wall.language.cluster_registry import stop_may_fail
 from airflow_wall.notifications.notifier import record_error
 from airflow_wall.operators.base import StepOperator

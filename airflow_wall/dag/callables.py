@@ -10,11 +10,11 @@ from typing import Any
 
 from airflow_wall.dag.coercion import coerced
 from airflow_wall.dag.imports import imported
-from airflow_wall.dag.signatures import first_line, parameter_faults
+from airflow_wall.dag.signatures import parameter_faults
 from airflow_wall.dag.values import values_of
 from airflow_wall.diagnostics.faults import Fault, FaultyText, Loc
 from airflow_wall.diagnostics.suggestions import listed
-from airflow_wall.errors import UserCodeError, WallError
+from airflow_wall.errors import UserCodeError, WallError, first_line
 from airflow_wall.language.callables import Callback, Constructed
 from airflow_wall.planner.plan import Plan
 

@@ -23,7 +23,7 @@ from airflow_wall.dag.imports import imported
 from airflow_wall.diagnostics.faults import Fault, Loc
 from airflow_wall.diagnostics.printable import brief
 from airflow_wall.diagnostics.suggestions import listed, nearest, suggestion
-from airflow_wall.errors import UserCodeError, WallError
+from airflow_wall.errors import UserCodeError
 from airflow_wall.language.markers import FileText, Template, XComRef
 from airflow_wall.language.operators import REMOVED
 from airflow_wall.language.pipeline import Task
@@ -121,12 +121,6 @@ def _hint_of_object(value: Any, uses: str) -> str:
         operators = [name for name in classes if issubclass(getattr(value, name), BaseOperator)]
         return f"name the class in this module, e.g. `{uses}.{operators[0]}`" if operators else hint
     return REMOVED.get(uses.rpartition(".")[2], hint)
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message."""
-    text = error.message if isinstance(error, WallError) else str(error).strip() or type(error).__name__
-    return text.splitlines()[0]
 
 
 # --- arguments
