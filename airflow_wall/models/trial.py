@@ -1,0 +1,135 @@
+"""Evaluate a model on held-out rows, as `predict` will use it: loaded from its bytes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from airflow_wall.errors import ModelError
+from airflow_wall.models import formats
+from airflow_wall.models.base import Model, OwnCode, Segments, Trained
+from airflow_wall.models.deciding_metric import DecidingMetric, deciding_metric
+from airflow_wall.models.evaluation import check_observed, codes_of, constant_scores, measure_all
+from airflow_wall.models.features import target_of, to_frame
+from airflow_wall.models.holdout import Split
+from airflow_wall.models.promotion import Rule
+
+_FEW = 10
+"""Number of rows below which an error is probably due to their number."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A challenger, loaded from its bytes, and its metrics on the held-out rows whose target is not null."""
+
+    model: Model
+    model_format: str
+    content: bytes
+    metric: str
+    metrics: dict[str, float]
+    baseline: float
+    held_out: pa.Table
+    observed: NDArray[np.float64]
+    rows_trained: int
+    deciding: DecidingMetric
+    segments: Segments | None
+
+    @property
+    def value(self) -> float:
+        """The metric that decides."""
+        return self.metrics[self.metric]
+
+
+def judge(trained: Trained, entrypoint: str, parts: Split, rule: Rule, key: str, own: OwnCode) -> Trial:
+    """
+    Return the evaluation of a trained model.
+
+    :param key: The input that was split.
+    :raises ModelError: the model cannot be saved, or its metric is not finite.
+    """
+    where = f"`entrypoint` `{entrypoint}` returned"
+    name = formats.format_of(trained.estimator) if own.save is None else formats.OWN
+    content = formats.dump(trained.estimator, name, own)
+    model = formats.load(content, name, own)  # evaluated as predict will use it: loaded from its bytes
+    metric = rule.metric_for(model)
+    training = _finite(targets_in(model, parts.training[key], trained.target, f"`inputs.{key}`"))
+    target = targets_in(model, parts.held_out, trained.target, f"`inputs.{key}`")
+    held_out = parts.held_out.filter(pa.array(np.isfinite(target)))
+    observed = _finite(target)
+    if not len(observed) or not len(training):
+        which = "held-out rows" if not len(observed) else "training rows"
+        raise ModelError(
+            f"{where} a model of `{trained.target}`, which has no value in the {which}",
+            hint="provide more rows, or change `holdout`",
+        )
+    check_observed(model, np.concatenate([training, observed]), trained.target)
+    scores = model.score(to_frame(held_out.select(list(trained.features))))
+    metrics = measure_all(model, observed, scores)
+    deciding = deciding_metric(metric, trained.target, own.code or Path())
+    measured = deciding.measure(model, observed, scores, held_out)
+    if math.isfinite(measured):
+        metrics = {metric: measured, **metrics}
+    if metric not in metrics:
+        why, hint = _why_undefined(model, parts.held_out.column(trained.target), observed, scores)
+        raise ModelError(
+            f"{where} a model whose {metric} on {len(observed):,} held-out rows is not a finite number: {why}; "
+            "nothing was registered",
+            hint=hint,
+        )
+    constant = constant_scores(model, training, len(observed))
+    baseline = deciding.measure(model, observed, constant, held_out)
+    segments = None
+    if rule.by is not None:
+        segments = deciding.by_segment(rule.by, model, observed, scores, held_out)
+    return Trial(
+        model,
+        name,
+        content,
+        metric,
+        metrics,
+        baseline,
+        held_out,
+        observed,
+        len(training),
+        deciding,
+        segments,
+    )
+
+
+def _why_undefined(
+    model: Model, target: pa.ChunkedArray[Any], observed: NDArray[np.float64], scores: NDArray[np.float64]
+) -> tuple[str, str]:
+    """Return why a metric is not a finite number, and a hint."""
+    if lost := int(np.count_nonzero(~np.isfinite(scores))):
+        return f"{lost:,} of its scores are not finite", "look at the training rows for missing or infinite values"
+    if len(observed) < _FEW:
+        return "there are too few rows", "provide more rows, or set a larger `holdout.fraction`"
+    if model.kind != "regression" and len(np.unique(observed)) == 1:
+        (label,) = target.drop_null().slice(0, 1).to_pylist()
+        return f"all of them have the class `{label}`", (
+            "choose held-out rows with all classes, e.g. `holdout: {random: true}`, or set another `promote.metric`"
+        )
+    return (
+        "it is not defined for these rows",
+        "choose other held-out rows by `holdout`, or set another `promote.metric`",
+    )
+
+
+def targets_in(model: Model, rows: pa.Table, target: str, where: str) -> NDArray[np.float64]:
+    """Return the target as floats, with NaN for null: numbers, or the codes of a model's classes."""
+    if model.kind != "classes":
+        return target_of(rows, target, where)
+    values = rows.column(target).to_pylist()
+    known = np.asarray([value is not None for value in values], dtype=bool)
+    return np.where(known, codes_of(values, model.classes), np.nan)
+
+
+def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    finite: NDArray[np.float64] = values[np.isfinite(values)]
+    return finite
