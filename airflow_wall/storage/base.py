@@ -15,6 +15,8 @@ from airflow_wall.text.reserved import RESERVED, reserved_part
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from airflow_wall.storage.scan import Scan
+
 SLICE = "_wall_slice"
 """Hidden column: id of the slice a row belongs to; null if the row belongs to all slices (`replace_table`)."""
 
@@ -198,6 +200,22 @@ class TableStore(Protocol):
         :param where: SQL predicate on the columns of the table.
         :param hidden: Return the hidden columns too.
         :raises DataError: a column does not exist, or the predicate fails.
+        """
+        ...
+
+    def scan(
+        self,
+        table: str,
+        *,
+        slices: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+        hidden: bool = False,
+    ) -> Scan:
+        """
+        Return the rows that `read` returns as a query over files, in the same order. Nothing is read yet.
+
+        :raises DataError: a column does not exist.
         """
         ...
 

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -35,7 +35,6 @@ from airflow_wall.storage.base import (
     HIDDEN,
     SLICE,
     SOURCE,
-    WRITER,
     Commit,
     Files,
     SourceVersion,
@@ -46,7 +45,6 @@ from airflow_wall.storage.base import (
 )
 from airflow_wall.storage.columns import convert, fit, to_storable, without_rows
 from airflow_wall.storage.contract import Contract, Contracts
-from airflow_wall.storage.current_rows import RowKey, current_rows
 from airflow_wall.storage.ownership import (
     WHOLE,
     Overlap,
@@ -58,14 +56,12 @@ from airflow_wall.storage.ownership import (
     partitions_of,
     schema_of,
 )
+from airflow_wall.storage.scan import DataFile, RowKey, Scan
 from airflow_wall.text.reserved import STATE, reserved_part
 from airflow_wall.text.table_names import REJECTED, is_pattern, matches_table
 
 _KEPT = 7 * 24 * 3600
 """Seconds for which a file with current rows is kept for jobs that read it."""
-
-_PLACE = "_wall_place"
-"""Column with the place of a row in its table, by which a condition keeps the order of the rows."""
 
 _CREATED_BY = "airflowWallCreatedBy"
 """Key of the note in the first commit of a table."""
@@ -167,23 +163,28 @@ class DeltaStore:
         hidden: bool = False,
     ) -> pa.Table:
         """Return rows, ordered by slice and file."""
+        return self.scan(table, slices=slices, columns=columns, where=where, hidden=hidden).to_table()
+
+    def scan(
+        self,
+        table: str,
+        *,
+        slices: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+        hidden: bool = False,
+    ) -> Scan:
+        """Return rows as a query over the files, ordered by slice and file."""
         handle = self._opened(table)
-        source = dataset_of(handle)
-        names = [name for name in source.schema.names if hidden or name not in HIDDEN]
-        unknown = [name for name in columns or () if name not in source.schema.names]
+        schema = schema_of(handle)
+        names = [name for name in schema.names if hidden or name not in HIDDEN]
+        unknown = [name for name in columns or () if name not in schema.names]
         if unknown:
             raise _no_column(table, unknown[0], names)
-        in_slices = _in_slices(handle, slices)
-        selected = list(columns) if columns is not None else names
+        files = _data_files(handle, self._folder(table), slices)
         key = self._key(table)
-        if where is None and key is None:
-            return _without_writers(source.to_table(columns=selected, filter=in_slices))
-        needed = None  # a condition may name any column
-        if where is None and key is not None:
-            needed = list(dict.fromkeys((*selected, *key.columns, *filter(None, (key.order_by,)), SLICE)))
-        rows = source.to_table(columns=needed, filter=in_slices)
-        rows = _without_writers(rows if key is None else current_rows(rows, key, _orders(handle)))
-        return (rows if where is None else _filtered(rows, where, table)).select(selected)
+        orders = None if key is None else _orders(handle)
+        return Scan(table, files, schema, tuple(names if columns is None else columns), where, key, orders)
 
     def files(self, table: str, *, slices: Sequence[str] | None = None) -> Files:
         """Return the files of these slices. The slice is the partition, so each file belongs to one slice."""
@@ -465,6 +466,20 @@ class DeltaStore:
         return sorted(tables)
 
 
+def _data_files(handle: DeltaTable, folder: Path, slices: Sequence[str] | None) -> tuple[DataFile, ...]:
+    """Return the files of a version with the rows of these slices and of all slices, in the order of the rows."""
+    files = pa.table(handle.get_add_actions(flatten=True))
+    partitions = files.column(f"partition.{SLICE}").to_pylist() if files.num_rows else []
+    paths = [unquote(str(path)) for path in files.column("path").to_pylist()]
+    counts = files.column("num_records").to_pylist() if files.num_rows else []
+    wanted = None if slices is None else set(slices)
+    return tuple(
+        DataFile(folder / path, partition, int(rows or 0))
+        for path, partition, rows in sorted(zip(paths, partitions, counts, strict=True), key=lambda file: file[0])
+        if wanted is None or partition is None or slice_in(partition) in wanted
+    )
+
+
 def _in_slices(handle: DeltaTable, slices: Sequence[str] | None) -> pc.Expression | None:
     """Return the condition for rows of these slices. Rows without a slice belong to every slice."""
     if slices is None:
@@ -494,14 +509,6 @@ def _orders(handle: DeltaTable) -> dict[str | None, int]:
 def _time_of(slice_id: str) -> int:
     date = date_of_slice(slice_id)
     return 0 if date is None else round(date.timestamp() * 1_000_000)
-
-
-def _without_writers(rows: pa.Table) -> pa.Table:
-    """Return the rows with slices in place of partitions."""
-    if SLICE not in rows.column_names:
-        return rows
-    slices = pc.replace_substring_regex(rows.column(SLICE), f"{WRITER}.*", "")
-    return rows.set_column(rows.column_names.index(SLICE), SLICE, slices)
 
 
 def _parts(
@@ -580,25 +587,6 @@ def _retyped(
         kept = database.sql(f"SELECT * FROM rows WHERE ({predicate}) IS NOT TRUE").to_arrow_table()  # noqa: S608
     old = convert(kept.cast(state.schema), types, table=table)
     return pa.concat_tables([old, new], promote_options="default").combine_chunks()
-
-
-def _filtered(rows: pa.Table, where: str, table: str) -> pa.Table:
-    columns = [name for name in rows.column_names if name not in HIDDEN]
-    with duck.connect() as database:
-        database.register("rows", rows.append_column(_PLACE, pa.array(range(rows.num_rows), pa.int64())))
-        duck.seal(database)
-        try:
-            query = f"SELECT {_PLACE} FROM rows WHERE ({where}\n) ORDER BY {_PLACE}"  # noqa: S608
-            if (others := duck.describe_other_statements(database, query)) is not None:
-                raise duckdb.ParserException(f"it turns the query into {others}")
-            places = database.sql(query).to_arrow_table()
-        except duckdb.Error as error:
-            raise DataError(
-                f"`{where}` must be a SQL condition on table `{table}`: {duck.reason(error)}",
-                hint=f"use its columns: {listed(columns)}",
-            ) from error
-    kept: pa.Table = rows.take(places.column(0))
-    return kept
 
 
 def pause(attempt: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import tempfile
@@ -36,8 +37,15 @@ def connect() -> duckdb.DuckDBPyConnection:
     return database
 
 
-def seal(database: duckdb.DuckDBPyConnection) -> None:
-    """Restrict all later queries to the registered tables: no file, no network. This cannot be undone."""
+def seal(database: duckdb.DuckDBPyConnection, paths: Iterable[Path] = ()) -> None:
+    """
+    Restrict all later queries to the registered tables: no network, no file. This cannot be undone.
+
+    :param paths: Files that they may read all the same, because views of the connection do.
+    """
+    names = [name for path in paths for name in dict.fromkeys((str(path), glob.escape(str(path))))]
+    if names:
+        database.execute(f"SET allowed_paths = {value(names)}")
     database.execute("SET enable_external_access = false")
     database.execute("SET lock_configuration = true")
 
