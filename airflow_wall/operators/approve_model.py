@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
+from airflow_wall.operators.assets import MODEL, is_literal
 from airflow_wall.operators.base import StepOperator
 from airflow_wall.settings import LOCAL_RUN
 
@@ -65,7 +66,15 @@ class PromoteModelOperator(StepOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the model and its version."""
         result = _result_of(self.retrain, context)
-        return self.do(context, "promote_model", model=result["model"], version=result["version"], **result["held"])
+        promoted = self.do(context, "promote_model", model=result["model"], version=result["version"], **result["held"])
+        return self.announced(context, {**result, **promoted})
+
+    def announces(self) -> Iterator[str]:
+        """Yield the model of the task that trains it."""
+        trainer = self.dag.task_dict.get(self.retrain) if self.has_dag() else None
+        model = getattr(trainer, "model", None)
+        if is_literal(model):
+            yield f"{MODEL}{model}"
 
 
 def _result_of(retrain: str, context: Context) -> Mapping[str, Any]:

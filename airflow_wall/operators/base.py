@@ -6,13 +6,13 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from airflow.configuration import conf
-from airflow.sdk import BaseOperator, Connection
+from airflow.sdk import Asset, BaseOperator, Connection
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowRescheduleException
 from airflow.sdk.log import mask_secret
 
@@ -24,6 +24,7 @@ from airflow_wall.errors import ConnectionFault, Interrupted, Terminal, WallErro
 from airflow_wall.hooks.clients import open_client
 from airflow_wall.job import Job, Run, Slice, TableRead, safe_name, slice_id_of
 from airflow_wall.jobs.base import run_job
+from airflow_wall.operators.assets import announce, lake_name
 from airflow_wall.operators.table_order import order_of, reads_of
 from airflow_wall.processes.lifetime import die_with_parent
 from airflow_wall.settings import DEFAULT_STORAGE, SECTION, Settings, matches_any
@@ -72,6 +73,9 @@ class StepOperator(BaseOperator):
     commits_release: ClassVar[bool] = False
     """True if it commits a release and returns it."""
 
+    storage: str | None = None
+    project: str | None = None
+    _own_outlets: Sequence[Any] = ()
     _working = False
 
     def __init__(
@@ -92,6 +96,33 @@ class StepOperator(BaseOperator):
         self.place = place
         self.allowed_connections = allowed_connections
         self.checks_order = checks_order
+
+    @property
+    def outlets(self) -> list[Any]:
+        """The assets that the task updates: those of its author, and what it writes into the lake."""
+        return [*self._own_outlets, *self.written_assets()]
+
+    @outlets.setter
+    def outlets(self, value: Iterable[Any]) -> None:
+        self._own_outlets = list(value)
+
+    def add_outlets(self, outlets: Iterable[Any]) -> None:
+        """Add assets that the task updates."""
+        self._own_outlets = [*self._own_outlets, *outlets]
+
+    def written_assets(self) -> list[Asset]:
+        """Return the tables, models and releases that the task announces as assets."""
+        lake = lake_name(self.storage, self.project)
+        return [Asset(f"{lake}/{name}") for name in dict.fromkeys(self.announces())]
+
+    def announces(self) -> Iterator[str]:
+        """Yield the names of the assets that the task updates, below the lake. Names in templates are left out."""
+        yield from ()
+
+    def announced(self, context: Context, result: dict[str, Any], **facts: Any) -> dict[str, Any]:
+        """Attach a result, and further facts, to the events of the assets; return the result."""
+        announce(context, self.written_assets(), {**facts, **result})
+        return result
 
     def do(self, context: Context, kind: str, **arguments: Any) -> dict[str, Any]:
         """Run a job of this kind in the worker. The job chooses the value of an argument that is None."""

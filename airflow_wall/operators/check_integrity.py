@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_wall.checks.load import load_checks
 from airflow_wall.job import TableRead
+from airflow_wall.operators.assets import checked_table, rows_written
 from airflow_wall.operators.base import StepOperator
 from airflow_wall.operators.table_order import checkers_of
 
@@ -51,7 +52,7 @@ class CheckIntegrityOperator(StepOperator):
         """Return the number of passed, warned and failed checks, the warnings and the path of the report."""
         with self.error_context(context):
             others = {read.table: checkers_of(context["dag"], read.table) for read in self._other_tables()}
-        return self.do(
+        result = self.do(
             context,
             "check_integrity",
             table=self.table,
@@ -60,6 +61,11 @@ class CheckIntegrityOperator(StepOperator):
             gate=self.gate,
             others=others or None,
         )
+        return self.announced(context, result, **rows_written(context, self.table))
+
+    def announces(self) -> Iterator[str]:
+        """Yield the table, if this is the last check of it."""
+        yield from checked_table(self, self.table)
 
     def tables_read(self) -> Iterator[TableRead]:
         """Yield the checked table, and the other tables that its checks read."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_wall.operators.assets import written_table
 from airflow_wall.operators.compute import ComputeOperator
 from airflow_wall.sources.backends import parse_source
 
@@ -86,7 +87,7 @@ class IngestOperator(ComputeOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the table, its version, and the number of loaded rows and files."""
-        return self.compute(
+        result = self.compute(
             context,
             "ingest",
             source=self.source,
@@ -104,6 +105,11 @@ class IngestOperator(ComputeOperator):
             max_bad_rows=self.max_bad_rows,
             share=self.share or None,
         )
+        return self.announced(context, result)
+
+    def announces(self) -> Iterator[str]:
+        """Yield the target."""
+        yield from written_table(self, self.target)
 
     def job_connections(self) -> tuple[str, ...]:
         """Return the connection of the source."""

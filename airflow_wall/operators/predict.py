@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_wall.operators.assets import written_table
 from airflow_wall.operators.compute import ComputeOperator
 from airflow_wall.operators.table_order import Input, tables_of
 
@@ -58,7 +59,7 @@ class PredictOperator(ComputeOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the table, its number of rows, and the model's version."""
         max_age = None if self.max_age is None else f"{int(self.max_age.total_seconds())}s"
-        return self.compute(
+        result = self.compute(
             context,
             "predict",
             model=self.model,
@@ -72,3 +73,8 @@ class PredictOperator(ComputeOperator):
             load=self.load,
             own_types=self.own_types() or None,
         )
+        return self.announced(context, result)
+
+    def announces(self) -> Iterator[str]:
+        """Yield the target."""
+        yield from written_table(self, self.target)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_wall.operators.assets import RELEASE, is_literal
 from airflow_wall.operators.release_gate import ReleasingOperator, fail_after_commit
 from airflow_wall.operators.table_order import checkers_of
 
@@ -63,7 +64,12 @@ class PublishOperator(ReleasingOperator):
             raise
         committed = self.do(context, "stop_sender", release=self.release, expected=sorted(parts), fence=fence)
         fail_after_commit(failed_stops, self.release)
-        return committed
+        return self.announced(context, committed)
+
+    def announces(self) -> Iterator[str]:
+        """Yield the release."""
+        if is_literal(self.release):
+            yield f"{RELEASE}{self.release}"
 
     def _roll_back(self, context: Context, expected: list[str]) -> None:
         try:

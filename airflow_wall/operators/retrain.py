@@ -10,6 +10,7 @@ from airflow_wall.environments.backends import open_environment
 from airflow_wall.errors import ModelError
 from airflow_wall.job import TableRead
 from airflow_wall.jobs.base import run_job
+from airflow_wall.operators.assets import MODEL, is_literal
 from airflow_wall.operators.compute import ComputeOperator
 from airflow_wall.operators.predict import PredictOperator
 from airflow_wall.operators.table_order import Input, reads_of, tables_of
@@ -99,13 +100,18 @@ class RetrainOperator(ComputeOperator):
             hold=True if self.approve or readers else None,
         )
         if "held" not in result:
-            return result
+            return self.announced(context, result)
         for reader in readers:
             self._check_opens(context, reader, result["version"])
         if self.approve:
             return {**result, "reason": f"{result['reason']}; waits for approval"}
         self.do(context, "promote_model", model=self.model, version=result["version"], **result.pop("held"))
-        return {**result, "promoted": True}
+        return self.announced(context, {**result, "promoted": True})
+
+    def announces(self) -> Iterator[str]:
+        """Yield the model, unless another task promotes it after an approval."""
+        if is_literal(self.model) and not self.approve:
+            yield f"{MODEL}{self.model}"
 
     def _readers(self, context: Context) -> list[PredictOperator]:
         """Return the tasks of this DAG that score with the model in another Python than that of this task."""

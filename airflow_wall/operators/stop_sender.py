@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from airflow_wall.errors import ReleaseError
+from airflow_wall.operators.assets import RELEASE, is_literal
 from airflow_wall.operators.base import StepOperator
 from airflow_wall.operators.release_gate import fail_after_commit, failed_stops_before
 from airflow_wall.operators.stage import StageOperator, fence_of
@@ -39,7 +41,14 @@ class StopSenderOperator(StepOperator):
         fence = fence_of(context, self.release)
         committed = self.do(context, "stop_sender", release=release, expected=parts, fence=fence)
         fail_after_commit(failed_stops_before(context, starter), release)
-        return committed
+        return self.announced(context, committed)
+
+    def announces(self) -> Iterator[str]:
+        """Yield the release, if the task that opens it names it."""
+        starter = self.dag.task_dict.get(self.release) if self.has_dag() else None
+        name = getattr(starter, "release", None) if isinstance(starter, StartSenderOperator) else None
+        if is_literal(name):
+            yield f"{RELEASE}{name}"
 
     def _parts(self, dag: DAG) -> list[str]:
         for task in dag.tasks:

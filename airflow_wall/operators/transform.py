@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_wall.operators.assets import written_table
 from airflow_wall.operators.compute import ComputeOperator
 from airflow_wall.operators.table_order import Input, tables_of
 
@@ -54,7 +55,7 @@ class TransformOperator(ComputeOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the table, its version and its number of rows."""
-        return self.compute(
+        result = self.compute(
             context,
             "transform",
             target=self.target,
@@ -66,3 +67,8 @@ class TransformOperator(ComputeOperator):
             mode=self.mode,
             share=self.share or None,
         )
+        return self.announced(context, result)
+
+    def announces(self) -> Iterator[str]:
+        """Yield the target."""
+        yield from written_table(self, self.target)
