@@ -116,7 +116,15 @@ class UserCodeError(Terminal, WallError):
 
 
 class CheckFailed(Terminal, WallError):
-    """Raised when data or predictions fail a check of severity `error`: nothing downstream may be published."""
+    """
+    Raised when data or predictions fail a check of severity `error`: nothing downstream may be published.
+
+    :param facts: The counts of the results and the checks that failed, for the history.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, facts: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.facts = dict(facts or {})
 
 
 class ModelError(Terminal, WallError):

@@ -32,12 +32,14 @@ class CheckOutcome:
 
     :param observed: The state of the data, in words and numbers.
     :param detail: Help to find the cause, such as the first rows that failed.
+    :param score: The distance from earlier values, for the history; None for checks that do not measure one.
     """
 
     passed: bool
     observed: str
     expected: str
     detail: str = ""
+    score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Result:
     expected: str
     detail: str = ""
     over: Scope = "slice"
+    score: float | None = None
 
     @property
     def status(self) -> Literal["pass", "warn", "fail"]:

@@ -87,4 +87,5 @@ def _result(check: Check, outcome: CheckOutcome) -> Result:
         outcome.expected,
         outcome.detail,
         check.scope,
+        outcome.score,
     )

@@ -20,7 +20,7 @@ from airflow_wall.cli.prepare import Prepared
 from airflow_wall.cli.progress import Progress
 from airflow_wall.cli.runner import Runner, has_succeeded
 from airflow_wall.cli.stale import StaleSlice
-from airflow_wall.cli.summary import show_summary, totals
+from airflow_wall.cli.summary import results_of_run, show_summary, totals
 from airflow_wall.diagnostics.printable import counted
 
 
@@ -78,7 +78,7 @@ class Driver:
             outcome, idle = self._run(slot.logical_date, slot)
             did_work = did_work or not idle
             seconds = f"{time.monotonic() - started:6.1f} s"
-            about = idle or totals(self.prepared.plan, outcome.results)
+            about = idle or totals(results_of_run(self.prepared.plan, outcome.run_id))
             lines.append(f"{name}  {'nothing' if idle else _state(outcome):<7}  {seconds}  {about}")
             if not outcome.success:
                 self._show_dates([*lines, *(f"{shown(slot.logical_date)}  not run" for slot in dates[index + 1 :])])
@@ -86,6 +86,19 @@ class Driver:
                 return USER_FAULT
         self._show_dates(lines)
         return 0 if did_work else NOTHING_TO_DO
+
+    def run_dates(self, dates: Sequence[datetime]) -> int:
+        """Run dates, one after the other, and stop at the first that fails. Return the exit code."""
+        if not dates:
+            self.console.print(f"{self.prepared.plan.dag_id}: no such dates, nothing to run")
+            return NOTHING_TO_DO
+        for index, date in enumerate(dates):
+            self.console.print(f"\n{shown(date)} ({index + 1} of {len(dates)})")
+            outcome, _ = self._run(date)
+            if not outcome.success:
+                self.console.print("fix it and run the same command again")
+                return USER_FAULT
+        return 0
 
     def run_stale(self, stale: Sequence[StaleSlice]) -> int:
         """Run the tasks of stale slices again, the earliest slice first, and stop at the first that fails."""
@@ -131,9 +144,8 @@ class Driver:
             }
         )
         console.print(f"\nrun {outcome.run_id}{resumed}: {state}\n")
-        show_summary(
-            console, plan, outcome.results, shlex.join(self.command), None if outcome.success else outcome.states
-        )
+        steps = results_of_run(plan, outcome.run_id)
+        show_summary(console, plan, steps, shlex.join(self.command), None if outcome.success else outcome.states)
         show_messages(console, messages, outcome)
         if not outcome.success:
             self._show_logs(outcome)

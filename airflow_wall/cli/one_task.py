@@ -23,8 +23,8 @@ from sqlalchemy import select
 from airflow_wall.cli.metadata import refuse_neighbour
 from airflow_wall.cli.output import USER_FAULT
 from airflow_wall.cli.prepare import Prepared
-from airflow_wall.cli.runner import Runner, results_of
-from airflow_wall.cli.summary import show_summary
+from airflow_wall.cli.runner import Runner
+from airflow_wall.cli.summary import results_of_run, show_summary
 from airflow_wall.dag.build import build_dag
 from airflow_wall.errors import WallError
 from airflow_wall.operators.compute import ComputeOperator
@@ -67,7 +67,7 @@ def run_one_task(prepared: Prepared, task_id: str, date: datetime | None, consol
         session.commit()
     console.print(f"\ntask {task_id} of run {run.run_id}: {state.value}\n")
     if is_success:
-        show_summary(console, plan, {task_id: results_of(session, run).get(task_id)}, "")
+        show_summary(console, plan, results_of_run(plan, run.run_id, task_id), "")
     elif isinstance(error, AirflowFailException | WallError):
         console.print(f"error: {error}")
     elif error is not None:

@@ -67,6 +67,9 @@ def rollback(
     ] = None,
     *,
     reason: Reason,
+    resend: Annotated[
+        bool, typer.Option("--resend", help="Send the old rows again to webhooks, which cannot take rows back.")
+    ] = False,
     storage: Storage = STORAGE,
     project: Project = Path(),
     connections: Connections = None,
@@ -77,11 +80,12 @@ def rollback(
 
     If the command is killed, repeat it, or the next run finishes it. The later releases are not committed again by a
     retry, by a cleared run or by a run of their date, until you allow it. Runs of other dates publish as before, so
-    drop or correct the rows that are wrong. If a webhook has received rows, nothing is changed.
+    drop or correct the rows that are wrong. If a webhook has received rows, nothing is changed; with --resend, it gets
+    the old rows as a new release.
     """
     project = project.absolute()
     use_connections(project, connections)
-    result = _releases(storage, project).restore(name, release, reason=reason)
+    result = _releases(storage, project).restore(name, release, reason=reason, resend=resend)
     if as_json:
         print_json(**result)
         return
@@ -89,6 +93,8 @@ def rollback(
         out().print(f"{name}: clients see {result['release']} already")
         return
     out().print(f"{name}: clients see {result['release']} again, and not {result['before']}")
+    for to in result["resent"]:
+        out().print(f"sent again: {to}")
     for version in result["rolled_back"]:
         out().print(f"rolled back: {version}")
     out().print(

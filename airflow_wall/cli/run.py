@@ -53,6 +53,12 @@ def run(  # noqa: C901
         bool,
         typer.Option("--stale", help="Run exactly the dates whose tables were computed from rows that have changed."),
     ] = False,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="Run the due dates of the schedule that have never run, in order.")
+    ] = False,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Run again the dates whose last run failed, in order.")
+    ] = False,
     rebuild: Annotated[
         str | None,
         typer.Option(metavar="TABLE", help="Write a table anew: run again each date that has rows in it."),
@@ -89,7 +95,8 @@ def run(  # noqa: C901
     Runs, task states and logs are kept in .airflow in the project's folder (or AIRFLOW_HOME), where you can read them
     afterwards, also with `airflow standalone`. A failed run continues where it stopped. With --date, a date that
     succeeded before is checked again for new data. With --from and --to, dates that succeeded before are skipped, and
-    the first date that fails ends the command.
+    the first date that fails ends the command. --missing and --failed find the dates themselves, by the history of the
+    lake.
 
     Exit code 0: it succeeded; 1: it failed; 4: there was nothing to do, e.g. no new data.
     """
@@ -103,7 +110,9 @@ def run(  # noqa: C901
     if wait is None:
         raise typer.BadParameter("write a duration, e.g. 5s or 1m", param_hint="--retry-wait")
     if task is not None:
-        _check_task(selected, task, alone=not (first or last or stale or rebuild or again))
+        _check_task(selected, task, alone=not (first or last or stale or rebuild or again or missing or failed))
+    if (missing or failed) and (date or stale or rebuild or again):
+        raise typer.BadParameter("use it alone, or with `--from`", param_hint="--missing" if missing else "--failed")
     when: When = parse_range(first, last, selected.timezone, date=date) or parse_date(date, selected.timezone)
     when = _dates_to_run(selected, when, stale=stale, rebuild=rebuild, again=again)
     if when == []:
@@ -127,7 +136,7 @@ def run(  # noqa: C901
         runs: list[dict[str, Any]] = []
         try:
             with job_server(selected):
-                options = _Options(parallel, wait, command, rebuild, task, runs)
+                options = _Options(parallel, wait, command, rebuild, task, runs, missing, failed)
                 code = _run(home, file, selected, when, console, options)
         except KeyboardInterrupt:
             console.print("\ninterrupted; run the same command again: it continues where it stopped")
@@ -155,6 +164,8 @@ class _Options:
     :param rebuild: The table to write anew.
     :param task: The task to run alone.
     :param runs: Gets the runs, for `--json`.
+    :param missing: Run the dates that have never run.
+    :param failed: Run the dates whose last run failed.
     """
 
     parallel: int
@@ -163,6 +174,8 @@ class _Options:
     rebuild: str | None = None
     task: str | None = None
     runs: list[dict[str, Any]] = field(default_factory=list)
+    missing: bool = False
+    failed: bool = False
 
 
 def _dates_to_run(selected: Plan, when: When, *, stale: bool, rebuild: str | None, again: bool) -> When:
@@ -252,6 +265,11 @@ def _run(
         assert not isinstance(when, DateRange | list), "checked before"
         return run_one_task(prepared, options.task, when, console)
     driver = Driver(prepared, console, options.parallel, options.retry_wait, options.command, options.runs)
+    if options.missing or options.failed:
+        from airflow_wall.cli.unfinished import unfinished_dates
+
+        assert not isinstance(when, list | datetime), "checked before"
+        return driver.run_dates(unfinished_dates(prepared, when, missing=options.missing, failed=options.failed))
     if isinstance(when, list):
         if options.rebuild is not None:
             from airflow_wall.cli.rebuild import set_aside

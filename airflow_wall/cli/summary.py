@@ -1,8 +1,8 @@
-"""Print a short summary of a run, from the return values of its tasks."""
+"""Print a short summary of a run: a view of the history of the lake."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,11 @@ from airflow_wall.planner.plan import Plan
 from airflow_wall.publish.backends import parse_target
 from airflow_wall.publish.targets.sql import SqlTarget
 from airflow_wall.storage.lineage import describe_stale
+from airflow_wall.storage.run_history import RunHistory
+from airflow_wall.text.reserved import STATE
 
-Results = Mapping[str, Any]
+Results = Mapping[str, Sequence[Mapping[str, Any]]]
+"""Step -> what its jobs did."""
 
 _LISTED = 5
 
@@ -29,27 +32,28 @@ def show_summary(
     console: Console, plan: Plan, results: Results, command: str, failed: Mapping[str, str] | None = None
 ) -> None:
     """
-    Print the results of the steps of a plan; nothing for steps that did not run.
+    Print what the steps of a run did; nothing for steps that did not run.
 
+    :param results: The result of `results_of_run`.
     :param command: The command line of the run without its dates.
     :param failed: The states of the tasks of a run that failed.
     """
     checks = failed_checks(plan, failed or {})
-    left_out = withheld_slices(plan, checks) if checks else _left_out(plan, results)
+    left_out = withheld_slices(plan, checks) if checks else _left_out(results)
     rows = [
         row
         for row in (
-            _rows_in(plan, results),
-            *_warnings(plan, results),
-            *_other_dates(plan, results),
-            *_corrected(plan, results),
+            _rows_in(results),
+            *_warnings(results),
+            *_other_dates(results),
+            *_corrected(results),
             *_stale(plan, results, command),
-            _scored(plan, results),
-            *_models(plan, results),
-            *_checks(plan, results),
-            *_published(plan, results),
+            _scored(results),
+            *_models(results),
+            *_checks(results),
+            *_published(results),
             *([] if failed is None else _still_visible(plan, results)),
-            *_withheld(plan, left_out, command),
+            *_withheld(plan, left_out, command, 0 if checks else _count_left_out(results)),
         )
         if row
     ]
@@ -57,27 +61,41 @@ def show_summary(
         return
     for name, text in rows:  # not a table: paths must stay whole, so that they can be copied
         console.print(f"{name:<13}{text}")
-    for command in _queries(plan, results)[:1]:
+    for command in _queries(results)[:1]:
         console.print(f"{'look at it':<13}{command}")
 
 
-def totals(plan: Plan, results: Results) -> str:
+def results_of_run(plan: Plan, run_id: str, task_id: str | None = None) -> Results:
+    """
+    Return step -> what its jobs did in a run, in the order of the plan.
+
+    :param task_id: Only this task.
+    """
+    places = {task.task_id: place for place, task in enumerate(plan.tasks)}
+
+    def place(event: Mapping[str, Any]) -> tuple[int, str]:
+        task = event["task"] if event["task"] in places else event["task"].rpartition(".")[0]  # of a mapped task
+        return places.get(task, len(places)), event["task"]
+
+    steps = RunHistory(plan.storage / STATE).results(plan.dag_id, run_id)
+    return {
+        step: sorted((event for event in events if task_id in (None, event["task"])), key=place)
+        for step, events in steps.items()
+    }
+
+
+def totals(results: Results) -> str:
     """Return the results of a run in a few words, e.g. `1,234 rows in, 87 rows scored, release r1`."""
-    read, scored = _results_of(plan, results, "ingest"), _results_of(plan, results, "predict")
-    releases = [result["release"] for result in _results_of(plan, results, "stop_sender", "publish")]
+    read, scored = results.get("ingest", ()), results.get("predict", ())
+    releases = [result["release"] for result in results.get("stop_sender", ())]
     parts = [f"{counted(sum(result['rows'] for result in read), 'row')} in"] if read else []
     parts += [f"{counted(sum(result['rows'] for result in scored), 'row')} scored"] if scored else []
     parts += [f"release {release}" for release in releases]
     return ", ".join(parts) or "nothing new"
 
 
-def _results_of(plan: Plan, results: Results, *uses: str) -> list[dict[str, Any]]:
-    results_of_tasks = (results.get(task.task_id) for task in plan.tasks if task.uses in uses)
-    return [result for result in results_of_tasks if isinstance(result, dict)]
-
-
-def _rows_in(plan: Plan, results: Results) -> tuple[str, str] | None:
-    done = _results_of(plan, results, "ingest")
+def _rows_in(results: Results) -> tuple[str, str] | None:
+    done = results.get("ingest", ())
     if not done:
         return None
     files = sum(result.get("files", 0) for result in done)
@@ -88,25 +106,25 @@ def _rows_in(plan: Plan, results: Results) -> tuple[str, str] | None:
     return "rows in", f"{text}, {counted(rejected, 'bad row')} in quarantine" if rejected else text
 
 
-def _warnings(plan: Plan, results: Results) -> list[tuple[str, str]]:
-    done = _results_of(plan, results, "ingest")
+def _warnings(results: Results) -> list[tuple[str, str]]:
+    done = results.get("ingest", ())
     return [("", f"{result['table']}: {text}") for result in done for text in result.get("warnings", ())]
 
 
-def _other_dates(plan: Plan, results: Results) -> list[tuple[str, str]]:
+def _other_dates(results: Results) -> list[tuple[str, str]]:
     """Return the files that `by: date` left to the runs of their dates."""
     days: dict[str, int] = {}
-    for result in _results_of(plan, results, "ingest"):
+    for result in results.get("ingest", ()):
         for day, count in result.get("other_dates", {}).items():
             days[day] = days.get(day, 0) + count
     shown = [f"{count} of {day}" for day, count in sorted(days.items())[:_LISTED]]
     return [("not read", f"files of other dates: {', '.join(shown)}{', ...' * (len(days) > _LISTED)}")] if days else []
 
 
-def _corrected(plan: Plan, results: Results) -> list[tuple[str, str]]:
+def _corrected(results: Results) -> list[tuple[str, str]]:
     return [
         ("corrected", f"{result['table']}: slice {slice_id} from {listed(uris)}")
-        for result in _results_of(plan, results, "ingest")
+        for result in results.get("ingest", ())
         for slice_id, uris in result.get("corrected", {}).items()
         if uris
     ]
@@ -114,7 +132,7 @@ def _corrected(plan: Plan, results: Results) -> list[tuple[str, str]]:
 
 def _stale(plan: Plan, results: Results, command: str) -> list[tuple[str, str]]:
     named: dict[str, list[str]] = {}
-    for result in _results_of(plan, results, "ingest"):
+    for result in results.get("ingest", ()):
         for table, slices in result.get("stale", {}).items():
             named.setdefault(table, []).extend(slices)
     stale = still_stale(plan, named)
@@ -129,14 +147,14 @@ def _stale(plan: Plan, results: Results, command: str) -> list[tuple[str, str]]:
     return rows
 
 
-def _scored(plan: Plan, results: Results) -> tuple[str, str] | None:
-    done = _results_of(plan, results, "predict")
+def _scored(results: Results) -> tuple[str, str] | None:
+    done = results.get("predict", ())
     return ("rows scored", f"{sum(result['rows'] for result in done):,}") if done else None
 
 
-def _models(plan: Plan, results: Results) -> list[tuple[str, str]]:
+def _models(results: Results) -> list[tuple[str, str]]:
     rows = []
-    for result in _results_of(plan, results, "retrain"):
+    for result in results.get("retrain", ()):
         text = f"{result['model']} version {result['version']}: {result['metric']} {_number(result['value'])}"
         if result.get("champion_version") is not None:
             text += f", champion before: version {result['champion_version']} with {_number(result['champion_value'])}"
@@ -160,10 +178,10 @@ def _segments(segments: Mapping[str, Any]) -> str:
     return f"{segments['metric']} by {segments['by']}: {', '.join(parts)}"
 
 
-def _checks(plan: Plan, results: Results) -> list[tuple[str, str]]:
+def _checks(results: Results) -> list[tuple[str, str]]:
     return [
         row
-        for result in _results_of(plan, results, "check_integrity")
+        for result in results.get("check_integrity", ())
         for row in (
             ("checks", f"{result['passed']} passed, {result['warned']} warned, {result['failed']} failed"),
             *(("", f"warning: {warning}") for warning in result.get("warnings", ())),
@@ -172,9 +190,9 @@ def _checks(plan: Plan, results: Results) -> list[tuple[str, str]]:
     ]
 
 
-def _published(plan: Plan, results: Results) -> list[tuple[str, str]]:
+def _published(results: Results) -> list[tuple[str, str]]:
     rows = []
-    for result in _results_of(plan, results, "stop_sender", "publish"):
+    for result in results.get("stop_sender", ()):
         rows.append(("published", f"release {result['release']}"))
         rows += [("", f"{counted(count, 'row')} in {target}") for target, count in result["targets"].items()]
     return rows
@@ -182,7 +200,7 @@ def _published(plan: Plan, results: Results) -> list[tuple[str, str]]:
 
 def _still_visible(plan: Plan, results: Results) -> list[tuple[str, str]]:
     """Return the releases that clients see because a run that failed published no other ones."""
-    published = [result["release"] for result in _results_of(plan, results, "stop_sender", "publish")]
+    published = [result["release"] for result in results.get("stop_sender", ())]
     rows = []
     for name, release in visible_releases(plan).items():
         if release is None:
@@ -193,15 +211,17 @@ def _still_visible(plan: Plan, results: Results) -> list[tuple[str, str]]:
     return rows
 
 
-def _left_out(plan: Plan, results: Results) -> list[dict[str, str]]:
+def _left_out(results: Results) -> list[dict[str, str]]:
     """Return the slices that a release leaves out."""
-    parts = [
-        part for result in _results_of(plan, results, "stop_sender", "publish") for part in result["parts"].values()
-    ]
-    return [item for part in parts for item in part.get("withheld", ())]
+    return [item for result in results.get("stop_sender", ()) for item in result.get("withheld", ())]
 
 
-def _withheld(plan: Plan, left_out: Iterable[Mapping[str, str]], command: str) -> list[tuple[str, str]]:
+def _count_left_out(results: Results) -> int:
+    """Return the number of slices that a release leaves out. The history names only the first ones."""
+    return max((result.get("withheld_slices", 0) for result in results.get("stop_sender", ())), default=0)
+
+
+def _withheld(plan: Plan, left_out: Iterable[Mapping[str, str]], command: str, count: int) -> list[tuple[str, str]]:
     """Return the withheld slices, each with the commands that correct or drop it."""
     found = {(item["table"], item["slice"]): item["reason"] for item in left_out}
     rows = []
@@ -217,12 +237,12 @@ def _withheld(plan: Plan, left_out: Iterable[Mapping[str, str]], command: str) -
                 "--reason WHY",
             ),
         ]
-    rest = len(found) - _LISTED
+    rest = max(len(found), count) - _LISTED
     return [*rows, ("", f"and {counted(rest, 'more slice')}: airflow-wall check {table}")] if rest > 0 else rows
 
 
-def _queries(plan: Plan, results: Results) -> list[str]:
-    texts = [to for result in _results_of(plan, results, "stop_sender", "publish") for to in result["targets"]]
+def _queries(results: Results) -> list[str]:
+    texts = [to for result in results.get("stop_sender", ()) for to in result["targets"]]
     return [f"airflow-wall query {to} --limit 5" for to in texts if isinstance(parse_target(to), SqlTarget)]
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow_wall.connections.info import Connections
 from airflow_wall.engines.spark.selection import spark_engine
+from airflow_wall.errors import WallError
 from airflow_wall.job import Env, Job
 from airflow_wall.registry import LazyRegistry, modules_of
 from airflow_wall.storage.backends import open_tables
-from airflow_wall.storage.base import TableStore
+from airflow_wall.storage.base import ALL, TableStore
 from airflow_wall.storage.fence import fenced
 from airflow_wall.storage.owners import Owners
 from airflow_wall.storage.run_history import RunHistory
 from airflow_wall.storage.table_order import check_order
+from airflow_wall.text.table_names import is_pattern
 
 JOBS: LazyRegistry[Callable[..., dict[str, Any]]] = LazyRegistry(
     {name: f"airflow_wall.jobs.{name}:{name}" for name in modules_of("airflow_wall.jobs")}, "airflow_wall.jobs"
@@ -40,13 +43,39 @@ def run_job(job: Job, connections: Connections) -> dict[str, Any]:
     """
     history, began = RunHistory(job.run.state), time.monotonic()
     history.start(job)
+    data = _versions_read(job)
     try:
         result = _run(job, connections)
     except Exception as error:
         history.fail(job, time.monotonic() - began, error)
         raise
-    history.succeed(job, time.monotonic() - began, result)
+    history.succeed(job, time.monotonic() - began, {**result, **_state_of_table(job, result), "data": data})
     return result
+
+
+def _versions_read(job: Job) -> dict[str, int]:
+    """Return table -> version of the tables that a job reads by name, for the history."""
+    inputs = job.arguments.get("inputs")
+    names = [*(inputs.values() if isinstance(inputs, Mapping) else ()), job.arguments.get("table")]
+    tables, versions = open_tables(job.run.storage), {}
+    for name in names:
+        if isinstance(name, str) and not is_pattern(name):
+            with contextlib.suppress(WallError):
+                versions[name] = tables.version(name)
+    return versions
+
+
+def _state_of_table(job: Job, result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return rows, bytes and newest slice of the table that a job has written, for the history."""
+    table = job.arguments.get("target")
+    if not isinstance(table, str) or result.get("table") != table:
+        return {}
+    try:
+        summary = open_tables(job.run.storage).summary(table)
+    except WallError:  # no row has come yet
+        return {}
+    newest = max(summary.rows.keys() - {ALL}, default=None)
+    return {"table_rows": sum(summary.rows.values()), "table_bytes": summary.size, "newest": newest}
 
 
 def _run(job: Job, connections: Connections) -> dict[str, Any]:

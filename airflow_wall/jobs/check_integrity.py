@@ -82,13 +82,26 @@ def check_integrity(
             f"{where}: {len(report.failures)} of {len(report.results)} checks of `{table}`, slice `{run.slice.id}`, "
             f"failed:\n{failures_text(report.failures)}",
             hint=f"read the report: {page}",
+            facts=_facts(report, page),
         )
+    return _facts(report, page)
+
+
+def _facts(report: Report, page: Path) -> dict[str, Any]:
+    """Return the counts, the checks that failed, and the score of each check that measures drift."""
+    not_passed = [*report.failures, *report.warnings][:_WARNINGS]
+    drift = {result.name: round(result.score, 6) for result in report.results if result.score is not None}
     return {
         "passed": report.count("pass"),
         "warned": report.count("warn"),
         "failed": report.count("fail"),
         "warnings": [f"{result.name}: {result.observed}" for result in report.warnings[:_WARNINGS]],
+        "checks": [
+            {"name": result.name, "status": result.status, "observed": result.observed, "expected": result.expected}
+            for result in not_passed
+        ],
         "report": str(page),
+        **({"drift": drift} if drift else {}),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,10 +12,12 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_wall.diagnostics.suggestions import listed
+from airflow_wall.job import Job
 from airflow_wall.operators.base import PatientOperator, states_of
 from airflow_wall.operators.compute import ComputeOperator
 from airflow_wall.operators.on_cluster import OnClusterOperator
 from airflow_wall.operators.start_cluster import StartClusterOperator
+from airflow_wall.storage.run_history import RunHistory
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG, Context
@@ -64,6 +67,7 @@ class StopClusterOperator(OnClusterOperator, PatientOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the cluster's name, whether it existed, and its cost in node-hours."""
+        began = time.monotonic()
         with self.error_context(context):
             starter = self.partner(context, "cluster", StartClusterOperator)
             states = self._states_of_users(context)
@@ -81,7 +85,10 @@ class StopClusterOperator(OnClusterOperator, PatientOperator):
             raise AirflowSkipException(f"cluster `{name}` was not started, because `{self.cluster}` was skipped")
         self._pass_on_failures(context, name)
         cost = {} if deleted.node_hours is None else {"node_hours": round(deleted.node_hours, 3)}
-        return {"name": name, "stopped": bool(deleted.ended), **cost}
+        result = {"name": name, "stopped": bool(deleted.ended), **cost}
+        job = Job("stop_cluster", {}, self.run_of(context))
+        RunHistory(job.run.state).succeed(job, time.monotonic() - began, result)
+        return result
 
     def _pass_on_failures(self, context: Context, name: str) -> None:
         """

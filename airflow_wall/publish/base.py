@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from airflow_wall.connections.info import Connections
 from airflow_wall.diagnostics.suggestions import did_you_mean, listed
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from airflow_wall.publish.database import Database
+
+
+RESENT = "~resent-"
+"""Sign in the name of a version whose rows are sent again to a target that cannot take rows back."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,15 @@ class TargetWriter(Protocol):
 
     def forget(self, keep: Collection[str]) -> None:
         """Delete every version except those in `keep` and the visible one."""
+        ...
+
+
+@runtime_checkable
+class Resender(Protocol):
+    """A `TargetWriter` that cannot take rows back, but can send those of an earlier version again."""
+
+    def copy(self, version: str, again: str) -> None:
+        """Store the rows of a version once more under the name `again`, for a later `show`."""
         ...
 
 

@@ -254,21 +254,23 @@ class Releases:
             entries.append({**entry, "status": ROLLED_BACK if "rolled_back" in entry else status})
         return [_listed_release(entry) for entry in entries]
 
-    def restore(self, name: str, version: str | None = None, *, reason: str) -> dict[str, Any]:
+    def restore(self, name: str, version: str | None = None, *, reason: str, resend: bool = False) -> dict[str, Any]:
         """
         Show an earlier release again, in every target. If it is killed, the next `open`, `close` or `restore` goes on.
 
         The releases that were committed after it are rolled back: they are not committed again before `allow`.
 
         :param version: One of the kept releases; None for the one before the visible one.
-        :return: `release` (the version that clients see), `before` (the one that they saw), `rolled_back` (versions).
+        :param resend: Send the old rows as a new release to targets that cannot take rows back, such as webhooks.
+        :return: `release` (the version that clients see), `before` (the one that they saw), `rolled_back` (versions),
+            `resent` (targets that got rows again).
         :raises ReleaseError: the release is not kept, or a target cannot be reverted. Clients see no change.
         """
         ledger, site = self._existing(name)
         chosen, before = choose(ledger, version), (ledger.current() or {})["version"]
         with ledger.turn():
             finish(ledger, site)
-            visible = (ledger.current() or {})["version"]
+            visible, resent = (ledger.current() or {})["version"], []
             if visible != chosen:
                 if visible != before and version is None:
                     raise Interrupted(
@@ -276,11 +278,17 @@ class Releases:
                         hint=f"look at `airflow-wall releases {name}`, and name the release to show",
                     )
                 with OpenTargets(site) as targets:
-                    roll_back(ledger, targets, choose(ledger, chosen), reason)
+                    resent = roll_back(ledger, targets, choose(ledger, chosen), reason, resend=resend)
                 sweep(ledger, site, thorough=True)
             entries = history_of(ledger.current())
             rolled_back = [entry["version"] for entry in entries if "rolled_back" in entry]
-            return {"name": name, "release": chosen, "before": before, "rolled_back": rolled_back}
+            return {
+                "name": name,
+                "release": chosen,
+                "before": before,
+                "rolled_back": rolled_back,
+                "resent": resent,
+            }
 
     def allow(self, name: str, release_id: str) -> None:
         """

@@ -8,11 +8,13 @@ The rollback is recorded as pending in `current.json` before any pointer moves. 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import ReleaseError
 from airflow_wall.publish.backends import OpenTargets, parse_target
+from airflow_wall.publish.base import RESENT, Resender
 from airflow_wall.publish.commit import carry_out, visible_version
 from airflow_wall.publish.ledger import ReleaseLedger, history_of, now
 from airflow_wall.publish.targets.base import Target
@@ -47,12 +49,16 @@ def choose(ledger: ReleaseLedger, version: str | None) -> str:
     return version
 
 
-def roll_back(ledger: ReleaseLedger, targets: OpenTargets, version: str, reason: str) -> None:
+def roll_back(
+    ledger: ReleaseLedger, targets: OpenTargets, version: str, reason: str, *, resend: bool = False
+) -> list[str]:
     """
     Show a kept release again, in every target. Hold the turn of the ledger.
 
     Every release that was committed after it is marked as rolled back.
 
+    :param resend: Send the rows of that release again, as a new one, to each target that cannot take rows back.
+    :return: The targets that got the rows again.
     :raises ReleaseError: a target cannot be reverted, or rows of the release are missing. Nothing has changed.
     """
     current = ledger.current()
@@ -60,14 +66,18 @@ def roll_back(ledger: ReleaseLedger, targets: OpenTargets, version: str, reason:
     place = [entry["version"] for entry in history].index(version)
     later, kept = history[:place], history[place:]
     moves = _moves(later, kept)
-    for target in moves:
-        if not targets.open(target).place.reversible:
+    final = [target for target in moves if not targets.open(target).place.reversible]
+    for target in final:
+        if not resend:
             raise ReleaseError(
                 f"release `{version}` of `{ledger.name}` cannot be shown again: `{target}` has received rows, and they "
                 "cannot be taken back",
-                hint="correct the rows, or drop their slices, and publish again: the receiver then gets the new rows",
+                hint="add `--resend` to send it the old rows as a new release; or correct the rows, or drop their "
+                "slices, and publish again: the receiver then gets the new rows",
             )
     _check_rows(ledger, targets, kept[0])
+    for target in final:
+        moves[target] = _sent_again(ledger, targets, target, moves[target])
     record = {"at": now(), "reason": reason}
     marked = [{"rolled_back": record, **entry} for entry in later]
     cleared = [{key: value for key, value in entry.items() if key != "rolled_back"} for entry in kept]
@@ -88,6 +98,25 @@ def roll_back(ledger: ReleaseLedger, targets: OpenTargets, version: str, reason:
         }
     )
     carry_out(ledger, targets, resumed=False)
+    return [target.text for target in final]
+
+
+def _sent_again(ledger: ReleaseLedger, targets: OpenTargets, target: Target, version: str | None) -> str:
+    """
+    Return the name under which a target gets the rows of a version again. They are stored, and not sent yet.
+
+    :raises ReleaseError: the target had no rows of that release, or cannot send any again.
+    """
+    writer = targets.open(target)
+    if version is None or not isinstance(writer, Resender):
+        why = "it had none then" if version is None else "it keeps none"
+        raise ReleaseError(
+            f"release of `{ledger.name}`: `{target}` cannot get the earlier rows again: {why}",
+            hint="roll back to a release that has rows for it, or publish again",
+        )
+    again = f"{version}{RESENT}{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    writer.copy(version, again)
+    return again
 
 
 def _moves(later: Sequence[Mapping[str, Any]], kept: Sequence[Mapping[str, Any]]) -> dict[Target, str | None]:

@@ -24,7 +24,7 @@ from airflow_wall import state
 from airflow_wall.connections.extras import resolved
 from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.errors import ConnectionFault, Interrupted, ReleaseError
-from airflow_wall.publish.base import ReleaseSite, StagedRows, check_options
+from airflow_wall.publish.base import RESENT, ReleaseSite, StagedRows, check_options
 from airflow_wall.publish.http_client import http_client
 from airflow_wall.publish.rows import json_values, line
 from airflow_wall.publish.targets.base import Target
@@ -97,6 +97,11 @@ class WebhookWriter:
             for body in self._bodies(version) if version is not None else ():
                 self._send_once(str(version), body)
 
+    def copy(self, version: str, again: str) -> None:
+        """Store the bodies of a version once more under another name, so that they are sent again."""
+        for body in self._bodies(version):
+            state.write_bytes(self._body(again, body.stem), body.read_bytes())
+
     def forget(self, keep: Collection[str]) -> None:
         """Delete the bodies of other versions, and the records of their releases."""
         releases = {_release(version) for version in keep}
@@ -160,7 +165,8 @@ class WebhookWriter:
 
 
 def _release(version: str) -> str:
-    return version.partition("~")[0]
+    """Return the release of a version. A version that is sent again counts as a release of its own."""
+    return version if RESENT in version else version.partition("~")[0]
 
 
 def _url(connection: ConnectionInfo) -> httpx.URL:

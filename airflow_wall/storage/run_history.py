@@ -9,21 +9,25 @@ The months are those of the clock. Lines are only appended. A job that was kille
 that it ended. The history is for people: a line that cannot be written makes no job fail.
 
 A line is a JSON object with `v` (the version of this schema), `at`, `event`, `pipeline`, `run`, `slice`, `order`,
-`task`, `step` and `try`. A line with the event `succeeded` or `failed` also has `seconds`, and `error` or facts about
-the result, under the names that the result of the job has.
+`task`, `step` and `try`. A line with the event `succeeded` or `failed` also has `seconds`, `wall` (the version of
+airflow-wall), `code` (a digest of the SQL, the checks or the function of the step), and `error` or facts about the
+result, under the names that the result of the job has. A step that writes a table adds `table_rows`, `table_bytes` and
+`newest`: the newest slice with rows.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from airflow_wall.errors import WallError
+from airflow_wall.errors import CheckFailed, WallError
 from airflow_wall.job import Job, safe_name
 from airflow_wall.redaction import hide_logins
 from airflow_wall.state import locked
@@ -41,16 +45,21 @@ TAIL = 64 * 1024
 """Bytes at the end of a history that are read first: about 10 runs of 8 tasks."""
 
 _FACTS = (
-    "table", "rows", "files", "rejected", "skipped_rows", "new", "processed",
+    "table", "rows", "files", "rejected", "skipped_rows", "new", "processed", "changed", "corrected", "stale",
+    "other_dates", "table_rows", "table_bytes", "newest", "data",
     "model", "model_version", "version", "promoted", "metric", "value", "champion_version", "champion_value", "reason",
-    "rows_trained", "rows_held_out", "metrics", "segments",
-    "passed", "warned", "failed", "warnings", "report",
+    "rows_trained", "rows_held_out", "held_out", "metrics", "segments",
+    "passed", "warned", "failed", "warnings", "report", "checks", "drift",
     "release", "targets", "to", "part", "previous", "withheld",
+    "name", "node_hours",
 )  # fmt: skip
 """Keys of the results of jobs that are kept."""
 
 _KEYS = {"at", "event", "pipeline", "run", "slice", "order", "task", "step", "try"}
 """Keys of every line."""
+
+_CODE = ("sql", "checks", "entrypoint", "parameters")
+"""Arguments of jobs that are code."""
 
 _MOST = 20
 _LONGEST = 500
@@ -77,10 +86,11 @@ class RunHistory:
     def fail(self, job: Job, seconds: float, error: BaseException) -> None:
         """Append that a job has failed, with the first lines of its error."""
         text = error.message if isinstance(error, WallError) else f"{type(error).__name__}: {error}"
-        facts = {"error": hide_logins(text)[:_LONGEST]}
+        facts: dict[str, Any] = {"error": hide_logins(text)[:_LONGEST]}
         table = job.arguments.get("table", job.arguments.get("target"))
         if table is not None:
             facts["table"] = table
+        facts |= _facts(job, error.facts if isinstance(error, CheckFailed) else {})
         self._append(job, {"event": FAILED, "seconds": round(seconds, 3), **facts})
 
     def pipelines(self) -> list[str]:
@@ -107,6 +117,23 @@ class RunHistory:
         """Yield all events of a pipeline, the oldest first."""
         for month in self._months(pipeline):
             yield from _read(month, None)
+
+    def results(self, pipeline: str, run_id: str) -> dict[str, list[dict[str, Any]]]:
+        """
+        Return step -> what its jobs did in a run: of each task, the last job of that step that succeeded.
+
+        :param run_id: Airflow's run id.
+        """
+        latest: dict[tuple[str, str], dict[str, Any]] = {}
+        mark = json.dumps(run_id, ensure_ascii=False).encode()  # most lines are of other runs, and are not parsed
+        for month in self._months(pipeline):
+            for event in _read(month, None, mark):
+                if event["run"] == run_id and event["event"] == SUCCEEDED:
+                    latest[event["step"], event["task"]] = event
+        steps: dict[str, list[dict[str, Any]]] = {}
+        for (step, _), event in latest.items():
+            steps.setdefault(step, []).append(event)
+        return steps
 
     def _months(self, pipeline: str) -> list[Path]:
         return sorted((self._folder / safe_name(pipeline)).glob("[!.]*.jsonl"))
@@ -154,14 +181,20 @@ def _last_events(months: Sequence[Path], tail: int) -> list[dict[str, Any]]:
     return [event for part in reversed(parts) for event in part]
 
 
-def _read(path: Path, tail: int | None) -> Iterator[dict[str, Any]]:
-    """Yield the events of a file, or those of its last bytes. Torn lines and those of newer schemas are left out."""
+def _read(path: Path, tail: int | None, mark: bytes = b"") -> Iterator[dict[str, Any]]:
+    """
+    Yield the events of a file, or those of its last bytes. Torn lines and those of newer schemas are left out.
+
+    :param mark: Bytes that a line must hold.
+    """
     with path.open("rb") as file:
         if tail is not None and path.stat().st_size > tail:
             file.seek(-tail, os.SEEK_END)
             file.readline()
         lines = file.read().splitlines()
     for line in lines:
+        if mark not in line:
+            continue
         try:
             event = json.loads(line)
         except ValueError:
@@ -172,20 +205,35 @@ def _read(path: Path, tail: int | None) -> Iterator[dict[str, Any]]:
 
 def _facts(job: Job, result: Mapping[str, Any]) -> dict[str, Any]:
     facts = {name: result[name] for name in _FACTS if name in result}
+    facts |= {"wall": _wall_version(), "code": _code(job)}
     if "table" in job.arguments:
         facts.setdefault("table", job.arguments["table"])
     if "release" in job.arguments:
         facts["release_name"] = job.arguments["release"]
     parts = result.get("parts")
     if isinstance(parts, Mapping):  # of a release
+        facts["parts"] = {name: {"to": part["to"], "rows": part["rows"]} for name, part in parts.items()}
         withheld = {
             (item["table"], item["slice"]): dict(item) for part in parts.values() for item in part.get("withheld", ())
         }
         facts["withheld"] = [item for _, item in sorted(withheld.items())][:_MOST]
         facts["withheld_slices"] = len(withheld)
-    stale = result.get("stale")
-    if isinstance(stale, Mapping):
-        facts["stale_tables"] = sorted(stale)[:_MOST]
     if isinstance(facts.get("warnings"), list):
         facts["warnings"] = [str(text)[:_LONGEST] for text in facts["warnings"][:_MOST]]
     return facts
+
+
+def _code(job: Job) -> str | None:
+    """Return a digest of the code of a step: its SQL, its checks, or its function with the file of it."""
+    arguments = job.arguments
+    parts = [json.dumps(arguments[name], sort_keys=True, default=str) for name in _CODE if arguments.get(name)]
+    module = str(arguments.get("entrypoint") or "").partition(":")[0]
+    if module:
+        path = job.run.code.joinpath(*module.split(".")).with_suffix(".py")
+        parts.append(path.read_text(encoding="utf-8", errors="replace") if path.is_file() else "")
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12] if parts else None
+
+
+def _wall_version() -> str:
+    """Return the version of this package. The package itself is not imported, because it names modules of Airflow."""
+    return str(sys.modules[__name__.partition(".")[0]].__version__)

@@ -51,11 +51,14 @@ class Drift(ColumnCheck):
         sizes = f"{number(len(here))} values against {number(len(before))} earlier"
         if min(len(here), len(before)) < self.min_rows:
             return CheckOutcome(True, "too few rows", expected, f"{sizes}; needs {number(self.min_rows)} each")
-        tests: list[tuple[bool, str]] = []
+        tests: list[tuple[bool, str, float]] = []
         if self.max_psi is not None:
             psi, chance = spread.stability_index(here, before, text=text)
-            tests.append((psi <= self.max_psi or chance >= spread.CHANCE, f"PSI {psi:.3g} (p {chance:.2g})"))
+            tests.append((psi <= self.max_psi or chance >= spread.CHANCE, f"PSI {psi:.3g} (p {chance:.2g})", psi))
         if self.max_ks is not None:
             distance, chance = spread.distance(here, before)
-            tests.append((distance <= self.max_ks or chance >= spread.CHANCE, f"KS {distance:.3g} (p {chance:.2g})"))
-        return CheckOutcome(all(test[0] for test in tests), ", ".join(test[1] for test in tests), expected, sizes)
+            tests.append(
+                (distance <= self.max_ks or chance >= spread.CHANCE, f"KS {distance:.3g} (p {chance:.2g})", distance)
+            )
+        passed, observed = all(test[0] for test in tests), ", ".join(test[1] for test in tests)
+        return CheckOutcome(passed, observed, expected, sizes, score=tests[0][2])

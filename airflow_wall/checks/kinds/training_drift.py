@@ -66,7 +66,7 @@ class TrainingDrift(Check):
             return CheckOutcome(True, "too few rows", expected, f"{sizes}; needs {number(self.min_rows)} each")
         psi, chance = spread.histogram_index(*spread.without_empty(here, before))
         passed = psi <= self.max_psi or chance >= spread.CHANCE
-        return CheckOutcome(passed, f"PSI {psi:.3g} (p {chance:.2g})", expected, sizes)
+        return CheckOutcome(passed, f"PSI {psi:.3g} (p {chance:.2g})", expected, sizes, score=psi)
 
 
 def _histograms(data: Data, name: str, feature: TrainedFeature) -> tuple[Any, Any]:

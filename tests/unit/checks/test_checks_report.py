@@ -50,6 +50,7 @@ def test_the_json_holds_everything():
         "expected": "at least 0",
         "detail": "the values are -1 to 5",
         "over": "slice",
+        "score": None,
         "status": "fail",
     }
 

@@ -62,7 +62,10 @@ def test_good_scores_pass_and_the_report_is_kept(store, env):
         put(store, day)
     found = call(env)
     page = env.run.state / "reports/p/20130705T000000Z/tests.check_integrity.html"
-    assert found == {"passed": 15, "warned": 0, "failed": 0, "warnings": [], "report": str(page)}
+    drift = found.pop("drift")
+    assert found == {"passed": 15, "warned": 0, "failed": 0, "warnings": [], "checks": [], "report": str(page)}
+    assert drift
+    assert all(score < 1 for score in drift.values())
     report = json.loads(page.with_name("tests.check_integrity.json").read_text())
     assert (report["rows"], report["earlier_rows"], report["failed"]) == (72, 3 * 72, 0)
     assert report["about"] == {

@@ -41,7 +41,13 @@ def published(lab: Lab) -> Lab:
 
 
 def test_the_release_before_is_shown_again_in_every_target(published: Lab) -> None:
-    assert restore(published) == {"name": "platform", "release": "r2", "before": "r3", "rolled_back": ["r3"]}
+    assert restore(published) == {
+        "name": "platform",
+        "release": "r2",
+        "before": "r3",
+        "rolled_back": ["r3"],
+        "resent": [],
+    }
     assert views(published) == [{"r2": 50}] * 3
     assert published.releases().current("platform")["release"] == "r2"
     assert statuses(published) == {"r3": "rolled back", "r2": "visible", "r1": "kept"}
@@ -146,6 +152,43 @@ def test_rows_that_a_receiver_has_got_are_not_taken_back(lab: Lab, receiver: Rec
     assert lab.table() == {"r2": 50}
     assert len(receiver.got) == 1
     assert statuses(lab) == {"r2": "visible", "r1": "kept"}
+
+
+@pytest.mark.parametrize("later", [True, False])
+def test_a_receiver_gets_the_old_rows_again_as_a_new_release(lab: Lab, receiver: Receiver, later: bool) -> None:
+    lab.connections["hook"] = ConnectionInfo("hook", "http", host=receiver.url)
+    for release in ("r1", "r2"):
+        lab.publish(release, {"a": SQL, **({"h": "webhook://hook"} if later or release == "r1" else {})})
+    sent = len(receiver.got)
+    result = lab.releases().restore("platform", reason=WHY, resend=True)
+    assert result["resent"] == ["webhook://hook"]
+    assert lab.table() == {"r1": 50}
+    assert [body for _, body in receiver.got[sent:]] == [receiver.got[0][1]]
+    assert receiver.keys[-1].startswith("r1~resent-")
+    assert lab.releases().restore("platform", "r1", reason=WHY, resend=True)["resent"] == []
+    assert len(receiver.got) == sent + 1
+    lab.publish("r3", {"a": SQL, "h": "webhook://hook"})
+    assert receiver.keys[-1] == "r3:h"
+
+
+def test_a_receiver_that_refuses_the_old_rows_leaves_everything_as_it_was(lab: Lab, receiver: Receiver) -> None:
+    lab.connections["hook"] = ConnectionInfo("hook", "http", host=receiver.url)
+    for release in ("r1", "r2"):
+        lab.publish(release, {"a": SQL, "h": "webhook://hook"})
+    receiver.answers = [(400, "no")]
+    with pytest.raises(ReleaseError, match=r"refused `r1~resent-.*clients still see release `r2`"):
+        lab.releases().restore("platform", reason=WHY, resend=True)
+    assert lab.table() == {"r2": 50}
+    assert statuses(lab) == {"r2": "visible", "r1": "kept"}
+
+
+def test_a_receiver_that_had_no_rows_then_gets_none_again(lab: Lab, receiver: Receiver) -> None:
+    lab.connections["hook"] = ConnectionInfo("hook", "http", host=receiver.url)
+    lab.publish("r1", {"a": SQL})
+    lab.publish("r2", {"a": SQL, "h": "webhook://hook"})
+    with pytest.raises(ReleaseError, match="cannot get the earlier rows again: it had none then"):
+        lab.releases().restore("platform", reason=WHY, resend=True)
+    assert lab.table() == {"r2": 50}
 
 
 def test_a_target_that_refuses_leaves_everything_as_it_was(published: Lab) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 from pathlib import Path
 
 import pytest
 
-from airflow_wall.errors import DataError
+from airflow_wall import __version__
+from airflow_wall.errors import CheckFailed, DataError
 from airflow_wall.job import Job, Run, Slice
 from airflow_wall.jobs.base import run_job
 from airflow_wall.storage.run_history import RunHistory
@@ -33,6 +35,59 @@ def test_a_job_appends_that_it_starts_and_what_it_did(tmp_path: Path) -> None:
         "succeeded", "bronze/orders", 2, 1, 0,
     )  # fmt: skip
     assert end["seconds"] >= 0
+
+
+def test_a_step_records_rows_bytes_freshness_and_the_versions_of_code_and_data(tmp_path: Path) -> None:
+    (tmp_path / "landing").mkdir()
+    (tmp_path / "landing" / "a.csv").write_text("id,price\n1,2\n2,3\n")
+    run_job(job_of(tmp_path, source="landing", target="bronze/orders"), no_connection)  # type: ignore[arg-type]
+    inputs = {"orders": "bronze/orders"}
+    query = "SELECT id FROM orders WHERE id > 1"
+    for sql in (query, query, query.replace("1", "0")):
+        run_job(job_of(tmp_path, "transform", target="silver/o", inputs=inputs, sql=sql), no_connection)  # type: ignore[arg-type]
+    history = RunHistory(tmp_path / "_wall")
+    ingested, *transformed = [event for event in history.events("shop") if event["event"] == "succeeded"]
+    assert (ingested["table_rows"], ingested["newest"], ingested["wall"]) == (2, "20130701T000000Z", __version__)
+    files = (tmp_path / "bronze" / "orders").rglob("*.parquet")
+    assert ingested["table_bytes"] == sum(file.stat().st_size for file in files)
+    assert [event["data"] for event in transformed] == [{"bronze/orders": 0}] * 3
+    assert [event["version"] for event in transformed] == [0, 0, 1]
+    first, same, other = (event["code"] for event in transformed)
+    assert first == same != other
+
+
+def test_a_check_records_its_verdict_its_numbers_and_drift_also_if_it_fails(tmp_path: Path) -> None:
+    rows = [f"{number % 7}\n" for number in range(200)]
+    checks: list[object] = [
+        {"drift": {"column": "x", "max_psi": 0.25, "severity": "warn"}},
+        {"range": {"column": "x", "max": 10}},
+    ]
+    for day, text in ((1, "".join(rows)), (2, "20\n" * 200)):
+        (tmp_path / "landing").mkdir(exist_ok=True)
+        (tmp_path / "landing" / f"{day}.csv").write_text(f"x\n{text}")
+        run_job(job_of(tmp_path, day=day, source="landing", target="b/x"), no_connection)  # type: ignore[arg-type]
+        check = job_of(tmp_path, "check_integrity", day=day, table="b/x", checks=checks)
+        with pytest.raises(CheckFailed) if day == 2 else contextlib.nullcontext():
+            run_job(check, no_connection)  # type: ignore[arg-type]
+    good, bad = [event for event in RunHistory(tmp_path / "_wall").events("shop") if event["step"] == check.kind][1::2]
+    assert (good["passed"], good["checks"]) == (3, [])
+    assert (bad["event"], bad["passed"], bad["warned"], bad["failed"]) == ("failed", 1, 1, 1)
+    assert [(item["name"], item["status"]) for item in bad["checks"]] == [
+        ("range of x", "fail"),
+        ("drift of x", "warn"),
+    ]
+    assert bad["drift"]["drift of x"] > 1
+
+
+def test_the_results_of_a_run_are_those_of_its_last_tries(tmp_path: Path) -> None:
+    history = RunHistory(tmp_path)
+    history.succeed(job_of(tmp_path, day=1), 1.0, {"rows": 1})
+    history.succeed(job_of(tmp_path, day=2), 1.0, {"rows": 2})
+    history.succeed(job_of(tmp_path, day=1), 1.0, {"rows": 3})
+    history.fail(job_of(tmp_path, day=1), 1.0, DataError("no file"))
+    assert {step: [event["rows"] for event in events] for step, events in history.results("shop", "run-1").items()} == {
+        "ingest": [3]
+    }
 
 
 def test_a_job_that_fails_appends_its_error_without_logins(tmp_path: Path) -> None:
