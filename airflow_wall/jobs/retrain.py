@@ -90,7 +90,7 @@ def retrain(
     parts = split(tables, holdout, None if held_out is None else held_out.table)
     function = load_function(entrypoint, code=env.run.code)
     if rule.metric is not None:
-        deciding_metric(rule.metric, "", env.run.code)  # reject a missing function before an hour of training
+        deciding_metric(rule.metric, (), env.run.code)  # reject a missing function before an hour of training
     _check_segment_column(rule.by, parts, next(iter(inputs)))
     if test is not None and any(test in part.versions for part in rows.values()):
         raise ModelError(
@@ -168,8 +168,9 @@ def _candidate(
         kind=trial.model.kind,
         classes=trial.model.classes,
         has_probabilities=trial.model.has_probabilities,
+        parts=trial.model.parts,
         features=features_of(trial.held_out.schema, list(trained.features)),
-        target=trained.target,
+        target=", ".join(trained.targets),
         metrics=trial.metrics,
         reported={name: float(value) for name, value in (trained.metrics or {}).items()},
         rows_trained=trial.rows_trained,

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
     from airflow_wall.models.decisions import DecisionRecord
 
-Kind = Literal["regression", "binary", "classes"]
-"""The kind of prediction: a number, the probability that a 0/1 target is 1, or one of several classes."""
+Kind = Literal["regression", "binary", "classes", "several"]
+"""
+The kind of prediction: a number, the probability that a 0/1 target is 1, one of several classes, or several targets.
+"""
 
 Class = str | int
 """A class: a text or a whole number."""
@@ -33,15 +35,20 @@ class Trained:
     :param estimator: A fitted regressor or classifier of scikit-learn, LightGBM, XGBoost or CatBoost, or a model of
         your own.
     :param features: The columns it was fitted on, in that order.
-    :param target: The column it predicts.
+    :param target: The column it predicts, or the columns, in the order of the estimator.
     :param metrics: Metrics measured by the function itself. They are stored with the version and do not decide
         promotion.
     """
 
     estimator: Any
     features: Sequence[str]
-    target: str
+    target: str | Sequence[str]
     metrics: Mapping[str, float] | None = None
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns it predicts."""
+        return (self.target,) if isinstance(self.target, str) else tuple(self.target)
 
     def __post_init__(self) -> None:
         if not isinstance(self.features, str | list) and isinstance(self.features, Iterable):
@@ -68,8 +75,8 @@ class OwnCode:
 NO_OWN_CODE = OwnCode()
 
 
-class Model(Protocol):
-    """A model loaded from its file."""
+class Output(Protocol):
+    """The prediction of one target, or of several ones."""
 
     @property
     def kind(self) -> Kind:
@@ -86,10 +93,35 @@ class Model(Protocol):
         """False for a classifier that only names a class."""
         ...
 
+
+@dataclass(frozen=True)
+class Part:
+    """The prediction of one of several targets, see `Output`."""
+
+    target: str
+    kind: Kind
+    classes: tuple[Class, ...] = ()
+    has_probabilities: bool = True
+
+    @property
+    def width(self) -> int:
+        """The number of its columns in the scores of the model."""
+        return len(self.classes) if self.kind == "classes" else 1
+
+
+class Model(Output, Protocol):
+    """A model loaded from its file."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The targets of the kind `several`; empty for other kinds."""
+        ...
+
     def score(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         """
         Return one score per row, shape (rows,); for the kind `classes` the probability of each class, shape (rows,
-        classes). A classifier without probabilities gives 1 to the class that it names.
+        classes). A classifier without probabilities gives 1 to the class that it names. For the kind `several`, the
+        columns of all parts stand beside each other.
 
         :param rows: The features, in the order of the record.
         :raises ModelError: the library cannot score these rows.
@@ -195,7 +227,9 @@ class Candidate:
     :param metrics: Metrics measured by the framework on the held-out rows.
     :param reported: Metrics measured by the training function itself.
     :param training: Feature -> its distribution in the training rows.
-    :param classes: The classes of the kind `classes`, see `Model`.
+    :param target: The column that it predicts; several ones are separated by commas.
+    :param classes: The classes of the kind `classes`, see `Output`.
+    :param parts: The targets of the kind `several`, see `Model`.
     :param segments: The metric for each value of a column, if the pipeline asks for it.
     :param types: The classes and functions in the model's file.
     :param libraries: Package -> the version that it was trained with, and `python`.
@@ -218,6 +252,7 @@ class Candidate:
     segments: Segments | None = None
     types: tuple[str, ...] = ()
     libraries: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -231,7 +266,8 @@ class ModelRecord:
     :param fingerprint: Equal for two candidates of one run with the same data, code and model.
     :param created: ISO 8601 UTC time.
     :param training: Feature -> its distribution in the training rows; empty in records of older versions.
-    :param classes: The classes of the kind `classes`, see `Model`.
+    :param classes: The classes of the kind `classes`, see `Output`.
+    :param parts: The targets of the kind `several`, see `Model`.
     """
 
     name: str
@@ -256,6 +292,7 @@ class ModelRecord:
     segments: Segments | None = None
     types: tuple[str, ...] = ()
     libraries: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON values."""
@@ -271,6 +308,7 @@ class ModelRecord:
             "segments",
             "types",
             "libraries",
+            "parts",
         )  # records of older versions lack them
         fields = {name: values[name] for name in cls.__dataclass_fields__ if name not in added}
         training = values.get("training", {})
@@ -279,6 +317,7 @@ class ModelRecord:
         segments = values.get("segments")
         fields["types"] = tuple(values.get("types", ()))
         fields["libraries"] = values.get("libraries", {})
+        fields["parts"] = tuple(Part(**part | {"classes": tuple(part["classes"])}) for part in values.get("parts", ()))
         fields["segments"] = None if segments is None else Segments(**segments)
         fields["training"] = {name: FeatureSummary.from_json(summary) for name, summary in training.items()}
         fields["features"] = tuple(Feature(**feature) for feature in values["features"])

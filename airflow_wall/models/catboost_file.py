@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from airflow_wall.errors import ModelError, first_line
-from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode
+from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode, Part
 from airflow_wall.models.outputs import classes_in, shaped
 
 PACKAGES = ("catboost",)
@@ -23,6 +24,9 @@ _FACTS = "airflow_wall"
 
 _EXPONENTIAL = ("Poisson", "Tweedie", "LogLinQuantile")
 """Losses of regression whose predictions are the exponential of the sum of the trees."""
+
+_MULTI_LABEL = ("MultiLogloss", "MultiCrossEntropy")
+"""Losses of several targets that are 0 or 1."""
 
 _OF_THE_TRAINING = ("model_guid", "train_finish_time", "training", "output_options")
 """Metadata that differ between equal trainings, or hold paths of the machine."""
@@ -53,15 +57,15 @@ def types(_: bytes) -> list[str]:
     return ["catboost.core.CatBoost"]
 
 
-def load(content: bytes, _: OwnCode = NO_OWN_CODE) -> CatBoostModel:
-    """Return the model from CatBoost's format."""
+def load(content: bytes, _: OwnCode = NO_OWN_CODE, targets: Sequence[str] = ()) -> CatBoostModel:
+    """See `ModelFormat.load`."""
     model = catboost.CatBoost()
     try:
         model.load_model(blob=content)
         facts = json.loads(model.get_metadata()[_FACTS])
     except (catboost.CatBoostError, ValueError, KeyError) as error:
         raise ModelError(f"CatBoost cannot read the model: {error}", hint="restore it from a backup") from error
-    return CatBoostModel(model, facts["kind"], tuple(facts["classes"]), facts["loss"])
+    return CatBoostModel(model, facts["kind"], tuple(facts["classes"]), facts["loss"], targets)
 
 
 class CatBoostModel:
@@ -69,11 +73,20 @@ class CatBoostModel:
 
     has_probabilities = True
 
-    def __init__(self, model: catboost.CatBoost, kind: Kind, classes: tuple[Class, ...], loss: str) -> None:
-        self.kind: Kind = kind
-        self.classes = classes if kind == "classes" else ()
+    def __init__(
+        self,
+        model: catboost.CatBoost,
+        kind: Kind,
+        classes: tuple[Class, ...],
+        loss: str,
+        targets: Sequence[str] = (),
+    ) -> None:
+        is_multi_label = loss.startswith(_MULTI_LABEL)
+        self.kind: Kind = "several" if targets else kind
+        self.classes = classes if self.kind == "classes" else ()
+        self.parts = tuple(Part(target, "binary" if is_multi_label else "regression") for target in targets)
         self._output = "Probability"
-        if kind == "regression":
+        if kind == "regression" and not is_multi_label:
             self._output = "Exponent" if loss.startswith(_EXPONENTIAL) else "RawFormulaVal"
         self._model = model
 

@@ -10,6 +10,7 @@ from typing import Any
 from airflow_wall.errors import Interrupted, ModelError
 from airflow_wall.models.base import Champion, Decision, ModelRecord, OwnCode, Registry
 from airflow_wall.models.decisions import rolled_back
+from airflow_wall.models.evaluation import outputs_of
 from airflow_wall.models.features import check_fit, to_frame
 from airflow_wall.models.promotion import Rule, decide
 from airflow_wall.models.registry import is_older
@@ -51,7 +52,8 @@ def challenge(
 def _decide(
     registry: Registry, record: ModelRecord, champion: Champion | None, trial: Trial, rule: Rule, own: OwnCode
 ) -> Decision:
-    guess = "the shares of the classes" if trial.model.kind == "classes" else "the mean"
+    kinds = {output.kind for output in outputs_of(trial.model)}
+    guess = "the shares of the classes" if "classes" in kinds else "the mean"
     if champion is None:
         return decide(
             trial.metric,
@@ -99,7 +101,7 @@ def _champion_value(
         log.warning("the champion cannot be compared: %s", error.message)
         return None, error.message
     observed = trial.observed
-    if model.kind == "classes":
-        observed = targets_in(model, trial.held_out, target, "the held-out rows")  # its classes may be others
+    if model.kind in ("classes", "several"):  # its classes may be others
+        observed = targets_in(model, trial.held_out, trial.deciding.targets, "the held-out rows")
     value = trial.deciding.measure(model, observed, scores, trial.held_out)
     return (value, None) if math.isfinite(value) else (None, f"its {trial.metric} is not a finite number")

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from airflow_wall.environments.user_code import calling, load_function
 from airflow_wall.errors import ModelError
-from airflow_wall.models.base import Model, Segments
-from airflow_wall.models.evaluation import measure, metrics_of
+from airflow_wall.models.base import Model, Output, Segments
+from airflow_wall.models.evaluation import by_target, measure_model, metrics_of, outputs_of
 from airflow_wall.models.features import to_frame
 from airflow_wall.models.metric_names import is_own
 
@@ -34,15 +34,15 @@ class DecidingMetric:
     A metric of held-out rows.
 
     :param name: A name of `evaluation.METRICS`, or `module:function`.
-    :param target: The column that models predict.
+    :param targets: The columns that models predict.
     :param function: The user's function. It gets the observed values and the predictions: numbers, the probability of 1
-        for a target of 0 and 1, or the labels of other classes. If it has the parameter `rows`, it also gets the
-        held-out rows, and for `probabilities` a column for each class.
+        for a target of 0 and 1, or the labels of other classes; of several targets, a column for each. If it has the
+        parameter `rows`, it also gets the held-out rows, and for `probabilities` a column for each class.
     :param code: The pipeline's directory.
     """
 
     name: str
-    target: str
+    targets: tuple[str, ...]
     function: Callable[..., Any] | None
     code: Path
 
@@ -57,15 +57,20 @@ class DecidingMetric:
         :raises ModelError: the function returned something else than a number.
         """
         if self.function is None:
-            return measure(self.name, observed, scores) if self.name in metrics_of(model) else math.nan
+            return measure_model(self.name, model, observed, scores) if self.name in metrics_of(model) else math.nan
         if not len(observed) or not np.isfinite(scores).all():
             return math.nan
-        values: Any = observed
-        predicted: Any = scores
+        columns = [
+            self._columns(output, rows.column(target), *those)
+            for output, target, those in zip(
+                outputs_of(model), self.targets, by_target(model, observed, scores), strict=True
+            )
+        ]
+        values, predicted = (np.column_stack(arrays) for arrays in zip(*columns, strict=True))
         given: dict[str, Callable[[], pd.DataFrame]] = {"rows": lambda: to_frame(rows)}
+        if not model.parts:
+            values, predicted = values[:, 0], predicted[:, 0]
         if model.kind == "classes":
-            values = np.asarray(rows.column(self.target).to_pylist(), dtype=object)
-            predicted = np.asarray(model.classes, dtype=object)[np.argmax(scores, axis=1)]
             given["probabilities"] = lambda: pd.DataFrame(scores, columns=list(model.classes))
         with calling(self.name, code=self.code, key=_KEY):
             names = inspect.signature(self.function).parameters
@@ -75,6 +80,16 @@ class DecidingMetric:
                 f"`{_KEY}` `{self.name}` must return a number, got `{type(value).__name__}`", hint="return a float"
             )
         return float(value) if math.isfinite(value) else math.nan
+
+    @staticmethod
+    def _columns(
+        output: Output, target: pa.ChunkedArray[Any], observed: Floats, scores: Floats
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the observed values and the predictions of one target for the user's function."""
+        if output.kind != "classes":
+            return observed, scores
+        labels = np.asarray(output.classes, dtype=object)[np.argmax(scores, axis=1)]
+        return np.asarray(target.to_pylist(), dtype=object), labels
 
     def by_segment(self, by: str, model: Model, observed: Floats, scores: Floats, rows: pa.Table) -> Segments:
         """Return the metric for each of the most frequent values of the column `by`."""
@@ -93,10 +108,10 @@ def _text(value: object) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def deciding_metric(name: str, target: str, code: Path) -> DecidingMetric:
+def deciding_metric(name: str, targets: tuple[str, ...], code: Path) -> DecidingMetric:
     """
     Return the metric of that name.
 
     :raises UserCodeError: the module or the function does not exist.
     """
-    return DecidingMetric(name, target, load_function(name, code=code, key=_KEY) if is_own(name) else None, code)
+    return DecidingMetric(name, targets, load_function(name, code=code, key=_KEY) if is_own(name) else None, code)

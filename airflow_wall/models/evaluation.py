@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from sklearn import metrics as sk
 
 from airflow_wall.errors import ModelError
-from airflow_wall.models.base import Class, Kind, Model
+from airflow_wall.models.base import Class, Kind, Model, Output
 from airflow_wall.models.metric_names import KINDS, is_own, own_is_lower_better
+from airflow_wall.models.outputs import scores_by_part
 
 Floats = NDArray[np.float64]
 
@@ -86,9 +87,6 @@ CLASS_METRICS: dict[str, Metric] = {
 }
 """Name -> metric of the kind `classes`. They take codes of classes and the probability of each class."""
 
-DEFAULT: dict[Kind, str] = {"regression": "rmse", "binary": "log_loss", "classes": "log_loss"}
-"""Kind of model -> its metric if the pipeline names none."""
-
 
 def names_for(kind: Kind) -> list[str]:
     """Return the names of the metrics that apply to a kind of model."""
@@ -128,9 +126,37 @@ def measure(name: str, observed: Floats, scores: Floats) -> float:
             return math.nan
 
 
+def outputs_of(model: Model) -> Sequence[Output]:
+    """Return the parts of a model of several targets, else the model itself."""
+    return model.parts or (model,)
+
+
 def metrics_of(model: Model) -> list[str]:
-    """Return the metrics that apply to a model. The log loss needs probabilities."""
-    return [name for name in names_for(model.kind) if name != "log_loss" or model.has_probabilities]
+    """Return the metrics that apply to each target of a model. The log loss needs probabilities."""
+    names = [set(_metrics_of_one(output)) for output in outputs_of(model)]
+    return [name for name in KINDS if all(name in those for those in names)]
+
+
+def _metrics_of_one(output: Output) -> list[str]:
+    return [name for name in names_for(output.kind) if name != "log_loss" or output.has_probabilities]
+
+
+def default_metric(model: Model) -> str:
+    """Return the metric of a model if the pipeline names none."""
+    names = metrics_of(model)
+    return next(name for name in ("rmse", "log_loss", "accuracy") if name in names)
+
+
+def by_target(model: Model, observed: Floats, scores: Floats) -> list[tuple[Floats, Floats]]:
+    """Return the observed values and the scores of each target."""
+    if not model.parts:
+        return [(observed, scores)]
+    return list(zip(observed.T, scores_by_part(model.parts, scores), strict=True))
+
+
+def measure_model(name: str, model: Model, observed: Floats, scores: Floats) -> float:
+    """Return a metric of a model; of several targets the mean, as scikit-learn's `uniform_average`."""
+    return float(np.mean([measure(name, *target) for target in by_target(model, observed, scores)]))
 
 
 def constant_scores(model: Model, training: Floats, rows: int) -> Floats:
@@ -139,22 +165,31 @@ def constant_scores(model: Model, training: Floats, rows: int) -> Floats:
 
     :param training: Targets of the training rows.
     """
-    if model.kind != "classes":
+    if model.parts:
+        columns = [_constant(part, values, rows) for part, values in zip(model.parts, training.T, strict=True)]
+        return np.column_stack(columns)
+    return _constant(model, training, rows)
+
+
+def _constant(output: Output, training: Floats, rows: int) -> Floats:
+    if output.kind != "classes":
         return np.full(rows, training.mean())
-    counts = np.bincount(training[training >= 0].astype(np.int64), minlength=len(model.classes))
+    counts = np.bincount(training[training >= 0].astype(np.int64), minlength=len(output.classes))
     shares: Floats = counts / max(counts.sum(), 1)
     return np.tile(shares, (rows, 1))
 
 
 def measure_all(model: Model, observed: Floats, scores: Floats) -> dict[str, float]:
-    """Return all metrics of a model that are defined for these rows."""
-    values = {name: measure(name, observed, scores) for name in metrics_of(model)}
+    """Return all metrics of a model that are defined for these rows; of several targets those of each, too."""
+    values = {name: measure_model(name, model, observed, scores) for name in metrics_of(model)}
+    for part, target in zip(model.parts, by_target(model, observed, scores), strict=False):
+        values |= {f"{name}_{part.target}": measure(name, *target) for name in _metrics_of_one(part)}
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
-def check_observed(model: Model, observed: Floats, target: str) -> None:
+def check_observed(model: Output, observed: Floats, target: str) -> None:
     """
-    Check that the observed targets fit a model.
+    Check that the observed values of a target fit a model.
 
     :raises ModelError: a classifier's target holds other values than 0 and 1, or it knows one class only.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any, Protocol, cast
 
@@ -53,11 +53,12 @@ class ModelFormat(Protocol):
         """
         ...
 
-    def load(self, content: bytes, own: OwnCode) -> Model:
+    def load(self, content: bytes, own: OwnCode, targets: Sequence[str]) -> Model:
         """
         Return the model from the bytes of `dump`. No code in the bytes is run.
 
         :param own: The user's code that it may use.
+        :param targets: The columns that it predicts, if there are several.
         :raises ModelError: the bytes are not in this format.
         """
         ...
@@ -89,9 +90,13 @@ def dump(estimator: Any, name: str, own: OwnCode = NO_OWN_CODE) -> bytes:
     return _format(name).dump(estimator, own)
 
 
-def load(content: bytes, name: str, own: OwnCode = NO_OWN_CODE) -> Model:
-    """Return the model from bytes in the format `name`."""
-    return _format(name).load(content, own)
+def load(content: bytes, name: str, own: OwnCode = NO_OWN_CODE, targets: Sequence[str] = ()) -> Model:
+    """
+    Return the model from bytes in the format `name`.
+
+    :param targets: The columns that it predicts. A single one may be left out, because files name no columns.
+    """
+    return _format(name).load(content, own, targets if len(targets) > 1 else ())
 
 
 def types(content: bytes, name: str) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import lightgbm
@@ -12,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from airflow_wall.errors import ModelError
-from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode
+from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode, Part
 from airflow_wall.models.features import with_categories
 from airflow_wall.models.outputs import classes_in
 
@@ -42,8 +43,13 @@ def types(_: bytes) -> list[str]:
     return ["lightgbm.basic.Booster"]
 
 
-def load(content: bytes, own: OwnCode = NO_OWN_CODE) -> LightGBMModel:  # noqa: ARG001  as every format
-    """Return the model from LightGBM text."""
+def load(content: bytes, own: OwnCode = NO_OWN_CODE, targets: Sequence[str] = ()) -> LightGBMModel:  # noqa: ARG001
+    """See `ModelFormat.load`."""
+    if targets:
+        raise ModelError(
+            f"a model of LightGBM predicts one target, and `target` of `Trained` has {len(targets)}",
+            hint="put it into scikit-learn's `MultiOutputRegressor` or `MultiOutputClassifier`",
+        )
     text, _, line = content.decode("utf-8", "replace").partition(_CLASSES)
     kind = _kind(text + (_CLASSES + line if line else ""))
     try:
@@ -58,6 +64,7 @@ class LightGBMModel:
     """A LightGBM booster. Text columns are read as categories, as in LightGBM's training."""
 
     has_probabilities = True
+    parts: tuple[Part, ...] = ()
 
     def __init__(self, kind: Kind, booster: lightgbm.Booster, classes: tuple[Class, ...] = ()) -> None:
         self.kind: Kind = kind

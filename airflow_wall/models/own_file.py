@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 
 from airflow_wall.environments.user_code import calling, load_function
 from airflow_wall.errors import ModelError
-from airflow_wall.models.base import NO_OWN_CODE, Kind, OwnCode
-from airflow_wall.models.outputs import classes_in, shaped
+from airflow_wall.models.base import NO_OWN_CODE, OwnCode
+from airflow_wall.models.outputs import estimator_scores, output_of
 
 PACKAGES: tuple[str, ...] = ()
 
@@ -42,7 +43,7 @@ def types(_: bytes) -> list[str]:
     return []
 
 
-def load(content: bytes, own: OwnCode = NO_OWN_CODE) -> OwnModel:
+def load(content: bytes, own: OwnCode = NO_OWN_CODE, targets: Sequence[str] = ()) -> OwnModel:
     """Return the model that the function `own.load` opens."""
     if own.load is None or own.code is None:
         raise ModelError(
@@ -57,7 +58,7 @@ def load(content: bytes, own: OwnCode = NO_OWN_CODE) -> OwnModel:
             f"`load` `{own.load}` must return an object with a method `predict`, got `{type(estimator).__name__}`",
             hint="add `def predict(self, rows): ...`; for classes also `classes_` and `predict_proba`",
         )
-    return OwnModel(estimator, own.load, own.code)
+    return OwnModel(estimator, own.load, own.code, targets)
 
 
 class OwnModel:
@@ -65,24 +66,11 @@ class OwnModel:
     An object of the user's own with `predict(rows)`, and for a classifier `classes_` and perhaps `predict_proba(rows)`.
     """
 
-    def __init__(self, estimator: Any, load: str, code: Path) -> None:
-        classes = classes_in(estimator)
-        is_regressor = getattr(estimator, "classes_", None) is None
-        self.has_probabilities = is_regressor or hasattr(estimator, "predict_proba")
-        is_binary = classes == (0, 1) and self.has_probabilities
-        self.kind: Kind = "regression" if is_regressor else "binary" if is_binary else "classes"
-        self.classes = classes if self.kind == "classes" else ()
+    def __init__(self, estimator: Any, load: str, code: Path, targets: Sequence[str] = ()) -> None:
+        self.kind, self.classes, self.has_probabilities, self.parts = output_of(estimator, targets)
         self._estimator, self._load, self._code = estimator, load, code
 
     def score(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         """See `Model.score`."""
         with calling(self._load, code=self._code, key="load"):
-            if self.kind == "regression":
-                scores = self._estimator.predict(rows)
-            elif not self.has_probabilities:
-                named = np.asarray(self._estimator.predict(rows))
-                scores = named[:, None] == np.asarray(self._estimator.classes_)[None, :]
-            else:
-                scores = np.asarray(self._estimator.predict_proba(rows))
-                scores = scores[:, 1] if self.kind == "binary" else scores
-        return shaped(scores, self, len(rows))
+            return estimator_scores(self._estimator, self, rows)

@@ -12,7 +12,7 @@ from airflow_wall.diagnostics.suggestions import did_you_mean, listed, suggestio
 from airflow_wall.errors import ModelError
 from airflow_wall.models.amounts import read_amount
 from airflow_wall.models.base import Decision, Model
-from airflow_wall.models.evaluation import DEFAULT, lower_is_better, metrics_of
+from airflow_wall.models.evaluation import default_metric, lower_is_better, metrics_of
 from airflow_wall.models.metric_names import KINDS, NAMES, OWN_HINT, canonical, is_own, own_is_lower_better
 
 log = logging.getLogger(__name__)
@@ -48,9 +48,14 @@ class Rule:
         :raises ModelError: the rule's metric does not apply to its kind.
         """
         kind, names = model.kind, metrics_of(model)
-        name = self.metric or (DEFAULT[kind] if DEFAULT[kind] in names else "accuracy")
+        name = self.metric or default_metric(model)
         if name not in names and not is_own(name):
-            words = {"regression": "regressor", "binary": "classifier", "classes": "classifier of several classes"}
+            words = {
+                "regression": "regressor",
+                "binary": "classifier",
+                "classes": "classifier of several classes",
+                "several": "model of several targets",
+            }
             without = "" if model.has_probabilities else " without probabilities"
             raise ModelError(
                 f"`promote.metric` must be a metric of a {words[kind]}{without}, got `{name}`",

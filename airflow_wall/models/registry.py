@@ -153,7 +153,7 @@ class FileRegistry:
         record = self.record(name, version)
         content = self._read(name, record)
         try:
-            return formats.load(content, record.model_format, own)
+            return formats.load(content, record.model_format, own, [part.target for part in record.parts])
         except ModelError as error:
             other = formats.other_versions(record.libraries)
             if not other:
@@ -263,6 +263,7 @@ def _record(name: str, version: int, candidate: Candidate, sha256: str, fingerpr
         created=_now(),
         kind=candidate.kind,
         classes=candidate.classes,
+        parts=candidate.parts,
         has_probabilities=candidate.has_probabilities,
         features=candidate.features,
         target=candidate.target,

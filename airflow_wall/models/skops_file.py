@@ -14,7 +14,7 @@ import io
 import json
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,8 +27,8 @@ from sklearn.utils.validation import check_is_fitted
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.environments.user_code import activate
 from airflow_wall.errors import ModelError, first_line
-from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode
-from airflow_wall.models.outputs import classes_in, shaped
+from airflow_wall.models.base import NO_OWN_CODE, OwnCode
+from airflow_wall.models.outputs import estimator_scores, output_of
 from airflow_wall.settings import matches_any
 
 with warnings.catch_warnings():
@@ -74,7 +74,7 @@ PACKAGES = ("scikit-learn", "skops", "numpy", "scipy")
 def dump(estimator: Any, own: OwnCode = NO_OWN_CODE) -> bytes:
     """Return the estimator as a skops file."""
     name = type(estimator).__name__
-    _kind(estimator)
+    _check_predicts(estimator)
     try:
         check_is_fitted(estimator)
     except ValueError as error:  # NotFittedError is a ValueError
@@ -103,8 +103,8 @@ def _types_in(node: Any) -> Iterator[str]:
         yield from _types_in(child)
 
 
-def load(content: bytes, own: OwnCode = NO_OWN_CODE) -> SklearnModel:
-    """Return the model from a skops file."""
+def load(content: bytes, own: OwnCode = NO_OWN_CODE, targets: Sequence[str] = ()) -> SklearnModel:
+    """See `ModelFormat.load`."""
     try:
         if own.code is not None:
             activate(own.code)
@@ -116,16 +116,15 @@ def load(content: bytes, own: OwnCode = NO_OWN_CODE) -> SklearnModel:
         raise ModelError(
             f"skops cannot read the model: {type(error).__name__}: {error}", hint="restore it from a backup"
         ) from error
-    return SklearnModel(_kind(estimator), estimator)
+    _check_predicts(estimator)
+    return SklearnModel(estimator, targets)
 
 
 class SklearnModel:
     """A scikit-learn estimator."""
 
-    def __init__(self, kind: Kind, estimator: Any) -> None:
-        self.kind: Kind = kind
-        self.classes = _classes(estimator) if kind == "classes" else ()
-        self.has_probabilities = kind != "classes" or hasattr(estimator, "predict_proba")
+    def __init__(self, estimator: Any, targets: Sequence[str] = ()) -> None:
+        self.kind, self.classes, self.has_probabilities, self.parts = output_of(estimator, targets)
         self._estimator = estimator
 
     def score(self, rows: pd.DataFrame) -> NDArray[np.float64]:
@@ -134,49 +133,18 @@ class SklearnModel:
             with warnings.catch_warnings():
                 # An estimator fitted on an array has no feature names; the order in the record is used.
                 warnings.filterwarnings("ignore", message="X has feature names", category=UserWarning)
-                scores = self._scores(rows)
+                return estimator_scores(self._estimator, self, rows)
         except (ValueError, TypeError, AttributeError) as error:
             name = type(self._estimator).__name__
             raise ModelError(f"`{name}` cannot score these rows: {first_line(error)}") from error
-        return shaped(scores, self, len(rows))
-
-    def _scores(self, rows: pd.DataFrame) -> Any:
-        if self.kind == "regression":
-            return self._estimator.predict(rows)
-        if self.kind == "binary":
-            return self._estimator.predict_proba(rows)[:, 1]
-        if self.has_probabilities:
-            return self._estimator.predict_proba(rows)
-        return np.asarray(self._estimator.predict(rows))[:, None] == np.asarray(self._estimator.classes_)[None, :]
 
 
-def _kind(estimator: Any) -> Kind:
-    name = type(estimator).__name__
-    if is_regressor(estimator):
-        return "regression"
-    if not is_classifier(estimator):
+def _check_predicts(estimator: Any) -> None:
+    if not is_regressor(estimator) and not is_classifier(estimator):
         raise ModelError(
-            f"the `{name}` is neither a regressor nor a classifier", hint="end the pipeline with one of them"
+            f"the `{type(estimator).__name__}` is neither a regressor nor a classifier",
+            hint="end the pipeline with one of them",
         )
-    classes = getattr(estimator, "classes_", None)
-    if classes is not None and (isinstance(classes, list) or list(classes) != [0, 1]):
-        _classes(estimator)
-        return "classes"
-    return "binary" if hasattr(estimator, "predict_proba") else "classes"
-
-
-def _classes(estimator: Any) -> tuple[Class, ...]:
-    """
-    Return the classes of a classifier.
-
-    :raises ModelError: they are neither texts nor whole numbers, or it predicts several targets.
-    """
-    classes = estimator.classes_
-    if isinstance(classes, list):
-        raise ModelError(
-            f"the `{type(estimator).__name__}` predicts {len(classes)} targets", hint="train one model for each target"
-        )
-    return classes_in(estimator)
 
 
 def _refuse_untrusted(content: bytes, where: str, own: OwnCode) -> None:

@@ -26,6 +26,10 @@ _ONE_CLASS = re.compile(r"only one class|got 1 class|at least 2 classes|one uniq
 """Words of the libraries about training rows of a single class."""
 
 
+_NULLS = re.compile(r"NaN|missing values|infinity", re.IGNORECASE)
+"""Words of the libraries about values that they cannot use."""
+
+
 def call_train(
     function: Callable[..., Any], code: Path, entrypoint: str, parts: Split, parameters: Mapping[str, Any]
 ) -> Trained:
@@ -64,6 +68,9 @@ def _hint_on_rows(message: str, frames: Mapping[str, pd.DataFrame]) -> str | Non
             "the training rows have a single class: provide others, or choose the held-out rows differently, e.g. "
             "`holdout: {random: true}`"
         )
+    if _NULLS.search(message):
+        nulls = [f"`{name}` ({count:,})" for name, count in rows.isna().sum().items() if count]
+        return f"columns of `{key}` with nulls: {', '.join(nulls)}; fill them, or drop these rows" if nulls else None
     if len(rows) < _FEW:
         return f"`{key}` has only {len(rows):,} training rows: provide more, or change `holdout`"
     return None
@@ -77,17 +84,23 @@ def _check_trained(trained: Trained, entrypoint: str, key: str, parts: Split) ->
             f"{where} a model whose `features` must be a list of column names, got `{features}`",
             hint='write, e.g., `features=["hour", "distance"]`',
         )
+    if not trained.targets or not all(isinstance(name, str) for name in trained.targets):
+        raise ModelError(
+            f"{where} a model whose `target` must be the name of a column, or a list of names, got `{trained.target}`",
+            hint='write, e.g., `target="value"`',
+        )
     for rows, place in ((parts.training[key], f"`inputs.{key}`"), (parts.held_out, "the table of held-out rows")):
-        if missing := [name for name in (*features, trained.target) if name not in rows.column_names]:
+        if missing := [name for name in (*features, *trained.targets) if name not in rows.column_names]:
             raise ModelError(
                 f"{where} a model with columns that {place} does not have: {listed(missing)}",
                 hint="compute them in an earlier transform, so that predict has them too",
             )
-    if trained.target in features:
-        raise ModelError(
-            f"{where} a model with its target `{trained.target}` among its features", hint="remove it from `features`"
-        )
-    if repeated := [name for name in features if list(features).count(name) > 1]:
-        raise ModelError(
-            f"{where} a model with the feature `{repeated[0]}` twice", hint="list each column once in `features`"
-        )
+    for target in trained.targets:
+        if target in features:
+            raise ModelError(
+                f"{where} a model with its target `{target}` among its features", hint="remove it from `features`"
+            )
+    for key, names in (("feature", features), ("target", trained.targets)):
+        if repeated := [name for name in names if list(names).count(name) > 1]:
+            hint = f"list each column once in `{key}{'s' if key == 'feature' else ''}`"
+            raise ModelError(f"{where} a model with the {key} `{repeated[0]}` twice", hint=hint)

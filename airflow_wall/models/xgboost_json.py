@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import xgboost
 from numpy.typing import NDArray
 
 from airflow_wall.errors import ModelError, first_line
-from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode
+from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode, Part
 from airflow_wall.models.features import with_categories
 from airflow_wall.models.outputs import classes_in, shaped
 
@@ -39,8 +40,7 @@ def dump(estimator: Any, _: OwnCode = NO_OWN_CODE) -> bytes:
         "best_iteration": booster.attr("best_iteration"),
         "booster": json.loads(booster.save_raw("json").decode()),
     }
-    load(content := json.dumps(document).encode())
-    return content
+    return json.dumps(document).encode()
 
 
 def types(_: bytes) -> list[str]:
@@ -48,8 +48,8 @@ def types(_: bytes) -> list[str]:
     return ["xgboost.core.Booster"]
 
 
-def load(content: bytes, _: OwnCode = NO_OWN_CODE) -> XGBoostModel:
-    """Return the model from the bytes of `dump`."""
+def load(content: bytes, _: OwnCode = NO_OWN_CODE, targets: Sequence[str] = ()) -> XGBoostModel:
+    """See `ModelFormat.load`."""
     try:
         document = json.loads(content)
         booster = xgboost.Booster()
@@ -57,14 +57,17 @@ def load(content: bytes, _: OwnCode = NO_OWN_CODE) -> XGBoostModel:
         learner = document["booster"]["learner"]
         objective = learner["objective"]["name"]
         outputs = max(int(learner["learner_model_param"].get("num_class", 0)), 1)
-        targets = int(learner["learner_model_param"].get("num_target", 1))
+        predicted = int(learner["learner_model_param"].get("num_target", 1))
     except (ValueError, KeyError, TypeError, xgboost.core.XGBoostError) as error:
         raise ModelError(f"XGBoost cannot read the model: {error}", hint="restore it from a backup") from error
-    if targets > 1:
-        raise ModelError(f"the model predicts {targets} targets", hint="train one model for each target")
+    if predicted != (len(targets) or 1):
+        raise ModelError(
+            f"the model of XGBoost predicts {predicted} targets, and `target` of `Trained` has {len(targets) or 1}",
+            hint="name all of them, in the order of the estimator",
+        )
     best = document["best_iteration"]
     classes = tuple(document["classes"]) or tuple(range(outputs if objective.startswith("multi:") else 2))
-    return XGBoostModel(booster, objective, classes, 0 if best is None else int(best) + 1)
+    return XGBoostModel(booster, objective, classes, 0 if best is None else int(best) + 1, targets)
 
 
 class XGBoostModel:
@@ -72,11 +75,21 @@ class XGBoostModel:
 
     has_probabilities = True
 
-    def __init__(self, booster: xgboost.Booster, objective: str, classes: tuple[Class, ...], rounds: int) -> None:
+    def __init__(
+        self,
+        booster: xgboost.Booster,
+        objective: str,
+        classes: tuple[Class, ...],
+        rounds: int,
+        targets: Sequence[str] = (),
+    ) -> None:
         is_classifier = objective.startswith(("binary:", "multi:"))
         is_binary = objective.startswith("binary:") and classes == (0, 1)
         self.kind: Kind = "binary" if is_binary else "classes" if is_classifier else "regression"
         self.classes = classes if self.kind == "classes" else ()
+        self.parts = tuple(Part(target, "binary" if is_classifier else "regression") for target in targets)
+        if targets:
+            self.kind, self.classes = "several", ()
         self._booster, self._objective, self._rounds = booster, objective, rounds
 
     def score(self, rows: pd.DataFrame) -> NDArray[np.float64]:

@@ -22,7 +22,8 @@ class Predict(OnCluster):
         min_length=1, max_length=1, description="The rows to score, e.g. `{features: silver/*}`."
     )
     target: Table[Text] = Field(
-        description="The table for the scores: `score`, or for several classes `label` and their probabilities."
+        description="The table for the scores: `score`, or for several classes `label` and their probabilities; of "
+        "several targets, these for each."
     )
     version: Positive | None = Field(None, description="A version of the model instead of the champion.")
     keep: Plain[list[str]] | None = Field(

@@ -94,11 +94,14 @@ def test_rows_that_the_library_cannot_score_are_a_model_error() -> None:
         model.score(X.assign(place=None))
 
 
-def test_several_targets_are_refused() -> None:
+def test_another_number_of_targets_is_refused() -> None:
     both = xgboost.XGBRegressor(n_estimators=2).fit(X[["a"]], np.column_stack([NUMBER, NUMBER]))
     with pytest.raises(ModelError) as caught:
-        formats.dump(both, "xgboost")
-    assert str(caught.value) == "the model predicts 2 targets\n\nhint: train one model for each target"
+        formats.load(formats.dump(both, "xgboost"), "xgboost")
+    assert str(caught.value) == (
+        "the model of XGBoost predicts 2 targets, and `target` of `Trained` has 1\n\n"
+        "hint: name all of them, in the order of the estimator"
+    )
 
 
 def test_a_library_that_is_not_installed_is_named() -> None:

@@ -21,7 +21,7 @@ from airflow_wall.models.metric_names import ALIASES, KINDS
 
 
 def model(kind: str, classes: tuple[str, ...] = (), *, has_probabilities: bool = True) -> SimpleNamespace:
-    return SimpleNamespace(kind=kind, classes=classes, has_probabilities=has_probabilities)
+    return SimpleNamespace(kind=kind, classes=classes, has_probabilities=has_probabilities, parts=())
 
 
 REGRESSION, BINARY = model("regression"), model("binary")

@@ -232,10 +232,12 @@ def test_classes_that_are_no_names_are_refused():
     estimator = LogisticRegression().fit(X, np.where(Y > 0, "late", "early"))
     estimator.classes_ = np.array([0.25, 0.5])
     with pytest.raises(ModelError, match=r"must be texts or whole numbers, got `0\.25`"):
-        formats.dump(estimator, formats.format_of(estimator))
+        formats.load(formats.dump(estimator, "skops"), "skops")
 
 
-def test_several_targets_are_refused():
-    estimator = RandomForestClassifier(3).fit(X, np.column_stack([Y > 0, Y > 1]))
+def test_another_number_of_targets_is_refused():
+    content = formats.dump(RandomForestClassifier(3).fit(X, np.column_stack([Y > 0, Y > 1])), "skops")
     with pytest.raises(ModelError, match="predicts 2 targets"):
-        formats.dump(estimator, formats.format_of(estimator))
+        formats.load(content, "skops")
+    with pytest.raises(ModelError, match="predicts 2 targets, and `target` of `Trained` has 3: a, b, c"):
+        formats.load(content, "skops", targets=["a", "b", "c"])

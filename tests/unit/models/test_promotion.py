@@ -56,7 +56,7 @@ def test_a_rule_that_cannot_be_meant_is_refused(promote, message):
 
 def test_a_metric_of_another_kind_of_model_is_refused():
     with pytest.raises(ModelError) as caught:
-        Rule("auc").metric_for(SimpleNamespace(kind="regression", has_probabilities=True))
+        Rule("auc").metric_for(SimpleNamespace(kind="regression", has_probabilities=True, parts=()))
     assert str(caught.value) == (
         "`promote.metric` must be a metric of a regressor, got `auc`\n\nhint: write one of `rmse`, `mae`, `r2`, `rmsle`, "
         "`mape`, `median_absolute_error`, `max_error`, `explained_variance`"
