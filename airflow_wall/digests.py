@@ -24,18 +24,53 @@ def digest_of(rows: pa.Table, *more: str) -> str:
 
     :param more: Texts to add to the digest, e.g. the origin of the rows.
     """
-    digest = hashlib.blake2b(digest_size=32)
-    for field in rows.schema:
-        digest.update(f"{field.name}\0{field.type}\0".encode())
-    for start in range(0, rows.num_rows, _BATCH_ROWS):
-        for column in rows.slice(start, _BATCH_ROWS).columns:
+    digest = RowDigest(rows.schema)
+    for batch in rows.to_batches():
+        digest.add(batch)
+    return digest.hexdigest(*more)
+
+
+class RowDigest:
+    """
+    The digest of rows that come in batches. It does not depend on the sizes of the batches.
+
+    :param schema: Names and types of the columns.
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._digest = hashlib.blake2b(digest_size=32)
+        self._waiting: list[pa.RecordBatch] = []
+        self._rows = 0  # of the waiting batches
+        for field in schema:
+            self._digest.update(f"{field.name}\0{field.type}\0".encode())
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Add the next rows."""
+        self._waiting.append(batch)
+        self._rows += batch.num_rows
+        if self._rows >= _BATCH_ROWS:
+            rows = pa.Table.from_batches(self._waiting, self._schema)
+            whole = self._rows - self._rows % _BATCH_ROWS
+            for start in range(0, whole, _BATCH_ROWS):
+                self._update(rows.slice(start, _BATCH_ROWS))
+            self._waiting = rows.slice(whole).to_batches()
+            self._rows -= whole
+
+    def hexdigest(self, *more: str) -> str:
+        """Return the digest of all rows, and of further texts. Nothing can be added afterwards."""
+        if self._rows:
+            self._update(pa.Table.from_batches(self._waiting, self._schema))
+        for text in more:
+            self._digest.update(f"{text}\0".encode())
+        return self._digest.hexdigest()
+
+    def _update(self, rows: pa.Table) -> None:
+        for column in rows.columns:
             combined: Any = column.combine_chunks()  # several chunks if one would exceed Arrow's offsets
             for chunk in combined.chunks if isinstance(combined, pa.ChunkedArray) else [combined]:
                 for part in _value_bytes(chunk):
-                    digest.update(part)
-    for text in more:
-        digest.update(f"{text}\0".encode())
-    return digest.hexdigest()
+                    self._digest.update(part)
 
 
 def _value_bytes(column: pa.Array[Any]) -> Iterator[bytes | pa.Buffer]:

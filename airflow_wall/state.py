@@ -16,7 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from airflow_wall.errors import Interrupted, WallError
 
@@ -76,9 +76,22 @@ def create(path: Path, document: Mapping[str, Any]) -> bool:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace a file atomically. The content is flushed to disk before it gets its name."""
+    with writing(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that replaces the one at `path` at the end of the block, flushed to disk; or not, if it raises."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path, content)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    temporary = Path(name)
     try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from airflow_wall.job import Env
 from airflow_wall.jobs.start_sender import release_id, releases_of
 from airflow_wall.publish.backends import parse_target
 from airflow_wall.publish.release import Releases
+from airflow_wall.publish.rows import RowStream
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.verdicts import Checkers, Judgement, Verdicts
 
@@ -48,14 +49,14 @@ def stage(
     """
     releases = releases_of(env)
     checkers = Checkers(checked_by, possibly_checked_by)
-    data, judgement = _passed_rows(env, releases, release, table, where, checkers)
+    rows, judgement = _passed_rows(env, releases, release, table, where, checkers)
     options = {"format": format} if format is not None else {}
     staged = releases.stage(
         release,
         release_id(env, release),
         part=part,
         to=parse_target(to),
-        data=data,
+        data=RowStream.of(rows),
         key=tuple(key or ()),
         options=options,
         selection=where,

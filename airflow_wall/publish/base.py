@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from airflow_wall.publish.database import Database
+    from airflow_wall.publish.rows import RowStream
 
 
 RESENT = "~resent-"
@@ -67,14 +68,20 @@ class StagedRows:
     """
     The rows of one part.
 
-    :param data: Any number of rows, with plain column types; a target may refuse nested ones.
+    :param rows: Any number of rows, with plain column types; a target may refuse nested ones. Their `batches` keep few
+        rows in memory.
     :param key: Columns that identify a row, checked to exist, to be not null and to be unique; may be empty.
     :param options: Keys of the step that only this target accepts, e.g. `format`.
     """
 
-    data: pa.Table
+    rows: RowStream
     key: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def data(self) -> pa.Table:
+        """All rows in memory, for targets of few rows."""
+        return self.rows.to_table()
 
 
 class PointerStore(Protocol):

@@ -50,6 +50,7 @@ class Database:
         self.owner = owner
         self.engine = _engine(connection, project)
         self.dialect = self.engine.dialect
+        self._driver: Any = self.dialect.loaded_dbapi
 
     def prepare(self) -> None:
         """Create the table of pointers, and let readers work without waiting for writers."""
@@ -130,7 +131,7 @@ class Database:
             yield
         except WallError:
             raise
-        except (sa.exc.SQLAlchemyError, OverflowError) as error:
+        except (sa.exc.SQLAlchemyError, OverflowError, self._driver.Error) as error:
             raise self._translate_error(error) from error
 
     def _translate_error(self, error: Exception) -> WallError:
@@ -140,7 +141,8 @@ class Database:
         state = getattr(original, "sqlstate", None) or ""
         if "database is locked" in reason or state.startswith("40"):
             return Interrupted(f"{where} is busy with another writer: {reason}")
-        if isinstance(error, sa.exc.DataError | sa.exc.IntegrityError | OverflowError) or (
+        by_driver = (self._driver.DataError, self._driver.IntegrityError)  # of a bulk load
+        if isinstance(error, (sa.exc.DataError, sa.exc.IntegrityError, OverflowError, *by_driver)) or (
             isinstance(error, sa.exc.StatementError) and not isinstance(error, sa.exc.DBAPIError)
         ):
             return DataError(f"{where} refused the rows: {reason}", hint="correct the column in the transform")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
-from airflow_wall.errors import ReleaseError
+from airflow_wall.engines.duckdb import connection as duck
+from airflow_wall.errors import DataError, ReleaseError
 from airflow_wall.publish.base import StagedRows, check_options
-from airflow_wall.publish.rows import json_values, line, plain, render
+from airflow_wall.publish.rows import json_values, line, plain, plain_schema, render
 from airflow_wall.publish.targets.base import Target
 
 
@@ -31,9 +34,16 @@ class SearchDocument:
     body: str
 
 
-def documents(rows: StagedRows, target: Target) -> list[SearchDocument]:
+_FIELDS: list[pa.Field[Any]] = [pa.field("number", pa.int64())]
+_FIELDS += [pa.field(name, pa.string()) for name in ("id", "words", "body")]
+_SCHEMA = pa.schema(_FIELDS)
+
+_BATCH_ROWS = 10_000
+
+
+def documents(rows: StagedRows, target: Target) -> Iterator[list[SearchDocument]]:
     """
-    Return the rows as documents, sorted by number.
+    Return the rows as lists of documents, all of them sorted by number.
 
     :raises ReleaseError: `key` is missing, or there are options.
     """
@@ -43,16 +53,47 @@ def documents(rows: StagedRows, target: Target) -> list[SearchDocument]:
             f"`key` is missing: `{target}` needs the columns that identify a document",
             hint="write, e.g., `key: [domain, hour]`",
         )
-    data = plain(rows.data)
-    searched = [f.name for f in data.schema if f.name in rows.key or _is_text(f.type)]
-    result = []
-    for row, body in zip(data.select(searched).to_pylist(), json_values(data), strict=True):
-        key = line([body[name] for name in rows.key])
-        number = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) >> 1
-        terms = words(" ".join(render(value) for value in row.values() if value is not None))
-        result.append(SearchDocument(number, key, " ".join(terms), line(body)))
-    # Sorted, because FTS5 writes a new segment whenever a number is below the last one.
-    return sorted(result, key=lambda document: document.number)
+    return _sorted_documents(rows)
+
+
+def _sorted_documents(rows: StagedRows) -> Iterator[list[SearchDocument]]:
+    """Yield the documents by number, because FTS5 writes a new segment whenever a number is below the last one."""
+    schema = plain_schema(rows.rows.schema)
+    searched = [field.name for field in schema if field.name in rows.key or _is_text(field.type)]
+    with duck.connect() as database:
+        database.register("documents", _SCHEMA.empty_table())
+        database.execute("CREATE TEMP TABLE unsorted AS FROM documents")
+        for batch in rows.rows.batches():
+            converted = [
+                vars(_document(row, body, rows.key))
+                for row, body in zip(plain(batch.select(searched)).to_pylist(), json_values(batch), strict=True)
+            ]
+            database.register("documents", pa.Table.from_pylist(converted, _SCHEMA))
+            database.execute("INSERT INTO unsorted FROM documents")
+        for batch in database.sql("FROM unsorted ORDER BY number").to_arrow_reader(_BATCH_ROWS):
+            yield [SearchDocument(**row) for row in batch.to_pylist()]
+
+
+def _document(row: Mapping[str, Any], body: Mapping[str, Any], key: Sequence[str]) -> SearchDocument:
+    id_ = line([body[name] for name in key])
+    number = int.from_bytes(hashlib.sha256(id_.encode()).digest()[:8]) >> 1
+    terms = words(" ".join(render(value) for value in row.values() if value is not None))
+    return SearchDocument(number, id_, " ".join(terms), line(body))
+
+
+def check_parts(new: Sequence[SearchDocument], part_of: Mapping[int, str], part: str, target: Target) -> None:
+    """
+    Check that no document is in another part.
+
+    :param part_of: Number of a stored document -> its part.
+    :raises DataError: one is.
+    """
+    for document in new:
+        if document.number in part_of:
+            raise DataError(
+                f"`key`: {document.id} is in part `{part}` and in part `{part_of[document.number]}` of `{target}`",
+                hint="add a column to `key`, or let each part hold different rows",
+            )
 
 
 def words(text: str) -> list[str]:

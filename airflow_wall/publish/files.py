@@ -18,7 +18,7 @@ import contextlib
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -28,6 +28,7 @@ from airflow_wall import state
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import ConnectionFault, DataError, ReleaseError
 from airflow_wall.publish.base import ReleaseSite, StagedRows, check_options
+from airflow_wall.publish.rows import RowStream
 from airflow_wall.publish.targets.base import Target
 from airflow_wall.text.reserved import PUBLISHED
 
@@ -35,6 +36,11 @@ FORMATS = ("parquet", "csv")
 """Values of the key `format`; the first one is the default."""
 
 _OWNER = ".owner.json"
+
+_CSV = pacsv.ParseOptions(newlines_in_values=True)
+
+_GROUP_ROWS, _GROUP_BYTES = 262_144, 64_000_000
+"""Size of a row group of a Parquet file, which is written when one of them is reached."""
 
 
 class FilesWriter:
@@ -67,11 +73,11 @@ class FilesWriter:
             raise ReleaseError(
                 f"`format` of `{self.target}` must be {accepted}, got `{kind}`", hint=f"write {accepted}"
             )
-        content = _content(rows.data, kind, self.target)
         with self._translate_errors():
             self._claim()
             self._unpublish(version)
-            state.write_bytes(self._staging(version) / f"{part}.{kind}", content)
+            with state.writing(self._staging(version) / f"{part}.{kind}") as file:
+                _write(rows.rows, kind, file, self.target)
             for other in FORMATS:
                 if other != kind:
                     (self._staging(version) / f"{part}.{other}").unlink(missing_ok=True)
@@ -172,22 +178,41 @@ class FilesWriter:
             ) from error
 
 
-def _content(data: pa.Table, kind: str, target: Target) -> bytes:
-    sink = pa.BufferOutputStream()
+def _write(rows: RowStream, kind: str, file: BinaryIO, target: Target) -> None:
     try:
         if kind == "csv":
-            pacsv.write_csv(data, sink)
+            with pacsv.CSVWriter(file, rows.schema) as csv:
+                for batch in rows.batches():
+                    csv.write_batch(batch)
         else:
-            pq.write_table(data, sink, compression="zstd")
+            with pq.ParquetWriter(file, rows.schema, compression="zstd") as parquet:
+                for group in _groups(rows):
+                    parquet.write_table(group)
     except (pa.ArrowException, NotImplementedError) as error:
         raise DataError(
             f"`{target}`: the rows cannot be written as `{kind}`: {error}", hint="set `format: parquet`"
         ) from error
-    return sink.getvalue().to_pybytes()
+
+
+def _groups(rows: RowStream) -> Iterator[pa.Table]:
+    """Yield the rows in tables of about the size of a row group of a Parquet file."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in rows.batches():
+        waiting.append(batch)
+        if (
+            sum(held.num_rows for held in waiting) >= _GROUP_ROWS
+            or sum(held.nbytes for held in waiting) >= _GROUP_BYTES
+        ):
+            yield pa.Table.from_batches(waiting)
+            waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting)
 
 
 def _rows(file: Path) -> int:
     if file.suffix == ".parquet":
         return int(pq.read_metadata(file).num_rows)
-    options: dict[str, Any] = {"parse_options": pacsv.ParseOptions(newlines_in_values=True)}
-    return int(pacsv.read_csv(file, **options).num_rows)
+    first = pacsv.open_csv(file, parse_options=_CSV).schema.names[0]
+    as_bytes = pacsv.ConvertOptions(include_columns=[first], column_types={first: pa.binary()})
+    with pacsv.open_csv(file, parse_options=_CSV, convert_options=as_bytes) as reader:
+        return sum(batch.num_rows for batch in reader)

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 
@@ -57,10 +57,11 @@ class HttpClient:
     proxies: Mapping[str, str] | None = field(repr=False)
     trust_env: bool
 
-    def post(self, url: httpx.URL, content: bytes, headers: Mapping[str, str]) -> httpx.Response:
+    def post(self, url: httpx.URL, content: BinaryIO, headers: Mapping[str, str]) -> httpx.Response:
         """
         Send one POST request, without following redirects.
 
+        :param content: The body, read from its beginning.
         :raises httpx.TransportError: the server does not answer.
         """
         mounts = {

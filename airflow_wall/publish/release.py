@@ -17,11 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from airflow_wall.connections.info import Connections
 from airflow_wall.diagnostics.suggestions import suggestion
-from airflow_wall.digests import digest_of
 from airflow_wall.errors import Interrupted, ReleaseError
 from airflow_wall.publish.backends import OpenTargets
 from airflow_wall.publish.base import ReleaseSite, StagedRows, TargetWriter
@@ -43,7 +40,7 @@ from airflow_wall.publish.ledger import (
     is_overtaken,
 )
 from airflow_wall.publish.rollback import choose, roll_back
-from airflow_wall.publish.rows import check_key
+from airflow_wall.publish.rows import MeasuredRows, RowStream, check_key
 from airflow_wall.publish.targets.base import Target
 
 log = logging.getLogger(__name__)
@@ -142,7 +139,7 @@ class Releases:
         *,
         part: str,
         to: Target,
-        data: pa.Table,
+        data: RowStream,
         key: Sequence[str] = (),
         options: Mapping[str, Any] | None = None,
         selection: str | None = None,
@@ -155,7 +152,7 @@ class Releases:
 
         :param part: Name of the part, e.g. the task: letters, digits, `.`, `_`, `-`.
         :param to: The target.
-        :param data: Any number of rows.
+        :param data: Any number of rows. They are read several times, never all at once.
         :param key: Columns that identify a row; checked. Some targets need them.
         :param options: Keys that only this target accepts: `format` of `files://`.
         :param selection: The SQL condition that selected the rows.
@@ -171,25 +168,28 @@ class Releases:
         check_word("part", part)
         columns = (key,) if isinstance(key, str) else tuple(key)
         check_key(data, columns)
-        mark = digest_of(data)
+        measured = MeasuredRows(data)
         with ledger.part(part), OpenTargets(site) as targets:
             writer = targets.open(to)
             with ledger.documents():
                 release = _release_to_stage(ledger, release_id, fence)
                 before = release.parts.get(part)
-                if release.status == COMMITTED:
-                    return _repeated_result(name, release, part, to, mark)
-                if before is not None and attempt < before.attempt:
-                    raise _stale_part_error(name, release_id, part, attempt, before.attempt)
-                _check_selection(ledger, release, part, selection)
-                release.parts[part] = Part(to, attempt, selection=selection, withheld=[dict(item) for item in withheld])
-                ledger.write(release)
+                if release.status != COMMITTED:
+                    if before is not None and attempt < before.attempt:
+                        raise _stale_part_error(name, release_id, part, attempt, before.attempt)
+                    _check_selection(ledger, release, part, selection)
+                    left_out = [dict(item) for item in withheld]
+                    release.parts[part] = Part(to, attempt, selection=selection, withheld=left_out)
+                    ledger.write(release)
+            if release.status == COMMITTED:
+                return _repeated_result(name, release, part, to, measured.result()[1])
             if before is not None and before.to != to:
                 targets.open(before.to).discard(release.version, part)
-            writer.stage(release.version, part, StagedRows(data, columns, options or {}))
-            _record(ledger, release, part, data.num_rows, mark, writer)
-        log.info("staged %d rows for `%s` as part `%s` of release `%s`", data.num_rows, to, part, release.version)
-        return {"rows": data.num_rows, "to": to.text, "part": part}
+            writer.stage(release.version, part, StagedRows(measured.stream, columns, options or {}))
+            rows, mark = measured.result()
+            _record(ledger, release, part, rows, mark, writer)
+        log.info("staged %d rows for `%s` as part `%s` of release `%s`", rows, to, part, release.version)
+        return {"rows": rows, "to": to.text, "part": part}
 
     def close(
         self, name: str, release_id: str, *, expected: Sequence[str], fence: int | str | None = None

@@ -6,12 +6,11 @@ from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 
-from airflow_wall.errors import DataError
 from airflow_wall.publish.base import StagedRows
 from airflow_wall.publish.database import Database, shown
-from airflow_wall.publish.documents import documents, words
+from airflow_wall.publish.documents import check_parts, documents, words
 from airflow_wall.publish.targets.base import Target
 
 
@@ -38,21 +37,17 @@ class PostgresIndex:
             table.create(database, checkfirst=True)
         with self.place.write() as database:
             database.execute(sa.delete(table).where(table.c.release == version, table.c.part == part))
-            query = sa.select(table.c.number, table.c.part).where(table.c.release == version)
-            part_of = {row[0]: row[1] for row in database.execute(query)}
-            for document in new:
-                if document.number in part_of:
-                    raise DataError(
-                        f"`key`: {document.id} is in part `{part}` and in part `{part_of[document.number]}` "
-                        f"of `{self.target}`",
-                        hint="add a column to `key`, or let each part hold different rows",
-                    )
-            if new:
-                vector = sa.func.to_tsvector(sa.literal_column("'simple'"), sa.bindparam("text", type_=sa.Text))
-                body = sa.cast(sa.bindparam("document", type_=sa.Text), JSONB)
+            vector = sa.func.to_tsvector(sa.literal_column("'simple'"), sa.bindparam("text", type_=sa.Text))
+            body = sa.cast(sa.bindparam("document", type_=sa.Text), JSONB)
+            for batch in new:
+                numbers = sa.func.any(sa.cast([item.number for item in batch], ARRAY(sa.BigInteger)))
+                query = sa.select(table.c.number, table.c.part).where(
+                    table.c.release == version, table.c.number == numbers
+                )
+                check_parts(batch, {row[0]: row[1] for row in database.execute(query)}, part, self.target)
                 database.execute(
                     sa.insert(table).values(release=version, part=part, words=vector, body=body),
-                    [{"number": item.number, "document": item.body, "text": item.words} for item in new],
+                    [{"number": item.number, "document": item.body, "text": item.words} for item in batch],
                 )
 
     def discard(self, version: str, part: str) -> None:

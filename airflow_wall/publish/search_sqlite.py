@@ -16,10 +16,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import DDLElement
 
-from airflow_wall.errors import DataError
 from airflow_wall.publish.base import StagedRows
 from airflow_wall.publish.database import Database, shown
-from airflow_wall.publish.documents import documents, words
+from airflow_wall.publish.documents import check_parts, documents, words
 from airflow_wall.publish.targets.base import Target
 
 
@@ -44,20 +43,17 @@ class SqliteIndex:
             self.place.claim(database, self.pointer)
             database.execute(CreateIndex(table.name))
             database.execute(sa.delete(table).where(table.c.part == part))
-            part_of = {row[0]: row[1] for row in database.execute(sa.select(table.c.rowid, table.c.part))}
-            for document in new:
-                if document.number in part_of:
-                    raise DataError(
-                        f"`key`: {document.id} is in part `{part}` and in part `{part_of[document.number]}` "
-                        f"of `{self.target}`",
-                        hint="add a column to `key`, or let each part hold different rows",
-                    )
-            if new:
+            for batch in new:
+                numbers = sa.text("SELECT value FROM json_each(:numbers)").bindparams(
+                    numbers=json.dumps([item.number for item in batch])
+                )
+                query = sa.select(table.c.rowid, table.c.part).where(table.c.rowid.in_(numbers))
+                check_parts(batch, {row[0]: row[1] for row in database.execute(query)}, part, self.target)
                 database.execute(
                     sa.insert(table),
                     [
                         {"rowid": item.number, "id": item.id, "part": part, "body": item.body, "words": item.words}
-                        for item in new
+                        for item in batch
                     ],
                 )
 

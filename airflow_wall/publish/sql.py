@@ -19,8 +19,9 @@ from sqlalchemy.sql import quoted_name
 
 from airflow_wall.errors import DataError, ReleaseError
 from airflow_wall.publish.base import StagedRows, check_options
+from airflow_wall.publish.bulk_load import insert_rows
 from airflow_wall.publish.database import POINTERS, Database, shown
-from airflow_wall.publish.rows import plain
+from airflow_wall.publish.rows import plain, plain_schema
 from airflow_wall.publish.targets.base import Target
 
 RESERVED = ("_release", "_part")
@@ -46,17 +47,12 @@ class SqlWriter:
     def stage(self, version: str, part: str, rows: StagedRows) -> None:
         """Replace the rows of the part in one transaction, after adding new columns."""
         check_options(rows.options, (), self.target)
-        data = plain(rows.data)
-        columns = self._columns(data.schema)
+        columns = self._columns(plain_schema(rows.rows.schema))
         with self.place.define() as database:
             table = self._prepare(database, columns)
-        values = data.to_pylist()
-        for row, decimal in ((row, name) for name in self._decimal_columns(data.schema) for row in values):
-            row[decimal] = None if row[decimal] is None else format(row[decimal], "f")
         with self.place.write() as database:
             database.execute(sa.delete(table).where(table.c._release == version, table.c._part == part))
-            if values:
-                database.execute(sa.insert(table), [{"_release": version, "_part": part, **row} for row in values])
+            insert_rows(database, table, (version, part), map(plain, rows.rows.batches()))
 
     def discard(self, version: str, part: str) -> None:
         """Delete the rows of the part."""
@@ -172,9 +168,6 @@ class SqlWriter:
             f"`{self.target}`: column `{field.name}` has type `{field.type}`, which SQL columns cannot hold",
             hint="convert it to text or to plain columns in the transform",
         )
-
-    def _decimal_columns(self, schema: pa.Schema) -> list[str]:
-        return [f.name for f in schema if pa.types.is_decimal(f.type) and self.place.dialect.name == "sqlite"]
 
 
 def _quoted(name: str) -> quoted_name:

@@ -71,8 +71,9 @@ class WebhookWriter:
     def stage(self, version: str, part: str, rows: StagedRows) -> None:
         """Store the body of the part until it is sent."""
         check_options(rows.options, (), self.target)
-        body = "".join(f"{line(values)}\n" for values in json_values(rows.data))
-        state.write_bytes(self._body(version, part), body.encode())
+        with state.writing(self._body(version, part)) as file:
+            for batch in rows.rows.batches():
+                file.write("".join(f"{line(values)}\n" for values in json_values(batch)).encode())
 
     def discard(self, version: str, part: str) -> None:
         """Delete the body of the part."""
@@ -80,7 +81,7 @@ class WebhookWriter:
 
     def count(self, version: str) -> dict[str, int]:
         """Return the number of lines by part."""
-        return {file.stem: file.read_bytes().count(b"\n") for file in self._bodies(version)}
+        return {path.stem: _lines(path) for path in self._bodies(version)}
 
     def shown(self, pointer: str) -> str | None:  # noqa: ARG002  a receiver cannot be asked
         """Return None, because a receiver cannot be asked."""
@@ -114,19 +115,19 @@ class WebhookWriter:
             state.write(self._folder / "accepted.json", {"parts": kept})
 
     def _send_once(self, version: str, body: Path) -> None:
-        content = body.read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
+        with body.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         part = f"{_release(version)}:{body.stem}"
         if self._accepted().get(part) == digest:
             return
-        self._send(f"{version}:{body.stem}", content)
+        self._send(f"{version}:{body.stem}", body)
         state.write(self._folder / "accepted.json", {"parts": {**self._accepted(), part: digest}})
 
-    def _send(self, key: str, content: bytes) -> None:
+    def _send(self, key: str, body: Path) -> None:
         deadline = time.monotonic() + self.budget
         pause = _FIRST_PAUSE
         while True:
-            problem = self._post(key, content)
+            problem = self._post(key, body)
             if problem is None:
                 return
             if time.monotonic() + pause > deadline:
@@ -137,11 +138,12 @@ class WebhookWriter:
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _post(self, key: str, content: bytes) -> str | None:
+    def _post(self, key: str, body: Path) -> str | None:
         """Send a body once. Return None if it was accepted, else the reason, which may be temporary."""
         headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": key}
         try:
-            answer = self._client.post(self._url.copy_with(userinfo=b""), content, headers)
+            with body.open("rb") as file:
+                answer = self._client.post(self._url.copy_with(userinfo=b""), file, headers)
         except httpx.TransportError as error:
             return self._connection.hide(str(error)) or type(error).__name__
         if answer.is_success:
@@ -162,6 +164,11 @@ class WebhookWriter:
 
     def _bodies(self, version: str | None) -> list[Path]:
         return sorted((self._folder / str(version)).glob("[!.]*.jsonl"))
+
+
+def _lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(1 for _ in file)
 
 
 def _release(version: str) -> str:

@@ -20,6 +20,7 @@ from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.errors import ConnectionFault, DataError
 from airflow_wall.publish.backends import parse_target
 from airflow_wall.publish.release import Releases
+from airflow_wall.publish.rows import RowStream
 from airflow_wall.publish.search import search
 
 psycopg = pytest.importorskip("psycopg", reason="needs the extra `postgres`")
@@ -57,7 +58,8 @@ class Lab:
 
     def stage(self, release: str, part: str, to: str, data: pa.Table | None = None) -> None:
         data = scores(release) if data is None else data
-        self.releases.stage("platform", release, part=part, to=parse_target(to), data=data, key=data.column_names[:1])
+        rows, key = RowStream.of(data), data.column_names[:1]
+        self.releases.stage("platform", release, part=part, to=parse_target(to), data=rows, key=key)
 
     def close(self, release: str, *parts: str) -> dict[str, Any]:
         return self.releases.close("platform", release, expected=parts)
@@ -127,6 +129,60 @@ def test_every_plain_type_and_new_columns_fit(lab: Lab) -> None:
     lab.open("r3")
     with pytest.raises(DataError, match="column `hour` of `scores` in connection `platform` holds whole numbers"):
         lab.stage("r3", "a", SQL, pa.table({"hour": [0.5]}))
+
+
+def test_rows_that_postgres_refuses_leave_the_rows_of_the_last_try(lab: Lab) -> None:
+    lab.open("r1")
+    lab.stage("r1", "a", SQL, pa.table({"hour": [1, 2], "word": ["a", "b"]}))
+    for data, reason in (
+        (pa.table({"hour": [1], "word": ["a\0b"]}), "invalid byte sequence"),
+        (pa.table({"hour": pa.array([2**64 - 1], pa.uint64()), "word": ["a"]}), "too big"),
+        (pa.table({"hour": [1], "at": pa.array([2**62], pa.timestamp("us"))}), "timestamp out of range"),
+    ):
+        with pytest.raises(DataError, match=f"refused the rows: .*{reason}"):
+            lab.stage("r1", "a", SQL, data)
+    with client(lab.info) as database:
+        assert database.execute("SELECT hour, word FROM scores__releases").fetchall() == [(1, "a"), (2, "b")]
+
+
+def test_times_decimals_and_texts_arrive_exactly(lab: Lab) -> None:
+    rows = 1000
+    at = [None if n % 7 == 0 else datetime(1969, 12, 31, 23, 59, 59, n, UTC) for n in range(rows)]
+    text = ['quo"te', "apo'strophe", "new\nline", "tab\t\\N", "", None, "über ☃"]
+    data = pa.table(
+        {
+            "n": range(rows),
+            "at": pa.array(at, pa.timestamp("us", "Europe/Lisbon")),
+            "local": pa.array([None if moment is None else moment.replace(tzinfo=None) for moment in at]),
+            "day": pa.array([None if moment is None else moment.date() for moment in at]),
+            "hour": pa.array([None if moment is None else moment.time() for moment in at]),
+            "price": pa.array(
+                [None if n % 5 == 0 else Decimal(n) / 10_000_000 for n in range(rows)], pa.decimal128(20, 7)
+            ),
+            "word": [text[n % len(text)] for n in range(rows)],
+            "some": [None if n % 3 else n / 3 for n in range(rows)],
+        }
+    )
+    lab.open("r1")
+    lab.stage("r1", "a", SQL, data)
+    lab.close("r1", "a")
+    with client(lab.info) as database:
+        database.execute("SET TIME ZONE 'UTC'")
+        got = database.execute("SELECT * FROM scores ORDER BY n").fetchall()
+    assert got == [tuple(row.values()) for row in data.to_pylist()]
+
+
+def test_column_that_a_person_narrowed_is_filled_by_its_own_type(lab: Lab) -> None:
+    lab.publish("r1")
+    with client(lab.info) as database:
+        database.execute("DROP VIEW scores; ALTER TABLE scores__releases ALTER COLUMN hour TYPE smallint")
+    lab.open("r2")
+    with pytest.raises(DataError, match="out of range for type smallint"):
+        lab.stage("r2", "a", SQL, pa.table({"hour": [70_000]}))
+    lab.stage("r2", "a", SQL)
+    lab.close("r2", "a")
+    with client(lab.info) as database:
+        assert seen(database) == {"r2": 200}
 
 
 def test_wrong_password_gives_one_clear_message(lab: Lab) -> None:

@@ -22,6 +22,7 @@ from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.errors import ConnectionFault
 from airflow_wall.publish.backends import parse_target
 from airflow_wall.publish.release import Releases
+from airflow_wall.publish.rows import RowStream
 from airflow_wall.publish.search import search
 
 SQL, SEARCH, FILES = "sql://platform/scores", "search://platform/scores", "files://scores"
@@ -70,7 +71,9 @@ class Lab:
     def stage(self, release: str, part: str = "a", to: str = SQL, data: pa.Table | None = None, **more: Any) -> Any:
         rows = scores(release) if data is None else data
         target = parse_target(to)
-        return self.releases().stage("platform", release, part=part, to=target, data=rows, **{"key": KEY, **more})
+        return self.releases().stage(
+            "platform", release, part=part, to=target, data=RowStream.of(rows), **{"key": KEY, **more}
+        )
 
     def close(self, release: str, *expected: str, **more: Any) -> dict[str, Any]:
         return self.releases().close("platform", release, expected=expected or ("a",), **more)

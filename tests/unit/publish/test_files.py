@@ -10,6 +10,7 @@ from airflow_wall.errors import ConnectionFault, DataError, ReleaseError
 from airflow_wall.publish.backends import parse_target
 from airflow_wall.publish.base import ReleaseSite, StagedRows
 from airflow_wall.publish.files import FilesWriter
+from airflow_wall.publish.rows import RowStream
 
 
 def test_link_and_pointer_name_the_release(lab: Lab) -> None:
@@ -76,12 +77,12 @@ def test_folder_that_cannot_be_written_is_a_fault_of_the_connection(lab: Lab) ->
 def test_release_that_was_put_back_can_be_staged_again(lab: Lab) -> None:
     site = ReleaseSite("platform", lab.storage / "_wall", lab.storage, lab.folder, lab.connection)
     target = FilesWriter(parse_target(FILES), site)
-    target.stage("r1", "a", StagedRows(scores("r1", rows=3)))
-    target.stage("r1", "b", StagedRows(scores("r1", rows=4)))
+    target.stage("r1", "a", StagedRows(RowStream.of(scores("r1", rows=3))))
+    target.stage("r1", "b", StagedRows(RowStream.of(scores("r1", rows=4))))
     target.show({"scores": "r1"})
     target.show({"scores": None})
     assert lab.files() == {}
-    target.stage("r1", "a", StagedRows(scores("r1", rows=5)))
+    target.stage("r1", "a", StagedRows(RowStream.of(scores("r1", rows=5))))
     assert target.count("r1") == {"a": 5, "b": 4}
     target.show({"scores": "r1"})
     assert lab.files() == {"r1": 9}

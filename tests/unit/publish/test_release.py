@@ -8,6 +8,7 @@ from publish_lab import FILES, SEARCH, SQL, Lab, scores
 from airflow_wall import state
 from airflow_wall.errors import Interrupted, ReleaseError
 from airflow_wall.publish.backends import parse_target
+from airflow_wall.publish.rows import RowStream
 
 ALL = {"a": SQL, "b": SEARCH, "c": FILES}
 
@@ -337,7 +338,7 @@ def test_table_of_another_release_name_is_refused(lab: Lab) -> None:
         "hint: use another name in `to`, or stage into that release",
     }.items():
         with pytest.raises(ReleaseError) as error:
-            other.stage("other", "r1", part="a", to=parse_target(to), data=scores("other"))
+            other.stage("other", "r1", part="a", to=parse_target(to), data=RowStream.of(scores("other")))
         assert str(error.value) == message
 
 
