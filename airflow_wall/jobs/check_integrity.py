@@ -158,7 +158,7 @@ class _LakeReader:
         except DataError as error:
             detail = ". ".join(filter(None, (error.message, error.hint)))
             raise Unanswerable(f"`{table}` cannot be read", detail) from error
-        return rows
+        return rows.to_table()
 
     def training(self, model: str) -> Mapping[str, FeatureSummary] | None:
         champion = self.registry.champion(model)

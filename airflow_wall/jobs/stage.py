@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import pyarrow as pa
 
+from airflow_wall.engines.duckdb import connection as duck
 from airflow_wall.errors import ReleaseError
 from airflow_wall.job import Env
 from airflow_wall.jobs.start_sender import release_id, releases_of
@@ -16,6 +17,7 @@ from airflow_wall.publish.backends import parse_target
 from airflow_wall.publish.release import Releases
 from airflow_wall.publish.rows import RowStream
 from airflow_wall.storage.backends import open_tables
+from airflow_wall.storage.scan import Scan
 from airflow_wall.storage.verdicts import Checkers, Judgement, Verdicts
 
 log = logging.getLogger(__name__)
@@ -56,7 +58,7 @@ def stage(
         release_id(env, release),
         part=part,
         to=parse_target(to),
-        data=RowStream.of(rows),
+        data=_stream(rows),
         key=tuple(key or ()),
         options=options,
         selection=where,
@@ -72,7 +74,7 @@ def stage(
 
 def _passed_rows(
     env: Env, releases: Releases, release: str, table: str, where: str | None, checkers: Checkers
-) -> tuple[pa.Table, Judgement]:
+) -> tuple[Scan, Judgement]:
     """Return the rows of the slices that passed, and the judgement of the version of the table that they are from."""
     store = open_tables(env.run.storage)
     verdicts = Verdicts(env.run.state, store)
@@ -85,3 +87,13 @@ def _passed_rows(
             hint="correct the rows and run the date again; clients keep the release that they see",
         )
     return rows, judgement
+
+
+def _stream(rows: Scan) -> RowStream:
+    with duck.connect() as database:
+        rows.relation(database)  # reject a wrong condition before the release changes
+
+    def read(columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+        return (rows if columns is None else replace(rows, columns=tuple(columns))).batches()
+
+    return RowStream(rows.schema, read)

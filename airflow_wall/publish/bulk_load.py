@@ -111,10 +111,13 @@ def _as_sqlite(column: pa.Array[Any]) -> pa.Array[Any]:
 def _as_postgres(column: pa.Array[Any]) -> pa.Array[Any]:
     """Return times and dates as the integers of the binary format: microseconds or days since 2000."""
     kind = column.type
-    if pa.types.is_timestamp(kind):
-        return pc.subtract_checked(column.cast(pa.int64()), _EPOCH_MICROSECONDS)
-    if pa.types.is_date(kind):
-        return pc.subtract_checked(column.cast(pa.date32()).cast(pa.int32()), pa.scalar(_EPOCH_DAYS, pa.int32()))
+    try:
+        if pa.types.is_timestamp(kind):
+            return pc.subtract_checked(column.cast(pa.int64()), _EPOCH_MICROSECONDS)
+        if pa.types.is_date(kind):
+            return pc.subtract_checked(column.cast(pa.date32()).cast(pa.int32()), pa.scalar(_EPOCH_DAYS, pa.int32()))
+    except pa.ArrowInvalid as error:
+        raise OverflowError(str(error)) from None
     if pa.types.is_time(kind):
         return column.cast(pa.int64())
     return column

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from airflow_wall.lake.documents import Document, Documents, LocalDocuments, cha
 from airflow_wall.storage.base import ALL, TableStore
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from airflow_wall.storage.scan import Scan
 
 _ATTEMPTS = 5
 """Number of times that rows are read again because their table changed."""
@@ -174,7 +174,7 @@ class Verdicts:
         columns: Sequence[str] | None = None,
         where: str | None = None,
         accept_earlier: bool = False,
-    ) -> tuple[pa.Table, Judgement]:
+    ) -> tuple[Scan, Judgement]:
         """
         Return the rows of the slices that passed, and the judgement of the version of the table that they are from.
 
@@ -186,10 +186,10 @@ class Verdicts:
         for _ in range(_ATTEMPTS):
             judgement = self.judge(pipeline, table, checkers, accept_earlier=accept_earlier)
             slices = judgement.passed if judgement.withheld else None
-            rows = self._tables.read(table, slices=slices, columns=columns, where=where)
+            rows = self._tables.scan(table, slices=slices, columns=columns, where=where)
             if self.judge(pipeline, table, checkers, accept_earlier=accept_earlier) == judgement:
                 # Rows that belong to all slices are read with any slices, also with none.
-                return rows if slices is None or slices else rows.slice(0, 0), judgement
+                return rows if slices is None or slices else replace(rows, files=()), judgement
         raise Interrupted(f"table `{table}` changed each time it was read", hint="run the task again")
 
     def judge(self, pipeline: str, table: str, checkers: Checkers, *, accept_earlier: bool = False) -> Judgement:

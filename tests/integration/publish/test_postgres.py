@@ -137,7 +137,8 @@ def test_rows_that_postgres_refuses_leave_the_rows_of_the_last_try(lab: Lab) -> 
     for data, reason in (
         (pa.table({"hour": [1], "word": ["a\0b"]}), "invalid byte sequence"),
         (pa.table({"hour": pa.array([2**64 - 1], pa.uint64()), "word": ["a"]}), "too big"),
-        (pa.table({"hour": [1], "at": pa.array([2**62], pa.timestamp("us"))}), "timestamp out of range"),
+        (pa.table({"hour": [1], "at": pa.array([-(2**62)], pa.timestamp("us"))}), "timestamp out of range"),
+        (pa.table({"hour": [1], "at": pa.array([-(2**63)], pa.timestamp("us"))}), "overflow"),
     ):
         with pytest.raises(DataError, match=f"refused the rows: .*{reason}"):
             lab.stage("r1", "a", SQL, data)
