@@ -2,49 +2,98 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
 from airflow_wall import __version__
-from airflow_wall.cli.check import check
 from airflow_wall.cli.command import Commands
-from airflow_wall.cli.contract import contract
-from airflow_wall.cli.doctor import doctor
-from airflow_wall.cli.explain import explain
-from airflow_wall.cli.fmt import fmt
-from airflow_wall.cli.graph import graph
-from airflow_wall.cli.init import init
-from airflow_wall.cli.models import models
 from airflow_wall.cli.output import out, report
-from airflow_wall.cli.own import own
-from airflow_wall.cli.query import query
-from airflow_wall.cli.releases import releases
-from airflow_wall.cli.run import run
-from airflow_wall.cli.schema import schema
-from airflow_wall.cli.show import show
-from airflow_wall.cli.status import status
-from airflow_wall.cli.tables import tables
-from airflow_wall.cli.try_connections import connection_commands
-from airflow_wall.cli.validate import validate
+from airflow_wall.registry import load_object
+
+VERBS = (
+    "init",
+    "validate",
+    "fmt",
+    "explain",
+    "run",
+    "status",
+    "graph",
+    "query",
+    "show",
+    "check",
+    "contract",
+    "own",
+    "schema",
+    "doctor",
+    "models",
+    "releases",
+    "tables",
+    "connections",
+)
+"""The commands in the order of the help. Each is the object of its name in the module of its name."""
+
+
+class _LazyCommands(Mapping[str, Any]):
+    """The commands by name. A command's module is imported when it is called, or when its help is shown."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in VERBS:
+            raise KeyError(name)
+        if name not in self._loaded:
+            verb = _imported(f"airflow_wall.cli.{name}:{name}")
+            parent = Commands(add_completion=False)
+            if isinstance(verb, typer.Typer):
+                parent.add_typer(verb, name=name)
+            else:
+                parent.command()(verb)
+            self._loaded[name] = get_group(parent).commands[name]
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(VERBS)
+
+    def __len__(self) -> int:
+        return len(VERBS)
+
+
+def _imported(reference: str) -> Any:
+    """Import an object, and tell the garbage collector that what an import makes stays: also in children, by fork."""
+    gc.disable()
+    try:
+        return load_object(reference)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+class _LazyGroup(TyperGroup):
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**{**attributes, "commands": _LazyCommands()})
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  the base class imports all of them
+        return list(self.commands)
+
 
 app = Commands(
     name="airflow-wall",
+    cls=_LazyGroup,
     help="From a YAML file to a production pipeline on Apache Airflow.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init, validate, fmt, explain, run, status, graph, query, show, check, contract, own, schema, doctor):
-    app.command()(command)
-app.add_typer(models, name="models")
-app.add_typer(releases, name="releases")
-app.add_typer(tables, name="tables")
-app.add_typer(connection_commands, name="connections")
 
 
 def _version(is_set: bool) -> None:

@@ -146,7 +146,8 @@ def write_file(path: Path, text: str) -> None:
 
 def no_pipeline(file: Path, settings: Settings) -> WallError:
     """Return the error for a file without a pipeline."""
-    from airflow_wall.loader.other_files import FileKind, other_file  # few files need it
+    from airflow_wall.loader.discover import FileKind
+    from airflow_wall.loader.other_files import other_file  # few files need it
 
     other = other_file(file, settings)
     if other.kind is FileKind.OTHER:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from airflow_wall.cli.connections import Connections, Project, connection, use_connections
+from airflow_wall.cli.airflow_connections import Connections, Project, connection, use_connections
 from airflow_wall.cli.listing import STORAGE, AsJson, Storage, print_aligned, print_json
 from airflow_wall.cli.output import NOTHING_TO_DO, note
 from airflow_wall.diagnostics.printable import printable_line

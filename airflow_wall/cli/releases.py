@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from airflow_wall.cli.airflow_connections import Connections, Project, connection, use_connections
 from airflow_wall.cli.command import Commands
-from airflow_wall.cli.connections import Connections, Project, connection, use_connections
 from airflow_wall.cli.listing import STORAGE, AsJson, ListingGroup, Reason, Storage, lake_state, print_json, print_rows
 from airflow_wall.cli.output import out, short
 

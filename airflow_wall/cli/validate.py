@@ -12,15 +12,13 @@ from typing import Annotated
 
 import typer
 
-from airflow_wall.cli.fix import fix_files
 from airflow_wall.cli.formats import Finding, ReportFormat, as_github, as_gitlab, as_text, findings_as_json, styled
 from airflow_wall.cli.listing import AsJson
 from airflow_wall.cli.output import OUR_FAULT, USER_FAULT, is_quiet, is_verbose, note, out, say
 from airflow_wall.diagnostics.faults import Fault, SourcePosition
 from airflow_wall.diagnostics.printable import counted, printable_line
 from airflow_wall.diagnostics.suggestions import listed
-from airflow_wall.loader.discover import yaml_files
-from airflow_wall.loader.other_files import FileKind
+from airflow_wall.loader.discover import FileKind, yaml_files
 from airflow_wall.planner.check import Checked, Further, check_files
 from airflow_wall.settings import Settings
 
@@ -65,6 +63,8 @@ def validate(
     by_path = {path: list(yaml_files(path)) for path in paths}
     files = list(dict.fromkeys(file for within in by_path.values() for file in within))
     if fix:
+        from airflow_wall.cli.fix import fix_files  # few calls need it
+
         fix_files(files, settings)
     named = [path for path in paths if not path.is_dir()]
     checked = check_files(files, settings, _of_operators() if operators else None, named=named)

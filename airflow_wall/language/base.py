@@ -25,7 +25,14 @@ from airflow_wall.text.reserved import reserved_part
 class SpecModel(BaseModel):
     """A block of the YAML: frozen, without coercion between types, and closed against unknown keys."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=False, serialize_by_alias=True)
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        populate_by_name=False,
+        serialize_by_alias=True,
+        defer_build=True,  # a process uses few of the models
+    )
 
     refused: ClassVar[Mapping[str, str]] = {}
     """Word that is not a key, to the reason and what to write instead."""

@@ -22,7 +22,9 @@ STEPS: LazyRegistry[type[Step]] = LazyRegistry(_OWN, "airflow_wall.steps")
 @functools.cache  # asked for each task
 def closer_of(name: str) -> str | None:
     """Return the step that closes what a step opens, e.g. `stop_cluster` of `start_cluster`; None if nothing does."""
-    others = _OWN if name in _OWN else STEPS
+    if name in _OWN:
+        return STEPS[name].closed_by
+    others = [other for other in STEPS if other not in _OWN] if name in STEPS else []
     return next((other for other in others if _opener_of(other) == name), None)
 
 

@@ -7,6 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from airflow_wall.diagnostics.faults import Fault, FaultyText, SourcePosition
@@ -14,6 +15,17 @@ from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.language.document import Spec
 
 SUFFIXES = (".yaml", ".yml")
+
+
+class FileKind(StrEnum):
+    """The kinds of YAML files in a folder of pipelines."""
+
+    PIPELINE = "pipeline"
+    CHECKS = "file of checks"
+    SHARED = "shared file"
+    CONTRACT = "contract"
+    CONNECTIONS = "file of connections"
+    OTHER = "other YAML file"
 
 
 def yaml_files(folder: Path) -> Iterator[Path]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from airflow_wall.diagnostics.faults import Fault, FaultyText, SourcePosition
 from airflow_wall.diagnostics.suggestions import listed, suggestion
 from airflow_wall.language import words
 from airflow_wall.language.pipeline import Head
+from airflow_wall.loader.discover import FileKind
 from airflow_wall.loader.expressions import Resolver, Scope
 from airflow_wall.loader.extends import Templates
 from airflow_wall.loader.faults import Faults, Stopped
@@ -27,17 +27,6 @@ _BEGIN = "a pipeline begins with `dag_id: NAME`"
 _KEY = re.compile(r"( *)(?:- +)?[\"']?([A-Za-z_$][\w$.-]*)[\"']? *:(?: |$)")
 _MOST_OF_LINE = 160
 _MOST_KEYS = 2_000
-
-
-class FileKind(StrEnum):
-    """The kinds of YAML files that stand beside pipelines."""
-
-    PIPELINE = "pipeline"
-    CHECKS = "file of checks"
-    SHARED = "shared file"
-    CONTRACT = "contract"
-    CONNECTIONS = "file of connections"
-    OTHER = "other YAML file"
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,8 @@ from airflow_wall.diagnostics.faults import MAX_FAULTS, Fault, FaultyText, Sourc
 from airflow_wall.diagnostics.printable import printable_line
 from airflow_wall.errors import WallError
 from airflow_wall.language.document import Item, Spec
-from airflow_wall.loader.discover import PipelineId, duplicate_ids, yaml_files
+from airflow_wall.loader.discover import FileKind, PipelineId, duplicate_ids, yaml_files
 from airflow_wall.loader.load import load_spec, may_be_pipeline, pipelines_in
-from airflow_wall.loader.other_files import FileKind, other_file
 from airflow_wall.planner.columns import (
     Columns,
     KnownTables,
@@ -204,6 +203,8 @@ def _check(file: Path, settings: Settings, named: Collection[Path]) -> Checked:
     try:
         documents = pipelines_in(file)
         if not documents:
+            from airflow_wall.loader.other_files import other_file  # few files need it
+
             other = other_file(file, settings)
             result.kind = other.kind
             result.faults = at_most(other.faults) if file in named else ()

@@ -158,6 +158,9 @@ class Step(SpecModel):
     closes: ClassVar[str | None] = None
     """The field with the task that this step cleans up after, if it is the second of a pair."""
 
+    closed_by: ClassVar[str | None] = None
+    """The step that cleans up after this one. Only our own steps name it, so that one of them does not import all."""
+
     refused: ClassVar[Mapping[str, str]] = dict.fromkeys(
         KEYS, "it is for the steps that run code of yours: `ingest`, `transform`, `retrain`, `predict`"
     )

@@ -16,6 +16,7 @@ from airflow_wall.text.kinds import (
 class StartSender(Step):
     """Open a release. The next steps stage results in it, which clients do not see before it is committed."""
 
+    closed_by: ClassVar[str | None] = "stop_sender"
     one_run_at_a_time: ClassVar[bool] = True
 
     release: Name = Field(description="Name of the release, whose rows clients see all at once.")

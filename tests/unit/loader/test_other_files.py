@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_wall.loader.other_files import FileKind, other_file
+from airflow_wall.loader.discover import FileKind
+from airflow_wall.loader.other_files import other_file
 from airflow_wall.settings import Settings
 
 TOOLS = {
