@@ -71,21 +71,12 @@ def add_needs(path: Path, settings: Settings) -> Corrected:
     tasks that it waited for before, and the file has no new fault in any environment.
     """
     documents = pipelines_in(path)
-    text, added, left = documents[0].text if documents else "", [], ()
-    while additions := [
+    additions = [
         addition for number, document in enumerate(documents) for addition in _additions(number, document, settings)
-    ]:
-        corrected = _corrected(text, path, additions, settings)
-        left = corrected.left
-        if corrected.text is None:
-            break
-        # With these `needs`, other reads may come too early: those that a circle of tasks hid, for example.
-        text, documents = corrected.text, _documents(corrected.text, path)
-        added += corrected.added
-    return Corrected(text if added else None, tuple(added), left)
-
-
-def _corrected(text: str, path: Path, additions: Sequence[Addition], settings: Settings) -> Corrected:
+    ]
+    if not additions:
+        return Corrected(None, (), ())
+    text = documents[0].text
     try:
         return Corrected(_edited(text, path, additions, settings), tuple(additions), ())
     except _UnsafeEdit:
