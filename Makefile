@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test slow venvs durations full unit compat clouds spark spark-quick versions faults check lint types contract chart chart-security crds editor drain e2e-compose e2e-kubernetes format docs lock benchmark clean
+.PHONY: help run test slow venvs durations full unit compat clouds terraform terraform-arguments spark spark-quick versions faults check lint types contract chart chart-security crds editor drain e2e-compose e2e-kubernetes format docs lock benchmark clean
 
 help: ## Show what there is to make.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,12 @@ spark: ## Start, use, break and end real clusters of Spark; its results are thos
 
 spark-quick: ## The part of `make spark` that breaks no cluster; it is in the gate.
 	@$(MAKE) --no-print-directory spark PYTEST="-k 'test_equal or test_spark_pipelines or test_predict_scores or done_by_an_executor'"
+
+terraform: $(VENV)/.installed-dev ## Test deploy/ as far as it can be without an account; needs Terraform or OpenTofu.
+	@PYTHON=$(PYTHON) tests/terraform/run.sh $(PYTEST)
+
+terraform-arguments: ## Write the arguments of AWS resources anew, by which `make terraform` judges deploy/.
+	@PYTHON=$(PYTHON) tests/terraform/list.sh
 
 versions: ## Run the example and the tests without servers on the lowest and newest versions; ONLY=lowest, newest, prerelease, python3.13.
 	@ONLY="$(ONLY)" tests/versions/run.sh $(PYTEST)
