@@ -20,7 +20,7 @@ from deploy_files import DEPLOY, TOOLS, program, terraform
 SECRETS = ("database-password", "keda-password", "broker-password", "jwt-secret", "api-secret-key", "admin-password")
 RECORDER = f"""#!{sys.executable}
 import json, os, sys
-given = sys.stdin.read() if "-" in sys.argv else ""
+given = sys.stdin.read() if "-" in sys.argv or "--password-stdin" in sys.argv else ""
 with open(os.environ["CALLS"], "a") as calls:
     calls.write(json.dumps([os.path.basename(sys.argv[0]), *sys.argv[1:], given]) + "\\n")
 if "--dry-run=client" in sys.argv:

@@ -1,8 +1,8 @@
 """
 Print the Secrets of the chart and the Job that creates KEDA's role in the database, as one JSON list.
 
-Reads `{"installation": <terraform output>, "secrets": {name: value}, "image": "ADDRESS:TAG"}` from standard input, because
-an argument of a process can be read by others.
+Reads `{"installation": <terraform output>, "secrets": {name: value}, "image": "ADDRESS:TAG"}` from standard input: the
+arguments of a process can be read by others.
 """
 
 import base64
