@@ -69,12 +69,11 @@ class _LazyCommands(Mapping[str, Any]):
 
 
 def _imported(reference: str) -> Any:
-    """Import an object, and tell the garbage collector that what an import makes stays: also in children, by fork."""
+    """Import an object without collecting garbage, as an import makes almost none."""
     gc.disable()
     try:
         return load_object(reference)
     finally:
-        gc.freeze()
         gc.enable()
 
 
@@ -127,3 +126,6 @@ def main() -> None:
         app()
     except Exception as error:
         sys.exit(report(error))
+    finally:
+        if "duckdb" not in sys.modules:  # it reports what is not collected at the exit
+            gc.freeze()  # so that the exit does not search all objects for garbage
