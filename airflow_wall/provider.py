@@ -31,7 +31,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "triggers": [{"integration-name": "airflow-wall", "python-modules": ["airflow_wall.triggers.cluster"]}],
-        "extra-links": ["airflow_wall.operators.links.ConsoleLink", "airflow_wall.operators.links.LogsLink"],
+        "extra-links": [f"airflow_wall.operators.links.{name}" for name in ("ConsoleLink", "LogsLink", "ReportLink")],
         "config": {
             "wall": {
                 "description": "How pipelines in YAML are read.",
@@ -39,6 +39,11 @@ def get_provider_info() -> dict[str, Any]:
                     "environment": _option("The entry of a file's `environments` to use.", example="production"),
                     "allowed_env": _option(
                         "Variables that `${{ env.NAME }}` may read, separated by commas.", example="REGION,TEAM"
+                    ),
+                    "reports_url": _option(
+                        "Address of a web server in front of the folder `_wall/reports` of the lake. Tasks of "
+                        "`check_integrity` then link their report.",
+                        example="https://reports.example.org",
                     ),
                     "policy": _option(
                         "`open`: pipelines may run any code. `restricted`: pipelines may only use the steps of "

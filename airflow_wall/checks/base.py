@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from airflow_wall.checks.data import Data
+from airflow_wall.checks.profile import Profile
 from airflow_wall.text.kinds import FieldKind, Plain
 
 Severity = Plain[Literal["error", "warn"]]
@@ -33,6 +34,7 @@ class CheckOutcome:
     :param observed: The state of the data, in words and numbers.
     :param detail: Help to find the cause, such as the first rows that failed.
     :param score: The distance from earlier values, for the history; None for checks that do not measure one.
+    :param sample: Some of the rows that failed, each as column -> value as text.
     """
 
     passed: bool
@@ -40,6 +42,7 @@ class CheckOutcome:
     expected: str
     detail: str = ""
     score: float | None = None
+    sample: Sequence[Mapping[str, str | None]] = ()
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Result:
     detail: str = ""
     over: Scope = "slice"
     score: float | None = None
+    sample: Sequence[Mapping[str, str | None]] = ()
 
     @property
     def status(self) -> Literal["pass", "warn", "fail"]:
@@ -73,6 +77,7 @@ class Report:
     :param earlier_rows: Rows of the earlier slices that drift was measured against.
     :param now: The slice's time, ISO 8601.
     :param about: Subject of the report, for its head: table, slice, run, ...
+    :param profile: The rows beside earlier ones, if they were compared.
     """
 
     results: tuple[Result, ...]
@@ -80,6 +85,7 @@ class Report:
     earlier_rows: int
     now: str
     about: Mapping[str, str] = field(default_factory=dict)
+    profile: Profile | None = None
 
     def count(self, status: Literal["pass", "warn", "fail"]) -> int:
         """Return the number of results with this status."""

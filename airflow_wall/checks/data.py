@@ -88,6 +88,10 @@ class Reader(Protocol):
         ...
 
 
+_SAMPLE = 5
+"""Most rows of a sample of rows that failed."""
+
+
 class Data:
     """
     The checked rows as the view `data`, and the slices before this one as the view `earlier`, which may be empty.
@@ -170,6 +174,10 @@ class Data:
         result = self._engine.execute(cut, parameters)
         names = [column[0] for column in result.description]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+    def sample(self, condition: str, parameters: Sequence[Any] = ()) -> list[dict[str, str | None]]:
+        """Return some of the rows that fulfil a condition, in the form of `first`."""
+        return self.first(f"SELECT * FROM data WHERE {condition}", _SAMPLE, parameters)  # noqa: S608
 
     def column(self, name: str) -> str:
         """

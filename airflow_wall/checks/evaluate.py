@@ -88,4 +88,5 @@ def _result(check: Check, outcome: CheckOutcome) -> Result:
         outcome.detail,
         check.scope,
         outcome.score,
+        outcome.sample,
     )

@@ -32,6 +32,7 @@ VERBS = (
     "check",
     "contract",
     "own",
+    "forget",
     "schema",
     "doctor",
     "models",

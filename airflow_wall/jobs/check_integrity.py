@@ -8,23 +8,25 @@ import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 
 from airflow_wall import state
-from airflow_wall.checks.base import Report
+from airflow_wall.checks.base import Report, Result
 from airflow_wall.checks.data import Unanswerable
 from airflow_wall.checks.evaluate import evaluate
 from airflow_wall.checks.load import load_checks
+from airflow_wall.checks.profile import Profile, profile
 from airflow_wall.checks.report import failures_text, to_html, to_json, to_text
-from airflow_wall.errors import CheckFailed, DataError, Interrupted
+from airflow_wall.errors import CheckFailed, DataError, Interrupted, WallError
 from airflow_wall.job import Env, Run, safe_name
 from airflow_wall.models.backends import open_registry
 from airflow_wall.models.base import FeatureSummary, Registry
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import SLICE, TableStore
+from airflow_wall.storage.contract import Contracts
 from airflow_wall.storage.verdicts import Checkers, Verdict, Verdicts
 
 log = logging.getLogger(__name__)
@@ -63,7 +65,14 @@ def check_integrity(
     }
     rejected = checked.rejected if gate else frozenset()
     reader = _LakeReader(store, open_registry(run.state), verdicts, run, table, rejected, checkers)
-    report = replace(evaluate(loaded, reader, now=run.slice.order), about=_about(run, table, checks_file))
+    personal = _personal(run, table)
+    report = evaluate(loaded, reader, now=run.slice.order)
+    report = replace(
+        report,
+        results=tuple(_without_columns(result, personal) for result in report.results),
+        about=_about(run, table, checks_file),
+        profile=_profile(store, run, table, reader.rejected, personal),
+    )
     page = _write(report, run)
     after = verdicts.checked_rows(run, table)
     if (after.slice, after.content) != (checked.slice, checked.content):
@@ -103,6 +112,36 @@ def _facts(report: Report, page: Path) -> dict[str, Any]:
         "report": str(page),
         **({"drift": drift} if drift else {}),
     }
+
+
+def _personal(run: Run, table: str) -> list[str]:
+    """Return the columns whose contract says `pii`. The report shows no values of them."""
+    recorded = Contracts(run.state).read(table)
+    columns = {} if recorded is None else recorded[0].about.get("columns", {})
+    return [name for name, facts in columns.items() if facts.get("pii")]
+
+
+def _without_columns(result: Result, names: Collection[str]) -> Result:
+    sample = [{name: value for name, value in row.items() if name not in names} for row in result.sample]
+    return replace(result, sample=sample)
+
+
+def _profile(
+    store: TableStore, run: Run, table: str, rejected: Collection[str], personal: Collection[str]
+) -> Profile | None:
+    """Return the rows beside earlier ones. The report is complete without them, so a fault here fails no check."""
+    try:
+        return profile(
+            lambda slices, names: store.read(table, slices=slices, columns=names),
+            store.schema(table),
+            store.summary(table).rows,
+            this=run.slice.id,
+            earlier=_earlier_slices(store, table, run.slice.id, rejected),
+            personal=personal,
+        )
+    except (WallError, pa.ArrowException) as error:
+        log.warning("the report has no profile of the rows: %s", error)
+        return None
 
 
 @dataclass(frozen=True)
@@ -189,11 +228,18 @@ def _about(run: Run, table: str, checks_file: str | None) -> dict[str, str]:
     return about if checks_file is None else {**about, "checks": checks_file}
 
 
+def report_path(run: Run) -> PurePosixPath:
+    """Return the path of the page that a task of checks writes, below the folder of reports."""
+    name = safe_name(run.task_id)  # task ids have dots: `etl.check`
+    return PurePosixPath(safe_name(run.pipeline), safe_name(run.slice.id), f"{name}.html")
+
+
 def _write(report: Report, run: Run) -> Path:
     """Write the report as JSON and HTML, and return the path of the HTML page."""
-    folder = run.state / "reports" / safe_name(run.pipeline) / safe_name(run.slice.id)
-    name = safe_name(run.task_id)  # task ids have dots: `etl.check`
-    page = folder / f"{name}.html"
-    state.write_bytes(folder / f"{name}.json", json.dumps(to_json(report), indent=1, ensure_ascii=False).encode())
+    page = run.state / "reports" / report_path(run)
+    state.write_bytes(
+        page.with_name(f"{page.name.removesuffix('.html')}.json"),
+        json.dumps(to_json(report), indent=1, ensure_ascii=False).encode(),
+    )
     state.write_bytes(page, to_html(report).encode())
     return page

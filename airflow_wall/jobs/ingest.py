@@ -27,6 +27,7 @@ from airflow_wall.sources.kinds.base import SourceSite
 from airflow_wall.sources.manifest import claim_for_table
 from airflow_wall.storage.base import SOURCE, Commit, SourceVersion, TableStore
 from airflow_wall.storage.contract import Contract, Contracts, Evolution, declare, from_schema, read_declared, with_key
+from airflow_wall.storage.forgotten import Forgotten
 from airflow_wall.storage.ledger import IngestLedger
 from airflow_wall.storage.lineage import Lineage, describe_stale, slices_by_table
 from airflow_wall.text.table_names import REJECTED
@@ -93,7 +94,7 @@ def ingest(
     rules = _rules(tables, target, recorded, contract, options or {}, evolve, keep_bad=bad_rows == "quarantine")
     rules = dataclasses.replace(rules, contract=with_key(rules.contract, key or (), order_by))
     loaded = opened.read(free, rules)
-    delivery = loaded.delivery
+    delivery = Forgotten(run.state).without(target, loaded.delivery)
     _check_bad_rows(delivery, max_bad_rows)
     warnings = [*delivery.warnings]
     if not key:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow.configuration import conf
+from airflow.sdk import BaseOperatorLink
 
 from airflow_wall.checks.load import load_checks
 from airflow_wall.job import TableRead
+from airflow_wall.jobs.check_integrity import report_path
 from airflow_wall.operators.assets import checked_table, rows_written
 from airflow_wall.operators.base import StepOperator
+from airflow_wall.operators.links import ReportLink
 from airflow_wall.operators.table_order import checkers_of
+from airflow_wall.settings import SECTION
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -30,6 +37,8 @@ class CheckIntegrityOperator(StepOperator):
 
     template_fields: Sequence[str] = ("table", "checks", "checks_file")
     checks_table = True
+    operator_extra_links: Collection[BaseOperatorLink] = (ReportLink(),)
+    links: Mapping[str, str] = {}
 
     def __init__(
         self,
@@ -50,6 +59,7 @@ class CheckIntegrityOperator(StepOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the number of passed, warned and failed checks, the warnings and the path of the report."""
+        self._link_report(context)
         with self.error_context(context):
             others = {read.table: checkers_of(context["dag"], read.table) for read in self._other_tables()}
         result = self.do(
@@ -66,6 +76,15 @@ class CheckIntegrityOperator(StepOperator):
     def announces(self) -> Iterator[str]:
         """Yield the table, if this is the last check of it."""
         yield from checked_table(self, self.table)
+
+    def _link_report(self, context: Context) -> None:
+        """Link the page that the job will write, also if a check fails."""
+        base = conf.get(SECTION, "reports_url", fallback="") or ""
+        if base:
+            place = report_path(self.run_of(context)).as_posix()
+            self.links = {ReportLink.page: f"{base.rstrip('/')}/{quote(place)}"}
+        else:
+            self.operator_extra_links = ()  # else Airflow stores an empty XCom
 
     def tables_read(self) -> Iterator[TableRead]:
         """Yield the checked table, and the other tables that its checks read."""

@@ -1,4 +1,4 @@
-"""Links from a task in the UI to the pages of its cluster."""
+"""Links from a task in the UI to the pages of its cluster, and to its check report."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from airflow.sdk import BaseOperatorLink
 
 
 @attrs.define()
-class _ClusterLink(BaseOperatorLink):
+class _StepLink(BaseOperatorLink):
     page: ClassVar[str]
-    """Key of `Shown.links`."""
+    """Key of the operator's `links`, e.g. of `Shown.links`."""
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002
         """Return the address, or an empty text before it is known. Airflow stores it as an XCom for the UI."""
@@ -19,7 +19,7 @@ class _ClusterLink(BaseOperatorLink):
 
 
 @attrs.define()
-class ConsoleLink(_ClusterLink):
+class ConsoleLink(_StepLink):
     """Link to the cluster in the console of its cloud, or in its own UI."""
 
     page: ClassVar[str] = "console"
@@ -27,8 +27,16 @@ class ConsoleLink(_ClusterLink):
 
 
 @attrs.define()
-class LogsLink(_ClusterLink):
+class LogsLink(_StepLink):
     """Link to the logs of the cluster, or to the output of the job."""
 
     page: ClassVar[str] = "logs"
     name: ClassVar[str] = "Cluster logs"
+
+
+@attrs.define()
+class ReportLink(_StepLink):
+    """Link to the report of the checks, on the server that `[wall] reports_url` names."""
+
+    page: ClassVar[str] = "report"
+    name: ClassVar[str] = "Check report"

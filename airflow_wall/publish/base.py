@@ -140,6 +140,19 @@ class Resender(Protocol):
         ...
 
 
+@runtime_checkable
+class RowEraser(Protocol):
+    """A `TargetWriter` that can erase the rows of a person."""
+
+    def erase(self, column: str, values: Collection[str]) -> int:
+        """
+        Erase the rows of all versions in which a column has one of these values, and return their number.
+
+        :param values: The values as text.
+        """
+        ...
+
+
 def check_options(options: Mapping[str, Any], accepted: Sequence[str], target: Target) -> None:
     """
     Check that the target accepts all options.

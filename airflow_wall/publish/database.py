@@ -100,6 +100,15 @@ class Database:
                 hint="use another table in `to`, or stage into that release",
             )
 
+    def purge(self) -> None:
+        """Overwrite deleted rows in the file of SQLite. A server does so by itself."""
+        if self.dialect.name == "sqlite":
+            with self._translate_errors(), self.engine.connect() as database:
+                connection = database.connection.driver_connection
+                assert connection is not None
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Open a transaction that sees one snapshot of the database."""

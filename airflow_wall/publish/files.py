@@ -15,6 +15,7 @@ at least until the next but one release.
 from __future__ import annotations
 
 import contextlib
+import csv
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -30,6 +31,7 @@ from airflow_wall.errors import ConnectionFault, DataError, ReleaseError
 from airflow_wall.publish.base import ReleaseSite, StagedRows, check_options
 from airflow_wall.publish.rows import RowStream
 from airflow_wall.publish.targets.base import Target
+from airflow_wall.storage.forgotten import rows_without
 from airflow_wall.text.reserved import PUBLISHED
 
 FORMATS = ("parquet", "csv")
@@ -117,6 +119,13 @@ class FilesWriter:
                     self._staging(version).rename(self._release(version))
                 state.write(self.folder / "current.json", {"name": self.owner, "release": version})
                 self._link(version)
+
+    def erase(self, column: str, values: Collection[str]) -> int:
+        """Erase rows in the files of all versions."""
+        with self._translate_errors():
+            folders = [path for name in (".staging", "releases") for path in (self.folder / name).glob("*/")]
+            files = [file for folder in folders for kind in FORMATS for file in folder.glob(f"[!.]*.{kind}")]
+            return sum(_erase(file, column, values) for file in files)
 
     def forget(self, keep: Collection[str]) -> None:
         """Delete the directories of other versions. Do nothing if the directory belongs to another release."""
@@ -216,3 +225,32 @@ def _rows(file: Path) -> int:
     as_bytes = pacsv.ConvertOptions(include_columns=[first], column_types={first: pa.binary()})
     with pacsv.open_csv(file, parse_options=_CSV, convert_options=as_bytes) as reader:
         return sum(batch.num_rows for batch in reader)
+
+
+def _erase(file: Path, column: str, values: Collection[str]) -> int:
+    if file.suffix == ".parquet":
+        rows = pq.read_table(file)
+        kept = rows_without(rows, column, values)
+        if kept.num_rows < rows.num_rows:
+            state.write_bytes(file, _content_of_parquet(kept))
+        return int(rows.num_rows - kept.num_rows)
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    reader, begin, kept_lines, erased = csv.reader(lines), 0, list[str](), 0
+    place: int | None = None
+    for row in reader:
+        if begin == 0:
+            place = row.index(column) if column in row else None
+        if place is not None and begin > 0 and len(row) > place and row[place] in values:
+            erased += 1
+        else:
+            kept_lines += lines[begin : reader.line_num]
+        begin = reader.line_num
+    if erased:
+        state.write_bytes(file, "".join(kept_lines).encode())
+    return erased
+
+
+def _content_of_parquet(data: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(data, sink, compression="zstd")
+    return sink.getvalue().to_pybytes()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -186,6 +186,24 @@ class ReleaseLedger:
         document = {**entry, "previous": before, "history": [*history], "rolled_back": dict(rolled_back)}
         state.write(self.folder / "current.json", document)
 
+    def recount(self, count: Callable[[Target, str], Mapping[str, int]]) -> None:
+        """
+        Record the present numbers of rows of kept and open releases, after some were erased. Hold the turn.
+
+        :param count: Returns the rows by part that a target has of a version.
+        """
+        current = self.current()
+        if current is not None:
+            history = [_recounted(entry, count) for entry in history_of(current)]
+            entry = next(entry for entry in history if entry["version"] == current["version"])
+            self.show(entry, history, current.get("rolled_back", {}))
+        with self.documents():
+            for release in self.all():
+                for name, part in release.parts.items():
+                    if part.rows is not None:
+                        part.rows = count(part.to, release.version).get(name, 0)
+                self.write(release)
+
     def set_pending(self, rollback: Mapping[str, Any] | None) -> None:
         """Record that a rollback has begun, or that it has been given up."""
         current = self.current()
@@ -311,6 +329,13 @@ def history_of(current: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     entries = [current, current.get("previous")]  # an older airflow-wall kept two
     names = ("release", "version", "order", "rows", "targets", "parts")
     return [{name: entry[name] for name in names} for entry in entries if entry is not None]
+
+
+def _recounted(entry: Mapping[str, Any], count: Callable[[Target, str], Mapping[str, int]]) -> dict[str, Any]:
+    counted = {to: count(parse_target(to), entry["version"]) for to in entry["targets"]}
+    parts = {name: {**part, "rows": counted[part["to"]].get(name, 0)} for name, part in entry["parts"].items()}
+    targets = {to: sum(rows.values()) for to, rows in counted.items()}
+    return {**entry, "parts": parts, "targets": targets, "rows": sum(targets.values())}
 
 
 def now() -> str:

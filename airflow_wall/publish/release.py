@@ -13,15 +13,15 @@ Stale calls change nothing: an older try is refused by its fence, an older slice
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from airflow_wall.connections.info import Connections
 from airflow_wall.diagnostics.suggestions import suggestion
 from airflow_wall.errors import Interrupted, ReleaseError
-from airflow_wall.publish.backends import OpenTargets
-from airflow_wall.publish.base import ReleaseSite, StagedRows, TargetWriter
+from airflow_wall.publish.backends import OpenTargets, parse_target
+from airflow_wall.publish.base import ReleaseSite, RowEraser, StagedRows, TargetWriter
 from airflow_wall.publish.commit import commit, complete, finish, sweep
 from airflow_wall.publish.ledger import (
     CLOSING,
@@ -289,6 +289,25 @@ class Releases:
                 "rolled_back": rolled_back,
                 "resent": resent,
             }
+
+    def erase(self, name: str, column: str, values: Collection[str]) -> dict[str, int | None]:
+        """
+        Erase the rows of all versions in which a column has one of these values. Repeated, it completes.
+
+        :param values: The values as text.
+        :return: Target -> number of erased rows; None for a target that cannot erase.
+        """
+        ledger, site = self._existing(name)
+        erased: dict[str, int | None] = {}
+        with ledger.turn(), OpenTargets(site) as targets:
+            finish(ledger, site)
+            texts = {to for entry in history_of(ledger.current()) for to in entry["targets"]}
+            texts |= {target.text for release in ledger.all() for target in release.targets}
+            for text in sorted(texts):
+                writer = targets.open(parse_target(text))
+                erased[text] = writer.erase(column, values) if isinstance(writer, RowEraser) else None
+            ledger.recount(lambda target, version: targets.open(target).count(version))
+        return erased
 
     def allow(self, name: str, release_id: str) -> None:
         """

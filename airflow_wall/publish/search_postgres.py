@@ -66,6 +66,14 @@ class PostgresIndex:
             query = sa.select(table.c.part, sa.func.count()).where(table.c.release == version).group_by(table.c.part)
             return {part: int(rows) for part, rows in database.execute(query)}
 
+    def erase(self, column: str, values: Collection[str]) -> int:
+        """Erase documents of all versions."""
+        table = self._table
+        with self.place.write() as database:
+            if not sa.inspect(database).has_table(table.name):
+                return 0
+            return int(database.execute(sa.delete(table).where(table.c.body[column].astext.in_([*values]))).rowcount)
+
     def forget(self, keep: Collection[str]) -> None:
         """Delete the documents of other versions."""
         table = self._table

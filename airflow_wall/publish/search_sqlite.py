@@ -73,6 +73,25 @@ class SqliteIndex:
             query = sa.select(table.c.part, sa.func.count()).group_by(table.c.part)
             return {part: int(rows) for part, rows in database.execute(query)}
 
+    def erase(self, column: str, values: Collection[str]) -> int:
+        """Erase documents of all versions, also from the words of the index."""
+        erased = 0
+        with self.place.define() as database:
+            for name in filter(self._is_ours, sa.inspect(database).get_table_names()):
+                index = _index(name)
+                rows = database.execute(sa.select(index.c.rowid, index.c.body)).all()
+                numbers = [number for number, body in rows if str(json.loads(body).get(column)) in values]
+                for number in numbers:
+                    database.execute(sa.delete(index).where(index.c.rowid == number))
+                if numbers:
+                    database.exec_driver_sql(f"INSERT INTO {name}({name}) VALUES ('optimize')")  # noqa: S608
+                erased += len(numbers)
+        self.place.purge()
+        return erased
+
+    def _is_ours(self, name: str) -> bool:
+        return re.fullmatch(re.escape(self.target.name) + "__search_[0-9a-f]{12}", name) is not None
+
     def forget(self, keep: Collection[str]) -> None:
         """Delete the indexes of other versions."""
         with self.place.define() as database:
@@ -80,9 +99,8 @@ class SqliteIndex:
                 return
             visible = shown(database, self.pointer)
             kept = {_table(self.target.name, version).name for version in (*keep, visible) if version is not None}
-            ours = re.compile(re.escape(self.target.name) + "__search_[0-9a-f]{12}")
             for name in sa.inspect(database).get_table_names():
-                if ours.fullmatch(name) and name not in kept:
+                if self._is_ours(name) and name not in kept:
                     database.execute(DropIndex(name))
 
 
@@ -103,7 +121,10 @@ def search(database: sa.Connection, index: str, text: str, limit: int) -> list[d
 
 
 def _table(index: str, version: str) -> sa.TableClause:
-    name = f"{index}__search_{hashlib.sha256(version.encode()).hexdigest()[:12]}"
+    return _index(f"{index}__search_{hashlib.sha256(version.encode()).hexdigest()[:12]}")
+
+
+def _index(name: str) -> sa.TableClause:
     return sa.table(name, *(sa.column(column) for column in ("rowid", "id", "part", "body", "words")))
 
 

@@ -76,6 +76,20 @@ class SqlWriter:
             kept = {*keep, shown(database, self.pointer)} - {None}
             database.execute(sa.delete(table).where(table.c._release.not_in(kept)))
 
+    def erase(self, column: str, values: Collection[str]) -> int:
+        """Erase rows of all versions."""
+        erased = 0
+        with self.place.write() as database:
+            if self._store_table(database) is None:
+                return 0
+            table = sa.Table(self._store, sa.MetaData(), autoload_with=database)
+            if column in table.c:
+                for value in values:
+                    query = sa.delete(table).where(sa.cast(table.c[column], sa.Text) == value)
+                    erased += database.execute(query).rowcount
+        self.place.purge()
+        return erased
+
     def _store_table(self, database: sa.Connection) -> sa.Table | None:
         """Return the table of all versions; None if it does not exist or belongs to another release."""
         if not self.place.owns(database, self.pointer) or not sa.inspect(database).has_table(self._store):

@@ -13,6 +13,7 @@ The connection's host (or a whole URL), schema, port, login and password (basic 
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import time
 from collections.abc import Collection, Mapping
@@ -102,6 +103,17 @@ class WebhookWriter:
         """Store the bodies of a version once more under another name, so that they are sent again."""
         for body in self._bodies(version):
             state.write_bytes(self._body(again, body.stem), body.read_bytes())
+
+    def erase(self, column: str, values: Collection[str]) -> int:
+        """Erase lines of stored bodies. Rows that were sent are with the receiver."""
+        erased = 0
+        for body in self._folder.glob("*/[!.]*.jsonl"):
+            lines = body.read_bytes().splitlines(keepends=True)
+            kept = [line for line in lines if str(json.loads(line).get(column)) not in values]
+            erased += len(lines) - len(kept)
+            if len(kept) < len(lines):
+                state.write_bytes(body, b"".join(kept))
+        return erased
 
     def forget(self, keep: Collection[str]) -> None:
         """Delete the bodies of other versions, and the records of their releases."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -274,6 +274,20 @@ class TableStore(Protocol):
 
         :raises Interrupted: other writers won every race.
         """
+        ...
+
+    def erase(self, table: str, keep: Callable[[pa.Table], pa.Table], keep_bad: Callable[[pa.Table], pa.Table]) -> int:
+        """
+        Erase rows of a table and of its bad rows, and return their number. Older versions keep them until `purge`.
+
+        :param keep: Returns the rows to keep of some rows of the table, in their order.
+        :param keep_bad: The same for its bad rows.
+        :raises Interrupted: other writers won every race.
+        """
+        ...
+
+    def purge(self, table: str) -> None:
+        """Delete the older versions of a table and of its bad rows. A task that reads one of them fails."""
         ...
 
     def replace_table(self, table: str, data: pa.Table) -> Commit:

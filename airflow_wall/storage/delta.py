@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -56,6 +57,7 @@ from airflow_wall.storage.ownership import (
     partitions_of,
     schema_of,
 )
+from airflow_wall.storage.purge import purge
 from airflow_wall.storage.scan import DataFile, RowKey, Scan
 from airflow_wall.text.reserved import STATE, reserved_part
 from airflow_wall.text.table_names import REJECTED, is_pattern, matches_table
@@ -348,6 +350,57 @@ class DeltaStore:
             if self._commit(table, state, empty, claims, _predicate(partitions)):
                 return rows
         raise _lost(table)
+
+    def erase(self, table: str, keep: Callable[[pa.Table], pa.Table], keep_bad: Callable[[pa.Table], pa.Table]) -> int:
+        """Erase rows of a table and of its bad rows."""
+        beside, least, erased = f"{table}{REJECTED}", {}, 0
+        if self._open(beside) is not None:
+            erased += self._erase(beside, keep_bad, {})
+            if TableState(self._open(beside)).get(_IS_BESIDE):
+                least[_REJECTED_COUNT] = self._newest(beside) + 1
+        if self._open(table) is not None:
+            erased += self._erase(table, keep, least)
+        return erased
+
+    def _erase(self, table: str, keep: Callable[[pa.Table], pa.Table], least: Mapping[str, int]) -> int:
+        """
+        Write the partitions again that lose rows. Their digests stay, so that verdicts and lineage stay valid.
+
+        :param least: Transactions that the table has afterwards, with at least these values.
+        """
+        for attempt in range(ATTEMPTS):
+            pause(attempt)
+            state = TableState(self._open(table))
+            assert state.handle is not None
+            source = dataset_of(state.handle)
+            rows, parts, erased = source.to_table(filter=pc.field(SLICE).is_null()), {}, 0
+            if (lost := rows.num_rows - keep(rows).num_rows) > 0:  # a table that is computed as a whole
+                new, predicate, erased = keep(rows), None, lost
+            else:
+                for partition in partitions_of(state.handle, None):
+                    rows = source.to_table(filter=pc.field(SLICE) == partition)
+                    kept = keep(rows)
+                    if kept.num_rows < rows.num_rows:
+                        parts[partition] = kept
+                        erased += rows.num_rows - kept.num_rows
+                tables = [_with_slice(part, name) for name, part in parts.items()]
+                new = pa.concat_tables(tables).combine_chunks() if tables else state.schema.empty_table()
+                predicate = _predicate(parts or [""])
+            if not erased and state.fulfils(least):
+                return 0
+            if self._commit(table, state, new, dict(least), predicate):
+                return erased
+        raise _lost(table)
+
+    def purge(self, table: str) -> None:
+        """Delete the older versions of a table and of its bad rows."""
+        for name in (table, f"{table}{REJECTED}"):
+            handle = self._open(name)
+            if handle is not None:
+                purge(handle, self._folder(name))
+            shutil.rmtree(self._storage / STATE / "current" / name, ignore_errors=True)
+            for copy in (self._storage / STATE / "replaced").glob(f"*/{name}"):
+                shutil.rmtree(copy, ignore_errors=True)
 
     def replace_table(self, table: str, data: pa.Table) -> Commit:
         """Replace all rows and the schema."""

@@ -18,6 +18,7 @@ from airflow_wall.errors import DataError
 from airflow_wall.job import Run
 from airflow_wall.lake.documents import Document, Documents, LocalDocuments, change
 from airflow_wall.storage.base import ALL, Commit, Contents, TableStore, slice_in
+from airflow_wall.text.table_names import matches_table
 
 _LISTED = 4
 
@@ -120,6 +121,25 @@ class Lineage:
         """Return pipeline and slice of the runs that computed the rows of a table."""
         documents = self._read(part for part in self._parts() if part.table == table)
         return frozenset((str(document["pipeline"]), str(document["slice"])) for document in documents)
+
+    def related(self, table: str) -> list[str]:
+        """Return the sorted tables that are computed from a table, or that it is computed from, at any distance."""
+        edges = {(part.table, text) for part, text in self._inputs()}
+        known = {part for part, _ in edges} | {table}
+        related, before = {table}, set[str]()
+        while related != before:
+            before = set(related)
+            for target, text in edges:
+                inputs = {name for name in {*known, *self._tables.tables()} if matches_table(name, text)}
+                if target in related or inputs & related:
+                    related |= {target, *inputs}
+        return sorted(related)
+
+    def _inputs(self) -> Iterator[tuple[Part, str]]:
+        for part in self._parts():
+            read = self._documents.read(_key(part))
+            for text in [] if read is None else read[0]["inputs"].values():
+                yield part, text
 
     def run_slices(self, pipeline: str) -> list[str]:
         """Return the sorted slices of the runs by which a pipeline has computed rows."""

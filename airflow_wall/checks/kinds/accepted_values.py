@@ -25,10 +25,8 @@ class AcceptedValues(ColumnCheck):
         column = data.column(self.column)
         marks = ", ".join("?" for _ in self.values)
         text = value_as_text(column, data.type_of(self.column))
-        unexpected = (
-            f"SELECT {column}::VARCHAR AS value, count(*) AS rows FROM data "  # noqa: S608
-            f"WHERE {column} IS NOT NULL AND {text} NOT IN ({marks}) GROUP BY 1"
-        )
+        condition = f"{column} IS NOT NULL AND {text} NOT IN ({marks})"
+        unexpected = f"SELECT {column}::VARCHAR AS value, count(*) AS rows FROM data WHERE {condition} GROUP BY 1"  # noqa: S608
         parameters = [plain_text(value) for value in self.values]
         expected = f"one of {listed(parameters, 10)}"
         examples = data.first(f"{unexpected} ORDER BY rows DESC, value", 4, parameters)
@@ -36,4 +34,5 @@ class AcceptedValues(ColumnCheck):
             return CheckOutcome(True, "only these", expected)
         count, rows = data.one(f"SELECT count(*), sum(rows) FROM ({unexpected})", parameters)  # noqa: S608
         shown = ", ".join(f"`{row['value']}`" for row in examples) + (", ..." if count > len(examples) else "")
-        return CheckOutcome(False, f"{shown} in {number(int(rows))} rows", expected)
+        sample = data.sample(condition, parameters)
+        return CheckOutcome(False, f"{shown} in {number(int(rows))} rows", expected, sample=sample)

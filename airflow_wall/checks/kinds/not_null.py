@@ -38,4 +38,6 @@ class NotNull(Check):
         rows = data.rows.num_rows
         nulls = int(data.one(f"SELECT count(*) FILTER (WHERE {null_condition(data, name)}) FROM data")[0])  # noqa: S608
         expected = "no nulls" if not self.max_fraction else f"at most {self.max_fraction:.2%} null"
-        return CheckOutcome(nulls <= self.max_fraction * rows, f"{number(nulls)} of {number(rows)} null", expected)
+        passed = nulls <= self.max_fraction * rows
+        sample = [] if passed else data.sample(null_condition(data, name))
+        return CheckOutcome(passed, f"{number(nulls)} of {number(rows)} null", expected, sample=sample)

@@ -42,6 +42,6 @@ class Range(ColumnCheck):
         extent = f"{number(low)} to {number(high)}"
         if not outliers:
             return CheckOutcome(True, extent, expected)
-        return CheckOutcome(
-            False, f"{number(outliers)} of {number(values)} values outside", expected, f"the values are {extent}"
-        )
+        observed = f"{number(outliers)} of {number(values)} values outside"
+        sample = data.sample(" OR ".join(outside), parameters)
+        return CheckOutcome(False, observed, expected, f"the values are {extent}", sample=sample)

@@ -3,7 +3,11 @@ from __future__ import annotations
 import json
 from html.parser import HTMLParser
 
+import pyarrow as pa
+import pytest
+
 from airflow_wall.checks.base import Report, Result
+from airflow_wall.checks.profile import profile
 from airflow_wall.checks.report import failures_text, to_html, to_json, to_text
 
 REPORT = Report(
@@ -51,6 +55,7 @@ def test_the_json_holds_everything():
         "detail": "the values are -1 to 5",
         "over": "slice",
         "score": None,
+        "sample": [],
         "status": "fail",
     }
 
@@ -86,3 +91,29 @@ def test_the_page_shows_what_failed_first():
     text = to_html(REPORT)
     assert text.index("x &lt; 1") < text.index("drift of score") < text.index(">row_count<")
     assert '<h1>gold/scores <b class="fail">failed</b></h1>' in text
+
+
+def test_the_page_shows_sample_rows_and_each_column_beside_its_baseline():
+    tables = {
+        "1": pa.table({"x": [1.0, 2.0, 3.0, 4.0], "kind": ["a", "a", "b", None], "who": ["p"] * 4}),
+        "2": pa.table({"x": [7.0, None, 9.0, 9.5], "kind": ["<c>", "a", "a", "a"], "who": ["q"] * 4}),
+    }
+
+    def read(slices, names):
+        return pa.concat_tables([tables[name] for name in slices]).select(names)
+
+    drawn = profile(read, tables["1"].schema, {"1": 4, "2": 4}, this="2", earlier=["1"], personal=["who"])
+    x, kind, who = drawn.columns
+    assert (x.nulls, kind.nulls, sum(x.now), sum(x.before)) == ((0.25, 0.0), (0.0, 0.25), pytest.approx(1), 1)
+    assert dict(zip(kind.labels, zip(kind.now, kind.before, strict=True), strict=True)) == {
+        "a": (0.75, 0.66667), "b": (0.0, 0.33333), "<c>": (0.25, 0.0),
+    }  # fmt: skip
+    assert (who.labels, who.is_personal) == ((), True)
+    sample = [{"x": "-1", "note": "<b>"}, {"x": None, "note": None}]
+    result = Result("range of x", "range", "error", False, "2 outside", "at least 0", sample=sample)
+    text = to_html(Report((result,), 4, 4, "2013-07-02T00:00:00Z", {"table": "t"}, drawn))
+    page = Page(text)
+    assert not [tag for tag, _ in page.tags if tag in ("script", "link", "img")]
+    for word in ("Rows over time", "2: 4 rows", "<c>: 25 %, before 0 %", "25 % null, before 0 %", "<b>", "null"):
+        assert word in page.words, word
+    assert "values are not shown: personal data" in page.words
