@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from airflow_wall.cli.connections import Connections, Project, connection, use_connections
+from airflow_wall.cli.airflow_connections import Connections, Project, connection, use_connections
 from airflow_wall.cli.listing import STORAGE, AsJson, Storage, lake_state, print_json
 from airflow_wall.cli.output import out, short
 from airflow_wall.diagnostics.printable import counted
@@ -36,7 +36,7 @@ def forget(
 
     Exit code 0: everything is erased.
     """
-    from airflow_wall.publish.erasure import Eraser  # imports Arrow
+    from airflow_wall.jobs.forget import Eraser  # imports Arrow
     from airflow_wall.publish.release import Releases
     from airflow_wall.storage.backends import open_tables
 
@@ -47,11 +47,7 @@ def forget(
     eraser = Eraser(state.parent, state, open_tables(state.parent), releases)
     result = eraser.forget(table, where, by, reason=reason, also=also or ())
     if as_json:
-        record = result.erasure
-        print_json(
-            record=record.id, people=result.people, rows=dict(record.rows), tables=list(record.tables),
-            not_searched=list(result.not_searched), left=list(result.left),
-        )  # fmt: skip
+        print_json(**result.to_json())
         return
     if not result.people:
         out().print(f"{table}: no such rows; its older versions are deleted")

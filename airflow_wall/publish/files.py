@@ -31,7 +31,7 @@ from airflow_wall.errors import ConnectionFault, DataError, ReleaseError
 from airflow_wall.publish.base import ReleaseSite, StagedRows, check_options
 from airflow_wall.publish.rows import RowStream
 from airflow_wall.publish.targets.base import Target
-from airflow_wall.storage.forgotten import rows_without
+from airflow_wall.row_filter import rows_without
 from airflow_wall.text.reserved import PUBLISHED
 
 FORMATS = ("parquet", "csv")

@@ -21,14 +21,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_wall.lake.documents import Documents, LocalDocuments, change
+from airflow_wall.row_filter import rows_without
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from airflow_wall.sources.delivery import Delivery
+D = TypeVar("D", bound=Any)
 
 _SALT = "salt.json"
 _WORDS = re.compile(r"[^\s,;|\"']+")
@@ -90,8 +91,12 @@ class Forgotten:
         """Return the sorted hashes of values."""
         return tuple(sorted({self._hash(str(value)) for value in values}))
 
-    def without(self, table: str, delivery: Delivery) -> Delivery:
-        """Return a delivery for a table without the rows of people who were erased from it."""
+    def without(self, table: str, delivery: D) -> D:
+        """
+        Return a delivery for a table without the rows of people who were erased from it.
+
+        :param delivery: A dataclass with `rows`, and `rejected` with `raw` and `value` of each bad row.
+        """
         by_column: dict[str, set[str]] = {}
         for erasure in self.all():
             if table in erasure.tables:
@@ -101,14 +106,15 @@ class Forgotten:
         rows = delivery.rows
         for column, hashes in by_column.items():
             if column in rows.column_names:
-                rows = rows_without(rows, column, {value for value in _values(rows, column) if self._is(value, hashes)})
+                rows = rows_without(rows, column, {str(one) for one in _values(rows, column) if self._is(one, hashes)})
         every: Collection[str] = set().union(*by_column.values())
         kept = [
             bad
             for bad in delivery.rejected
             if not any(self._is(word, every) for text in (bad.raw, bad.value) for word in _WORDS.findall(text or ""))
         ]
-        return dataclasses.replace(delivery, rows=rows, rejected=tuple(kept))
+        left: D = dataclasses.replace(delivery, rows=rows, rejected=tuple(kept))
+        return left
 
     def _is(self, value: Any, hashes: Collection[str]) -> bool:
         return self._hash(str(value)) in hashes
@@ -126,19 +132,6 @@ class Forgotten:
             assert read is not None
         self._key = bytes.fromhex(read[0]["salt"])
         return self._key
-
-
-def rows_without(rows: pa.Table, column: str, values: Collection[Any]) -> pa.Table:
-    """Return the rows whose column has none of the values, in their order."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if column not in rows.column_names or not values:
-        return rows
-    kind = rows.schema.field(column).type
-    texts = {str(value) for value in values}
-    typed = [value for value in _values(rows, column) if str(value) in texts]
-    return rows.filter(pc.invert(pc.is_in(rows.column(column), value_set=pa.array(typed, kind)))) if typed else rows
 
 
 def _values(rows: pa.Table, column: str) -> Sequence[Any]:

@@ -4,7 +4,6 @@ import json
 from html.parser import HTMLParser
 
 import pyarrow as pa
-import pytest
 
 from airflow_wall.checks.base import Report, Result
 from airflow_wall.checks.profile import profile
@@ -104,7 +103,7 @@ def test_the_page_shows_sample_rows_and_each_column_beside_its_baseline():
 
     drawn = profile(read, tables["1"].schema, {"1": 4, "2": 4}, this="2", earlier=["1"], personal=["who"])
     x, kind, who = drawn.columns
-    assert (x.nulls, kind.nulls, sum(x.now), sum(x.before)) == ((0.25, 0.0), (0.0, 0.25), pytest.approx(1), 1)
+    assert (x.nulls, kind.nulls, round(sum(x.now), 3), sum(x.before)) == ((0.25, 0.0), (0.0, 0.25), 1, 1)
     assert dict(zip(kind.labels, zip(kind.now, kind.before, strict=True), strict=True)) == {
         "a": (0.75, 0.66667), "b": (0.0, 0.33333), "<c>": (0.25, 0.0),
     }  # fmt: skip

@@ -12,6 +12,7 @@ from airflow_wall.jobs.rollback_release import rollback_release
 from airflow_wall.jobs.start_sender import releases_of
 from airflow_wall.operators.rollback_release import RollbackReleaseOperator
 from airflow_wall.publish.backends import parse_target
+from airflow_wall.publish.rows import RowStream
 
 
 def env_of(lake: Path) -> Env:
@@ -25,7 +26,9 @@ def test_the_job_shows_the_earlier_release_and_a_repeated_one_changes_nothing_mo
     for day in (1, 2, 3):
         name = f"r{day}"
         releases.open("shop", name, order=f"2013-07-0{day}T00:00:00Z", fence=1)
-        releases.stage("shop", name, part="p", to=parse_target("files://shop"), data=pa.table({"id": [day]}))
+        releases.stage(
+            "shop", name, part="p", to=parse_target("files://shop"), data=RowStream.of(pa.table({"id": [day]}))
+        )
         releases.close("shop", name, expected=["p"])
     for before in ("r3", "r1"):
         result = rollback_release(env, release="shop", version="r1", reason="bad scores")

@@ -1,5 +1,5 @@
 """
-Erase the rows of people from a lake, and from what it has published.
+The job `forget`: erase the rows of people from a lake, and from what it has published.
 
 The table that was asked for comes last, because its rows say whose rows to erase. So an erasure that is killed is
 completed by the same call.
@@ -22,10 +22,14 @@ import pyarrow as pa
 from airflow_wall import state
 from airflow_wall.diagnostics.suggestions import suggestion
 from airflow_wall.errors import DataError
+from airflow_wall.job import Env
+from airflow_wall.jobs.start_sender import releases_of
 from airflow_wall.publish.release import Releases
+from airflow_wall.row_filter import rows_without
+from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import TableStore
 from airflow_wall.storage.contract import Contracts
-from airflow_wall.storage.forgotten import Erasure, Forgotten, rows_without
+from airflow_wall.storage.forgotten import Erasure, Forgotten
 from airflow_wall.storage.lineage import Lineage
 from airflow_wall.text.table_names import REJECTED
 
@@ -37,6 +41,21 @@ _IN_WORDS = ("error", "reason", "warnings", "checks", "metrics", "segments")
 
 _SHORTEST = 4
 """Least number of characters of a text that is erased from documents. Shorter ones are parts of other words."""
+
+
+def forget(
+    env: Env, *, table: str, where: str, by: str, reason: str, also: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """
+    Erase the rows of the people whom a condition on a table selects. Repeated, it completes.
+
+    :param by: The column that identifies them.
+    :param also: More tables to search, or patterns.
+    :return: `record`, `people`, `tables`, `not_searched` and `left`.
+    """
+    run = env.run
+    eraser = Eraser(run.storage, run.state, open_tables(run.storage), releases_of(env))
+    return eraser.forget(table, where, by, reason=reason, also=also or ()).to_json()
 
 
 @dataclass(frozen=True)
@@ -55,6 +74,17 @@ class ErasureResult:
     people: int
     not_searched: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON values."""
+        return {
+            "record": self.erasure.id,
+            "people": self.people,
+            "erased": dict(self.erasure.rows),
+            "tables": list(self.erasure.tables),
+            "not_searched": list(self.not_searched),
+            "left": list(self.left),
+        }
 
 
 @dataclass(frozen=True)

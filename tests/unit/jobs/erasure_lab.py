@@ -1,5 +1,5 @@
 """
-A lake with a person in it, for `test_erasure.py`: `erasure_lab.py LAKE KILL COMMAND...`.
+A lake with a person in it, for `test_forget.py`: `erasure_lab.py LAKE KILL COMMAND...`.
 
 Each process kills itself before its KILL-th change of a file below the lake; 0 means never.
 """
@@ -19,9 +19,10 @@ from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.errors import CheckFailed
 from airflow_wall.job import Job, Run, Slice
 from airflow_wall.jobs.base import run_job
+from airflow_wall.jobs.forget import Eraser
 from airflow_wall.publish.backends import parse_target
-from airflow_wall.publish.erasure import Eraser
 from airflow_wall.publish.release import Releases
+from airflow_wall.publish.rows import RowStream
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.lineage import Lineage
 from airflow_wall.storage.verdicts import Checkers, Verdicts
@@ -70,7 +71,13 @@ class Lab:
         for part, to in TARGETS.items():
             options = {"format": "csv"} if part == "c" else {}
             self.releases.stage(
-                "shop", name, part=part, to=parse_target(to), data=pa.table(rows), key=("id",), options=options
+                "shop",
+                name,
+                part=part,
+                to=parse_target(to),
+                data=RowStream.of(pa.table(rows)),
+                key=("id",),
+                options=options,
             )
         self.releases.close("shop", name, expected=list(TARGETS))
 

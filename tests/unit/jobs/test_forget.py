@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_wall.publish.erasure import ERASED
+from airflow_wall.jobs.forget import ERASED
 from airflow_wall.text.reserved import STATE
 
 LAB = Path(__file__).with_name("erasure_lab.py")
