@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 connections = Commands(help="The Airflow connections that pipelines name.", no_args_is_help=True)
 
-_WAIT = 10.0
-"""Seconds that an HTTP server is given to answer."""
-
 _REFUSED = (401, 403, 407)
 """Statuses of a server that does not accept the login."""
 
@@ -141,14 +138,11 @@ def _reach(info: ConnectionInfo, project: Path) -> str | None:
 
 
 def _reach_http(info: ConnectionInfo) -> None:
-    import httpx
+    from airflow_wall.connections.extras import resolved
+    from airflow_wall.publish.http_client import http_client, server_url
 
-    host = info.host or ""
-    url = host if "://" in host else f"{info.schema or 'http'}://{host}"
-    address = httpx.URL(url)
-    address = address.copy_with(port=info.port) if info.port else address
-    login = (info.login or "", info.password or "") if info.login else None
-    answer = httpx.get(address, auth=login, timeout=_WAIT, follow_redirects=True)
+    url = server_url(info)
+    answer = http_client(resolved(info), url).get(url.copy_with(userinfo=b""))
     if answer.status_code in _REFUSED:
         raise WallError(
             f"the server answers with status {answer.status_code}", hint="correct the login of the connection"

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 import yaml
 
-from airflow_wall.cli.listing import AsJson, print_json
+from airflow_wall.cli.listing import STORAGE, AsJson, Storage, lake_state, print_json
 from airflow_wall.cli.output import out
-from airflow_wall.text.reserved import STATE
 
 
 def contract(
     table: Annotated[str, typer.Argument(help="The table, e.g. bronze/orders.")],
-    storage: Annotated[
-        Path, typer.Option(help="The lake, as `storage` of the pipeline names it.", exists=True, file_okay=False)
-    ] = Path("lake"),
+    storage: Storage = STORAGE,
     as_json: AsJson = False,
 ) -> None:
     """
@@ -28,9 +24,9 @@ def contract(
     from airflow_wall.storage.backends import open_tables  # they take longer to import than all other commands
     from airflow_wall.storage.contract import Contracts, from_schema
 
-    storage = storage.absolute()
-    schema = open_tables(storage).schema(table)
-    recorded = Contracts(storage / STATE).read(table)
+    state = lake_state(storage)
+    schema = open_tables(state.parent).schema(table)
+    recorded = Contracts(state).read(table)
     written = (from_schema(schema) if recorded is None else recorded[0]).declared()
     if as_json:
         print_json(contract=written)

@@ -120,7 +120,8 @@ def show_messages(console: Console, changes: Sequence[Change], outcome: RunOutco
     """
     for change in changes:
         if change.state == "up_for_retry":
-            console.print(f"{'retried':<13}{_first_line(change)}")
+            [reason, *_] = (change.message or "").splitlines()
+            console.print(f"{'retried':<13}{reason}")
     if outcome.repeated:
         console.print(f"{'repeated':<13}{listed(outcome.repeated)}: its inputs have changed since")
     for message in _messages_of(changes, outcome, "skipped"):
@@ -152,7 +153,3 @@ def _messages_of(changes: Iterable[Change], outcome: RunOutcome, state: str) -> 
 
 def _tasks_text(task_ids: Sequence[str]) -> str:
     return f"task{'s' if len(task_ids) > 1 else ''} {listed(task_ids)}"
-
-
-def _first_line(change: Change) -> str:
-    return (change.message or "").splitlines()[0]

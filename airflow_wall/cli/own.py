@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from airflow_wall.cli.listing import STORAGE, Storage
 from airflow_wall.cli.output import out, short
 from airflow_wall.errors import WallError
-from airflow_wall.settings import DEFAULT_STORAGE
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import check_name
 from airflow_wall.storage.owners import Owners
@@ -19,9 +18,7 @@ from airflow_wall.text.reserved import STATE
 def own(
     table: Annotated[str, typer.Argument(help="The table, e.g. bronze/orders.")],
     task: Annotated[str, typer.Argument(metavar="PIPELINE.TASK", help="The task that writes it from now on.")],
-    storage: Annotated[Path, typer.Option(help="The lake, as `storage` of the pipeline names it.")] = Path(
-        DEFAULT_STORAGE
-    ),
+    storage: Storage = STORAGE,
 ) -> None:
     """
     Make a task the owner of a table.

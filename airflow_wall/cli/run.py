@@ -38,7 +38,7 @@ When: TypeAlias = "datetime | DateRange | list[StaleSlice] | None"
 """The dates to run: one, those of a range, those of stale slices, or now."""
 
 
-def run(  # noqa: C901
+def run(
     file: Annotated[Path, typer.Argument(help="The pipeline, a YAML file.", exists=True, dir_okay=False)],
     date: Annotated[str | None, typer.Option(help="Logical date of the run, e.g. 2013-07-01; by default now.")] = None,
     first: Annotated[
@@ -102,10 +102,6 @@ def run(  # noqa: C901
     """
     settings = Settings.from_environment(os.environ, environment=env)
     selected = _select_plan(plan_all(load_specs(file, settings), settings), file, dag_id, settings)
-    if selected.storage.exists() and not selected.storage.is_dir():
-        raise WallError(
-            f"the lake `{short(selected.storage)}` is not a directory", hint="correct `storage`, or move the file away"
-        )
     wait = parse_duration(retry_wait)
     if wait is None:
         raise typer.BadParameter("write a duration, e.g. 5s or 1m", param_hint="--retry-wait")
@@ -117,40 +113,13 @@ def run(  # noqa: C901
     when = _dates_to_run(selected, when, stale=stale, rebuild=rebuild, again=again)
     if when == []:
         raise typer.Exit(NOTHING_TO_DO)
-    home = find_home(selected.project, os.environ)
     connections_file = connections or selected.project / CONNECTIONS_FILE
-    check_connections(connections_file)
-    variables = home.environment(settings, connections_file.absolute())
-    os.environ.update({name: value for name, value in variables.items() if name not in os.environ})
-    if task is not None:
-        os.environ.setdefault("AIRFLOW__LOGGING__NAMESPACE_LEVELS", "airflow=WARNING task=CRITICAL")
     given = {"--env": env, "--dag-id": dag_id, "--connections": connections}
     command = ["airflow-wall", "run", str(file)]
     command += [text for name, value in given.items() if value is not None for text in (name, str(value))]
-    from airflow_wall.cli.job_server import (
-        job_server,
-    )  # imports clusters and jobs
-
-    with quiet_terminal(home.console) as terminal:
-        console = PlainConsole(terminal, only_faults=is_quiet() or as_json)
-        runs: list[dict[str, Any]] = []
-        try:
-            with job_server(selected):
-                options = _Options(parallel, wait, command, rebuild, task, runs, missing, failed)
-                code = _run(home, file, selected, when, console, options)
-        except KeyboardInterrupt:
-            console.print("\ninterrupted; run the same command again: it continues where it stopped")
-            code = INTERRUPTED
-        except WallError:
-            raise
-        except Exception as error:
-            traceback.print_exc()  # into the console log
-            raise WallError(
-                f"Airflow failed: {type(error).__name__}: {error}", hint=f"see the log `{short(home.console)}`"
-            ) from error
-        if as_json:
-            text = as_document(dag_id=selected.dag_id, exit_code=code, runs=runs)
-            terminal.write(f"{text}\n")
+    home = _set_environment(selected, settings, connections_file, task)
+    options = _Options(parallel, wait, command, rebuild, task, missing=missing, failed=failed)
+    code = _run_on_terminal(home, file, selected, when, options, as_json=as_json)
     if code:
         raise typer.Exit(code)
 
@@ -214,6 +183,10 @@ def _select_plan(plans: list[Plan], file: Path, dag_id: str | None, settings: Se
     if not plans:
         raise no_pipeline(file, settings)
     selected = _selected_plan(plans, file, dag_id)
+    if selected.storage.exists() and not selected.storage.is_dir():
+        raise WallError(
+            f"the lake `{short(selected.storage)}` is not a directory", hint="correct `storage`, or move the file away"
+        )
     if faults := rejected(selected):
         raise FaultyText(faults, selected.text)
     check_extras(selected)
@@ -237,6 +210,42 @@ def _selected_plan(plans: list[Plan], file: Path, dag_id: str | None) -> Plan:
             hint=suggestion(dag_id, ids, what="pipelines of the file"),
         )
     return plans[ids.index(dag_id)]
+
+
+def _set_environment(selected: Plan, settings: Settings, connections_file: Path, task: str | None) -> Home:
+    """Set the environment variables of Airflow, which it reads on import, and return its home."""
+    home = find_home(selected.project, os.environ)
+    check_connections(connections_file)
+    variables = home.environment(settings, connections_file.absolute())
+    os.environ.update({name: value for name, value in variables.items() if name not in os.environ})
+    if task is not None:
+        os.environ.setdefault("AIRFLOW__LOGGING__NAMESPACE_LEVELS", "airflow=WARNING task=CRITICAL")
+    return home
+
+
+def _run_on_terminal(home: Home, file: Path, selected: Plan, when: When, options: _Options, *, as_json: bool) -> int:
+    """Run the pipeline while logs go to a file; return the exit code."""
+    from airflow_wall.cli.job_server import job_server  # imports clusters and jobs
+
+    with quiet_terminal(home.console) as terminal:
+        console = PlainConsole(terminal, only_faults=is_quiet() or as_json)
+        try:
+            with job_server(selected):
+                code = _run(home, file, selected, when, console, options)
+        except KeyboardInterrupt:
+            console.print("\ninterrupted; run the same command again: it continues where it stopped")
+            code = INTERRUPTED
+        except WallError:
+            raise
+        except Exception as error:
+            traceback.print_exc()  # into the console log
+            raise WallError(
+                f"Airflow failed: {type(error).__name__}: {error}", hint=f"see the log `{short(home.console)}`"
+            ) from error
+        if as_json:
+            text = as_document(dag_id=selected.dag_id, exit_code=code, runs=options.runs)
+            terminal.write(f"{text}\n")
+    return code
 
 
 def _run(

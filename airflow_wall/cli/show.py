@@ -21,7 +21,7 @@ _COMMITS = 10
 def show(
     table: Annotated[str, typer.Argument(help="The table, e.g. gold/scores.")],
     limit: Annotated[int, typer.Option(min=1, help="How many of the newest slices, and rows with --rows.")] = 10,
-    rows: Annotated[bool, typer.Option("--rows", help="Print rows instead.")] = False,
+    rows: Annotated[bool, typer.Option("--rows", help="Print rows instead, as `query TABLE` does.")] = False,
     storage: Storage = STORAGE,
     as_json: AsJson = False,
 ) -> None:
@@ -33,10 +33,12 @@ def show(
     from airflow_wall.storage.backends import open_tables  # imports Arrow
 
     state = lake_state(storage)
-    store = open_tables(state.parent)
     if rows:
-        _show_rows(store, table, limit, as_json=as_json)
+        from airflow_wall.cli.query import query
+
+        query(table, limit=limit, storage=storage, as_json=as_json)
         return
+    store = open_tables(state.parent)
     document = describe(state, store, table)
     if as_json:
         print_json(**document)
@@ -129,13 +131,3 @@ def _quarantine(store: TableStore, table: str) -> dict[str, Any] | None:
 
 def _bad_row(row: dict[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in row.items() if value not in (None, ""))
-
-
-def _show_rows(store: TableStore, table: str, limit: int, *, as_json: bool) -> None:
-    rows = store.read(table).slice(0, limit).to_pylist()
-    if as_json:
-        print_json(table=table, rows=rows)
-    elif not rows:
-        out().print("no rows")
-    else:
-        print_rows(list(rows[0]), [list(row.values()) for row in rows])

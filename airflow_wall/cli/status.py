@@ -18,7 +18,7 @@ from airflow_wall.diagnostics.printable import counted
 from airflow_wall.diagnostics.suggestions import suggestion
 from airflow_wall.errors import WallError
 from airflow_wall.job import safe_name
-from airflow_wall.state import read
+from airflow_wall.publish.ledger import ReleaseLedger
 from airflow_wall.storage.run_history import RunHistory
 
 _STALE_OF = 20
@@ -160,7 +160,7 @@ def _rolled_back(state: Path, releases: Collection[str]) -> dict[str, str]:
     """Return the versions of releases that a person rolled back -> the reason."""
     reasons: dict[str, str] = {}
     for name in releases:
-        current = read(state / "releases" / name / "current.json") or {}
+        current = ReleaseLedger(state / "releases" / name, patience=0).current() or {}
         reasons |= {record["version"]: record["reason"] for record in current.get("rolled_back", {}).values()}
     return reasons
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from airflow_wall import state
 from airflow_wall.cli.stale import in_child
 from airflow_wall.planner.plan import Plan, TaskPlan
 from airflow_wall.planner.table_reads import reads_of
+from airflow_wall.publish.ledger import ReleaseLedger
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.verdicts import Checkers, Verdicts
 from airflow_wall.text.reserved import STATE
@@ -44,7 +44,7 @@ def visible_releases(plan: Plan) -> dict[str, dict[str, Any] | None]:
     """Return release name -> the summary of the release that clients see, or None before the first commit."""
     names = [task.arguments.get("release") for task in plan.tasks if task.uses in ("start_sender", "publish")]
     folder = plan.storage / STATE / "releases"
-    return {name: state.read(folder / name / "current.json") for name in names if isinstance(name, str)}
+    return {name: ReleaseLedger(folder / name, patience=0).current() for name in names if isinstance(name, str)}
 
 
 def _withheld(storage: Path, pipeline: str, checkers: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:

@@ -134,10 +134,11 @@ def named_columns(plan: Plan) -> Iterator[NamedColumn]:
         if read is None or read.is_external:
             continue
         named = _checked_columns(task) if read.is_checked else _key_columns(task)
+        at: dict[Loc, Fault] = {}  # the columns of a file of checks share one place
         for column, loc, about in named:
-            message = f"{about}, which the contract of `{read.table}` does not have"
-            fault = plan.places.fault((*task.loc, "with", *loc), message)
-            yield NamedColumn(str(plan.storage), read.table, column, fault)
+            fault = at.get(loc) or at.setdefault(loc, plan.places.fault((*task.loc, "with", *loc), ""))
+            message = f"{fault.message}{about}, which the contract of `{read.table}` does not have"
+            yield NamedColumn(str(plan.storage), read.table, column, replace(fault, message=message))
 
 
 def _checked_columns(task: TaskPlan) -> Iterator[tuple[str, Loc, str]]:

@@ -57,6 +57,15 @@ class HttpClient:
     proxies: Mapping[str, str] | None = field(repr=False)
     trust_env: bool
 
+    def get(self, url: httpx.URL) -> httpx.Response:
+        """
+        Send one GET request, without following redirects.
+
+        :raises httpx.TransportError: the server does not answer.
+        """
+        with self._open() as client:
+            return client.get(url, headers=self.headers)
+
     def post(self, url: httpx.URL, content: BinaryIO, headers: Mapping[str, str]) -> httpx.Response:
         """
         Send one POST request, without following redirects.
@@ -64,19 +73,46 @@ class HttpClient:
         :param content: The body, read from its beginning.
         :raises httpx.TransportError: the server does not answer.
         """
+        with self._open() as client:
+            return client.post(url, content=content, headers={**self.headers, **headers})
+
+    def _open(self) -> httpx.Client:
         mounts = {
             pattern: httpx.HTTPTransport(proxy=proxy, verify=self.context)
             for pattern, proxy in (self.proxies or {}).items()
         }
-        with httpx.Client(
+        return httpx.Client(
             verify=self.context,
             mounts=mounts,
             timeout=self.timeout,
             trust_env=self.trust_env and self.proxies is None,
             follow_redirects=False,
             auth=self.auth,
-        ) as client:
-            return client.post(url, content=content, headers={**self.headers, **headers})
+        )
+
+
+def server_url(connection: ConnectionInfo) -> httpx.URL:
+    """
+    Return the URL of a connection's server.
+
+    :raises ConnectionFault: the connection has no host, or its host cannot be read as a URL.
+    """
+    if not connection.host:
+        raise ConnectionFault(f"connection `{connection.conn_id}` has no `host`", hint="set the host in the connection")
+    base = connection.host if "://" in connection.host else f"{connection.schema or 'http'}://{connection.host}"
+    try:
+        url = httpx.URL(base)
+        url = url.copy_with(port=connection.port) if connection.port else url
+        if url.scheme not in ("http", "https") or not url.host:
+            raise httpx.InvalidURL("no server")
+    except (httpx.InvalidURL, TypeError, ValueError):
+        # The error would quote a part of the URL, which may be a part of the password.
+        raise ConnectionFault(
+            f"connection `{connection.conn_id}`: expected the URL of a server in `host`, got something else",
+            hint="write, e.g., `https://example.com/hook`; in a login or password, write `@`, `:`, `/`, `#` and `?` as "
+            "`%40`, `%3A`, `%2F`, `%23` and `%3F`",
+        ) from None
+    return url
 
 
 def http_client(connection: ConnectionInfo, url: httpx.URL) -> HttpClient:

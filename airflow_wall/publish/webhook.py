@@ -23,10 +23,9 @@ import httpx
 
 from airflow_wall import state
 from airflow_wall.connections.extras import resolved
-from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.errors import ConnectionFault, Interrupted, ReleaseError
 from airflow_wall.publish.base import RESENT, ReleaseSite, StagedRows, check_options
-from airflow_wall.publish.http_client import http_client
+from airflow_wall.publish.http_client import http_client, server_url
 from airflow_wall.publish.rows import json_values, line
 from airflow_wall.publish.targets.base import Target
 from airflow_wall.redaction import short_url
@@ -58,7 +57,12 @@ class WebhookWriter:
         self.pointer = target.conn_id
         self.budget = budget
         connection = site.connections(target.conn_id)
-        self._url = _url(connection)
+        if connection.conn_type != "http":
+            raise ConnectionFault(
+                f"connection `{connection.conn_id}` has type `{connection.conn_type}`, but webhooks need type `http`",
+                hint="use a connection of type `http`",
+            )
+        self._url = server_url(connection)
         self._connection = resolved(connection)
         self._client = http_client(self._connection, self._url)
         self._shown = f"`{target}` ({short_url(str(self._url))})"
@@ -186,27 +190,3 @@ def _lines(path: Path) -> int:
 def _release(version: str) -> str:
     """Return the release of a version. A version that is sent again counts as a release of its own."""
     return version if RESENT in version else version.partition("~")[0]
-
-
-def _url(connection: ConnectionInfo) -> httpx.URL:
-    if connection.conn_type != "http":
-        raise ConnectionFault(
-            f"connection `{connection.conn_id}` has type `{connection.conn_type}`, but webhooks need type `http`",
-            hint="use a connection of type `http`",
-        )
-    if not connection.host:
-        raise ConnectionFault(f"connection `{connection.conn_id}` has no `host`", hint="set the host in the connection")
-    base = connection.host if "://" in connection.host else f"{connection.schema or 'http'}://{connection.host}"
-    try:
-        url = httpx.URL(base)
-        url = url.copy_with(port=connection.port) if connection.port else url
-        if url.scheme not in ("http", "https") or not url.host:
-            raise httpx.InvalidURL("no server")
-    except (httpx.InvalidURL, TypeError, ValueError):
-        # The error would quote a part of the URL, which may be a part of the password.
-        raise ConnectionFault(
-            f"connection `{connection.conn_id}`: expected the URL of a server in `host`, got something else",
-            hint="write, e.g., `https://example.com/hook`; in a login or password, write `@`, `:`, `/`, `#` and `?` as "
-            "`%40`, `%3A`, `%2F`, `%23` and `%3F`",
-        ) from None
-    return url

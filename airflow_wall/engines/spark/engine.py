@@ -29,7 +29,15 @@ from airflow_wall.engines.duckdb.query import query_label, run_query, sort_rows,
 from airflow_wall.engines.spark.sql_translation import translate
 from airflow_wall.engines.spark.whole_job import WHOLE_JOB_CONF, WholeJob, whole_job
 from airflow_wall.engines.spark_request import SparkRequest
-from airflow_wall.errors import ClusterError, DataError, Interrupted, UserCodeError, WallError, error_from_json
+from airflow_wall.errors import (
+    ClusterError,
+    DataError,
+    Interrupted,
+    UserCodeError,
+    WallError,
+    error_from_json,
+    first_line,
+)
 from airflow_wall.job import Job, Run
 from airflow_wall.storage.base import Files
 
@@ -344,7 +352,7 @@ def _cast_to(rows: pa.Table, expected: pa.Schema) -> pa.Table:
 
 
 def _start_error(error: Exception, master: str) -> ClusterError | Interrupted:
-    reason = _first_line(error)
+    reason = first_line(error)
     if "JAVA_GATEWAY_EXITED" in str(error):
         return ClusterError(
             f"`cluster.type: spark`: Java did not start on the machine of this task: {reason}",
@@ -362,7 +370,7 @@ def _query_error(error: Exception, where: str) -> Exception:
     if lost is not None:
         return lost
     messages = re.findall(r"\[[A-Z][A-Z_.0-9]+\][^\n]*", text)
-    reason = messages[-1].strip() if messages else _first_line(error)
+    reason = messages[-1].strip() if messages else first_line(error)
     if isinstance(error, PySparkException) and type(error).__name__ in ("AnalysisException", "ParseException"):
         hint = "remove `cluster` from this step, or set `engine: embedded` on the cluster: DuckDB then runs the query"
         return UserCodeError(f"{where}: Spark rejects the query: {reason}", hint=hint)
@@ -371,7 +379,7 @@ def _query_error(error: Exception, where: str) -> Exception:
 
 def _lost_work(error: Exception, where: str = "") -> Interrupted | None:
     """Return the error of a cluster that ended during the work, or None for any other error."""
-    return Interrupted(f"{where}Spark lost the work: {_first_line(error)}") if _LOST.search(str(error)) else None
+    return Interrupted(f"{where}Spark lost the work: {first_line(error)}") if _LOST.search(str(error)) else None
 
 
 def _executor_error(error: Exception) -> WallError:
@@ -389,8 +397,4 @@ def _executor_error(error: Exception) -> WallError:
     lost = _lost_work(error)
     if lost is not None:
         return lost
-    return ClusterError(f"`cluster`: Spark could not run this step: {_first_line(error)}")
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:500]
+    return ClusterError(f"`cluster`: Spark could not run this step: {first_line(error)}")

@@ -17,6 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from airflow_wall.cli.connections import _reach_http
+from airflow_wall.connections.info import ConnectionInfo
+from airflow_wall.errors import WallError
 from airflow_wall.loader.load import load_specs
 from airflow_wall.planner.named_connections import connections_of
 from airflow_wall.settings import Settings
@@ -99,3 +102,30 @@ def test_pipeline_without_connections_has_nothing_to_do(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("dag_id: p\ntasks: [{id: a}]\n")
     found = wall("connections", "test", "p.yaml", cwd=tmp_path, AIRFLOW_HOME=str(tmp_path / "home"))
     assert (found.returncode, found.stderr) == (4, "the pipelines name no connections\n")
+
+
+class Wanting(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.headers["X-Team"] == "shop" else 403)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_http_connection_is_tried_with_its_extras() -> None:
+    with HTTPServer(("127.0.0.1", 0), Wanting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            for extra, problem in (
+                ({"headers": {"X-Team": "shop"}}, None),
+                ({"headers": {"X-Team": "other"}}, "the server answers with status 403"),
+                ({"timeout": "soon"}, "connection `api`: the extra `timeout` must be a positive number"),
+            ):
+                info = ConnectionInfo("api", "http", host="127.0.0.1", port=server.server_port, extra=extra)
+                if problem is None:
+                    _reach_http(info)
+                else:
+                    with pytest.raises(WallError, match=problem):
+                        _reach_http(info)
+        finally:
+            server.shutdown()
