@@ -4,6 +4,8 @@ Every folder below `cases/` is a pipeline and what comes of it, and nothing else
 `expected_plan.json`: it is good. `expected_error.txt`: the whole text of its faults, which need no Airflow.
 `expected_operators.txt`: the whole text of the faults that only its operators' classes can tell. A folder may hold other
 files that belong to the pipeline, and `settings.json`, the settings of the deployment.
+
+Waits for: each case once more in a child process with limits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""`airflow-wall run` for a range of dates, and beside another Airflow. Each test starts a few real runs of one small task."""
+"""
+`airflow-wall run` for a range of dates, and beside another Airflow. Each test starts a few real runs of one small task.
+
+Waits for: real runs of several dates.
+"""
 
 from __future__ import annotations
 
