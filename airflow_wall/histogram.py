@@ -23,7 +23,12 @@ def inner_edges(values: Floats) -> Floats:
 
     :param values: At least one finite value, shape (values,).
     """
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)))
+    return bin_edges(np.quantile(values, np.linspace(0, 1, BINS + 1)))
+
+
+def bin_edges(quantiles: Floats) -> Floats:
+    """Return the edges between bins of equal weight, from the quantiles of the values."""
+    edges = np.unique(quantiles)
     return edges[1:-1] if len(edges) > 2 else np.unique([edges[0], np.nextafter(edges[-1], np.inf)])
 
 

@@ -1,18 +1,22 @@
-"""The rows under check, as SQL views in an engine that can access nothing else."""
+"""
+The rows under check, as SQL views in an engine that can access nothing else.
+
+A view reads the files of a table. Checks are queries, so that no more rows than needed are in memory.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_wall.checks.durations import parse_time
 from airflow_wall.diagnostics.suggestions import did_you_mean, listed
 
 if TYPE_CHECKING:  # checks are also validated on machines without data, where these may not be installed
-    import numpy as np
     import pyarrow as pa
-    from numpy.typing import NDArray
 
 
 SLICE = "_wall_slice"
@@ -52,6 +56,32 @@ class TrainedFeature(Protocol):
         ...
 
 
+class Rows(Protocol):
+    """Rows that are read when a query asks for them, such as `airflow_wall.storage.scan.Scan`."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns."""
+        ...
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """The files that a query of the relation reads."""
+        ...
+
+    def relation(self, database: Any) -> Any:
+        """Return the rows as a relation of a connection of DuckDB."""
+        ...
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in batches."""
+        ...
+
+    def count(self) -> int:
+        """Return the number of rows."""
+        ...
+
+
 class Reader(Protocol):
     """Reads the rows that checks ask for."""
 
@@ -59,11 +89,11 @@ class Reader(Protocol):
         """Return the columns of the checked table, without the hidden ones."""
         ...
 
-    def rows(self, columns: Sequence[str] | None) -> pa.Table:
+    def rows(self, columns: Sequence[str] | None) -> Rows:
         """Return rows of the slice; None means all columns."""
         ...
 
-    def earlier(self, columns: Sequence[str] | None) -> pa.Table | None:
+    def earlier(self, columns: Sequence[str] | None) -> Rows | None:
         """Return rows of the earlier slices, or None if there are none."""
         ...
 
@@ -71,11 +101,11 @@ class Reader(Protocol):
         """Return the number of rows of the last earlier slices, by slice in the order of time."""
         ...
 
-    def current(self, columns: Sequence[str] | None) -> pa.Table:
+    def current(self, columns: Sequence[str] | None) -> Rows:
         """Return the current rows of all slices, with the column `_wall_slice`."""
         ...
 
-    def other(self, table: str, columns: Sequence[str]) -> pa.Table:
+    def other(self, table: str, columns: Sequence[str]) -> Rows:
         """
         Return the current rows of another table.
 
@@ -103,8 +133,8 @@ class Data:
 
     def __init__(
         self,
-        rows: pa.Table,
-        earlier: pa.Table | None,
+        rows: Rows,
+        earlier: Rows | None,
         now: str,
         *,
         schema: pa.Schema | None = None,
@@ -112,15 +142,36 @@ class Data:
     ) -> None:
         from airflow_wall.engines.duckdb import connection as duck
 
-        self.rows = rows
-        self.earlier = rows.slice(0, 0) if earlier is None else earlier
+        self._rows = rows
+        self._earlier = earlier
         self.now: datetime = parse_time(now)
         self.schema = rows.schema if schema is None else schema
         self._reader = reader
         self._engine = duck.connect()
-        self._engine.register("data", self.rows)
-        self._engine.register("earlier", self.earlier)
-        duck.seal(self._engine)  # from here on a query can read the two views, and no file, network or setting
+        rows.relation(self._engine).create_view("data")
+        if earlier is None:
+            self._engine.execute("CREATE VIEW earlier AS FROM data WHERE false")
+        else:
+            earlier.relation(self._engine).create_view("earlier")
+        # From here on a query can read the two views, and no other file, network or setting.
+        duck.seal(self._engine, [*rows.paths, *(() if earlier is None else earlier.paths)])
+
+    @functools.cached_property
+    def row_count(self) -> int:
+        """Number of checked rows."""
+        return self._rows.count()
+
+    @functools.cached_property
+    def earlier_count(self) -> int:
+        """Number of rows of earlier slices; 0 if no check reads them."""
+        return 0 if self._earlier is None else self._earlier.count()
+
+    @property
+    def rows(self) -> pa.Table:
+        """All checked rows in memory, for checks in Python of few rows. A query needs less memory."""
+        import pyarrow as pa
+
+        return pa.Table.from_batches(self._rows.batches(), self._rows.schema)
 
     @property
     def reader(self) -> Reader:
@@ -133,9 +184,14 @@ class Data:
         """Close the engine and free its memory."""
         self._engine.close()
 
-    def register(self, view: str, rows: pa.Table) -> None:
-        """Add a view that queries can read."""
-        self._engine.register(view, rows)
+    def load(self, table: str, rows: Rows) -> None:
+        """Add a table with the different ones of some rows, or replace it. What exceeds the memory goes to disk."""
+        self._engine.register("batch", rows.schema.empty_table())
+        self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(table)} AS FROM batch")
+        for batch in rows.batches():
+            self._engine.register("batch", batch)
+            self._engine.execute(f"INSERT INTO {quoted(table)} SELECT DISTINCT * FROM batch")  # noqa: S608
+        self._engine.unregister("batch")
 
     def check_query(self, sql: str) -> None:
         """
@@ -211,17 +267,25 @@ class Data:
             raise Unanswerable(f"`{name}` is {kind}, not a number")
         return quoted
 
-    def numbers(self, name: str, *, earlier: bool = False) -> NDArray[np.float64]:
-        """Return the finite values of a column of numbers, shape (values,). Empty if `earlier` lacks the column."""
-        import numpy as np
-        import pyarrow as pa
+    def finite(self, name: str, *, earlier: bool = False) -> str:
+        """
+        Return a query of the finite values `x` of a column of numbers. `earlier` may lack the column.
 
-        self.numeric(name)
-        rows = self.earlier if earlier else self.rows
-        if name not in rows.schema.names:
-            return np.empty(0)
-        values = np.asarray(rows.column(name).cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
-        return values[np.isfinite(values)]
+        :raises Unanswerable: the column does not exist, or holds no numbers.
+        """
+        value = f"{self.numeric(name)}::DOUBLE"
+        view = self.view_with(name) if earlier else "data"
+        if view is None:
+            return "SELECT 0::DOUBLE AS x WHERE false"
+        return f"SELECT {value} AS x FROM {view} WHERE isfinite({value})"  # noqa: S608  # quoted
+
+    def view_with(self, name: str) -> str | None:
+        """Return the view of earlier rows; None if there are none, or they lack the column."""
+        return "earlier" if self._earlier is not None and name in self._earlier.schema.names else None
+
+    def pairs(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a query of few rows."""
+        return list(self._engine.execute(sql, parameters).fetchall())
 
 
 def quoted(name: str) -> str:

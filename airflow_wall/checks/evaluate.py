@@ -35,8 +35,8 @@ def evaluate(checks: Sequence[Check], reader: Reader, *, now: str) -> Report:
             results |= {place: list(_results(checks[place], data)) for place in places}
         finally:
             data.close()
-        rows = data.rows.num_rows if scope == "slice" else rows
-        earlier_rows = max(earlier_rows, data.earlier.num_rows)
+        rows = data.row_count if scope == "slice" else rows
+        earlier_rows = max(earlier_rows, data.earlier_count)
     ordered = tuple(result for place in sorted(results) for result in results[place])
     return Report(ordered, rows, earlier_rows, now)
 

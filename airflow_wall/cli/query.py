@@ -57,8 +57,7 @@ def _rows_of_lake(table: str, limit: int, storage: Path) -> list[dict[str, Any]]
     from airflow_wall.storage.base import check_name
 
     check_name(table)
-    rows = open_tables(storage.absolute()).read(table).slice(0, limit)
-    return [dict(row) for row in rows.to_pylist()]
+    return open_tables(storage.absolute()).scan(table).first(limit)
 
 
 def _published(

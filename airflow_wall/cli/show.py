@@ -125,7 +125,7 @@ def _quarantine(store: TableStore, table: str) -> dict[str, Any] | None:
     if not store.exists(table):
         return None
     rows = sum(store.summary(table).rows.values())
-    sample = store.read(table).slice(0, _SAMPLE).to_pylist() if rows else []
+    sample = store.scan(table).first(_SAMPLE) if rows else []
     return {"table": table, "rows": rows, "sample": [_bad_row(row) for row in sample]}
 
 

@@ -27,6 +27,7 @@ from airflow_wall.models.base import FeatureSummary, Registry
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import SLICE, TableStore
 from airflow_wall.storage.contract import Contracts
+from airflow_wall.storage.scan import Scan
 from airflow_wall.storage.verdicts import Checkers, Verdict, Verdicts
 
 log = logging.getLogger(__name__)
@@ -169,26 +170,26 @@ class _LakeReader:
     def schema(self) -> pa.Schema:
         return self.store.schema(self.table)
 
-    def rows(self, columns: Sequence[str] | None) -> pa.Table:
-        return self.store.read(self.table, slices=[self.slice], columns=columns)
+    def rows(self, columns: Sequence[str] | None) -> Scan:
+        return self.store.scan(self.table, slices=[self.slice], columns=columns)
 
-    def earlier(self, columns: Sequence[str] | None) -> pa.Table | None:
+    def earlier(self, columns: Sequence[str] | None) -> Scan | None:
         slices = _earlier_slices(self.store, self.table, self.slice, self.rejected)
-        return self.store.read(self.table, slices=slices, columns=columns) if slices else None
+        return self.store.scan(self.table, slices=slices, columns=columns) if slices else None
 
     def earlier_counts(self, last: int) -> dict[str, int]:
         slices = _earlier_slices(self.store, self.table, self.slice, self.rejected)[-last:]
-        return {slice_: self.store.read(self.table, slices=[slice_], columns=[SLICE]).num_rows for slice_ in slices}
+        return {slice_: self.store.scan(self.table, slices=[slice_]).count() for slice_ in slices}
 
-    def current(self, columns: Sequence[str] | None) -> pa.Table:
+    def current(self, columns: Sequence[str] | None) -> Scan:
         names = self.schema().names if columns is None else columns
         left_out = {*self.rejected} - {self.slice}
         slices = [name for name in self.store.slices(self.table) if name not in left_out] if left_out else None
-        return self.store.read(self.table, slices=slices, columns=[*names, SLICE])
+        return self.store.scan(self.table, slices=slices, columns=[*names, SLICE])
 
-    def other(self, table: str, columns: Sequence[str]) -> pa.Table:
+    def other(self, table: str, columns: Sequence[str]) -> Scan:
         if table == self.table:
-            return self.current(columns).select(columns)
+            return replace(self.current(columns), columns=tuple(columns))
         checkers = self.checkers.get(table, Checkers())
         try:
             rows, _ = self.verdicts.passed_rows(
@@ -197,7 +198,7 @@ class _LakeReader:
         except DataError as error:
             detail = ". ".join(filter(None, (error.message, error.hint)))
             raise Unanswerable(f"`{table}` cannot be read", detail) from error
-        return rows.to_table()
+        return rows
 
     def training(self, model: str) -> Mapping[str, FeatureSummary] | None:
         champion = self.registry.champion(model)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -123,6 +124,15 @@ class Scan:
             with self._where_errors():
                 for batch in relation.to_arrow_reader(rows):
                     yield batch.cast(schema)
+
+    def first(self, limit: int) -> list[dict[str, Any]]:
+        """Return the first rows as Python values."""
+        with duck.connect() as database:
+            relation = self.relation(database).limit(limit)
+            duck.seal(database, self.paths)
+            with self._where_errors():
+                rows: list[dict[str, Any]] = relation.to_arrow_table().cast(self.schema).to_pylist()
+        return rows
 
     def to_table(self) -> pa.Table:
         """Return all rows in memory."""

@@ -71,7 +71,7 @@ class Even(Check):
     kind: ClassVar[str] = "even"
 
     def run(self, data):
-        rows = data.rows.num_rows
+        rows = data.row_count
         return CheckOutcome(rows % 2 == 0, str(rows), "an even number")
 ''',
     "acme/box.py": (Path(__file__).parents[1] / "box_target.py").read_text(),

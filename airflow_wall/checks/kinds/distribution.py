@@ -35,9 +35,15 @@ class Distribution(ColumnCheck):
 
     def run(self, data: Data) -> CheckOutcome:
         """See `Check.run`."""
-        values = data.numbers(self.column)
-        mean, spread = (float(values.mean()), float(values.std())) if len(values) else (float("nan"), 0.0)
-        distinct = len(set(values.tolist()))
+        values = data.finite(self.column)
+        sql = f"SELECT count(*), favg(x), count(DISTINCT x), any_value(x) FROM ({values})"  # noqa: S608
+        count, mean, distinct, some = data.one(sql)
+        mean = float("nan") if mean is None else mean
+        # The values are scaled, because squares of large ones exceed every float.
+        scaled = f"SELECT max(abs(x - ?)) AS most FROM ({values})"  # noqa: S608
+        sql = f"SELECT most, stddev_pop((x - ?) / most) FROM ({values}), ({scaled}) WHERE most > 0 GROUP BY most"  # noqa: S608
+        most, share = (*data.pairs(sql, (mean, mean)), (0.0, 0.0))[0]
+        spread = most * share
         tests: list[tuple[bool, str, str]] = []
         if self.min_distinct is not None:
             tests.append(
@@ -50,8 +56,6 @@ class Distribution(ColumnCheck):
             high = self.max_mean is None or mean <= self.max_mean
             tests.append((low and high, f"mean {mean:.4g}", f"mean {bounds(self.min_mean, self.max_mean)}"))
         passed = all(test[0] for test in tests)
-        equal = (
-            f"all {number(len(values))} values are {number(float(values[0]))}" if distinct == 1 and not passed else ""
-        )
+        equal = f"all {number(count)} values are {number(some)}" if distinct == 1 and not passed else ""
         observed = ", ".join(test[1] for test in tests)
         return CheckOutcome(passed, observed, ", ".join(test[2] for test in tests), equal)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -44,19 +44,18 @@ class Drift(ColumnCheck):
         from airflow_wall.checks import spread  # its imports are needed only to run the check
 
         text = data.type_of(self.column) == "text" and self.max_ks is None
-        here: Any = spread.texts(data.rows, self.column) if text else data.numbers(self.column)
-        before: Any = spread.texts(data.earlier, self.column) if text else data.numbers(self.column, earlier=True)
+        sample = spread.Texts(data, self.column) if text else spread.Numbers(data, self.column)
         limits = [f"{name} at most {limit:g}" for name, limit in (("PSI", self.max_psi), ("KS", self.max_ks)) if limit]
         expected = ", ".join(limits)
-        sizes = f"{number(len(here))} values against {number(len(before))} earlier"
-        if min(len(here), len(before)) < self.min_rows:
+        sizes = f"{number(sample.here)} values against {number(sample.before)} earlier"
+        if min(sample.here, sample.before) < self.min_rows:
             return CheckOutcome(True, "too few rows", expected, f"{sizes}; needs {number(self.min_rows)} each")
         tests: list[tuple[bool, str, float]] = []
         if self.max_psi is not None:
-            psi, chance = spread.stability_index(here, before, text=text)
+            psi, chance = spread.histogram_index(*sample.histograms())
             tests.append((psi <= self.max_psi or chance >= spread.CHANCE, f"PSI {psi:.3g} (p {chance:.2g})", psi))
-        if self.max_ks is not None:
-            distance, chance = spread.distance(here, before)
+        if self.max_ks is not None and isinstance(sample, spread.Numbers):
+            distance, chance = sample.distance()
             tests.append(
                 (distance <= self.max_ks or chance >= spread.CHANCE, f"KS {distance:.3g} (p {chance:.2g})", distance)
             )

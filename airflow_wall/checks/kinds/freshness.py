@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Any, ClassVar
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -30,27 +30,20 @@ class Freshness(ColumnCheck):
 
     def run(self, data: Data) -> CheckOutcome:
         """See `Check.run`."""
-        import pyarrow.compute as pc
-
         kind = data.type_of(self.column)
         if kind not in ("timestamp", "date"):
             raise Unanswerable(f"`{self.column}` is {kind}, not a time")
         expected = f"newest at most {_format_length(self.max_age)} before {data.now:%Y-%m-%d %H:%M} UTC"
-        newest: Any = pc.max(data.rows.column(self.column)).as_py()
+        (newest,) = data.one(f"SELECT epoch_us(max({data.column(self.column)})::TIMESTAMP) FROM data")  # noqa: S608
         if newest is None:
             return CheckOutcome(False, "no times", expected)
-        newest_time = _utc(newest)
+        newest_time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=newest)
         age = data.now - newest_time
         when = f"newest {newest_time:%Y-%m-%d %H:%M} UTC"
         observed = (
             f"{when}, {_format_length(age)} before" if age >= timedelta() else f"{when}, {_format_length(-age)} after"
         )
         return CheckOutcome(age <= self.max_age, observed, expected)
-
-
-def _utc(value: date | datetime) -> datetime:
-    moment = value if isinstance(value, datetime) else datetime.combine(value, time())
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _format_length(length: timedelta) -> str:

@@ -35,7 +35,7 @@ class NotNull(Check):
     def run(self, data: Data) -> CheckOutcome:
         """See `Check.run`."""
         (name,) = self.columns
-        rows = data.rows.num_rows
+        rows = data.row_count
         nulls = int(data.one(f"SELECT count(*) FILTER (WHERE {null_condition(data, name)}) FROM data")[0])  # noqa: S608
         expected = "no nulls" if not self.max_fraction else f"at most {self.max_fraction:.2%} null"
         passed = nulls <= self.max_fraction * rows

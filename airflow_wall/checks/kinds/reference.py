@@ -60,7 +60,7 @@ class Reference(Check):
             kinds = data.type_of(name), kind_of(other.schema.field(to).type)
             if kinds[0] != kinds[1] and not set(kinds) <= {"integer", "float"}:
                 raise Unanswerable(f"`{name}` is {kinds[0]}, and `{to}` of `{self.table}` is {kinds[1]}")
-        data.register("other", other)  # replaces that of another check
+        data.load("other", other)  # replaces that of another check
         key = ", ".join(own)
         present = " AND ".join(f"{column} IS NOT NULL" for column in own)
         equal = " AND ".join(f"data.{column} = other.{quoted(to)}" for column, to in zip(own, names, strict=True))

@@ -30,6 +30,6 @@ class RowCount(Check):
 
     def run(self, data: Data) -> CheckOutcome:
         """See `Check.run`."""
-        rows = data.rows.num_rows
+        rows = data.row_count
         passed = (self.min is None or rows >= self.min) and (self.max is None or rows <= self.max)
         return CheckOutcome(passed, f"{number(rows)} rows", bounds(self.min, self.max, "rows"))

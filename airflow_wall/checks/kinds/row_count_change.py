@@ -47,7 +47,7 @@ class RowCountChange(Check):
 
     def run(self, data: Data) -> CheckOutcome:
         """See `Check.run`."""
-        rows = data.rows.num_rows
+        rows = data.row_count
         limits = ((self.max_drop, "below"), (self.max_rise, "above"))
         expected = ", ".join(f"at most {limit:.2%} {way}" for limit, way in limits if limit is not None)
         counts = data.reader.earlier_counts(self.last)

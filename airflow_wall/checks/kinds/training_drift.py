@@ -71,14 +71,12 @@ class TrainingDrift(Check):
 
 def _histograms(data: Data, name: str, feature: TrainedFeature) -> tuple[Any, Any]:
     import numpy as np
-    import pyarrow as pa
 
-    from airflow_wall import histogram
+    from airflow_wall.checks import spread
 
     before = np.array(feature.counts, dtype=np.float64)
     if feature.texts is None:
-        return histogram.rows_per_bin(data.numbers(name), np.array(feature.edges)), before
+        return spread.rows_per_bin(data, data.finite(name), feature.edges), before
     if (kind := data.type_of(name)) not in ("text", "boolean"):
         raise Unanswerable(f"`{name}` is {kind}, and was text or boolean in training")
-    values: Any = data.rows.column(name).cast(pa.string()).drop_null().to_pylist()
-    return histogram.rows_per_text(values, feature.texts), before
+    return spread.rows_per_text(data, name, feature.texts), before
