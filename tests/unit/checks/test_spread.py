@@ -46,4 +46,4 @@ def test_texts_beyond_the_most_frequent_ones_count_as_one() -> None:
     frequent = (Counter(here) + Counter(before)).most_common(50)
     assert (sample.here, sample.before) == (3000, 5000)
     assert sorted((counts[0] + counts[1])[:-1], reverse=True) == [rows for _, rows in frequent]
-    assert counts[0].sum() == 3000 and counts[1].sum() == 5000
+    assert [side.sum() for side in counts] == [3000, 5000]
