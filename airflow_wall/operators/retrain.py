@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_wall.environments.backends import open_environment
-from airflow_wall.errors import ModelError
+from airflow_wall.errors import ModelError, UserCodeError
 from airflow_wall.job import TableRead
 from airflow_wall.jobs.base import run_job
 from airflow_wall.operators.assets import MODEL, is_literal
@@ -142,10 +142,10 @@ class RetrainOperator(ComputeOperator):
                     open_environment(job.environment).run(job.to_json(), {}, self.log.info, limits={})
                 else:
                     run_job(job, self.connection)
-            except ModelError as error:
+            except (ModelError, UserCodeError) as error:
                 raise ModelError(
                     f"version {version} of model `{self.model}` is not promoted, because task `{reader.task_id}` "
-                    f"cannot open it: {error.message}",
+                    f"cannot use it: {error.message}",
                     hint=error.hint,
                 ) from error
 

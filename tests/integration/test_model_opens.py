@@ -65,7 +65,7 @@ def test_a_model_that_predict_cannot_open_is_not_promoted(tmp_path: Path) -> Non
     code, text = run(tmp_path)
     assert code == 1
     assert (
-        "version 1 of model `value` is not promoted, because task `predict` cannot open it: the model was saved by a "
+        "version 1 of model `value` is not promoted, because task `predict` cannot use it: the model was saved by a "
         "function of your own, and the step names none that opens it"
     ) in text
     assert (registry.versions("value"), registry.champion("value")) == ([1], None)

@@ -85,7 +85,7 @@ PIPELINES: dict[str, Any] = {
     "select": make_pipeline(SelectKBest(f_classif, k=2), LogisticRegression()),
     "function of numpy": make_pipeline(FunctionTransformer(np.log1p), Ridge()),
     "polynomial": make_pipeline(PolynomialFeatures(2), Ridge()),
-    "bins": make_pipeline(KBinsDiscretizer(quantile_method="averaged_inverted_cdf"), LogisticRegression()),
+    "bins": make_pipeline(KBinsDiscretizer(strategy="uniform"), LogisticRegression()),
     "spline": make_pipeline(SplineTransformer(), Ridge()),
     "target": TransformedTargetRegressor(Ridge(), func=np.log1p, inverse_func=np.expm1),
     "stacking": StackingRegressor([("a", Ridge()), ("b", RandomForestRegressor(5))]),
