@@ -25,6 +25,7 @@ VERBS = (
     "fmt",
     "explain",
     "run",
+    "dev",
     "status",
     "graph",
     "query",

@@ -45,22 +45,46 @@ def refuse_neighbour(session: Session, home: Path, dag_id: str) -> None:
     """
     Raise an error if a component of another Airflow reports to this database.
 
-    It counts if Airflow considers it alive: in state `running`, with a heartbeat within its health check threshold. A
-    killed component counts until this has passed, by default for 30 seconds.
-
     :param home: Airflow's home, for the message.
     :raises DeploymentError: such a component exists.
+    """
+    if neighbour := _neighbour(session):
+        raise DeploymentError(
+            f"another Airflow uses `{short(home)}`: its {neighbour}; "
+            "`airflow-wall run` would run the same tasks beside it",
+            hint=f"stop it (a killed one counts for 30 s more), or run the pipeline there: "
+            f"`airflow dags trigger {dag_id}`, or choose another home: "
+            "`AIRFLOW_HOME=.airflow-run airflow-wall run ...`",
+        )
+
+
+def refuse_second_airflow(session: Session, home: Path) -> None:
+    """
+    Raise an error if an Airflow works on this database, so that no second one starts.
+
+    :param home: Airflow's home, for the message.
+    :raises DeploymentError: a component of one exists.
+    """
+    if neighbour := _neighbour(session):
+        raise DeploymentError(
+            f"another Airflow uses `{short(home)}`: its {neighbour}",
+            hint="use that one, or stop it (a killed one counts for 30 s more), or choose another home: "
+            "`AIRFLOW_HOME=.airflow-dev airflow-wall dev`",
+        )
+
+
+def _neighbour(session: Session) -> str | None:
+    """
+    Return the components of another Airflow that report to this database, as a text for messages; None without one.
+
+    It counts if Airflow considers it alive: in state `running`, with a heartbeat within its health check threshold. A
+    killed component counts until this has passed, by default for 30 seconds.
     """
     query = select(Job).where(Job.job_type.in_(_COMPONENTS), Job.state == JobState.RUNNING).order_by(Job.id)
     alive = [job for job in session.scalars(query) if job.is_alive()]
     if not alive:
-        return
+        return None
     names = ", ".join(dict.fromkeys(_COMPONENTS[str(job.job_type)] for job in alive))
     now = datetime.now(UTC)
     ago = min((now - job.latest_heartbeat).total_seconds() for job in alive if job.latest_heartbeat)
-    raise DeploymentError(
-        f"another Airflow uses `{short(home)}`: its {names} reported {max(0, ago):.0f} s ago on "
-        f"`{alive[0].hostname}`; `airflow-wall run` would run the same tasks beside it",
-        hint=f"stop it (a killed one counts for 30 s more), or run the pipeline there: "
-        f"`airflow dags trigger {dag_id}`, or choose another home: `AIRFLOW_HOME=.airflow-run airflow-wall run ...`",
-    )
+    return f"{names} reported {max(0, ago):.0f} s ago on `{alive[0].hostname}`"

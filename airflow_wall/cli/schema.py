@@ -9,7 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from airflow_wall.cli.output import out, write_file
-from airflow_wall.diagnostics.patterns import DOTTED_PATTERN, MEMORY_PATTERN, NAME_PATTERN, REFERENCE_PATTERN
+from airflow_wall.diagnostics.patterns import (
+    DAG_ID_PATTERN,
+    DOTTED_PATTERN,
+    MEMORY_PATTERN,
+    NAME_PATTERN,
+    REFERENCE_PATTERN,
+)
 from airflow_wall.language.base import MOMENT_PATTERN, ZONE_PATTERN
 from airflow_wall.language.markers import MARKERS
 from airflow_wall.language.native import DAG_ARGUMENTS, FORMAT_KEYS, TASK_ARGUMENTS, TASK_KEYS
@@ -43,6 +49,7 @@ _MARKER = {"$ref": "#/$defs/marker"}
 _ARGUMENT = {"$ref": "#/$defs/argument"}
 _MESSAGES = {
     NAME_PATTERN: "must be letters, digits, `_` and `-`",
+    DAG_ID_PATTERN: "must be letters, digits, `_`, `-` and `.`",
     REFERENCE_PATTERN: "must be `module:name` of a Python file beside the pipeline",
     DOTTED_PATTERN: "must be a dotted path such as `package.module.Class`",
     MEMORY_PATTERN: "must be a size such as `512MB` or `4GB`",

@@ -8,11 +8,17 @@ from typing import Any
 from airflow_wall.dag.callables import built_callbacks
 from airflow_wall.dag.deadline import built_deadlines
 from airflow_wall.dag.early_reads import notice
+from airflow_wall.dag.imports import imported
 from airflow_wall.dag.notify import notifications
 from airflow_wall.dag.schedule import Construct, built_schedule
 from airflow_wall.dag.values import built_params
+from airflow_wall.diagnostics.faults import FaultyText
+from airflow_wall.errors import WallError
 from airflow_wall.language.document import Origin
 from airflow_wall.planner.plan import Plan
+
+MACROS = ("user_defined_macros", "user_defined_filters")
+"""Keys of the pipeline that name Python for templates."""
 
 
 def head_arguments(plan: Plan, construct: Construct) -> dict[str, Any]:
@@ -24,6 +30,9 @@ def head_arguments(plan: Plan, construct: Construct) -> dict[str, Any]:
     arguments: dict[str, Any] = {"schedule": built_schedule(plan, construct), "doc_md": page(plan)}
     if "params" in plan.arguments:
         arguments["params"] = built_params(plan.arguments["params"])
+    for key in MACROS:
+        if key in plan.arguments:
+            arguments[key] = built_macros(plan, key)
     if plan.deadline:
         arguments["deadline"] = built_deadlines(plan, construct)
     # On the DAG, not on its tasks: Airflow calls no callback of a task that was killed.
@@ -35,6 +44,30 @@ def head_arguments(plan: Plan, construct: Construct) -> dict[str, Any]:
         if functions:
             arguments[argument] = functions
     return arguments
+
+
+def built_macros(plan: Plan, key: str) -> dict[str, Any]:
+    """
+    Return the objects that templates may use besides Airflow's, by name.
+
+    :param key: `user_defined_macros` or `user_defined_filters`.
+    :raises FaultyText: one is missing, or is a filter and cannot be called.
+    """
+    objects: dict[str, Any] = {}
+    faults = []
+    for name, reference in plan.arguments[key].items():
+        try:
+            objects[name] = imported(reference, plan.code, key=key)
+        except WallError as error:
+            reason = error.message.removeprefix(f"`{key}` `{reference}`: ")
+            faults.append(plan.places.fault((key, name), f"names `{reference}`: {reason}", error.hint))
+        else:
+            if key == "user_defined_filters" and not callable(objects[name]):
+                message = f"names `{reference}`, which cannot be called"
+                faults.append(plan.places.fault((key, name), message, "name a function that takes the value"))
+    if faults:
+        raise FaultyText(faults, plan.text)
+    return objects
 
 
 def page(plan: Plan) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from airflow.sdk import BaseOperator
 
 from airflow_wall.dag.callables import built_callbacks, constructed, faults_of
+from airflow_wall.dag.dag_arguments import MACROS, built_macros
 from airflow_wall.dag.deadline import built_deadlines
 from airflow_wall.dag.imports import imported
 from airflow_wall.dag.notify import notices
@@ -54,6 +55,9 @@ def _faults_of_head(plan: Plan, allows: Allows) -> Iterator[Fault]:
     for key, callbacks in (("on_success_callback", plan.on_success), ("on_failure_callback", plan.on_failure)):
         if callbacks and _all_allowed({key: list(callbacks)}, allows):
             yield from _faults(functools.partial(built_callbacks, callbacks, plan, (key,)), plan, (key,))
+    for key in MACROS:
+        if all(map(allows, (plan.arguments.get(key) or {}).values())) and not plan.is_native:
+            yield from _faults(functools.partial(built_macros, plan, key), plan, (key,))
     events = plan.notify.by_event() if plan.notify else {}
     for event, entries in events.items():
         if (event != "deadline" or not plan.deadline) and _all_allowed(entries, allows):

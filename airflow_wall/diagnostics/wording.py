@@ -10,11 +10,13 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from airflow_wall.diagnostics.patterns import (
+    DAG_ID_PATTERN,
     DOTTED_PATTERN,
     MARGIN_PATTERN,
     MEMORY_PATTERN,
     NAME_PATTERN,
     REFERENCE_PATTERN,
+    WORD_PATTERN,
 )
 from airflow_wall.diagnostics.printable import brief
 from airflow_wall.diagnostics.suggestions import nearest
@@ -86,6 +88,8 @@ _WORDS = re.compile(r"[\w@./-]+(?: *, *[\w@./-]+)*")
 
 _PATTERNS = {
     NAME_PATTERN: "letters, digits, `_` and `-`",
+    DAG_ID_PATTERN: "letters, digits, `_`, `-` and `.`",
+    WORD_PATTERN: "a name of letters, digits and `_`",
     REFERENCE_PATTERN: "`module:name` of a Python file beside the pipeline",
     MEMORY_PATTERN: "a size such as `512MB` or `4GB`",
     DOTTED_PATTERN: "a dotted path such as `package.module.Class`",
@@ -122,8 +126,8 @@ def describe_error(detail: ErrorDetails, name: str, value: Any, written: str | N
     kind = detail["type"]
     context: Mapping[str, Any] = detail.get("ctx") or {}
     expected = _EXPECTED.get(kind) or _from_message(kind, detail["msg"], context)
-    if kind == "string_pattern_mismatch" and context["pattern"] == NAME_PATTERN:
-        return (*_name(value), name_hint(value))
+    if kind == "string_pattern_mismatch" and context["pattern"] in (NAME_PATTERN, DAG_ID_PATTERN):
+        return (*_name(value, context["pattern"]), name_hint(value))
     got = brief(value)
     if written is not None and kind in _PLAIN and "${{" not in written:
         # Show the text of the file: 1.10 instead of 1.1, and "true" with the quotes that make it wrong.
@@ -195,17 +199,17 @@ def _hint_of_pattern(pattern: str, value: str) -> tuple[str, str] | None:
     return ("write, e.g.,", _EXAMPLES[pattern]) if pattern in _EXAMPLES else None
 
 
-def _name(value: str) -> tuple[str, str]:
+def _name(value: str, pattern: str) -> tuple[str, str]:
     if len(value) > MAX_NAME:
         return f"must have at most {MAX_NAME} characters", f"`{brief(value, 40)}`, which has {len(value)}"
     strange = next((char for char in value if not char.isascii()), None)
     if strange is None:
         return (
-            f"must be {_PATTERNS[NAME_PATTERN]}",
+            f"must be {_PATTERNS[pattern]}",
             f"`{brief(value) if value.isprintable() else repr(value)[1:-1]}`",
         )
     called = unicodedata.name(strange, f"U+{ord(strange):04X}")
-    return f"must be {_PATTERNS[NAME_PATTERN]}", f"`{brief(value)}` with the character {called}"
+    return f"must be {_PATTERNS[pattern]}", f"`{brief(value)}` with the character {called}"
 
 
 def name_hint(name: str) -> str | None:

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from airflow_wall.connections.info import check_conn_id
-from airflow_wall.diagnostics.patterns import NAME_PATTERN
+from airflow_wall.diagnostics.patterns import DAG_ID_PATTERN, NAME_PATTERN
 from airflow_wall.diagnostics.suggestions import nearest
 from airflow_wall.errors import ConnectionFault
 from airflow_wall.text.durations import DURATION_PATTERN, parse_duration
@@ -228,6 +228,9 @@ Zone = Annotated[
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN), FieldKind.PLAIN]
 """An id: letters, digits, `_` and `-`."""
+
+DagId = Annotated[str, StringConstraints(pattern=DAG_ID_PATTERN), FieldKind.PLAIN]
+"""The id of a pipeline: as that of a task, and it may have dots."""
 
 Link = Annotated[
     str,

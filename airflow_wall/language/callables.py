@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag
+from pydantic_core import PydanticCustomError
 
-from airflow_wall.diagnostics.patterns import DOTTED_PATTERN, REFERENCE_PATTERN
+from airflow_wall.diagnostics.patterns import DOTTED_PATTERN, REFERENCE_PATTERN, WORD_PATTERN
 from airflow_wall.language import words
 from airflow_wall.language.base import SpecModel, WithoutAddresses
 from airflow_wall.text.kinds import Arguments, FieldKind
@@ -28,6 +29,27 @@ class Constructed(SpecModel):
     with_: Arguments[WithoutAddresses[dict[str, Any]]] = Field(
         default_factory=dict, alias="with", description="Arguments of the class."
     )
+
+
+def _imported(value: Any) -> Any:
+    value = value["$import"] if isinstance(value, dict) and value.keys() == {"$import"} else value
+    if not isinstance(value, str):
+        hint = "write e.g. `double: helpers:double`, and define it in `helpers.py`"
+        raise PydanticCustomError("macro", "must be `module:name` of a Python file beside the pipeline", {"hint": hint})
+    return value
+
+
+Macros = dict[
+    Annotated[str, StringConstraints(pattern=WORD_PATTERN)],
+    Annotated[
+        Reference,
+        BeforeValidator(
+            _imported,
+            json_schema_input_type=Reference | dict[Literal["$import"], Reference],
+        ),
+    ],
+]
+"""Names in templates to objects of Python beside the pipeline: `module:name`, or `{$import: "module:name"}`."""
 
 
 def _form(value: Any) -> str | None:

@@ -9,8 +9,20 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from airflow_wall.language import refused, words
-from airflow_wall.language.base import Duration, Lake, Link, Moment, Name, Names, NonNegative, Positive, SpecModel, Zone
-from airflow_wall.language.callables import Callbacks, many
+from airflow_wall.language.base import (
+    DagId,
+    Duration,
+    Lake,
+    Link,
+    Moment,
+    Name,
+    Names,
+    NonNegative,
+    Positive,
+    SpecModel,
+    Zone,
+)
+from airflow_wall.language.callables import Callbacks, Macros, many
 from airflow_wall.language.deadline import Deadlines
 from airflow_wall.language.environment import Image, Python, Requirements, check_together
 from airflow_wall.language.markers import Import, XComRef
@@ -193,7 +205,7 @@ class Head(SpecModel):
 
     refused: ClassVar[Mapping[str, str]] = {**words.PIPELINE, **refused.DAG}
 
-    dag_id: Name = Field(description="Name of the pipeline, unique in the deployment.")
+    dag_id: DagId = Field(description="Name of the pipeline, unique in the deployment.")
     description: Plain[str] | None = Field(None, description="One line, shown in the UI.")
     dag_display_name: Plain[str] | None = Field(None, description="Name in the UI.")
     schedule: Schedule | None = Field(
@@ -238,6 +250,12 @@ class Head(SpecModel):
     allowed_run_types: RunTypes | None = Field(None, description="The kinds of runs that are allowed; by default all.")
     render_template_as_native_obj: Annotated[bool, NATIVE] | None = Field(
         None, description="If true, the results of `$t` keep their type instead of being text."
+    )
+    user_defined_macros: Macros | None = Field(
+        None, description="Names for templates, each with a function or value of Python beside the pipeline."
+    )
+    user_defined_filters: Macros | None = Field(
+        None, description="Filters for templates, each with a function of Python beside the pipeline."
     )
     access_control: Annotated[dict[str, Rights], ACCESS] | None = Field(
         None, description="Role to its rights on the pipeline, if the deployment's auth manager has roles."

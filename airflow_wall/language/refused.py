@@ -11,8 +11,6 @@ DAG = {
         "Airflow would look there for files named in templates; name a file beside the pipeline by {$f: path}"
     ),
     "template_undefined": "it is a Python class; an unknown name in a template is always an error",
-    "user_defined_macros": "they are Python objects; use `vars`, `params`, or a function named by `module:name`",
-    "user_defined_filters": "they are Python functions; use `vars`, `params`, or a function named by `module:name`",
     "sla_miss_callback": "Airflow 3 has no SLAs and ignores it",
     "jinja_environment_kwargs": "templates are rendered alike in every pipeline; compute the value in a task instead",
     "auto_register": "it is for code that builds DAGs in a `with`; every pipeline of the file is registered",

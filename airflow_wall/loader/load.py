@@ -18,6 +18,7 @@ from airflow_wall.diagnostics.suggestions import listed, nearest, suggestion
 from airflow_wall.language.document import Item, Spec
 from airflow_wall.language.native import SCHEMA_KEY
 from airflow_wall.language.pipeline import Head, Pipeline
+from airflow_wall.loader.code import check_reference
 from airflow_wall.loader.expand import Expander
 from airflow_wall.loader.expressions import Resolver, Scope
 from airflow_wall.loader.extends import Templates
@@ -217,6 +218,9 @@ def _read(
     if valid is not None:
         policy.check(valid, ())
         check_head(valid, faults)
+        for key in ("user_defined_macros", "user_defined_filters"):
+            for name, reference in (getattr(valid, key) or {}).items():
+                check_reference(reference, folder, faults, (key, name))
     templates = Templates(value.get("templates"), faults)
     expander = Expander(faults, folder, policy, resolver, templates)
     items = expander.items(value.get("tasks"), ("tasks",), scope)

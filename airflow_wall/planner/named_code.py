@@ -24,6 +24,8 @@ Allows = Callable[[str], bool]
 def code_of(plan: Plan) -> Iterator[str]:
     """Yield everything that a plan names besides its operators: `module:name`, or the dotted path of a class."""
     yield from names_in([plan.arguments.get("schedule"), plan.on_success, plan.on_failure, plan.deadline, plan.notify])
+    for key in ("user_defined_macros", "user_defined_filters"):
+        yield from (plan.arguments.get(key) or {}).values()
     yield from names_in(plan.default_args)
     for task in plan.tasks:
         yield from names_in([task.settings, task.arguments, task.mapped])

@@ -23,7 +23,7 @@ DAG_ARGUMENTS = (
     "description", "dag_display_name", "schedule", "start_date", "end_date", "catchup", "tags", "doc_md", "owner_links",
     "params", "max_active_runs", "max_active_tasks", "max_consecutive_failed_dag_runs", "fail_fast",
     "is_paused_upon_creation", "dagrun_timeout", "allowed_run_types", "render_template_as_native_obj", "access_control",
-    "disable_bundle_versioning", "rerun_with_latest_version",
+    "disable_bundle_versioning", "rerun_with_latest_version", "user_defined_macros", "user_defined_filters",
 )  # fmt: skip
 """Keys of the head that `DAG` takes under the same name."""
 

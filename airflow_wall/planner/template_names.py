@@ -42,8 +42,10 @@ class Names:
 
 def template_faults(plan: Plan) -> Iterator[Fault]:
     """Yield the faults of names in the templates of a plan."""
+    macros = tuple(plan.arguments.get("user_defined_macros") or ())
+    filters = FILTERS.union(plan.arguments.get("user_defined_filters") or ())
     for loc, template, known in _templates(plan):
-        for message, hint in _faults(template.text, known):
+        for message, hint in _faults(template.text, (*known, *macros), filters):
             yield plan.places.fault(_of_text(loc, plan), message, hint)
 
 
@@ -109,7 +111,7 @@ def _templates_in(value: Any, loc: Loc) -> Iterator[tuple[Loc, Template]]:
             yield from _templates_in(item, (*loc, index))
 
 
-def _faults(text: str, known: Collection[str]) -> Iterator[tuple[str, str]]:
+def _faults(text: str, known: Collection[str], filters: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield the message and the hint of each name that a template cannot use."""
     names = _names(text)
     reported = set()
@@ -128,7 +130,7 @@ def _faults(text: str, known: Collection[str]) -> Iterator[tuple[str, str]]:
             reported.add(first)
             hint = suggestion(first, [*RUN, *known], what="names")
             yield f"uses `{brief(first)}`, which Airflow does not define", hint
-    for kind, used, defined in (("filter", names.filters, FILTERS), ("test", names.tests, TESTS)):
+    for kind, used, defined in (("filter", names.filters, filters), ("test", names.tests, TESTS)):
         for name in dict.fromkeys(used):
             if name not in defined:
                 hint = suggestion(name, defined, what=f"{kind}s")

@@ -1,0 +1,6 @@
+def year(text):
+    return text[:4]
+
+
+def shout(text):
+    return f"{text}!"
