@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 _STANDARD = "airflow.providers.standard"
 _SQL = "airflow.providers.common.sql"
 _QUERY = f"{_SQL}.operators.sql.SQLExecuteQueryOperator"
@@ -172,3 +175,20 @@ def package_of(module: str) -> str | None:
     inner = module.removeprefix("airflow.providers.")
     name = next((name for name in PROVIDERS if f"{inner}.".startswith(f"{name}.")), None)
     return None if name is None else f"apache-airflow-providers-{name.replace('.', '-')}"
+
+
+_PYTHON = "airflow.providers.standard.operators.python"
+
+KEYWORD_OPERATORS = {
+    f"{_PYTHON}.PythonOperator": "python",
+    f"{_PYTHON}.BranchPythonOperator": "branch",
+    f"{_PYTHON}.ShortCircuitOperator": "short_circuit",
+}
+"""Operator that can be mapped over keywords of its function to the decorator of Airflow that does it."""
+
+
+def maps_keywords(uses: object, mapped: Mapping[str, Any]) -> bool:
+    """Return True if a task is mapped over keywords of its function: `expand: {op_kwargs: {KEYWORD: [...]}}`."""
+    expand = mapped.get("expand")
+    path = (present_path(uses) or uses) if isinstance(uses, str) else None
+    return path in KEYWORD_OPERATORS and isinstance(expand, dict) and isinstance(expand.get("op_kwargs"), dict)

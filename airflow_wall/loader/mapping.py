@@ -15,6 +15,7 @@ from airflow_wall.language.base import SpecModel
 from airflow_wall.language.environment import KEYS as KEYS_OF_ENVIRONMENT
 from airflow_wall.language.markers import Import, XComRef
 from airflow_wall.language.operator import OperatorArguments
+from airflow_wall.language.operators import maps_keywords
 from airflow_wall.language.refused import OPERATOR
 from airflow_wall.language.step_registry import is_paired
 from airflow_wall.language.steps.base import Step
@@ -58,11 +59,31 @@ class Mapper:
             self.faults.add((*loc, "map_index_template"), "needs a task that is mapped", hint, of_key=True)
         for where, entries in blocks(mapped, loc):
             for name, value in entries.items():
+                if name == "op_kwargs" and maps_keywords(written.get("uses"), mapped):
+                    self._keywords(value, entries, arguments, (*where, name))
+                    continue
                 self._argument(name, arguments, (*where, name))
                 if where[-1] == "expand":
                     self._list(value, (*where, name))
         if isinstance(mapped.get("expand_kwargs"), XComRef):
             self._returned(mapped["expand_kwargs"], (*loc, "expand_kwargs"))
+
+    def _keywords(
+        self, keywords: Mapping[str, Any], entries: Mapping[str, Any], arguments: Mapping[str, Any], where: Loc
+    ) -> None:
+        """Note the faults of a mapping over keywords of a function."""
+        if not keywords:
+            self._list(keywords, where)
+        for name in entries:
+            if name != "op_kwargs":
+                hint = "map over keywords of the function only, or over arguments only"
+                self.faults.add((*where[:-1], name), "cannot stand beside `op_kwargs` by keyword", hint, of_key=True)
+        common = arguments.get("op_kwargs")
+        for name, value in keywords.items():
+            self._list(value, (*where, name))
+            if isinstance(common, dict) and name in common:
+                hint = "write it in one place: in `with` for all, in `expand` for each"
+                self.faults.add((*where, name), "is given in `with` too", hint, of_key=True)
 
     def _argument(self, name: str, arguments: Mapping[str, Any], where: Loc) -> None:
         if name in arguments:

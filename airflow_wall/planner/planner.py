@@ -19,6 +19,7 @@ from airflow_wall.language.base import SpecModel
 from airflow_wall.language.document import Item, Spec
 from airflow_wall.language.environment import KEYS, VERSION, effective_environment
 from airflow_wall.language.markers import XComRef
+from airflow_wall.language.operators import maps_keywords
 from airflow_wall.language.pipeline import TASK_ARGUMENTS, Group, Task
 from airflow_wall.language.step_registry import STEPS, is_paired
 from airflow_wall.language.steps.base import OnCluster, Step, TableInput
@@ -177,7 +178,8 @@ class _Planner:
         closes = self._resolve_task_fields(node, arguments)
         run = None if item.run is None else self._resolve_refs(dict(item.run), node, ("run",), links)
         mapped = {name: self._resolve_refs(value, node, (name,), links) for name, value in item.mapped.items()}
-        arguments = {name: value for name, value in arguments.items() if name not in mapped.get("expand", ())}
+        of_each = {*mapped.get("expand", ())} - ({"op_kwargs"} if maps_keywords(block.uses, mapped) else set())
+        arguments = {name: value for name, value in arguments.items() if name not in of_each}
         teardown = self._teardown(node, block)
         links.update(teardown or ())
         own = {name: value for name in TASK_ARGUMENTS if (value := getattr(block, name)) is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -128,3 +129,59 @@ def test_airflow_refuses_a_dag_in_which_a_setup_may_fail_before_its_work(tmp_pat
             tmp_path,
             "  - {id: up}\n  - {id: work, needs: up, trigger_rule: all_done}\n  - {id: down, needs: work, teardown: up}\n",
         )
+
+
+PYTHON = "airflow.providers.standard.operators.python.PythonOperator"
+TASKS_BY_KEYWORD = f"""\
+  - {{id: days, uses: {PYTHON}, with: {{python_callable: {{$import: "helpers:days"}}}}}}
+  - id: load
+    uses: {PYTHON}
+    with: {{python_callable: {{$import: "helpers:load"}}, op_kwargs: {{unit: "{{{{ ds }}}}", at: {{$t: "{{{{ ds }}}}"}}}}}}
+    expand: {{op_kwargs: {{region: [north, "{{{{ ds }}}}"], day: DAYS}}}}
+    retries: 2
+"""
+
+
+@pytest.fixture
+def helpers(tmp_path: Path) -> None:
+    (tmp_path / "helpers.py").write_text(
+        "def days():\n    return [1]\n\n\ndef load(region, day, unit, at):\n    return region, day, unit, at\n"
+    )
+
+
+@pytest.mark.usefixtures("helpers")
+def test_keywords_of_a_function_give_each_combination(tmp_path: Path) -> None:
+    dag = build(tmp_path, TASKS_BY_KEYWORD.replace("DAYS", "[1, {$t: '{{ ds }}'}]"))
+    found = [instance.op_kwargs for instance in tasks_of(dag, "load", 4)]
+    shared = {"unit": "{{ ds }}", "at": "2024-03-02"}
+    assert found == [
+        {"region": region, "day": day, **shared} for region in ("north", "{{ ds }}") for day in (1, "2024-03-02")
+    ]
+    assert dag.get_task("load").retries == 2
+    assert DagSerialization.to_dict(dag)
+
+
+@pytest.mark.usefixtures("helpers")
+def test_keyword_of_a_function_takes_what_a_task_returns(tmp_path: Path) -> None:
+    dag = build(tmp_path, TASKS_BY_KEYWORD.replace("DAYS", "{$x: days}"))
+    mapped: Any = dag.get_task("load")
+    assert mapped.upstream_task_ids == {"days"}
+    assert {*mapped.op_kwargs_expand_input.value} == {"region", "day"}
+    assert DagSerialization.to_dict(dag)
+
+
+@pytest.mark.usefixtures("helpers")
+@pytest.mark.parametrize(
+    ("keywords", "error"),
+    [
+        ("{day: [1], unit: [a]}", "`tasks[load].expand.op_kwargs.unit` is given in `with` too"),
+        ("{day: 1}", "`tasks[load].expand.op_kwargs.day` must be a list, a mapping or what a task returns, got `1`"),
+        ("{}", "`tasks[load].expand.op_kwargs` has no values: nothing would run"),
+        ("{day: [1]}, queue: [a]", "`tasks[load].expand.queue` cannot stand beside `op_kwargs` by keyword"),
+        ("{dai: [1], region: [a]}", "rejects the arguments of `load`"),
+    ],
+)
+def test_fault_of_keywords_has_its_place(tmp_path: Path, keywords: str, error: str) -> None:
+    tasks = TASKS_BY_KEYWORD.replace('{region: [north, "{{ ds }}"], day: DAYS}', keywords)
+    with pytest.raises(SpecError, match=re.escape(error)):
+        build(tmp_path, tasks)
