@@ -33,14 +33,19 @@ _EXPRESSION = {"type": "string", "pattern": rf"^[^{{}}]*{_NAME}"}
 _PLAIN = {"pattern": r"^(?![\s\S]*\$\{\{(?! *(vars|env|matrix)(\.[\w-]+)+ *\}\}))"}
 """Any text, whose expressions are names."""
 
+_FILE = r"^(?!/)(?![a-z][a-z0-9+.-]*://)"
 _TEXTS = {
     "storage": r"^(?![a-z][a-z0-9+.-]*://)",
     "conn_id": r"^(?![\s\S]*://)",
     "table": r"^(?!/)(?!(.*/)?\.\.(/|$))",
     "target": r"^(?!/)(?!(.*/)?\.\.(/|$))[^*?]*$",
+    "source": r"^(?!(.*/)?\.\.(/|$))(?!(s3|gs|sql)://[^/]*/?$)",
     "entrypoint": r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$|\$\{\{",
 }
 """Key of a text to its pattern."""
+
+_TOGETHER = {"order_by": ["key"], "save": ["load"]}
+"""Argument of a step to those that it needs."""
 
 _ANY_MARKER = {"type": "object", "patternProperties": {r"^\$": {}}, "additionalProperties": False}
 """The schema of a marker in the models of steps."""
@@ -63,6 +68,8 @@ _MESSAGES = {
     _TEXTS["conn_id"]: "must be the id of an Airflow connection, not an address",
     _TEXTS["table"]: "must be a table of the lake, e.g. `bronze/orders`",
     _TEXTS["target"]: "must be a table of the lake, e.g. `bronze/orders`",
+    _TEXTS["source"]: "must be a path without `..`, `sql://connection/table` or `s3://bucket/path`",
+    _FILE: "must be a file beside the pipeline, e.g. `sql/clean.sql`",
     _TEXTS["entrypoint"]: "must be `module:function` of a Python file beside the pipeline",
 }
 """Pattern to its message in editors that know `patternErrorMessage`."""
@@ -147,6 +154,9 @@ def _conditions(name: str, fields: list[str], required: list[str]) -> list[Schem
         keys = ["sql", "entrypoint"]
         arguments["not"] = {"required": keys}
         required_with["anyOf"] = [{"required": [key]} for key in keys]
+    together = {key: others for key, others in _TOGETHER.items() if key in fields}
+    if together:
+        arguments["dependentRequired"] = together
     if required:
         others = [{"required": [key]} for key in ("expand", "expand_kwargs", "extends")]
         then = {"required": ["with"], "properties": {"with": required_with}}
@@ -187,7 +197,7 @@ def _values() -> Schema:
     kinds = {
         "$t": text,
         "$x": {"anyOf": [{"type": "string", "minLength": 1}, {**task, "additionalProperties": False}]},
-        "$f": {"type": "string"},
+        "$f": {"type": "string", "pattern": _FILE, "patternErrorMessage": _MESSAGES[_FILE]},
         "$const": {},
         "$import": {"type": "string", "pattern": r"^[\w.]+:\w+$|\$\{\{"},
     }
