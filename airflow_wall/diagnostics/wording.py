@@ -105,6 +105,9 @@ _EXAMPLES = {
 }
 """Pattern to a text that matches it."""
 
+_FILE_REFERENCE = re.compile(r"(?:\./)?(\w{1,99}(?:/\w{1,99}){0,9})\.py:(\w{1,99})")
+"""A function of a file, with the path of the file."""
+
 _YES = {
     **dict.fromkeys(("yes", "on", "y", "1", "true"), "true"),
     **dict.fromkeys(("no", "off", "n", "0", "false"), "false"),
@@ -192,6 +195,9 @@ def _hint_of_pattern(pattern: str, value: str) -> tuple[str, str] | None:
     """Return the first words of the hint and a text that matches; None for a pattern without an example."""
     if pattern == REFERENCE_PATTERN and re.fullmatch(DOTTED_PATTERN, value):
         return "write", ":".join(value.rsplit(".", 1))
+    path = _FILE_REFERENCE.fullmatch(value) if pattern == REFERENCE_PATTERN else None
+    if path is not None:
+        return "write", f"{path[1].replace('/', '.')}:{path[2]}"
     if pattern == MEMORY_PATTERN:
         size = re.sub(r"(?<=[MG])$", "B", re.sub(r"\s|I", "", value.upper()))
         if re.fullmatch(MEMORY_PATTERN, size):

@@ -71,7 +71,10 @@ def _timedelta_of(value: Mapping[str, Any]) -> str | None:
     return "".join(f"{units[unit]}{letter}" for unit, letter in letters.items() if unit in units)
 
 
-_RELATIVE = re.compile(r"-?\s*\d+ *(?:days?|weeks?|months?|years?|hours?|minutes?|d|w|h)(?: ago)?|today|yesterday|now")
+_RELATIVE = re.compile(
+    r"-?\s*\d+ *(?:days?|weeks?|months?|years?|hours?|minutes?|d|w|h)(?: ago)?|today|yesterday"
+    r"|days_ago\(\d{1,5}\)|(?:datetime\.)?(?:now|utcnow|today)(?:\(\))?"
+)
 """A moment that depends on when it is read."""
 
 

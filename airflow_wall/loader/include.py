@@ -72,6 +72,9 @@ class _IncludeReader:
             if not isinstance(name, str) or not name.endswith((".yaml", ".yml")):
                 hint = "write e.g. `include: [shared/team.yaml]`"
                 self.faults.add(where, f"must be the name of a YAML file, got `{brief(name)}`", hint)
+            elif "://" in name:
+                hint = "copy it to the pipeline's folder, and name it there"
+                self.faults.add(where, f"names `{brief(name)}`, which is not a file in the pipeline's folder", hint)
             else:
                 self._enter(posixpath.normpath(name), where, within)
 

@@ -32,6 +32,9 @@ _DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 """The most days of each month."""
 
 _FIVE_FIELDS = "write five fields: minute, hour, day of month, month, day of week, e.g. `0 3 * * *`"
+_EVERY = re.compile(r"(?:every|each) +(?:(\d{1,2}) +)?(minute|hour|day|week|month)s?")
+"""A schedule in words."""
+
 _DAYS_OF_WEEK = {str(number + 1): str(number) for number in range(7)}
 """Days of the week in Quartz, which counts from 1, to those of cron."""
 
@@ -97,10 +100,22 @@ def _hint(schedule: str) -> str:
         return f"write `{int(clock[2])} {int(clock[1])} * * *` for every day at this time"
     if f"@{schedule.lower()}" in PRESETS:
         return f"write `'@{schedule.lower()}'`, with the quotes"
+    every = _EVERY.fullmatch(schedule.lower())
+    if every is not None:
+        return f"write `{_of_words(every[1], every[2])}`"
     parts = [part.strip() for part in schedule.split(" , ")]
     if len(parts) > 1 and all(is_cron(part) for part in parts):
         return hint_of_several(parts)
     return _FIVE_FIELDS
+
+
+def _of_words(count: str | None, unit: str) -> str:
+    """Return the schedule that words such as `every 5 minutes` mean."""
+    if count is None or int(count) < 2:
+        return {"minute": "'* * * * *'", "hour": "'@hourly'", "day": "'@daily'"}.get(unit, f"'@{unit}ly'")
+    if unit in ("minute", "hour"):
+        return f"'*/{int(count)} * * * *'" if unit == "minute" else f"0 */{int(count)} * * *"
+    return f"{int(count) * (7 if unit == 'week' else 30 if unit == 'month' else 1)}d"
 
 
 def hint_of_several(expressions: list[str]) -> str:
