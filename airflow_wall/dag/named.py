@@ -56,7 +56,8 @@ def _faults_of_head(plan: Plan, allows: Allows) -> Iterator[Fault]:
         if callbacks and _all_allowed({key: list(callbacks)}, allows):
             yield from _faults(functools.partial(built_callbacks, callbacks, plan, (key,)), plan, (key,))
     for key in MACROS:
-        if all(map(allows, (plan.arguments.get(key) or {}).values())) and not plan.is_native:
+        macros = plan.arguments.get(key)
+        if macros and all(map(allows, macros.values())):
             yield from _faults(functools.partial(built_macros, plan, key), plan, (key,))
     events = plan.notify.by_event() if plan.notify else {}
     for event, entries in events.items():

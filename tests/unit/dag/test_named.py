@@ -31,6 +31,7 @@ def faults(folder: Path, head: str, task: str = "{id: a}", *, allowed: bool = Tr
 
 
 HEADS = [
+    ("user_defined_filters: {loud: 'calls:LIMIT'}", "`user_defined_filters.loud` names `calls:LIMIT`, which cannot", "name a"),
     ("schedule: {uses: airflow.timetables.trigger.CronTimetable}", "`schedule.uses` names", "did you mean"),
     (f"schedule: {{uses: {CRON}, with: {{crom: 1, timezone: UTC}}}}", "`schedule.with.crom` is not an arg", "`cron`?"),
     (f"schedule: {{uses: {CRON}, with: {{cron: a b, timezone: UTC}}}}", "`schedule` cannot be made: ", "None"),
