@@ -1,4 +1,4 @@
-"""What the templates of `example.macros` use."""
+"""Functions and values that the templates of `example.macros` use."""
 
 from __future__ import annotations
 

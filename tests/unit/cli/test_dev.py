@@ -1,4 +1,4 @@
-"""What `airflow-wall dev` decides before it starts Airflow: folder, port, password."""
+"""The decisions of `airflow-wall dev` before it starts Airflow: folder, port, password."""
 
 from __future__ import annotations
 
