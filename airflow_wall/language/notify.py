@@ -101,7 +101,7 @@ class Email(Channel):
 
 
 class Apprise(Channel):
-    """A message by Apprise, which reaches Microsoft Teams, Discord, Telegram and a hundred more."""
+    """A message by Apprise, which reaches Discord, Telegram and a hundred more."""
 
     uses = "airflow.providers.apprise.notifications.apprise.AppriseNotifier"
     package = "apache-airflow-providers-apprise"
@@ -116,6 +116,21 @@ class Apprise(Channel):
         """Return the arguments of the notifier. Its type gives the message its colour."""
         kind = {"failure": "failure", "success": "success"}.get(event, "warning")
         return {"notify_type": kind, **super().arguments(event)}
+
+
+class Teams(Channel):
+    """A card in a channel of Microsoft Teams, by a workflow with a webhook."""
+
+    uses = "airflow_wall.notifications.teams.TeamsNotifier"
+    package = "airflow-wall"
+    texts: ClassVar[dict[str, str]] = {"title": "subject", "text": "text", "url": "url", "event": "event"}
+    names: ClassVar[dict[str, str]] = {"message": "text"}
+
+    conn_id: Connection[ConnId[str]] = Field(
+        description="A connection of type `http`: `host` is the address of the workflow."
+    )
+    title: Words | None = Field(None, description="The first line instead of the default.")
+    message: Words | None = Field(None, description="The text instead of the default.")
 
 
 class Http(Channel):
@@ -141,7 +156,8 @@ class NoticeBy(SpecModel):
     """One notification: by a channel, or by any notifier."""
 
     refused: ClassVar[Mapping[str, str]] = {
-        **dict.fromkeys(("discord", "msteams", "opsgenie", "pagerduty", "teams", "telegram"), "`apprise` reaches it"),
+        **dict.fromkeys(("discord", "opsgenie", "pagerduty", "telegram"), "`apprise` reaches it"),
+        "msteams": "write it as `teams`",
         **dict.fromkeys(("mail", "smtp"), "write it as `email`"),
         "webhook": "write it as `http`, or as `slack_webhook`",
     }
@@ -149,7 +165,8 @@ class NoticeBy(SpecModel):
     slack: Slack | None = Field(None, description="A message to a Slack channel.")
     slack_webhook: SlackWebhook | None = Field(None, description="A message by an incoming webhook of Slack.")
     email: Email | None = Field(None, description="A mail.")
-    apprise: Apprise | None = Field(None, description="A message by Apprise: Microsoft Teams, Discord and others.")
+    apprise: Apprise | None = Field(None, description="A message by Apprise: Discord, Telegram and others.")
+    teams: Teams | None = Field(None, description="A card in a channel of Microsoft Teams.")
     http: Http | None = Field(None, description="A POST with JSON.")
     uses: Dotted | None = Field(None, description="Any other notifier, by its dotted path.")
     with_: Arguments[WithoutAddresses[dict[str, Any]]] = Field(
@@ -165,7 +182,7 @@ class NoticeBy(SpecModel):
 
     def channel(self) -> Channel | None:
         """Return the channel, or None for a notifier by `uses`."""
-        return self.slack or self.slack_webhook or self.email or self.apprise or self.http
+        return self.slack or self.slack_webhook or self.email or self.apprise or self.teams or self.http
 
 
 Notices = Annotated[
