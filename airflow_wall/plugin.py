@@ -1,4 +1,4 @@
-"""The Airflow plugin of this package, which limits concurrent requests to the API server."""
+"""The Airflow plugin of this package: the page in the UI, and a limit of concurrent requests to the API server."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
 from airflow_wall.deployment.admission import Admission
+from airflow_wall.page.mount import application
 
 
 def admission(size: int, overflow: int) -> list[dict[str, Any]]:
@@ -24,9 +25,21 @@ def admission(size: int, overflow: int) -> list[dict[str, Any]]:
 
 
 class WallPlugin(AirflowPlugin):
-    """Limit the concurrent requests to the API server to its number of database connections."""
+    """Show the page of pipelines, and limit concurrent requests to the API server's number of database connections."""
 
     name = "airflow_wall"
+    fastapi_apps: list[Any] = [{"name": "wall", "app": application, "url_prefix": "/wall"}]  # noqa: RUF012
+    # Without a slash at the beginning, so that they hold below a base path.
+    external_views: list[Any] = [  # noqa: RUF012
+        {
+            "name": "Wall",
+            "href": "wall/overview",
+            "destination": "nav",
+            "url_route": "wall",
+            "nav_top_level": True,
+        },
+        {"name": "Health", "href": "wall/pipeline/{DAG_ID}", "destination": "dag", "url_route": "health"},
+    ]
     fastapi_root_middlewares: list[Any] = (  # as Airflow declares it
         admission(
             conf.getint("database", "sql_alchemy_pool_size", fallback=5),

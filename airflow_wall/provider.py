@@ -95,6 +95,12 @@ def get_provider_info() -> dict[str, Any]:
                         "`reap_clusters`. Without this setting the DAG does not exist.",
                         example='[{"type": "emr", "region": "eu-central-1", "conn_id": "aws_lake"}]',
                     ),
+                    "lakes": _option(
+                        "Lakes whose history the DAG `wall_upkeep` keeps for the page of airflow-wall in Airflow, "
+                        "separated by commas, as `storage` of the pipelines names them. Without this setting the DAG "
+                        "does not exist.",
+                        example="lake,/mnt/lake",
+                    ),
                     "project": _option(
                         "Directory that a relative `storage` is under; by default the one that holds `dags`."
                     ),

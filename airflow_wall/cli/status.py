@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,16 +13,13 @@ import typer
 
 from airflow_wall.cli.listing import STORAGE, AsJson, Storage, lake_state, print_json, print_rows
 from airflow_wall.cli.output import NOTHING_TO_DO, USER_FAULT, note, out, short
-from airflow_wall.cli.pipeline_status import BAD, OK, PipelineStatus, judge
 from airflow_wall.diagnostics.printable import counted
 from airflow_wall.diagnostics.suggestions import suggestion
 from airflow_wall.errors import WallError
 from airflow_wall.job import safe_name
-from airflow_wall.publish.ledger import ReleaseLedger
+from airflow_wall.lake_status import STALE_OF, judge_all
+from airflow_wall.storage.pipeline_status import BAD, OK, PipelineStatus
 from airflow_wall.storage.run_history import RunHistory
-
-_STALE_OF = 20
-"""Most pipelines for which stale slices are looked up. It opens every table that they computed."""
 
 _DAG_ID = re.compile(r"""^[ \t]*dag_id:[ \t]*["']?([\w.-]+)["']?[ \t]*(?:#.*)?$""", re.MULTILINE)
 
@@ -47,16 +44,16 @@ def status(
     state = lake_state(storage)
     lake = short(storage)
     names = _names(RunHistory(state).pipelines(), pipeline, lake)
-    statuses = _judge_all(state, names, runs, folder, lake)
+    statuses = judge_all(state, names, now=datetime.now(UTC), runs=runs, files=_files(folder), lake=lake)
     if not statuses:
         note(f"no step of a pipeline has run in the lake `{lake}`")
     if as_json:
-        print_json(pipelines=[_document(one) for one in statuses], stale_checked=len(names) <= _STALE_OF)
+        print_json(pipelines=[_document(one) for one in statuses], stale_checked=len(names) <= STALE_OF)
     elif pipeline is not None:
         _print_pipeline(statuses[0])
     elif statuses:
         _print_overview([one for one in statuses if not bad or one.health != OK], len(statuses))
-        if len(names) > _STALE_OF:
+        if len(names) > STALE_OF:
             out().print("stale slices: airflow-wall status PIPELINE")
     if not statuses:
         raise typer.Exit(NOTHING_TO_DO)
@@ -74,29 +71,6 @@ def _names(names: Sequence[str], pipeline: str | None, lake: str) -> Sequence[st
             hint=suggestion(pipeline, names, what="pipelines") if names else "run it, or name another `--storage`",
         )
     return [safe_name(pipeline)]
-
-
-def _judge_all(state: Path, names: Sequence[str], runs: int, folder: Path, lake: str) -> list[PipelineStatus]:
-    history, now, files = RunHistory(state), datetime.now(UTC), _files(folder)
-    stale = _stale(state, names) if len(names) <= _STALE_OF else {}
-    statuses = []
-    for name in names:
-        events = history.recent(name, runs)
-        if events:
-            dag_id = str(events[-1]["pipeline"])
-            releases = {str(event["release_name"]) for event in events if "release_name" in event}
-            statuses.append(
-                judge(
-                    events,
-                    now,
-                    runs=runs,
-                    file=files.get(dag_id, "FILE"),
-                    storage=lake,
-                    stale=stale.get(dag_id, ()),
-                    rolled_back=_rolled_back(state, releases),
-                )
-            )
-    return statuses
 
 
 def _print_overview(statuses: Sequence[PipelineStatus], count: int) -> None:
@@ -142,27 +116,6 @@ def _print_pipeline(status: PipelineStatus) -> None:
 
 def _document(status: PipelineStatus) -> dict[str, Any]:
     return {**asdict(status), "health": status.health}
-
-
-def _stale(state: Path, names: Sequence[str]) -> dict[str, list[str]]:
-    """Return pipeline -> its tables with stale slices, in words."""
-    from airflow_wall.storage.backends import open_tables  # imports Arrow
-    from airflow_wall.storage.lineage import Lineage, describe_stale
-
-    by_pipeline: dict[str, list[Any]] = {}
-    for part in Lineage(state, open_tables(state.parent)).stale():
-        if safe_name(part.pipeline) in names:
-            by_pipeline.setdefault(part.pipeline, []).append(part)
-    return {pipeline: describe_stale(parts) for pipeline, parts in by_pipeline.items()}
-
-
-def _rolled_back(state: Path, releases: Collection[str]) -> dict[str, str]:
-    """Return the versions of releases that a person rolled back -> the reason."""
-    reasons: dict[str, str] = {}
-    for name in releases:
-        current = ReleaseLedger(state / "releases" / name, patience=0).current() or {}
-        reasons |= {record["version"]: record["reason"] for record in current.get("rolled_back", {}).values()}
-    return reasons
 
 
 def _files(folder: Path) -> dict[str, str]:

@@ -12,7 +12,8 @@ import airflow_wall
 
 class UpkeepBundle(LocalDagBundle):
     """
-    The DAGs that come with airflow-wall, as a DAG bundle: `wall_reaper`, if `[wall] reap` is set.
+    The DAGs that come with airflow-wall, as a DAG bundle: `wall_reaper`, if `[wall] reap` is set, and `wall_upkeep`, if
+    `[wall] lakes` is set.
 
     In `[dag_processor] dag_bundle_config_list`, beside that of the pipelines::
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_wall.cli.dates import shown
 from airflow_wall.job import date_of_slice
 from airflow_wall.storage.run_history import FAILED, STARTED
 
@@ -87,7 +86,7 @@ class RunState:
     def date(self) -> str:
         """The logical date, in the form that `run --date` takes; the slice if it has none."""
         date = date_of_slice(self.slice)
-        return self.slice if date is None else shown(date)
+        return self.slice if date is None else _shown(date)
 
 
 @dataclass(frozen=True)
@@ -150,12 +149,7 @@ def judge(
     :param stale: Tables with stale slices, in words.
     :param rolled_back: Versions of releases that a person rolled back -> the reason.
     """
-    by_slice: dict[str, list[Mapping[str, Any]]] = {}
-    for event in events:
-        by_slice.setdefault(event["slice"], []).append(event)
-    states = sorted(
-        (_run_state(of_slice, now) for of_slice in by_slice.values()), key=lambda run: run.order, reverse=True
-    )
+    states = run_states(events, now)
     longest = max((float(event.get("seconds", 0)) for event in events), default=0.0)
     findings: list[Finding] = []
     for state in states[:runs]:
@@ -169,6 +163,15 @@ def judge(
     ]
     findings += _of_rows(states, storage)
     return PipelineStatus(str(events[-1]["pipeline"]), tuple(states[:runs]), tuple(findings))
+
+
+def run_states(events: Iterable[Mapping[str, Any]], now: datetime) -> list[RunState]:
+    """Return the runs of a pipeline, the last date first. `events` are in the order of time."""
+    by_slice: dict[str, list[Mapping[str, Any]]] = {}
+    for event in events:
+        by_slice.setdefault(event["slice"], []).append(event)
+    states = [_run_state(of_slice, now) for of_slice in by_slice.values()]
+    return sorted(states, key=lambda run: run.order, reverse=True)
 
 
 def _run_state(events: Sequence[Mapping[str, Any]], now: datetime) -> RunState:
@@ -263,7 +266,7 @@ def _of_release(states: Sequence[RunState], file: str, storage: str) -> list[Fin
     findings = []
     for item in () if last is None else last.withheld:
         date = date_of_slice(item["slice"])
-        again = f" --date {shown(date)} --again" if date is not None else ""
+        again = f" --date {_shown(date)} --again" if date is not None else ""
         drop = f"airflow-wall tables drop-slice {item['table']} {item['slice']} --storage {storage} --reason WHY"
         findings.append(
             Finding(
@@ -327,3 +330,7 @@ def _duration(seconds: float) -> str:
 def _time(event: Mapping[str, Any]) -> datetime:
     time = datetime.fromisoformat(event["at"])
     return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _shown(date: datetime) -> str:
+    return date.isoformat(timespec="minutes")
