@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test slow venvs durations full unit compat clouds terraform terraform-arguments spark spark-quick versions faults check lint types contract chart chart-security crds editor drain e2e-compose e2e-kubernetes format docs lock benchmark clean
+.PHONY: help run test slow venvs durations full unit compat clouds terraform terraform-arguments spark spark-quick versions faults check lint types contract chart chart-security crds editor drain e2e-compose e2e-kubernetes format docs lock benchmark page-benchmark clean
 
 help: ## Show what there is to make.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -147,6 +147,9 @@ benchmark: $(VENV)/.installed-dev ## Measure, as ratios within one run.
 	$(BIN)/python benchmarks/processor.py
 	$(BIN)/python benchmarks/task_start.py
 	$(BIN)/python benchmarks/autoscaling/simulate.py
+
+page-benchmark: $(VENV)/.installed-dev ## Measure the page of 1,000 pipelines and a year of their runs in Chromium.
+	PYTHONPATH=tests:tests/integration $(BIN)/python benchmarks/page.py
 
 fuzz: $(VENV)/.installed-dev ## Look for texts that break the reader, for SECONDS (by default 600), guided by coverage.
 	@$(BIN)/python -m pip install --quiet atheris

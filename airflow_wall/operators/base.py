@@ -25,6 +25,7 @@ from airflow_wall.hooks.clients import open_client
 from airflow_wall.job import Job, Run, Slice, TableRead, safe_name, slice_id_of
 from airflow_wall.jobs.base import run_job
 from airflow_wall.operators.assets import announce, lake_name
+from airflow_wall.operators.metrics import measured
 from airflow_wall.operators.table_order import order_of, reads_of
 from airflow_wall.processes.lifetime import die_with_parent
 from airflow_wall.settings import DEFAULT_STORAGE, SECTION, Settings, matches_any
@@ -126,8 +127,9 @@ class StepOperator(BaseOperator):
 
     def do(self, context: Context, kind: str, **arguments: Any) -> dict[str, Any]:
         """Run a job of this kind in the worker. The job chooses the value of an argument that is None."""
-        with self.error_context(context):
-            return run_job(self.job(context, kind, arguments), self.connection)
+        with self.error_context(context), measured(self.dag_id, kind) as results:
+            results.append(run_job(self.job(context, kind, arguments), self.connection))
+        return results[0]
 
     def connection(self, conn_id: str) -> ConnectionInfo:
         """

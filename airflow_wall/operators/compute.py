@@ -12,6 +12,7 @@ from airflow_wall.clusters.backends import open_cluster
 from airflow_wall.clusters.base import RemoteCluster, check_environment
 from airflow_wall.clusters.remote import job_of
 from airflow_wall.environments.backends import open_environment
+from airflow_wall.operators.metrics import measured
 from airflow_wall.operators.on_cluster import OnClusterOperator
 from airflow_wall.operators.start_cluster import StartClusterOperator
 from airflow_wall.settings import SECTION, Settings
@@ -52,18 +53,19 @@ class ComputeOperator(OnClusterOperator):
             self.operator_extra_links = ()
         if self.cluster is None and not environment:
             return self.do(context, kind, **arguments)
-        with self.error_context(context):
+        with self.error_context(context), measured(self.dag_id, kind) as results:
             job = self.job(context, kind, arguments)
             job = replace(job, connections=self.job_connections(), environment=environment)
             sent = {conn_id: asdict(self.connection(conn_id)) for conn_id in job.connections}
             if self.cluster is None:
-                return open_environment(environment).run(job.to_json(), sent, self.log.info, limits={})
+                results.append(open_environment(environment).run(job.to_json(), sent, self.log.info, limits={}))
+                return results[0]
             starter = self.partner(context, "cluster", StartClusterOperator)
             name, config = starter.name_and_config(context)
             with self.opened(context, name, config, starter.site_of(context)) as cluster:
                 check_environment(cluster, config["type"], job.to_json())
-                result = cluster.run(job.to_json(), sent, self.log.info)
-        return result
+                results.append(cluster.run(job.to_json(), sent, self.log.info))
+        return results[0]
 
     def job_connections(self) -> tuple[str, ...]:
         """Return the ids of the connections that the job reads. Their values are sent with it."""

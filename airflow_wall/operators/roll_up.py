@@ -15,9 +15,10 @@ from airflow_wall.job import Run, safe_name
 from airflow_wall.lake_status import judge_each
 from airflow_wall.operators.assets import lake_name
 from airflow_wall.operators.base import StepOperator
+from airflow_wall.operators.metrics import send_pipeline, send_upkeep
 from airflow_wall.storage.base import TableStore
 from airflow_wall.storage.contract import Contracts
-from airflow_wall.storage.roll_up import RECENT, bounded, overview, overview_entry, roll_up
+from airflow_wall.storage.roll_up import RECENT, VERSION, bounded, is_settled, overview, overview_entry, roll_up
 from airflow_wall.storage.run_history import RunHistory
 from airflow_wall.text.table_names import REJECTED
 
@@ -34,8 +35,8 @@ class RollUpOperator(StepOperator):
     """
     Write the history of a lake to the store of an asset that has the name of the lake, where the page reads it.
 
-    Pipelines that have run since the last time, and once a day all, are written anew. Airflow 3.2 has no such store:
-    there the documents are XComs of the task, and all are written each time.
+    Pipelines that have run since the last time are written anew, without the quarters before the last two. Airflow 3.2
+    has no such store: there the documents are XComs of the task, and all are written each time.
     """
 
     ui_color = "#e2efda"
@@ -55,21 +56,27 @@ class RollUpOperator(StepOperator):
     def _write(self, store: _Store, run: Run, now: datetime) -> dict[str, Any]:
         history = RunHistory(run.state)
         lake = lake_name(self.storage, self.project)
-        before = store.entries(now)
+        before = store.entries()
         entries, written = [], 0
-        for status, events in judge_each(
+        states = judge_each(
             run.state, history.pipelines(), now=now, runs=_JUDGED, read_runs=RECENT, files={}, lake=lake
-        ):
+        )
+        for status, events in states:
             entry = overview_entry(status, events, now)
             entries.append(entry)
-            changed = before.get(status.pipeline, {}).get("at") != entry["at"]
-            if changed or before.get(status.pipeline, {}).get("health") != entry["health"]:
+            known = before.get(status.pipeline, {})
+            documents: dict[str, Document] = {}
+            if (known.get("at"), known.get("health")) != (entry["at"], entry["health"]):
                 documents = roll_up(status, history.events(safe_name(status.pipeline)), now)
+                documents = {key: _with_present(key, document, run) for key, document in documents.items()}
                 for key, document in documents.items():
-                    store.set(key, _with_present(key, document, run))
-                written += len(documents)
+                    if not (known and is_settled(key, now)):
+                        store.set(key, document)
+                        written += 1
+            send_pipeline(entry, documents)
         for key, document in overview(entries, now).items():
             store.set(key, document)
+        send_upkeep(lake, now)
         return {"pipelines": len(entries), "documents": written}
 
 
@@ -86,12 +93,12 @@ class _Store:
         self._store = None if stores is None else stores[asset]
         self._ti: Any = context["ti"]
 
-    def entries(self, now: datetime) -> dict[str, Document]:
-        """Return the entries of the overview by pipeline, if it was written today."""
+    def entries(self) -> dict[str, Document]:
+        """Return the present entries of the overview by pipeline."""
         if self._store is None:
             return {}
         first = self._store.get("overview/0")
-        if not isinstance(first, Mapping) or str(first["at"])[:10] != now.date().isoformat():
+        if not isinstance(first, Mapping) or first.get("v") != VERSION:
             return {}
         parts = [first, *(self._store.get(f"overview/{number}") or {} for number in range(1, first["parts"]))]
         return {entry["pipeline"]: entry for part in parts for entry in part.get("pipelines", ())}

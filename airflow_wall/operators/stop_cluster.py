@@ -15,6 +15,7 @@ from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.job import Job
 from airflow_wall.operators.base import PatientOperator, states_of
 from airflow_wall.operators.compute import ComputeOperator
+from airflow_wall.operators.metrics import send_cluster
 from airflow_wall.operators.on_cluster import OnClusterOperator
 from airflow_wall.operators.start_cluster import StartClusterOperator
 from airflow_wall.storage.run_history import RunHistory
@@ -78,6 +79,7 @@ class StopClusterOperator(OnClusterOperator, PatientOperator):
             name, config = starter.name_and_config(context)
             with self.opened(context, name, config, self.site_of(context)) as cluster:
                 deleted = cluster.delete()
+        send_cluster(str(config["type"]), deleted.node_hours)
         self.log.info("cluster %s is stopped" if deleted.ended else "cluster %s does not exist", name)
         if len(deleted.ended) > 1:
             self.log.warning("%d clusters had this name, and all are stopped: %s", len(deleted.ended), deleted.ended)

@@ -41,8 +41,12 @@ templates = Environment(
     loader=PackageLoader("airflow_wall.page"), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True
 )
 templates.globals |= {"sparkline": sparkline, "age": age}
-templates.filters["number"] = lambda value: "–" if value is None else f"{value:,.6g}" if value % 1 else f"{value:,.0f}"
+templates.filters["number"] = lambda value: "–" if value is None else _number(value)
 templates.filters["time"] = lambda value: "–" if not value else str(value)[:16].replace("T", " ")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value % 1 == 0 or abs(value) >= 10_000 else f"{value:.4g}"
 
 
 class _Overview:
@@ -132,7 +136,7 @@ def pipeline(request: Request, dag_id: str, user: GetUserDep) -> HTMLResponse:
         days=_days(stored, key),
         behind=entry is not None and is_behind(facts, entry),
         may_run=_may(dag_id, "POST", user),
-        **_freshness(document.get("at")),
+        **_freshness(min((part["at"] for part in parts), default=None)),
     )
 
 
@@ -140,14 +144,14 @@ def pipeline(request: Request, dag_id: str, user: GetUserDep) -> HTMLResponse:
 def table(request: Request, name: str, user: GetUserDep) -> HTMLResponse:
     """Return the page of one table."""
     document, days = _of_pipeline("table", name, user)
-    return _html(request, "table.html", document=document, days=days, name=name, **_freshness(document.get("at")))
+    return _html(request, "table.html", document=document, days=days, name=name, **_freshness(_overview.rows()[1]))
 
 
 @app.get("/model/{name}")
 def model(request: Request, name: str, user: GetUserDep) -> HTMLResponse:
     """Return the page of one model."""
     document, days = _of_pipeline("model", name, user)
-    return _html(request, "model.html", document=document, days=days, name=name, **_freshness(document.get("at")))
+    return _html(request, "model.html", document=document, days=days, name=name, **_freshness(_overview.rows()[1]))
 
 
 def _of_pipeline(kind: str, name: str, user: Any) -> tuple[Document, Document]:

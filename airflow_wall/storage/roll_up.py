@@ -74,6 +74,12 @@ def quarters(now: datetime) -> list[str]:
     return list(dict.fromkeys(quarter_of(day.date().isoformat()) for day in days))
 
 
+def is_settled(key: str, now: datetime) -> bool:
+    """Return True if a key names a quarter before the last two, whose numbers change no more."""
+    *_, last = key.split("/")
+    return last in quarters(now)[:-2]
+
+
 def overview_entry(status: PipelineStatus, events: Sequence[Event], now: datetime) -> Document:
     """
     Return the entry of a pipeline in the overview.
@@ -95,6 +101,7 @@ def overview_entry(status: PipelineStatus, events: Sequence[Event], now: datetim
         "bad": last.bad,
         "withheld": 0 if released is None else len(released.withheld),
         "release": None if released is None else released.release,
+        "released": None if released is None else released.ended.isoformat(timespec="seconds"),
         "drift": len(last.drift),
         "spark": [run.rows if run.rows is not None else run.scored for run in reversed(runs)],
     }
@@ -122,7 +129,7 @@ def roll_up(status: PipelineStatus, events: Iterable[Event], now: datetime) -> d
     kept = [event for event in events if str(event["at"]) >= first]
     runs = run_states(kept, now)
     documents = {
-        f"pipeline/{status.pipeline}": {**_pipeline(status, kept), "at": now.isoformat(timespec="seconds")},
+        f"pipeline/{status.pipeline}": _pipeline(status, kept),
         **_by_quarter(f"pipeline/{status.pipeline}", PIPELINE_DAY, _pipeline_days(runs)),
     }
     for table, of_table in _grouped(kept, "table").items():

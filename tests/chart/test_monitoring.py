@@ -19,6 +19,8 @@ import pytest
 import yaml
 from rendering import CASES, CHART, ROOT, Rendered
 
+from airflow_wall.operators.metrics import COUNTERS, GAUGES, label
+
 ALERTS = sorted((CHART / "files/alerts").glob("*.yaml"))
 OPTIONAL_ALERTS = sorted((CHART / "files/alerts/kube-state-metrics").glob("*.yaml"))
 DASHBOARDS = sorted((CHART / "files/dashboards").glob("*.json"))
@@ -36,7 +38,7 @@ def metrics() -> set[str]:
         names |= {name} if not heartbeat else set()
         if each["type"] == "timer":
             names |= {name + suffix for suffix in SUFFIXES}
-    return names
+    return names | {f"airflow_wall_{name}" for name in (*COUNTERS, *GAUGES)}
 
 
 def alert_of(path: Path) -> str:
@@ -78,6 +80,27 @@ def test_a_dashboard_asks_for_metrics_that_there_are(path: Path) -> None:
         assert asked(expression), expression
         assert asked(expression) <= metrics(), expression
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+def test_the_reference_lists_each_metric_of_ours_with_its_labels() -> None:
+    text = (ROOT / "docs/reference/metrics.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `wall\.(\w+)` \| (counter|gauge) \| ([^|]*) \|", text, re.MULTILINE)
+    listed = {name: (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+    counters = {name: ("counter", labels) for name, labels in COUNTERS.items()}
+    assert listed == {**counters, **{name: ("gauge", labels) for name, labels in GAUGES.items()}}
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("gold/scores", "gold/scores"),
+        ("sql://shop/a,b=c", "sql_//shop/a_b_c"),
+        ("", "none"),
+        ("x" * 300, "x" * 59 + "_"),
+    ],
+)
+def test_a_value_of_a_label_is_one_that_statsd_does_not_drop(value: str, written: str) -> None:
+    assert label(value) == written
 
 
 def test_the_chart_carries_them_all() -> None:

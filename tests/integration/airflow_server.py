@@ -59,11 +59,19 @@ class AirflowServer:
     :param dags: The folder of DAGs.
     :param environment: Further variables for all components.
     :param others: The components there are beside the three, by name: their commands.
+    :param login: User and password of the client; by default anybody is admin.
     """
 
     def __init__(
-        self, home: Path, dags: Path, environment: Mapping[str, str], *, others: Mapping[str, tuple[str, ...]] = {}
+        self,
+        home: Path,
+        dags: Path,
+        environment: Mapping[str, str],
+        *,
+        others: Mapping[str, tuple[str, ...]] = {},
+        login: tuple[str, str] | None = None,
     ) -> None:
+        self.login = login
         self.home = home
         self.dags = dags
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -118,12 +126,19 @@ class AirflowServer:
             for name, command in self.components.items():
                 self._start(name, command)
             self._wait_until_healthy()
-            token = self.client.get(f"{self.url}/auth/token").raise_for_status().json()["access_token"]
-            self.client.headers["Authorization"] = f"Bearer {token}"
+            self.client.headers["Authorization"] = f"Bearer {self._token()}"
         except BaseException:
             self.__exit__()
             raise
         return self
+
+    def _token(self) -> str:
+        if self.login is None:
+            answer = self.client.get(f"{self.url}/auth/token")
+        else:
+            user, password = self.login
+            answer = self.client.post(f"{self.url}/auth/token", json={"username": user, "password": password})
+        return str(answer.raise_for_status().json()["access_token"])
 
     def __exit__(self, *_: object) -> None:
         self.client.close()

@@ -17,6 +17,8 @@ function follow() {
 
 function color(name) { return getComputedStyle(root).getPropertyValue(name).trim(); }
 
+function day(seconds) { return new Date(seconds * 1000).toISOString().slice(0, 10); }
+
 function draw(place) {
   const { days, series } = JSON.parse(place.dataset.chart);
   const x = days.map((day) => Date.parse(day) / 1000);
@@ -27,8 +29,8 @@ function draw(place) {
     width: Math.max(200, place.clientWidth),
     height: 200,
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
-    axes: [{ ...axis }, { ...axis, size: 72 }],
-    series: [{ value: "{YYYY}-{MM}-{DD}" }].concat(series.map((one, index) => ({
+    axes: [{ ...axis, space: 80, values: (_, times) => times.map(day) }, { ...axis, size: 72 }],
+    series: [{ label: "day", value: (_, time) => (time === null ? "–" : day(time)) }].concat(series.map((one, index) => ({
       label: one.name, stroke: color(colors[index % 3]), width: 1.5, spanGaps: true,
       points: { show: known(one.values) < 40 },
     }))),
