@@ -78,8 +78,8 @@ def judged(dag: DagFacts, entry: Document | None, now: datetime) -> Row:
 
 
 def with_file(text: str, dag: DagFacts) -> str:
-    """Return a command with the file of the pipeline."""
-    return text.replace(" FILE", f" {dag.file}") if dag.file else text
+    """Return a command with the file of the pipeline, if Airflow knows it: a loader in Python hides it."""
+    return text.replace(" FILE", f" {dag.file}") if dag.file.endswith((".yaml", ".yml")) else text
 
 
 def age(then: datetime | str | None, now: datetime | None = None) -> str:

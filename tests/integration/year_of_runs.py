@@ -14,9 +14,11 @@ TROUBLES = ("", "", "", "failed", "withheld", "bad rows", "drift")
 """What the last night of every seventh pipeline was like."""
 
 
-def events(pipeline: str, days: int, trouble: str = "", until: datetime | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the events of a pipeline with one run a day, the oldest first."""
-    random.seed(pipeline)
+def events(
+    pipeline: str, days: int, trouble: str = "", until: datetime | None = None, seed: str | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield the events of a pipeline with one run a day, the oldest first; `seed` is the name of the pipeline."""
+    random.seed(seed or pipeline)
     until = until or datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     base, value, champion = random.randint(1_000, 90_000), random.uniform(2, 5), 1
     best = value
