@@ -60,11 +60,11 @@ class Row:
 
 
 def judged(dag: DagFacts, entry: Document | None, now: datetime) -> Row:
-    """Return the row of a pipeline. What Airflow knows of its last run counts more than an older document."""
+    """Return the row of a pipeline: what is bad by Airflow's last run, or by the last document."""
     reasons = _of_airflow(dag, now)
     bad = bool(reasons)
     health = BAD if bad else UNKNOWN if entry is None else OK
-    if entry is not None and entry["health"] != OK and not _is_outdated(dag, entry):
+    if entry is not None and entry["health"] != OK:
         reasons.append(_with_file(Reason(entry.get("kind", ""), entry.get("reason", ""), entry.get("next", "")), dag))
         reasons = _without_twins(reasons)
         health = BAD if bad else entry["health"]
@@ -118,13 +118,6 @@ def _of_airflow(dag: DagFacts, now: datetime) -> list[Reason]:
             text = f"a run was due {age(dag.next_run, now)} ago and has not started"
             reasons.append(Reason("late", text, "airflow-wall doctor"))
     return reasons
-
-
-def _is_outdated(dag: DagFacts, entry: Document) -> bool:
-    """Return True if a later run has succeeded since a document that says that one has failed."""
-    if entry.get("kind") not in ("failed", "killed", "late") or dag.last is None or dag.last.ended is None:
-        return False
-    return dag.last.state == "success" and dag.last.ended > datetime.fromisoformat(entry["at"]) + BEHIND
 
 
 def _without_twins(reasons: list[Reason]) -> list[Reason]:
