@@ -36,11 +36,26 @@ def read(path: Path) -> Document | None:
     :raises WallError: the document was written by a newer airflow-wall, or is not a state document.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     except FileNotFoundError:
         return None
+    return from_bytes(content, str(path))
+
+
+def to_bytes(document: Mapping[str, Any]) -> bytes:
+    """Return a document as it is stored."""
+    return json.dumps({**document, "format": FORMAT}, indent=1, sort_keys=True).encode()
+
+
+def from_bytes(content: bytes, path: str) -> Document:
+    """
+    Return the document that is stored as these bytes.
+
+    :param path: Its address, for messages.
+    :raises WallError: the document was written by a newer airflow-wall, or is not a state document.
+    """
     try:
-        document = json.loads(text)
+        document = json.loads(content)
         version = document["format"]
     except (ValueError, TypeError, KeyError) as error:
         raise WallError(
@@ -57,13 +72,18 @@ def read(path: Path) -> Document | None:
 
 def write(path: Path, document: Mapping[str, Any]) -> None:
     """Replace the document at `path` atomically: readers see the old one or the new one, never half of either."""
-    write_bytes(path, json.dumps({**document, "format": FORMAT}, indent=1, sort_keys=True).encode())
+    write_bytes(path, to_bytes(document))
 
 
 def create(path: Path, document: Mapping[str, Any]) -> bool:
     """Write the document if there is none yet. Return True if this call wrote it."""
+    return create_bytes(path, to_bytes(document))
+
+
+def create_bytes(path: Path, content: bytes) -> bool:
+    """Write a file if there is none yet. Return True if this call wrote it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path, json.dumps({**document, "format": FORMAT}, indent=1, sort_keys=True).encode())
+    temporary = _temporary(path, content)
     try:
         os.link(temporary, path)  # fails if the name is taken, unlike rename
     except FileExistsError:
@@ -134,9 +154,9 @@ def remove_folder(folder: Path, root: Path) -> bool:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+def locked(path: Path, *, wait: bool = True) -> Iterator[int]:
     """
-    Hold the lock of the document at `path` while you read, change and write it.
+    Hold the lock of the document at `path` while you read, change and write it. Yield a descriptor of the lock.
 
     The kernel releases the lock when its process ends, even if that process is killed.
 
@@ -149,7 +169,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
             raise Interrupted(f"`{path}` is being changed by another process") from error
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

@@ -26,10 +26,11 @@ _S3_HONOURED = frozenset(
 _GS_HONOURED = frozenset({"key_path", "keyfile_dict", "project"})
 
 
-def s3_store(bucket: str, connection: ConnectionInfo | None) -> S3Store:
+def s3_store(bucket: str, connection: ConnectionInfo | None, prefix: str | None = None) -> S3Store:
     """
     Return a client of a bucket of S3.
 
+    :param prefix: The folder that all names are below.
     :param connection: A connection of type `aws`; None for the identity of the machine or pod, and its variables.
     :raises ConnectionFault: it has another type or an extra that cannot be honoured, or a package is not installed.
     """
@@ -37,12 +38,11 @@ def s3_store(bucket: str, connection: ConnectionInfo | None) -> S3Store:
     from obstore.store import S3Store
 
     if connection is None:
-        return S3Store(bucket, retry_config=RETRIES)
+        return S3Store(bucket, prefix=prefix, retry_config=RETRIES)
     extra = _extra(connection, "aws", _S3_HONOURED)
-    services = extra.get("service_config") or {}
-    service = services.get("s3", {}) if isinstance(services, Mapping) else {}
-    endpoint = service.get("endpoint_url") or extra.get("endpoint_url")
-    options: dict[str, Any] = {"region": extra.get("region_name") or "us-east-1", "retry_config": RETRIES}
+    endpoint = _endpoint(extra)
+    region = extra.get("region_name") or "us-east-1"
+    options: dict[str, Any] = {"prefix": prefix, "region": region, "retry_config": RETRIES}
     if endpoint:
         options |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
     client = {"allow_http": True} if str(endpoint).startswith("http://") else {}
@@ -63,10 +63,52 @@ def s3_store(bucket: str, connection: ConnectionInfo | None) -> S3Store:
     return S3Store(bucket, **options)
 
 
-def gs_store(bucket: str, connection: ConnectionInfo | None) -> GCSStore:
+def s3_table_options(connection: ConnectionInfo | None) -> dict[str, str]:
+    """
+    Return the options by which delta-rs opens tables in S3. Keys of an assumed role are fresh, and are not renewed.
+
+    :raises ConnectionFault: as `s3_store`.
+    """
+    if connection is None:
+        return {}
+    extra = _extra(connection, "aws", _S3_HONOURED)
+    options = {"aws_region": extra.get("region_name") or "us-east-1"}
+    if endpoint := _endpoint(extra):
+        options |= {"aws_endpoint": endpoint, "aws_virtual_hosted_style_request": "false"}
+        options |= {"allow_http": "true"} if endpoint.startswith("http://") else {}
+    if str(extra.get("verify", True)).lower() == "false":
+        options["allow_invalid_certificates"] = "true"
+    if extra.keys() & {"role_arn", "profile_name"}:
+        keys = _session_of(connection, extra)()
+        secrets = (keys["access_key_id"], keys["secret_access_key"], keys.get("token"))
+    else:
+        key = extra.get("aws_access_key_id") or connection.login
+        secrets = (key, extra.get("aws_secret_access_key") or connection.password, extra.get("aws_session_token"))
+    names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+    return options | {name: str(value) for name, value in zip(names, secrets, strict=True) if value}
+
+
+def gs_table_options(connection: ConnectionInfo | None) -> dict[str, str]:
+    """
+    Return the options by which delta-rs opens tables in Google Cloud Storage.
+
+    :raises ConnectionFault: as `gs_store`.
+    """
+    if connection is None:
+        return {}
+    extra = _extra(connection, "google_cloud_platform", _GS_HONOURED)
+    if extra.get("keyfile_dict"):
+        text = _key_text(extra["keyfile_dict"])
+        plain = {"allow_http": "true"} if _is_plain(text) else {}
+        return {"google_service_account_key": text, **plain}
+    return {"google_service_account": str(extra["key_path"])} if extra.get("key_path") else {}
+
+
+def gs_store(bucket: str, connection: ConnectionInfo | None, prefix: str | None = None) -> GCSStore:
     """
     Return a client of a bucket of Google Cloud Storage.
 
+    :param prefix: The folder that all names are below.
     :param connection: A connection of type `google_cloud_platform`; None for the identity of the machine or pod.
     :raises ConnectionFault: it has another type or an extra that cannot be honoured, or a package is not installed.
     """
@@ -74,18 +116,45 @@ def gs_store(bucket: str, connection: ConnectionInfo | None) -> GCSStore:
     from obstore.store import GCSStore
 
     if connection is None:
-        return GCSStore(bucket, retry_config=RETRIES)
+        return GCSStore(bucket, prefix=prefix, retry_config=RETRIES)
     extra = _extra(connection, "google_cloud_platform", _GS_HONOURED)
     key = extra.get("keyfile_dict")
-    options: dict[str, Any] = {"retry_config": RETRIES}
+    options: dict[str, Any] = {"prefix": prefix, "retry_config": RETRIES}
     if key:
-        text = key if isinstance(key, str) else json.dumps(key)
+        text = _key_text(key)
         options["service_account_key"] = text
-        if json.loads(text).get("gcs_base_url", "").startswith("http://"):  # of an emulator
+        if _is_plain(text):
             options["client_options"] = {"allow_http": True}
     elif extra.get("key_path"):
         options["service_account_path"] = extra["key_path"]
     return GCSStore(bucket, **options)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the message of an error of a client, in one line."""
+    return " ".join(str(error).split("\n\nDebug source")[0].split())
+
+
+def is_denied(error: BaseException) -> bool:
+    """Return True if a store does not know the identity, or does not allow it what it asked for."""
+    from obstore import exceptions
+
+    return isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError | PermissionError)
+
+
+def _endpoint(extra: Mapping[str, Any]) -> str | None:
+    services = extra.get("service_config") or {}
+    service = services.get("s3", {}) if isinstance(services, Mapping) else {}
+    return service.get("endpoint_url") or extra.get("endpoint_url")
+
+
+def _key_text(key: Any) -> str:
+    return key if isinstance(key, str) else json.dumps(key)
+
+
+def _is_plain(key: str) -> bool:
+    """Return True for the key of an emulator that speaks plain HTTP."""
+    return bool(json.loads(key).get("gcs_base_url", "").startswith("http://"))
 
 
 def _check_installed() -> None:

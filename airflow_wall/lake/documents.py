@@ -1,21 +1,22 @@
 """
 Documents of the lake that several processes change: each change is a compare-and-set, so that none is lost.
-
-The interface needs nothing that an object store lacks: a read returns a tag, and a write names the tag it replaces.
 """
 
 from __future__ import annotations
 
-import json
 import random
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from airflow_wall import state
 from airflow_wall.errors import Interrupted
+from airflow_wall.lake.objects import LocalObjects, Objects, check_key
+
+if TYPE_CHECKING:
+    from airflow_wall.lake.lease import Lease
 
 Document = dict[str, Any]
 
@@ -25,71 +26,94 @@ ATTEMPTS = 20
 _NONCE = "nonce"
 """Key that makes two documents with equal content differ, so that a stale tag never matches again."""
 
+_TOKEN = "lease_token"  # noqa: S105
+"""Key with the token of the lease under which a document was last written."""
 
-class Documents(Protocol):
+
+class Documents:
     """
-    JSON documents by key, e.g. `contracts/bronze/orders.json`.
+    JSON documents by key, e.g. `bronze/orders.json`.
 
     Every method raises WallError if a newer airflow-wall wrote the document, or if it is damaged.
+
+    :param objects: The objects of the lake.
+    :param folder: The key of the folder that all documents are in.
     """
+
+    def __init__(self, objects: Objects, folder: str) -> None:
+        self._objects = objects
+        self._folder = folder
 
     def read(self, key: str) -> tuple[Document, str] | None:
         """Return a document and its tag, or None if it does not exist."""
-        ...
+        stored = self._stored(key)
+        return None if stored is None else (_content(stored[0]), stored[1])
+
+    def get(self, key: str) -> Document | None:
+        """Return a document, or None if it does not exist."""
+        read = self.read(key)
+        return None if read is None else read[0]
 
     def create(self, key: str, document: Mapping[str, Any]) -> bool:
         """Write a document if there is none yet. Return True if this call wrote it."""
-        ...
+        return self._objects.put_if_absent(self._key(key), _with_nonce(document))
 
     def swap(self, key: str, document: Mapping[str, Any], tag: str) -> bool:
         """Replace the document that `read` returned with this tag. Return False if it has changed since."""
-        ...
+        return self._objects.swap(self._key(key), _with_nonce(document), tag)
 
-    def keys(self, prefix: str) -> list[str]:
-        """Return the sorted keys that begin with a prefix."""
-        ...
+    def write(self, key: str, document: Mapping[str, Any], lease: Lease) -> None:
+        """
+        Write a document as the holder of a lease.
+
+        :raises Interrupted: the lease is lost, or a later holder has written the document.
+        """
+        for attempt in range(ATTEMPTS):
+            _pause(attempt)
+            lease.check()
+            stored = self._stored(key)
+            new = {**document, **({} if lease.recorded is None else {_TOKEN: lease.recorded})}
+            if stored is None:
+                if self.create(key, new):
+                    return
+            elif lease.recorded is not None and stored[0].get(_TOKEN, 0) > lease.recorded:
+                raise Interrupted(f"`{self.uri(key)}`: a later holder of `{lease.key}` has written it")
+            elif self.swap(key, new, stored[1]):
+                return
+        raise _lost(self.uri(key))
+
+    def delete(self, key: str) -> None:
+        """Remove a document, if there is one."""
+        self._objects.delete(self._key(key))
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """Return the sorted keys of the documents below a folder such as `bronze/orders`, or of all."""
+        folder = f"{self._folder}/{prefix}".rstrip("/")
+        start = len(self._folder) + 1
+        return [item.key[start:] for item in self._objects.below(folder) if _is_document(item.key)]
+
+    def uri(self, key: str) -> str:
+        """Return the address of a document, for messages."""
+        return self._objects.uri(self._key(key)).removeprefix("file://")
+
+    def _stored(self, key: str) -> tuple[Document, str] | None:
+        read = self._objects.get(self._key(key))
+        return None if read is None else (state.from_bytes(read[0], self.uri(key)), read[1])
+
+    def _key(self, key: str) -> str:
+        check_key(key)
+        return f"{self._folder}/{key}"
 
 
-class LocalDocuments:
+class LocalDocuments(Documents):
     """
-    Documents in a folder, flushed to disk before they get their name.
+    Documents in a folder of this machine.
 
     :param folder: The folder. The first document creates it.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def read(self, key: str) -> tuple[Document, str] | None:
-        """Return a document and its tag, or None."""
-        document = state.read(self._path(key))
-        return None if document is None else (_without_nonce(document), _tag(document))
-
-    def create(self, key: str, document: Mapping[str, Any]) -> bool:
-        """Write a document if there is none yet."""
-        return state.create(self._path(key), _with_nonce(document))
-
-    def swap(self, key: str, document: Mapping[str, Any], tag: str) -> bool:
-        """Replace the document with this tag."""
-        path = self._path(key)
-        with state.locked(path):
-            current = state.read(path)
-            if current is None or _tag(current) != tag:
-                return False
-            state.write(path, _with_nonce(document))
-        return True
-
-    def keys(self, prefix: str) -> list[str]:
-        """Return the sorted keys that begin with a prefix."""
-        files = self._folder.rglob("*.json") if self._folder.is_dir() else []
-        keys = (path.relative_to(self._folder).as_posix() for path in files if not path.name.startswith("."))
-        return sorted(key for key in keys if key.startswith(prefix))
-
-    def _path(self, key: str) -> Path:
-        parts = PurePosixPath(key).parts
-        if not parts or parts[0] == "/" or ".." in parts:
-            raise ValueError(f"`{key}` must be a relative path without `..`")
-        return self._folder.joinpath(*parts)
+        super().__init__(LocalObjects(folder.parent), folder.name)
 
 
 def change(documents: Documents, key: str, function: Callable[[Document | None], Mapping[str, Any]]) -> Document:
@@ -101,24 +125,32 @@ def change(documents: Documents, key: str, function: Callable[[Document | None],
     :raises Interrupted: other processes won every race.
     """
     for attempt in range(ATTEMPTS):
-        if attempt:
-            time.sleep(random.uniform(0, min(1.0, 0.01 * 2**attempt)))  # noqa: S311
+        _pause(attempt)
         old, tag = documents.read(key) or (None, "")
         new = dict(function(None if old is None else dict(old)))
         if new == old:
             return new
         if documents.create(key, new) if old is None else documents.swap(key, new, tag):
             return new
-    raise Interrupted(f"`{key}`: other processes changed it first {ATTEMPTS} times", hint="run the task again")
+    raise _lost(documents.uri(key))
 
 
-def _with_nonce(document: Mapping[str, Any]) -> Document:
-    return {**document, _NONCE: uuid.uuid4().hex}
+def _pause(attempt: int) -> None:
+    if attempt:
+        time.sleep(random.uniform(0, min(1.0, 0.01 * 2**attempt)))  # noqa: S311
 
 
-def _without_nonce(document: Mapping[str, Any]) -> Document:
-    return {key: value for key, value in document.items() if key not in (_NONCE, "format")}
+def _lost(uri: str) -> Interrupted:
+    return Interrupted(f"`{uri}`: other processes changed it first {ATTEMPTS} times", hint="run the task again")
 
 
-def _tag(document: Mapping[str, Any]) -> str:
-    return str(document.get(_NONCE) or json.dumps(document, sort_keys=True))
+def _is_document(key: str) -> bool:
+    return key.endswith(".json") and not key.rpartition("/")[2].startswith(".")
+
+
+def _with_nonce(document: Mapping[str, Any]) -> bytes:
+    return state.to_bytes({**document, _NONCE: uuid.uuid4().hex})
+
+
+def _content(stored: Document) -> Document:
+    return {key: value for key, value in stored.items() if key not in (_NONCE, _TOKEN, "format")}
