@@ -8,7 +8,6 @@ slice that sees the versions again finds that the table already holds them.
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import itertools
 import logging
@@ -30,6 +29,7 @@ from airflow_wall.storage.contract import Contract, Contracts, Evolution, declar
 from airflow_wall.storage.forgotten import Forgotten
 from airflow_wall.storage.ledger import IngestLedger
 from airflow_wall.storage.lineage import Lineage, describe_stale, slices_by_table
+from airflow_wall.storage.staging import Staging
 from airflow_wall.text.table_names import REJECTED
 
 log = logging.getLogger(__name__)
@@ -91,37 +91,40 @@ def ingest(
     contracts, recorded = Contracts(run.state), None
     if free:
         recorded = contracts.read(target)
-    rules = _rules(tables, target, recorded, contract, options or {}, evolve, keep_bad=bad_rows == "quarantine")
-    rules = dataclasses.replace(rules, contract=with_key(rules.contract, key or (), order_by))
-    loaded = opened.read(free, rules)
-    delivery = Forgotten(run.state).without(target, loaded.delivery)
-    _check_bad_rows(delivery, max_bad_rows)
-    warnings = [*delivery.warnings]
-    if not key:
-        warnings += _copies(loaded.versions, ledger.uris_by_version(target), target, run.slice.id)
-    for warning in warnings:
-        log.warning("%s", warning)
-    if free and (recorded is None or delivery.contract != recorded[0]):
-        contracts.write(target, delivery.contract, None if recorded is None else recorded[1])
-    commit = tables.replace_slice(
-        target,
-        delivery.rows,
-        slice_id=run.slice.id,
-        number=run.slice.number,
-        sources=loaded.versions,
-        retype=True,
-        homes=opened.homes(loaded.versions, taken),
-        order=run.slice.microseconds if key else None,
-        writer=writer,
-        rejected=_rejected_rows(delivery),
-    )
+    with tables.stage(target) as staging:
+        keep_bad = bad_rows == "quarantine"
+        rules = _rules(tables, staging, target, recorded, contract, options or {}, evolve, keep_bad=keep_bad)
+        rules = dataclasses.replace(rules, contract=with_key(rules.contract, key or (), order_by))
+        loaded = opened.read(free, rules)
+        delivery = Forgotten(run.state).without(target, loaded.delivery, staging)
+        _check_bad_rows(delivery, max_bad_rows)
+        warnings = [*delivery.warnings]
+        if not key:
+            warnings += _copies(loaded.versions, ledger.uris_by_version(target), target, run.slice.id)
+        for warning in warnings:
+            log.warning("%s", warning)
+        if free and (recorded is None or delivery.contract != recorded[0]):
+            contracts.write(target, delivery.contract, None if recorded is None else recorded[1])
+        counts = _count_rows(delivery, loaded.versions)
+        commit = tables.replace_slice(
+            target,
+            staging,
+            slice_id=run.slice.id,
+            number=run.slice.number,
+            sources=loaded.versions,
+            retype=True,
+            homes=opened.homes(loaded.versions, taken),
+            order=run.slice.microseconds if key else None,
+            writer=writer,
+            rejected=_rejected_rows(delivery),
+        )
     if commit.content is None:
         raise Interrupted(
             f"table `{target}`: another try of this task has committed other rows of slice `{run.slice.id}`",
             hint="run the task again",
         )
     slices = {**held, **_slices_of(loaded.versions, commit, run.slice.id)}
-    _record(ledger, run, commit, slices, _count_rows(delivery.rows, loaded.versions))
+    _record(ledger, run, commit, slices, counts)
     rejected = len(delivery.rejected)
     log.info("table %s: slice %s has %d rows of %d sources", target, run.slice.id, commit.rows, len(loaded.versions))
     if rejected:
@@ -197,6 +200,7 @@ def _record(
 
 def _rules(
     tables: TableStore,
+    staging: Staging,
     target: str,
     recorded: tuple[Contract, str] | None,
     contract: Mapping[str, Any] | None,
@@ -211,7 +215,7 @@ def _rules(
         known = recorded[0] if recorded is not None else from_schema(tables.schema(target))
     declared = read_declared(contract, options.get("types"))
     evolution = Evolution.of(evolve)
-    return Rules(target, declare(known, declared), tuple(declared.columns), evolution, keep_bad)
+    return Rules(target, declare(known, declared), tuple(declared.columns), evolution, keep_bad, staging=staging)
 
 
 def _check_bad_rows(delivery: Delivery, most: float | None) -> None:
@@ -221,7 +225,7 @@ def _check_bad_rows(delivery: Delivery, most: float | None) -> None:
     :raises DataError: there are.
     """
     count = len(delivery.rejected)
-    total = count + delivery.rows.num_rows
+    total = count + delivery.staged.rows
     allowed = total if most is None else most if isinstance(most, int) and most >= 1 else int(most * total)
     if count > allowed:
         first = delivery.rejected[0]
@@ -242,6 +246,6 @@ def _rejected_rows(delivery: Delivery) -> pa.Table:
     return pa.Table.from_pylist([dict(zip(_REJECTED_COLUMNS, row, strict=True)) for row in rows], _REJECTED_SCHEMA)
 
 
-def _count_rows(data: pa.Table, versions: Sequence[SourceVersion]) -> dict[SourceVersion, int]:
-    counts = collections.Counter(data.column(SOURCE).to_pylist()) if data.num_rows else {}
+def _count_rows(delivery: Delivery, versions: Sequence[SourceVersion]) -> dict[SourceVersion, int]:
+    counts = delivery.staged.count_by(SOURCE) if delivery.staged.rows else {}
     return {version: counts.get(version.uri, 0) for version in versions}

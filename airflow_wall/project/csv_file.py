@@ -6,6 +6,7 @@ import codecs
 import csv
 import itertools
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,11 @@ import pyarrow.compute as pc
 
 from airflow_wall.errors import DataError, WallError
 from airflow_wall.models.features import family, to_frame
-from airflow_wall.sources.delivery import Delivery, Rules, read_delivery
+from airflow_wall.sources.delivery import Rules, read_delivery
 from airflow_wall.sources.text_files import csv_records, open_text
 from airflow_wall.storage.base import SOURCE, SourceVersion
 from airflow_wall.storage.contract import Contract
+from airflow_wall.storage.staging import Staging
 
 _SUFFIXES = (".csv", ".tsv", ".txt")
 _DELIMITERS = (",", ";", "\t", "|")
@@ -186,18 +188,25 @@ def _check_header(path: Path, options: Mapping[str, str]) -> None:
         )
 
 
-def _read(path: Path, options: Mapping[str, str]) -> Delivery:
-    return read_delivery(
-        {path: SourceVersion(str(path), "")}, kind="csv", options=options, rules=Rules("the file", Contract())
-    )
+@dataclass(frozen=True)
+class _Reading:
+    rows: pa.Table
+    contract: Contract
 
 
-def _typed(delivery: Delivery) -> int:
+def _read(path: Path, options: Mapping[str, str]) -> _Reading:
+    with tempfile.TemporaryDirectory(prefix="airflow-wall-") as scratch:
+        rules = Rules("the file", Contract(), staging=Staging(Path(scratch)))
+        delivery = read_delivery({path: SourceVersion(str(path), "")}, kind="csv", options=options, rules=rules)
+        return _Reading(delivery.staged.scan.to_table(), delivery.contract)
+
+
+def _typed(delivery: _Reading) -> int:
     """Return the number of columns that are not texts."""
     return sum(not pa.types.is_string(type_) for type_ in delivery.contract.types().values())
 
 
-def _notations(delivery: Delivery, delimiter: str) -> Iterator[dict[str, str]]:
+def _notations(delivery: _Reading, delimiter: str) -> Iterator[dict[str, str]]:
     """Yield options that may read more columns of texts: a decimal comma, and days before or after months."""
     texts = []
     for name, type_ in delivery.contract.types().items():

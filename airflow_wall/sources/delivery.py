@@ -8,6 +8,7 @@ exactly makes a bad row. A type becomes wider if all values of the table are val
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -17,7 +18,6 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from airflow_wall.diagnostics.suggestions import did_you_mean, listed
@@ -33,6 +33,7 @@ from airflow_wall.storage.base import SOURCE, SourceVersion
 from airflow_wall.storage.columns import logical_type, storable_type
 from airflow_wall.storage.contract import Contract, Evolution, PinnedColumn, missing_columns
 from airflow_wall.storage.conversion import exact_cast, select, wider
+from airflow_wall.storage.staging import Part, Staging
 
 _BAD = "_wall_bad"
 _SAMPLE = 10_000
@@ -44,14 +45,14 @@ class Delivery:
     """
     The rows of new files, and the contract that they leave.
 
-    :param rows: The rows with the column `_wall_source`.
+    :param staged: The rows with the column `_wall_source`, below the folder of the table.
     :param contract: The contract with the columns and types that this delivery adds.
     :param rejected: Bad rows, if they are kept.
     :param warnings: Remarks for the author of the pipeline.
     :param uris: Path of each file to its name in the tables of the lake.
     """
 
-    rows: pa.Table
+    staged: Part
     contract: Contract
     rejected: tuple[RejectedRow, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -68,6 +69,7 @@ class Rules:
     :param declared: The columns that the pipeline declares.
     :param evolution: The changes that are accepted.
     :param keep_bad: Keep bad rows apart; else they are an error.
+    :param staging: Where the rows are written to.
     """
 
     table: str
@@ -75,6 +77,7 @@ class Rules:
     declared: tuple[str, ...] = ()
     evolution: Evolution = field(default_factory=Evolution)
     keep_bad: bool = False
+    staging: Staging = field(kw_only=True)
 
     @property
     def names(self) -> dict[str, str]:
@@ -112,19 +115,19 @@ def read_delivery(
     """
     with duck.connect() as database, tempfile.TemporaryDirectory(prefix="airflow-wall-") as scratch:
         reading = _Reading(database, list(files), kind, options, rules, Path(scratch))
+        reading.uris = {str(path): version.uri for path, version in files.items()}
         try:
             delivery = reading.read()
         except (duckdb.Error, csv.Error, UnicodeError, LookupError, EOFError, OSError) as error:
             raise broken_file_error(error, list(files), kind, options) from error
-    uris = {str(path): version.uri for path, version in files.items()}
-    return replace(delivery, rows=_with_uris(delivery.rows, uris), uris=uris)
+    return replace(delivery, uris=reading.uris)
 
 
-def type_rows(rows: pa.Table, source: str, rules: Rules) -> Delivery:
+def type_rows(rows: pa.Table | pa.RecordBatchReader, source: str, rules: Rules) -> Delivery:
     """
     Return the rows of a SQL table in the types of a contract.
 
-    :param rows: The rows, in the types of the database.
+    :param rows: The rows, in the types of the database. Those of a reader are put on disk, never all into memory.
     :param source: The address of the table; also the uri of the rows.
     :raises DataError: a row is bad, or the columns do not suit the contract.
     """
@@ -156,42 +159,63 @@ class _Reading:
         self.rejected: list[RejectedRow] = []
         self.warnings: list[str] = []
         self.nulls: dict[str, tuple[str, ...]] = {}
+        self.uris: dict[str, str] = {}
 
     def read(self, given: Sequence[_Part] | None = None) -> Delivery:
         """Return the delivery of the files, or of parts that are given."""
         parts = [part for part in (self._parts() if given is None else given) if part.query]
         if not parts:
-            return Delivery(pa.table({}), self.rules.contract, tuple(self.rejected))
+            return Delivery(self.rules.staging.raw, self.rules.contract, tuple(self.rejected))
         columns = list(dict.fromkeys(name for part in parts for name in part.types))
         check_shape(self.rules, self.presence, columns)
         _check_declared(self.rules, columns)
         pinned = self.rules.contract.types()
         types = {name: pinned[name] if name in pinned else self._new_type(name, parts) for name in columns}
         types |= self._inferred(parts, [name for name in columns if name not in pinned])
-        rows = self._convert(parts, types)
-        if rows.column(_BAD).null_count < rows.num_rows:
-            wide = self._widened(parts, types, rows)
-            if wide != types:
-                types, rows = wide, self._convert(parts, wide)
+        try:
+            staged = self._stage(parts, types, f"CASE WHEN {_BAD} IS NULL THEN true ELSE error('{_BAD}') END")
+            self._find_rejected()
+        except duckdb.Error as error:
+            if _BAD not in str(error):
+                raise
+            types = self._without_bad_rows(parts, types)
+            staged = self._stage(parts, types, f"{_BAD} IS NULL")
+        contract = self._contract(types, staged.rows)
+        return Delivery(staged, contract, tuple(self.rejected), tuple(self.warnings))
+
+    def _without_bad_rows(
+        self, parts: Sequence[_Part], types: Mapping[str, pa.DataType | None]
+    ) -> dict[str, pa.DataType | None]:
+        """Return the types that hold as many values as can be, and keep the other rows apart."""
+        bad = self._bad(parts, types)
+        wide = self._widened(parts, types, {name for _, name in bad})
+        if wide != types:
+            bad = self._bad(parts, wide)
+        self._find_rejected()
+        if bad:
+            self._reject(parts, wide, bad)
+        return wide
+
+    def _find_rejected(self) -> None:
         if self.kind == "csv" and self.rules.keep_bad:
             self.rejected += rejected_rows(self.database)
-        bad = rows.num_rows - rows.column(_BAD).null_count
-        if bad:
-            self._reject(parts, types, rows, bad)
-            rows = rows.filter(pc.is_null(rows.column(_BAD)))
-        rows = rows.drop_columns([_BAD])
-        contract = self._contract(types, rows.num_rows)
-        return Delivery(rows, contract, tuple(self.rejected), tuple(self.warnings))
 
     # --- the rows as they are read
 
-    def registered(self, rows: pa.Table, source: str) -> _Part:
-        """Return the part of rows that are read already."""
+    def registered(self, rows: pa.Table | pa.RecordBatchReader, source: str) -> _Part:
+        """Return the part of rows that are not in files."""
         names = self.rules.names
         types = {names.get(field.name.lower(), field.name): _checked(field, source) for field in rows.schema}
-        rows = rows.rename_columns(list(types))
         self.presence = {source: Presence(frozenset(types), frozenset(types))}
-        self.database.register("_wall_rows", rows)
+        if isinstance(rows, pa.Table):
+            self.database.register("_wall_rows", rows.rename_columns(list(types)))
+        else:  # they are read more than once
+            path = self.scratch / "rows.parquet"
+            schema = pa.schema([field.with_name(name) for field, name in zip(rows.schema, types, strict=True)])
+            with pq.ParquetWriter(path, schema) as output:
+                for batch in rows:
+                    output.write_batch(batch.rename_columns(list(types)))
+            self.database.read_parquet(str(path)).create_view("_wall_rows")
         return _Part(f"SELECT *, {duck.literal(source)} AS {SOURCE} FROM _wall_rows", types)  # noqa: S608  # quoted
 
     def _parts(self) -> list[_Part]:
@@ -307,14 +331,16 @@ class _Reading:
         return result
 
     def _widened(
-        self, parts: Sequence[_Part], types: Mapping[str, pa.DataType | None], rows: pa.Table
+        self, parts: Sequence[_Part], types: Mapping[str, pa.DataType | None], bad: Collection[str]
     ) -> dict[str, pa.DataType | None]:
-        """Return the types with those widened that hold more of the values. A column's old rows must fit too."""
+        """
+        Return the types with those widened that hold more of the values. A column's old rows must fit too.
+
+        :param bad: The columns with bad values.
+        """
         wide = dict(types)
         if not self.rules.evolution.wider_types:
             return wide
-        columns = list(types)
-        bad = {columns[place] for place in rows.column(_BAD).unique().to_pylist() if place is not None}
         for name in bad:
             type_ = types[name]
             if type_ is None or name not in self.rules.contract.columns:
@@ -382,28 +408,46 @@ class _Reading:
                 cases += f" WHEN NOT {exact.valid} THEN {place}"
         return selected, f"CASE{cases} END" if cases else "CAST(NULL AS INTEGER)"
 
-    def _convert(self, parts: Sequence[_Part], types: Mapping[str, pa.DataType | None]) -> pa.Table:
+    def _converted(self, parts: Sequence[_Part], types: Mapping[str, pa.DataType | None]) -> str:
+        """Return the SQL of all rows in their types, and of the place of the first column with a bad value."""
         queries = []
         for part in parts:
             selected, bad = self._exact_parts(part, types)
             queries.append(f"SELECT {select({**selected, SOURCE: SOURCE, _BAD: bad})} FROM ({part.query})")  # noqa: S608
-        rows = self.database.sql(" UNION ALL ".join(queries)).to_arrow_table()
-        schema = pa.schema(
-            [(name, pa.string() if type_ is None else _stored(type_)) for name, type_ in types.items()]
-            + [(SOURCE, pa.string()), (_BAD, pa.int32())]
-        )
-        table: pa.Table = rows.cast(schema)
-        return table
+        return " UNION ALL ".join(queries)
+
+    def _stage(self, parts: Sequence[_Part], types: Mapping[str, pa.DataType | None], condition: str) -> Part:
+        """Write the rows that meet a condition."""
+        columns = {
+            name: f"CAST({duck.identifier(name)} AS {'VARCHAR' if type_ is None else _stored_sql(type_)})"
+            for name, type_ in types.items()
+        }
+        selected = select({**columns, SOURCE: _uri_of(self.uris)})
+        query = f"SELECT {selected} FROM ({self._converted(parts, types)}) WHERE {condition}"  # noqa: S608  # quoted
+        return self.rules.staging.stage(self.database, query, table=self.rules.table)
 
     # --- bad rows
 
+    def _bad(self, parts: Sequence[_Part], types: Mapping[str, pa.DataType | None]) -> dict[tuple[str, str], int]:
+        """Return file and column -> number of its rows whose first bad value is in the column."""
+        query = (
+            f"SELECT {SOURCE}, {_BAD}, count(*) FROM ({self._converted(parts, types)}) "  # noqa: S608  # quoted
+            f"WHERE {_BAD} IS NOT NULL GROUP BY ALL"
+        )
+        columns = list(types)
+        return {(source, columns[place]): count for source, place, count in self.database.sql(query).fetchall()}
+
     def _reject(
-        self, parts: Sequence[_Part], types: Mapping[str, pa.DataType | None], rows: pa.Table, bad: int
+        self,
+        parts: Sequence[_Part],
+        types: Mapping[str, pa.DataType | None],
+        bad: Mapping[tuple[str, str], int],
     ) -> None:
-        for source in dict.fromkeys(rows.filter(pc.is_valid(rows.column(_BAD))).column(SOURCE).to_pylist()):
-            for row in self._bad_rows_of(str(source), parts, types):
+        count, sources = sum(bad.values()), {source for source, _ in bad}
+        for source in (name for name in self.presence if name in sources):
+            for row in self._bad_rows_of(source, parts, types):
                 if not self.rules.keep_bad:
-                    raise self._bad_row_error(row, bad)
+                    raise self._bad_row_error(row, count)
                 self.rejected.append(row)
 
     def _bad_rows_of(
@@ -560,11 +604,22 @@ def _stored_sql(type_: pa.DataType) -> str:
     return type_name(_stored(type_))
 
 
-def _with_uris(rows: pa.Table, names: Mapping[str, str]) -> pa.Table:
-    """Return the rows with the uri of each file in place of its path."""
-    if SOURCE not in rows.column_names:
-        return rows
-    paths = rows.column(SOURCE).combine_chunks()
-    all_paths = pa.array(list(names), pa.string())
-    uris = pa.array(list(names.values()), pa.string()).take(pc.index_in(paths, all_paths))
-    return rows.set_column(rows.column_names.index(SOURCE), SOURCE, uris)
+def _uri_of(uris: Mapping[str, str]) -> str:
+    """
+    Return the SQL of the uri of a row's file. Most uris are the end of a path, below one folder or address.
+
+    :param uris: Path of each file to its uri; {} if the rows come with their uri.
+    """
+    if not uris:
+        return SOURCE
+    path, uri = next(iter(uris.items()))
+    pairs = zip(reversed(path), reversed(uri), strict=False)
+    shared = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+    folder, address = path[: len(path) - shared], uri[: len(uri) - shared]
+    if all(path.startswith(folder) and uri == address + path.removeprefix(folder) for path, uri in uris.items()):
+        return f"{duck.literal(address)} || substr({SOURCE}, {len(folder) + 1})"
+    return f"element_at({_map(uris)}, {SOURCE})"
+
+
+def _map(texts: Mapping[str, str]) -> str:
+    return f"MAP {{{', '.join(f'{duck.literal(key)}: {duck.literal(text)}' for key, text in texts.items())}}}"

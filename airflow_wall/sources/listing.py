@@ -180,13 +180,11 @@ class OpenFiles(DatedFiles):
 
     def read(self, versions: Sequence[SourceVersion], rules: Rules) -> LoadedRows:
         """Return the rows of files."""
-        import pyarrow as pa
-
         from airflow_wall.sources.delivery import Delivery, read_delivery
         from airflow_wall.sources.formats import reader_of
 
         if not versions:
-            return LoadedRows([], Delivery(pa.table({}), rules.contract))
+            return LoadedRows([], Delivery(rules.staging.raw, rules.contract))
         files = {self.storage / version.uri: version for version in versions}
         kind, options = reader_of(list(files), self.format, self.options)
         delivery = read_delivery(files, kind=kind, options=options, rules=rules)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import obstore
-import pyarrow as pa
 from obstore import exceptions
 from obstore.store import ObjectStore
 
@@ -108,7 +107,7 @@ class OpenObjects(DatedFiles):
     def read(self, versions: Sequence[SourceVersion], rules: Rules) -> LoadedRows:
         """Return the rows of objects. They are copied to the disk of this machine first."""
         if not versions:
-            return LoadedRows([], Delivery(pa.table({}), rules.contract))
+            return LoadedRows([], Delivery(rules.staging.raw, rules.contract))
         with tempfile.TemporaryDirectory(prefix="airflow-wall-") as scratch:
             files = {Path(scratch, self._key(version.uri)): version for version in versions}
             try:

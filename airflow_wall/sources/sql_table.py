@@ -7,11 +7,12 @@ is the number of rows and a digest of them. This costs a read of the table, so i
 
 from __future__ import annotations
 
+import collections
 import datetime
 import decimal
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -91,10 +92,12 @@ class OpenSqlTable(OpenSource):
     def read(self, versions: Sequence[SourceVersion], rules: Rules) -> LoadedRows:
         """Return the rows of the version. Without a cursor it may be newer than the claimed one."""
         if not versions:
-            return LoadedRows([], Delivery(pa.table({}), rules.contract))
-        rows = self.rows(versions[0])
-        version = versions[0] if self.cursor is not None else self.whole(rows)
-        delivery = type_rows(rows, self.uri, rules)
+            return LoadedRows([], Delivery(rules.staging.raw, rules.contract))
+        whole = _Whole()
+        batches = self.batches(versions[0])
+        rows = batches if self.cursor is not None else whole.count(batches)
+        delivery = type_rows(pa.RecordBatchReader.from_batches(self.schema, rows), self.uri, rules)
+        version = versions[0] if self.cursor is not None else whole.version(self.uri)
         return LoadedRows([version], replace(delivery, warnings=(*delivery.warnings, *self._warnings())))
 
     def newest(self, processed: Sequence[str]) -> SourceVersion | None:
@@ -104,7 +107,9 @@ class OpenSqlTable(OpenSource):
         :param processed: Versions that have been processed.
         """
         if self.cursor is None:
-            version = self.whole(self.rows(None))
+            whole = _Whole()
+            collections.deque(whole.count(self.batches(None)), maxlen=0)
+            version = whole.version(self.uri)
             return None if version.version in processed else version
         cursor, column = self.cursor, self.table.columns[self.cursor.name]
         last = cursor.last(processed)
@@ -123,16 +128,14 @@ class OpenSqlTable(OpenSource):
         since = None if last is None else cursor.version(last)
         return SourceVersion(self.uri, cursor.version(mark), since=since, cursor=cursor.name)
 
-    def whole(self, rows: pa.Table) -> SourceVersion:
-        """Return the version of the whole table: the number of its rows, and a digest that ignores their order."""
-        total = 0
-        for row in _rows(rows):
-            total += int.from_bytes(hashlib.blake2b(repr(row).encode(), digest_size=8).digest(), "big")
-        return SourceVersion(self.uri, f"{rows.num_rows}-{total % 2**64:016x}", moves=True)
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns. Their types do not depend on the values."""
+        return pa.schema([(column.name, arrow_type(column.type)) for column in self.table.columns])
 
-    def rows(self, version: SourceVersion | None) -> pa.Table:
+    def batches(self, version: SourceVersion | None) -> Iterator[pa.RecordBatch]:
         """
-        Return the rows of a version with a cursor, else all rows. The types do not depend on the values.
+        Yield the rows of a version with a cursor, else all rows.
 
         :raises DataError: a value does not fit the type of its column.
         """
@@ -143,14 +146,14 @@ class OpenSqlTable(OpenSource):
             query = query.order_by(self.cursor.order)
             if version.since is not None:
                 query = query.where(self.cursor.not_before(self.cursor.mark(version.since).value))
-        schema = pa.schema([(column.name, arrow_type(column.type)) for column in self.table.columns])
+        schema = self.schema
         with self._errors(), self.engine.connect() as database:
             result = database.execution_options(yield_per=_CHUNK).execute(query)
-            batches = [self._batch(rows, schema) for rows in result.partitions()]
-        rows = pa.Table.from_batches(batches, schema)
-        if self.cursor is not None:
-            self.cursor.check(rows.column(self.cursor.name).drop_null().to_pylist())
-        return rows
+            for rows in result.partitions():
+                batch = self._batch(rows, schema)
+                if self.cursor is not None:
+                    self.cursor.check(batch.column(self.cursor.name).drop_null().to_pylist())
+                yield batch
 
     def _warnings(self) -> list[str]:
         """Return the warning about rows without a value of the cursor, which no version holds."""
@@ -268,9 +271,24 @@ def _selected(column: sqlalchemy.Column[Any], dialect: str) -> Any:
     return sqlalchemy.cast(text, types.Text).label(column.name)
 
 
-def _rows(rows: pa.Table) -> Iterator[tuple[Any, ...]]:
-    for batch in rows.to_batches(max_chunksize=_CHUNK):
-        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+class _Whole:
+    """The version of a whole table: the number of its rows, and a digest that ignores their order."""
+
+    def __init__(self) -> None:
+        self._rows = self._total = 0
+
+    def count(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield batches of rows again, and count them."""
+        for batch in batches:
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                digest = hashlib.blake2b(repr(row).encode(), digest_size=8).digest()
+                self._total += int.from_bytes(digest, "big")
+            self._rows += batch.num_rows
+            yield batch
+
+    def version(self, uri: str) -> SourceVersion:
+        """Return the version of the rows that were counted."""
+        return SourceVersion(uri, f"{self._rows}-{self._total % 2**64:016x}", moves=True)
 
 
 def _plain_text(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from airflow_wall.storage.scan import Scan
+    from airflow_wall.storage.staging import Staging
 
 SLICE = "_wall_slice"
 """Hidden column: id of the slice a row belongs to; null if the row belongs to all slices (`replace_table`)."""
@@ -233,10 +235,18 @@ class TableStore(Protocol):
         """Return the digests of a table's rows, in its newest version. There need be no such table."""
         ...
 
+    def stage(self, table: str) -> AbstractContextManager[Staging]:
+        """
+        Return the staging of new rows of a table: files below its folder that no reader sees before a commit.
+
+        At the end, files that no commit has published are deleted.
+        """
+        ...
+
     def replace_slice(
         self,
         table: str,
-        data: pa.Table,
+        data: pa.Table | Staging,
         *,
         slice_id: str,
         number: int,
@@ -254,7 +264,7 @@ class TableStore(Protocol):
         newer version of a source replace those of the older one in the slice that took it first, in the same commit. A
         column whose type becomes wider is converted in the same commit, with all rows of the table.
 
-        :param data: The rows. If `sources` is given, they have the column `_wall_source`.
+        :param data: The rows, staged or in memory. If `sources` is given, they have the column `_wall_source`.
         :param number: The slice as a number of at most 62 bits.
         :param order: Place of the slice in time, in microseconds since 1970, for a table with a key.
         :param retype: The types of the rows replace those of the table, whose rows are converted.
@@ -290,7 +300,7 @@ class TableStore(Protocol):
         """Delete the older versions of a table and of its bad rows. A task that reads one of them fails."""
         ...
 
-    def replace_table(self, table: str, data: pa.Table) -> Commit:
+    def replace_table(self, table: str, data: pa.Table | Staging) -> Commit:
         """Replace all rows and the schema atomically. The rows belong to no slice. Raises like `replace_slice`."""
         ...
 

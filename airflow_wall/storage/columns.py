@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 
-from airflow_wall.engines.duckdb import connection as duck
+from airflow_wall.engines.duckdb.text_values import ExactValue
 from airflow_wall.engines.duckdb.type_names import type_name
 from airflow_wall.errors import DataError
 from airflow_wall.storage.conversion import exact_cast, wider
@@ -21,139 +20,95 @@ _UNSIGNED: dict[pa.DataType, pa.DataType] = {
 }
 
 
-def to_storable(data: pa.Table, *, table: str) -> pa.Table:
+def check_names(names: Sequence[str], *, table: str) -> None:
     """
-    Return the rows with columns cast to the types that tables store: microseconds, signed integers, plain text.
+    Check that no name of a column occurs twice.
 
-    :raises DataError: a name occurs twice, or a type cannot be stored, e.g. a time of day.
+    :raises DataError: one does.
     """
     seen: set[str] = set()
-    for name in data.column_names:
+    for name in names:
         if name.lower() in seen:
             raise DataError(
                 f"the rows for table `{table}` have two columns `{name}` (names are compared without case)",
                 hint=f"rename one of them: `... AS {name}_2`",
             )
         seen.add(name.lower())
-    fields = [pa.field(field.name, _checked_type(field, table)) for field in data.schema]
-    # Nanoseconds are truncated to microseconds, as by every other reader of the table.
-    return data.cast(pa.schema(fields), safe=False)
 
 
 @dataclass(frozen=True)
-class Fitted:
+class Fit:
     """
-    New rows that suit a table.
+    The columns of new rows that suit a table.
 
-    :param rows: The rows, in the letter case, order and types of the table's columns; new columns come last.
+    :param columns: Name in the new rows -> name in the table, in the order of the table's columns; new ones come last.
+    :param types: Type of each column in which the rows are written.
     :param retyped: Columns of the table that must get another type, for the new rows.
     """
 
-    rows: pa.Table
+    columns: Mapping[str, str]
+    types: Mapping[str, pa.DataType]
     retyped: Mapping[str, pa.DataType]
 
 
-def fit(data: pa.Table, schema: pa.Schema, *, table: str, retype: bool = False) -> Fitted:
+def fit(
+    rows: pa.Schema,
+    schema: pa.Schema,
+    *,
+    table: str,
+    retype: bool = False,
+    are_exact: Callable[[str, pa.DataType], bool],
+) -> Fit:
     """
-    Return new rows that suit the columns of a table.
+    Return how new rows suit the columns of a table.
 
     A type becomes wider if it then holds the old and the new values, e.g. `bigint` becomes `double`.
 
+    :param rows: The columns of the new rows.
     :param retype: The types of the rows replace those of the table.
-    :raises DataError: a column has another type, or a value is not exactly a value of its column's type.
+    :param are_exact: Returns True if all values of a column of the new rows are exactly values of a type.
+    :raises DataError: a column has another type.
     """
     casing = {name.lower(): name for name in schema.names}
-    data = data.rename_columns([casing.get(name.lower(), name) for name in data.column_names])
-    columns = {name: data.column(name) for name in [*schema.names, *data.column_names] if name in data.column_names}
+    given = {casing.get(name.lower(), name): name for name in rows.names}
+    columns = {given[name]: name for name in [*schema.names, *given] if name in given}
     retyped: dict[str, pa.DataType] = {}
-    wanted: dict[str, pa.DataType] = {}
-    for name in schema.names:
-        if name not in columns or columns[name].type == schema.field(name).type:
+    types: dict[str, pa.DataType] = {}
+    for source, name in columns.items():
+        new = rows.field(source).type
+        types[name] = new
+        if name not in schema.names or schema.field(name).type == new:
             continue
-        old, new = schema.field(name).type, columns[name].type
+        old = schema.field(name).type
         type_ = new if retype and not pa.types.is_null(new) else wider(old, new)
         if type_ is None:
             raise DataError(
                 f"column `{name}` of table `{table}` must have type `{old}`, got `{new}` in the new rows",
                 hint=f"cast the new rows to `{old}`, or write to another table",
             )
-        if type_ != old and not retype and _fits(columns[name], old):
+        if type_ != old and not retype and are_exact(source, old):
             type_ = old
         if type_ != old:
             retyped[name] = type_
-        if type_ != new:
-            wanted[name] = type_
-    rows = pa.Table.from_arrays(list(columns.values()), names=list(columns))
-    return Fitted(convert(rows, wanted, table=table) if wanted else rows, retyped)
+        types[name] = type_
+    return Fit(columns, types, retyped)
 
 
-def convert(rows: pa.Table, types: Mapping[str, pa.DataType], *, table: str) -> pa.Table:
+def cast_of(column: str, name: str, old: pa.DataType, new: pa.DataType, *, table: str) -> ExactValue:
     """
-    Return rows with some columns in other types.
+    Return the SQL that converts a column.
 
-    :raises DataError: a value is not exactly a value of the new type.
+    :param column: SQL of the values.
+    :raises DataError: no value of the old type is exactly a value of the new one.
     """
-    with duck.connect() as database:
-        database.register("rows", rows)
-        columns, conditions = [], []
-        for field in rows.schema:
-            name = duck.identifier(field.name)
-            type_ = types.get(field.name)
-            cast = None if type_ is None else exact_cast(name, field.type, type_)
-            if type_ is not None and cast is None:
-                raise _not_exact(table, field.name, field.type, type_)
-            columns.append(name if cast is None else f"{cast.value} AS {name}")
-            conditions.append("0" if cast is None else f"count_if(NOT {cast.valid})")
-        (bad,) = database.sql(f"SELECT {', '.join(conditions)} FROM rows").fetchall()  # noqa: S608
-        for field, count in zip(rows.schema, bad, strict=True):
-            if count:
-                raise _not_exact(table, field.name, field.type, types[field.name], count)
-        converted = database.sql(f"SELECT {', '.join(columns)} FROM rows").to_arrow_table()  # noqa: S608
-    schema = pa.schema([pa.field(field.name, types.get(field.name, field.type)) for field in rows.schema])
-    result: pa.Table = converted.cast(schema)
-    return result
+    cast = exact_cast(column, old, new)
+    if cast is None:
+        raise not_exact(table, name, old, new)
+    return cast
 
 
-def without_rows(rows: pa.Table, held: pa.Table) -> pa.Table:
-    """
-    Return rows without those that are held already, in their order.
-
-    Of equal rows, as many are left out as are held. A column that only one of them has counts as null in the other.
-    """
-    if not rows.num_rows or not held.num_rows:
-        return rows
-    names = [*rows.column_names, *(name for name in held.column_names if name not in rows.column_names)]
-    new, old = (
-        ", ".join(
-            duck.identifier(name) if name in part.column_names else f"NULL AS {duck.identifier(name)}" for name in names
-        )
-        for part in (rows, held)
-    )
-    listed_names = ", ".join(map(duck.identifier, names))
-    equal = " AND ".join(f"a.{name} IS NOT DISTINCT FROM b.{name}" for name in map(duck.identifier, names))
-    numbered = f"row_number() OVER (PARTITION BY {listed_names}) AS _wall_copy"
-    with duck.connect() as database:
-        database.register("new_rows", rows.append_column("_wall_place", pa.array(range(rows.num_rows), pa.int64())))
-        database.register("old_rows", held)
-        places = database.sql(
-            f"WITH a AS (SELECT *, {numbered} FROM (SELECT {new}, _wall_place FROM new_rows)), "  # noqa: S608  # quoted
-            f"b AS (SELECT *, {numbered} FROM (SELECT {old} FROM old_rows)) "
-            f"SELECT _wall_place FROM a WHERE NOT EXISTS (FROM b WHERE a._wall_copy = b._wall_copy AND {equal}) "
-            "ORDER BY _wall_place"
-        ).to_arrow_table()
-    kept: pa.Table = rows.take(places.column(0))
-    return kept
-
-
-def _fits(column: pa.ChunkedArray[Any], type_: pa.DataType) -> bool:
-    """Return True if all values are exactly values of the type: `3.0` is an integer too."""
-    try:
-        return bool(column.cast(type_).cast(column.type).equals(column))
-    except pa.ArrowException:
-        return False
-
-
-def _not_exact(table: str, column: str, old: pa.DataType, new: pa.DataType, count: int = 0) -> DataError:
+def not_exact(table: str, column: str, old: pa.DataType, new: pa.DataType, count: int = 0) -> DataError:
+    """Return the error for a column whose type cannot change."""
     which = f"{count} of its values are" if count else "its values are"
     return DataError(
         f"column `{column}` of table `{table}` cannot become `{type_name(new)}`: {which} not exactly values of that "
@@ -164,7 +119,12 @@ def _not_exact(table: str, column: str, old: pa.DataType, new: pa.DataType, coun
     )
 
 
-def _checked_type(field: pa.Field[pa.DataType], table: str) -> pa.DataType:
+def checked_type(field: pa.Field[pa.DataType], table: str) -> pa.DataType:
+    """
+    Return the type in which a table stores a column: microseconds, signed integers, plain text.
+
+    :raises DataError: it cannot be stored, e.g. a time of day.
+    """
     type_ = storable_type(field.type)
     if type_ is None:
         raise DataError(

@@ -14,28 +14,24 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema, TableFeatures, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import create_table_with_add_actions
 
 from airflow_wall.diagnostics.suggestions import did_you_mean, listed
-from airflow_wall.engines.duckdb import connection as duck
 from airflow_wall.errors import DataError, Interrupted
 from airflow_wall.job import date_of_slice
-from airflow_wall.state import write_bytes
 from airflow_wall.storage.base import (
     ALL,
     HIDDEN,
     SLICE,
-    SOURCE,
     Commit,
     Files,
     SourceVersion,
@@ -44,21 +40,12 @@ from airflow_wall.storage.base import (
     partition_of,
     slice_in,
 )
-from airflow_wall.storage.columns import convert, fit, to_storable, without_rows
 from airflow_wall.storage.contract import Contract, Contracts
-from airflow_wall.storage.ownership import (
-    WHOLE,
-    Overlap,
-    TableContents,
-    TableState,
-    content_of,
-    dataset_of,
-    digest,
-    partitions_of,
-    schema_of,
-)
+from airflow_wall.storage.ownership import WHOLE, TableContents, TableState, partitions_of, schema_of
 from airflow_wall.storage.purge import purge
-from airflow_wall.storage.scan import DataFile, RowKey, Scan
+from airflow_wall.storage.scan import RowKey, Scan
+from airflow_wall.storage.slice_parts import SliceParts
+from airflow_wall.storage.staging import Part, Staging, content_of, digest
 from airflow_wall.text.reserved import STATE, reserved_part
 from airflow_wall.text.table_names import REJECTED, is_pattern, matches_table
 
@@ -177,68 +164,73 @@ class DeltaStore:
         hidden: bool = False,
     ) -> Scan:
         """Return rows as a query over the files, ordered by slice and file."""
-        handle = self._opened(table)
-        schema = schema_of(handle)
-        names = [name for name in schema.names if hidden or name not in HIDDEN]
-        unknown = [name for name in columns or () if name not in schema.names]
+        state = self._visible(table)
+        names = [name for name in state.schema.names if hidden or name not in HIDDEN]
+        unknown = [name for name in columns or () if name not in state.schema.names]
         if unknown:
             raise _no_column(table, unknown[0], names)
-        files = _data_files(handle, self._folder(table), slices)
         key = self._key(table)
-        orders = None if key is None else _orders(handle)
-        return Scan(table, files, schema, tuple(names if columns is None else columns), where, key, orders)
+        selected = tuple(names if columns is None else columns)
+        orders = None if key is None else _orders(state)
+        return Scan(table, state.files_in(slices), state.schema, selected, where, key, orders)
 
     def files(self, table: str, *, slices: Sequence[str] | None = None) -> Files:
         """Return the files of these slices. The slice is the partition, so each file belongs to one slice."""
-        handle = self._opened(table)
-        source = dataset_of(handle)
-        if self._key(table) is not None:
-            return self._current_files(table, int(handle.version()), slices)
-        fragments = source.get_fragments(filter=_in_slices(handle, slices))
-        paths = [self._folder(table) / fragment.path for fragment in fragments]
-        return Files(tuple(paths), pa.schema([field for field in source.schema if field.name not in HIDDEN]))
+        scan = self.scan(table, slices=slices)
+        return Files(scan.paths, scan.schema) if scan.key is None else self._current_files(scan, slices)
 
     def _key(self, table: str) -> RowKey | None:
         recorded = Contracts(self._storage / STATE).read(table)
         contract = Contract() if recorded is None else recorded[0]
         return RowKey(contract.key, contract.order_by) if contract.key else None
 
-    def _current_files(self, table: str, version: int, slices: Sequence[str] | None) -> Files:
+    def _current_files(self, scan: Scan, slices: Sequence[str] | None) -> Files:
         """Return a file with the current rows of a table with a key. Each version of the table makes one of its own."""
-        rows = self.read(table, slices=slices)
-        folder = self._storage / STATE / "current" / table
-        chosen = hashlib.sha256("\0".join(sorted(slices or ())).encode()).hexdigest()[:16]
-        path = folder / f"{version}-{'all' if slices is None else chosen}.parquet"
+        folder = self._storage / STATE / "current" / scan.table
+        names = "\0".join(
+            [*sorted(slices or ()), *(str(path) for path in scan.paths), repr(scan.orders), repr(scan.key)]
+        )
+        chosen = hashlib.sha256(names.encode()).hexdigest()[:32]
+        path = folder / f"{'all' if slices is None else 'slices'}-{chosen}.parquet"
         if not path.exists():
-            content = pa.BufferOutputStream()
-            pq.write_table(rows, content)
-            write_bytes(path, content.getvalue().to_pybytes())
+            folder.mkdir(parents=True, exist_ok=True)
+            scan.write(path)
             for other in folder.glob("*.parquet"):
                 if time.time() - other.stat().st_mtime > _KEPT:
                     other.unlink(missing_ok=True)
-        return Files((path,), rows.schema)
+        return Files((path,), scan.schema)
 
     def held_elsewhere(
         self, table: str, sources: Sequence[SourceVersion], *, slice_id: str, writer: str | None = None
     ) -> dict[SourceVersion, str]:
         """Return the source versions whose rows are in another slice, or are those of another writer."""
-        state = TableState(self._open(table))
+        state = self._state(table)
         same = state.overlap(sources, partition_of(slice_id, writer), {}).same
         return {source: slice_in(partition) for source, partition in same.items()}
 
     def contents(self, table: str) -> TableContents:
         """Return the digests of the newest version."""
-        return TableContents(TableState(self._open_visible(table)))
+        return TableContents(TableState(self._open_visible(table), self._folder(table)))
 
     def owner(self, table: str, source: SourceVersion) -> int | None:
         """Return the number of the slice that last claimed this version of the source, or None."""
-        handle = self._open(table)
-        return None if handle is None else TableState(handle).owner(source)
+        return self._state(table).owner(source)
+
+    @contextmanager
+    def stage(self, table: str) -> Iterator[Staging]:
+        """Return the staging of new rows. At the end, files that no commit has published are deleted."""
+        staging = Staging(self._folder(table))
+        try:
+            yield staging
+        finally:
+            if staging.is_tried:  # an attempt whose answer was lost may have published them
+                staging.published.update(file.path for file in self._state(table).files)
+            staging.clean()
 
     def replace_slice(
         self,
         table: str,
-        data: pa.Table,
+        data: pa.Table | Staging,
         *,
         slice_id: str,
         number: int,
@@ -262,13 +254,24 @@ class DeltaStore:
         beside = f"{table}{REJECTED}"
         least: dict[str, int] = {}
         if rejected is not None and (rejected.num_rows or self._open(beside) is not None):
-            least[_REJECTED_COUNT] = replace(beside, rejected, least={_IS_BESIDE: 1}).version + 1
-        return replace(table, data, least=least)
+            with self._staged(beside, rejected) as staging:
+                least[_REJECTED_COUNT] = replace(beside, staging, least={_IS_BESIDE: 1}).version + 1
+        with self._staged(table, data) as staging:
+            return replace(table, staging, least=least)
+
+    @contextmanager
+    def _staged(self, table: str, data: pa.Table | Staging) -> Iterator[Staging]:
+        if isinstance(data, Staging):
+            yield data
+            return
+        with self.stage(table) as staging:
+            staging.stage_table(data, table=table)
+            yield staging
 
     def _replace_slice(
         self,
         table: str,
-        data: pa.Table,
+        staging: Staging,
         *,
         slice_id: str,
         number: int,
@@ -283,15 +286,15 @@ class DeltaStore:
 
         :param least: Transactions that the table has afterwards, with at least these values.
         """
-        rows = to_storable(data, table=table)
         first: tuple[int | None, int | None] | None = None
         for attempt in range(ATTEMPTS):
             pause(attempt)
-            state = TableState(self._open(table))
+            state = self._state(table)
             overlap = state.overlap(sources, slice_id, homes)
-            kept = _not_from(rows, [*(source.uri for source in overlap.same), *overlap.corrected])
-            written = digest(kept, sources)
-            seen = (state.get(state.slice_key(slice_id)), state.get(state.corrected_key(slice_id)))
+            making = SliceParts(table, staging, state, overlap)
+            kept = making.kept()
+            written = _digest_of(staging, kept, sources)
+            seen = (state.written(slice_id), state.get(state.corrected_key(slice_id)))
             first = seen if first is None or first[1] != seen[1] else first
             is_raced = seen[0] is not None and seen[0] != first[0]
             if is_raced or (seen[0] == written and not overlap.elsewhere and state.fulfils(least)):
@@ -300,55 +303,52 @@ class DeltaStore:
                 return Commit(table, state.version, state.count(slice_id), False, content)
             if state.handle is None and not kept.schema.names:
                 return Commit(table, -1, 0, changed=False, content=0)
+            fitted = making.fit(retype=retype)
             ranges = [source for source in sources if source.cursor is not None]
-            parts, retyped = _parts(rows, state, overlap, slice_id, table=table, retype=retype, ranges=ranges)
-            if (
-                seen[0] is not None
-                and not overlap.elsewhere
-                and state.fulfils(least)
-                and state.holds(
-                    slice_id,
-                    _with_slice(parts[slice_id], slice_id),
-                    [s for s in sources if s not in overlap.same],
-                    number,
-                )
+            own = making.own(kept, fitted, slice_id, ranges)
+            claimed = [source for source in sources if source not in overlap.same]
+            is_same = seen[0] is not None and not overlap.elsewhere and state.fulfils(least)
+            if is_same and state.holds(
+                slice_id, own, claimed, number, staging.database
             ):  # the table's types became wider
-                return Commit(table, state.version, parts[slice_id].num_rows, False, state.content(slice_id) or 0)
-            content = content_of(parts[slice_id])
+                return Commit(table, state.version, own.rows, False, state.content(slice_id) or 0)
+            parts = {slice_id: own}
+            for home in sorted({*overlap.corrected.values(), *overlap.moved.values()}):
+                parts[home] = making.corrected(home, fitted)
+            contents = {name: content_of(staging.database, part) for name, part in parts.items()}
             claims = {state.slice_key(slice_id): written, **state.claims(sources, overlap.same, number)}
             claims |= {key: max(value, state.get(key) or 0) for key, value in least.items()}
-            claims |= {state.content_key(name): content_of(part) for name, part in parts.items()}
+            claims |= {state.content_key(name): content for name, content in contents.items()}
             if order is not None:
                 claims[state.order_key(slice_id)] = order
             for name in parts.keys() - {slice_id}:  # so that an equal write of that slice afterwards counts as a change
                 claims |= dict.fromkeys((state.slice_key(name), state.corrected_key(name)), state.version + 1)
-            new = pa.concat_tables(
-                [_with_slice(part, name) for name, part in parts.items()], promote_options="default"
-            ).combine_chunks()
-            predicate: str | None = _predicate(parts)
-            if retyped:
-                new, predicate = _retyped(table, state, retyped, str(predicate), new), None
-            if self._commit(table, state, new, claims, predicate):
+            partitions: list[str] | None = [*parts]
+            new = [*parts.values()]
+            if fitted.retyped and state.handle is not None:
+                new, partitions = [*making.retyped(fitted.retyped, parts.keys()), *new], None
+            if self._commit(table, state, staging, new, claims, partitions):
                 corrected = {slice_in(name): _uris_of(name, overlap.corrected) for name in parts.keys() - {slice_id}}
-                return Commit(table, self._newest(table), parts[slice_id].num_rows, True, content, corrected)
+                return Commit(table, self._newest(table), own.rows, True, contents[slice_id], corrected)
         raise _lost(table)
 
     def drop_slice(self, table: str, slice_id: str) -> int:
         """Delete the rows of one slice."""
-        for attempt in range(ATTEMPTS):
-            pause(attempt)
-            state = TableState(self._opened(table))
-            assert state.handle is not None
-            partitions = [part for part in partitions_of(state.handle, [slice_id]) if state.count(part)]
-            if not partitions:
-                return 0
-            rows = sum(map(state.count, partitions))
-            claims = {state.content_key(partition): 0 for partition in partitions}
-            for partition in partitions:  # so that an equal write afterwards counts as a change
-                claims |= dict.fromkeys((state.slice_key(partition), state.corrected_key(partition)), state.version + 1)
-            empty = state.schema.empty_table()
-            if self._commit(table, state, empty, claims, _predicate(partitions)):
-                return rows
+        with self.stage(table) as staging:
+            for attempt in range(ATTEMPTS):
+                pause(attempt)
+                state = self._visible(table)
+                assert state.handle is not None
+                partitions = [part for part in partitions_of(state.handle, [slice_id]) if state.count(part)]
+                if not partitions:
+                    return 0
+                rows = sum(map(state.count, partitions))
+                claims = {state.content_key(partition): 0 for partition in partitions}
+                for partition in partitions:  # so that an equal write afterwards counts as a change
+                    changed = (state.slice_key(partition), state.corrected_key(partition))
+                    claims |= dict.fromkeys(changed, state.version + 1)
+                if self._commit(table, state, staging, [], claims, partitions):
+                    return rows
         raise _lost(table)
 
     def erase(self, table: str, keep: Callable[[pa.Table], pa.Table], keep_bad: Callable[[pa.Table], pa.Table]) -> int:
@@ -356,7 +356,7 @@ class DeltaStore:
         beside, least, erased = f"{table}{REJECTED}", {}, 0
         if self._open(beside) is not None:
             erased += self._erase(beside, keep_bad, {})
-            if TableState(self._open(beside)).get(_IS_BESIDE):
+            if self._state(beside).get(_IS_BESIDE):
                 least[_REJECTED_COUNT] = self._newest(beside) + 1
         if self._open(table) is not None:
             erased += self._erase(table, keep, least)
@@ -368,28 +368,25 @@ class DeltaStore:
 
         :param least: Transactions that the table has afterwards, with at least these values.
         """
-        for attempt in range(ATTEMPTS):
-            pause(attempt)
-            state = TableState(self._open(table))
-            assert state.handle is not None
-            source = dataset_of(state.handle)
-            rows, parts, erased = source.to_table(filter=pc.field(SLICE).is_null()), {}, 0
-            if (lost := rows.num_rows - keep(rows).num_rows) > 0:  # a table that is computed as a whole
-                new, predicate, erased = keep(rows), None, lost
-            else:
-                for partition in partitions_of(state.handle, None):
-                    rows = source.to_table(filter=pc.field(SLICE) == partition)
-                    kept = keep(rows)
-                    if kept.num_rows < rows.num_rows:
-                        parts[partition] = kept
-                        erased += rows.num_rows - kept.num_rows
-                tables = [_with_slice(part, name) for name, part in parts.items()]
-                new = pa.concat_tables(tables).combine_chunks() if tables else state.schema.empty_table()
-                predicate = _predicate(parts or [""])
-            if not erased and state.fulfils(least):
-                return 0
-            if self._commit(table, state, new, dict(least), predicate):
-                return erased
+        with self.stage(table) as staging:
+            for attempt in range(ATTEMPTS):
+                pause(attempt)
+                state = self._state(table)
+                assert state.handle is not None
+                parts, erased = [], 0
+                partitions = dict.fromkeys(file.partition for file in state.files)
+                kept = {name: keep(state.scan_of(state.files_of(name)).to_table()) for name in partitions}
+                lost = {name: rows for name in partitions if (rows := state.count(name) - kept[name].num_rows)}
+                written = (
+                    partitions if None in lost else lost
+                )  # rows of all slices can only be replaced with all others
+                parts = [staging.put(kept[name], name) for name in written]
+                erased = sum(lost.values())
+                if not erased and state.fulfils(least):
+                    return 0
+                names = None if None in lost else [str(name) for name in lost] or [""]
+                if self._commit(table, state, staging, parts, dict(least), names):
+                    return erased
         raise _lost(table)
 
     def purge(self, table: str) -> None:
@@ -402,33 +399,41 @@ class DeltaStore:
             for copy in (self._storage / STATE / "replaced").glob(f"*/{name}"):
                 shutil.rmtree(copy, ignore_errors=True)
 
-    def replace_table(self, table: str, data: pa.Table) -> Commit:
+    def replace_table(self, table: str, data: pa.Table | Staging) -> Commit:
         """Replace all rows and the schema."""
-        rows = to_storable(data.drop_columns([SLICE]) if SLICE in data.column_names else data, table=table)
-        content = digest(rows, ())
-        for attempt in range(ATTEMPTS):
-            pause(attempt)
-            state = TableState(self._open(table))
-            if state.get("table") == content:
-                return Commit(table, state.version, rows.num_rows, False, content)
-            epoch = state.version + 2
-            claims = {"table": content, "epoch": epoch, f"content:{epoch}:{WHOLE}": content}
-            if self._commit(table, state, _with_slice(rows, None), claims, None):
-                return Commit(table, self._newest(table), rows.num_rows, True, content)
+        with self._staged(table, data) as staging:
+            part = staging.raw.of(None)
+            content = _digest_of(staging, part, ())
+            for attempt in range(ATTEMPTS):
+                pause(attempt)
+                state = self._state(table)
+                if state.get("table2") == content:
+                    return Commit(table, state.version, part.rows, False, content)
+                epoch = state.version + 2
+                claims = {"table2": content, "epoch": epoch, f"content2:{epoch}:{WHOLE}": content}
+                if self._commit(table, state, staging, [part], claims, None, replaces=True):
+                    return Commit(table, self._newest(table), part.rows, True, content)
         raise _lost(table)
 
     def _commit(
-        self, table: str, state: TableState, rows: pa.Table, claims: dict[str, int], predicate: str | None
+        self,
+        table: str,
+        state: TableState,
+        staging: Staging,
+        parts: Sequence[Part],
+        claims: Mapping[str, int],
+        partitions: Sequence[str] | None,
+        *,
+        replaces: bool = False,
     ) -> bool:
-        """Write one commit. Return False if another writer committed first."""
-        empty = [field.name for field in rows.schema if pa.types.is_null(field.type)]
-        if empty:
-            raise DataError(
-                f"column `{empty[0]}` of the rows for table `{table}` must have a type, got only untyped nulls",
-                hint=f"give it a type: `CAST({empty[0]} AS DOUBLE) AS {empty[0]}`",
-            )
+        """
+        Publish staged rows by one commit. Return False if another writer committed first.
+
+        :param partitions: The slices whose rows they replace; None for all.
+        :param replaces: True if the columns of the rows replace those of the table.
+        """
+        schema = _merged(pa.schema([]) if replaces else state.schema, parts, table)
         folder = self._folder(table)
-        folder.mkdir(parents=True, exist_ok=True)
         # If two processes create a table, Delta's retry appends the second commit to the first without a check for
         # conflicts. So a commit that creates the table is not retried. All later commits are checked for conflicts.
         properties = CommitProperties(
@@ -436,19 +441,30 @@ class DeltaStore:
             max_commit_retries=0 if state.handle is None else None,
             custom_metadata={_CREATED_BY: json.dumps(self._created_by)} if state.handle is None else None,
         )
-        options: dict[str, Any] = {"predicate": predicate} if state.handle is not None and predicate else {}
-        whole = predicate is None and state.handle is not None
+        actions: list[Any] = [action for part in parts for action in part.actions]
         self._fence()  # after `state` was read: a writer that passes the fence later wins the race for the commit
+        staging.is_tried = True
         try:
-            write_deltalake(
-                state.handle if state.handle is not None else folder.as_uri(),
-                rows,
-                mode="overwrite" if state.handle is not None else "error",
-                partition_by=[SLICE],
-                schema_mode="overwrite" if whole else "merge",
-                commit_properties=properties,
-                **options,
-            )
+            if state.handle is None:
+                folder.mkdir(parents=True, exist_ok=True)
+                create_table_with_add_actions(
+                    folder.as_uri(),
+                    Schema.from_arrow(schema),
+                    actions,
+                    partition_by=[SLICE],
+                    commit_properties=properties,
+                )
+            elif not _allows_types_of(state.handle, schema):
+                return False
+            else:
+                state.handle.create_write_transaction(
+                    actions,
+                    "overwrite",
+                    state.handle.schema() if schema == state.schema else Schema.from_arrow(schema),
+                    [SLICE],
+                    None if partitions is None else [(SLICE, "in", list(partitions))],
+                    commit_properties=properties,
+                )
         except CommitFailedError:
             return False
         except DeltaError as error:
@@ -458,7 +474,15 @@ class DeltaStore:
                 f"table `{table}` in `{folder}` could not be written: {error}",
                 hint="look at the directory's permissions and free space, then run the task again",
             ) from error
+        staging.published.update(file.path for part in parts for file in part.files)
         return True
+
+    def _state(self, table: str) -> TableState:
+        """Return the newest version of a table, visible or not."""
+        return TableState(self._open(table), self._folder(table))
+
+    def _visible(self, table: str) -> TableState:
+        return TableState(self._opened(table), self._folder(table))
 
     def _folder(self, table: str) -> Path:
         return self._storage.joinpath(*check_name(table).split("/"))
@@ -519,28 +543,6 @@ class DeltaStore:
         return sorted(tables)
 
 
-def _data_files(handle: DeltaTable, folder: Path, slices: Sequence[str] | None) -> tuple[DataFile, ...]:
-    """Return the files of a version with the rows of these slices and of all slices, in the order of the rows."""
-    files = pa.table(handle.get_add_actions(flatten=True))
-    partitions = files.column(f"partition.{SLICE}").to_pylist() if files.num_rows else []
-    paths = [unquote(str(path)) for path in files.column("path").to_pylist()]
-    counts = files.column("num_records").to_pylist() if files.num_rows else []
-    wanted = None if slices is None else set(slices)
-    return tuple(
-        DataFile(folder / path, partition, int(rows or 0))
-        for path, partition, rows in sorted(zip(paths, partitions, counts, strict=True), key=lambda file: file[0])
-        if wanted is None or partition is None or slice_in(partition) in wanted
-    )
-
-
-def _in_slices(handle: DeltaTable, slices: Sequence[str] | None) -> pc.Expression | None:
-    """Return the condition for rows of these slices. Rows without a slice belong to every slice."""
-    if slices is None:
-        return None
-    partitions = pa.array(partitions_of(handle, slices), pa.string())
-    return pc.field(SLICE).isin(partitions) | pc.field(SLICE).is_null()
-
-
 def _commits(handle: DeltaTable, limit: int) -> list[tuple[int, str, str]]:
     result = []
     for commit in handle.history(limit):
@@ -549,11 +551,10 @@ def _commits(handle: DeltaTable, limit: int) -> list[tuple[int, str, str]]:
     return result
 
 
-def _orders(handle: DeltaTable) -> dict[str | None, int]:
+def _orders(state: TableState) -> dict[str | None, int]:
     """Return partition -> its place in time. An older airflow-wall did not record it: the id shows the logical date."""
-    state = TableState(handle)
     orders: dict[str | None, int] = {}
-    for partition in partitions_of(handle, None):
+    for partition in dict.fromkeys(file.partition for file in state.files if file.partition is not None):
         recorded = state.get(state.order_key(partition))
         orders[partition] = _time_of(slice_in(partition)) if recorded is None else recorded
     return orders
@@ -564,82 +565,42 @@ def _time_of(slice_id: str) -> int:
     return 0 if date is None else round(date.timestamp() * 1_000_000)
 
 
-def _parts(
-    rows: pa.Table,
-    state: TableState,
-    overlap: Overlap,
-    slice_id: str,
-    *,
-    table: str,
-    retype: bool,
-    ranges: Sequence[SourceVersion],
-) -> tuple[dict[str, pa.Table], Mapping[str, pa.DataType]]:
-    """
-    Return the slices that a commit writes with their rows, and the columns of the table that get another type.
-
-    Rows of a corrected source go to the slice that took it first, beside the rows that the slice has of other sources.
-    They are ordered by source, as if the slice had been read again. Rows that a cursor delivers again are left out.
-
-    :param ranges: Versions of sources with a cursor.
-    """
-    fitted = fit(rows, state.schema, table=table, retype=retype)
-    own = _not_from(fitted.rows, [*(source.uri for source in overlap.same), *overlap.corrected])
-    for source in ranges:
-        held = state.rows_elsewhere(source, slice_id, own)
-        own = without_rows(own, convert(held, fitted.retyped, table=table) if fitted.retyped else held)
-    parts = {slice_id: own}
-    for home in sorted({*overlap.corrected.values(), *overlap.moved.values()}):
-        uris = _uris_of(home, overlap.corrected)
-        others = state.rows_of(home, without=[*uris, *_uris_of(home, overlap.moved)])
-        if fitted.retyped:
-            others = convert(others.cast(_without_slice(state.schema)), fitted.retyped, table=table)
-        part = pa.concat_tables([others, _rows_from(fitted.rows, uris)], promote_options="default")
-        parts[home] = part.take(pc.sort_indices(part, sort_keys=[(SOURCE, "ascending")]))
-    return parts, fitted.retyped
-
-
-def _without_slice(schema: pa.Schema) -> pa.Schema:
-    return pa.schema([field for field in schema if field.name != SLICE])
-
-
-def _not_from(rows: pa.Table, uris: Sequence[str]) -> pa.Table:
-    return rows.filter(pc.invert(_are_from(rows, uris))) if uris and SOURCE in rows.column_names else rows
-
-
-def _rows_from(rows: pa.Table, uris: Sequence[str]) -> pa.Table:
-    return rows.filter(_are_from(rows, uris)) if SOURCE in rows.column_names else rows.slice(0, 0)
-
-
-def _are_from(rows: pa.Table, uris: Sequence[str]) -> Any:
-    # A mask keeps the order of the rows. Arrow runs an expression on several threads, and promises no order.
-    return pc.is_in(rows.column(SOURCE), value_set=pa.array(list(uris), pa.string()))
+def _digest_of(staging: Staging, part: Part, sources: Sequence[SourceVersion]) -> int:
+    """Return a digest of the ordered rows of a part and of their source versions."""
+    origins = sorted((source.uri, source.version) for source in sources)
+    return digest(staging.database, part.scan, part.schema.names, *(f"{uri}\0{version}" for uri, version in origins))
 
 
 def _uris_of(slice_id: str, slices: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(uri for uri, home in slices.items() if home == slice_id)
 
 
-def _predicate(parts: Iterable[str]) -> str:
-    return " OR ".join([f"{SLICE} = {duck.literal(name)}" for name in parts])
+def _merged(known: pa.Schema, parts: Sequence[Part], table: str) -> pa.Schema:
+    """
+    Return the columns of a table with those of new rows.
+
+    :raises DataError: a column has no type.
+    """
+    types = {field.name: field.type for field in known}
+    for part in parts:
+        types |= {field.name: field.type for field in part.schema}
+    empty = [name for name, type_ in types.items() if pa.types.is_null(type_)]
+    if empty:
+        raise DataError(
+            f"column `{empty[0]}` of the rows for table `{table}` must have a type, got only untyped nulls",
+            hint=f"give it a type: `CAST({empty[0]} AS DOUBLE) AS {empty[0]}`",
+        )
+    return pa.schema({**types, SLICE: pa.string()})
 
 
-def _with_slice(rows: pa.Table, slice_id: str | None) -> pa.Table:
-    # The rows are in one chunk, because Delta writes chunks concurrently and in any order.
-    others = (rows.drop_columns([SLICE]) if SLICE in rows.column_names else rows).combine_chunks()
-    return others.append_column(pa.field(SLICE, pa.string()), pa.array([slice_id] * rows.num_rows, pa.string()))
-
-
-def _retyped(
-    table: str, state: TableState, types: Mapping[str, pa.DataType], predicate: str, new: pa.Table
-) -> pa.Table:
-    """Return all rows of the table in its new types: those that a predicate does not select, and the new ones."""
-    if state.handle is None:
-        return new
-    with duck.connect() as database:
-        database.register("rows", dataset_of(state.handle).to_table())
-        kept = database.sql(f"SELECT * FROM rows WHERE ({predicate}) IS NOT TRUE").to_arrow_table()  # noqa: S608
-    old = convert(kept.cast(state.schema), types, table=table)
-    return pa.concat_tables([old, new], promote_options="default").combine_chunks()
+def _allows_types_of(handle: DeltaTable, schema: pa.Schema) -> bool:
+    """Return True if the table may have columns of these types. Else let it, so that the next attempt finds that."""
+    features = handle.protocol().writer_features or []
+    is_naive = "timestamp_ntz" in Schema.from_arrow(schema).to_json()
+    if not is_naive or "timestampNtz" in features:
+        return True
+    handle.alter.add_feature(TableFeatures.TimestampWithoutTimezone, allow_protocol_versions_increase=True)
+    return False
 
 
 def pause(attempt: int) -> None:

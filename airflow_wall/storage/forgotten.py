@@ -17,17 +17,16 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_wall.lake.documents import Documents, LocalDocuments, change
-from airflow_wall.row_filter import rows_without
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from airflow_wall.storage.staging import Staging
 
 D = TypeVar("D", bound=Any)
 
@@ -91,11 +90,12 @@ class Forgotten:
         """Return the sorted hashes of values."""
         return tuple(sorted({self._hash(str(value)) for value in values}))
 
-    def without(self, table: str, delivery: D) -> D:
+    def without(self, table: str, delivery: D, staging: Staging) -> D:
         """
         Return a delivery for a table without the rows of people who were erased from it.
 
-        :param delivery: A dataclass with `rows`, and `rejected` with `raw` and `value` of each bad row.
+        :param delivery: A dataclass with `staged`, and `rejected` with `raw` and `value` of each bad row.
+        :param staging: The staging of its rows.
         """
         by_column: dict[str, set[str]] = {}
         for erasure in self.all():
@@ -103,17 +103,18 @@ class Forgotten:
                 by_column.setdefault(erasure.column, set()).update(erasure.hashes)
         if not by_column:
             return delivery
-        rows = delivery.rows
+        staged = delivery.staged
         for column, hashes in by_column.items():
-            if column in rows.column_names:
-                rows = rows_without(rows, column, {str(one) for one in _values(rows, column) if self._is(one, hashes)})
+            if column in staged.schema.names:
+                values = staged.values(column)
+                staged = staging.leave_out(column, values.filter([self._is(one, hashes) for one in values.to_pylist()]))
         every: Collection[str] = set().union(*by_column.values())
         kept = [
             bad
             for bad in delivery.rejected
             if not any(self._is(word, every) for text in (bad.raw, bad.value) for word in _WORDS.findall(text or ""))
         ]
-        left: D = dataclasses.replace(delivery, rows=rows, rejected=tuple(kept))
+        left: D = dataclasses.replace(delivery, staged=staged, rejected=tuple(kept))
         return left
 
     def _is(self, value: Any, hashes: Collection[str]) -> bool:
@@ -132,11 +133,6 @@ class Forgotten:
             assert read is not None
         self._key = bytes.fromhex(read[0]["salt"])
         return self._key
-
-
-def _values(rows: pa.Table, column: str) -> Sequence[Any]:
-    """Return the different values of a column, without null."""
-    return [value for value in rows.column(column).unique().to_pylist() if value is not None]
 
 
 def _erasure(document: Mapping[str, Any]) -> Erasure:

@@ -5,30 +5,36 @@ Delta rejects a commit if another commit has just written the same transaction. 
 source, one wins and the other starts again. The transactions:
 
 ========================  ============================================================================
-`slice:<epoch>:<slice>`   digest of the rows and sources last written to the slice: equal ones change nothing
-`content:<epoch>:<slice>` digest of the rows of the slice; 0 if it has none
+`slice2:<epoch>:<slice>`  digest of the rows and sources last written to the slice: equal ones change nothing
+`content2:<...>:<slice>`  digest of the rows of the slice; 0 if it has none
 `order:<epoch>:<slice>`   place of the slice in time, in microseconds since 1970
 `corrected:<...>:<slice>` table version at which another slice last wrote newer rows to the slice
 `source:<epoch>:<hash>`   hash of the version that was last claimed of a source (hash of its uri)
 `version:<epoch>:<hash>`  number of the slice that claimed it (hash of uri and version)
-`table`, `epoch`          digest and table version of the last `replace_table`, which ends all claims
+`table2`, `epoch`         digest and table version of the last `replace_table`, which ends all claims
 ========================  ============================================================================
+
+An older airflow-wall wrote `slice:`, `content:` and `table` with another digest. A slice keeps it until it changes.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as pads
 from deltalake import DeltaTable
 
-from airflow_wall.digests import digest_of
-from airflow_wall.storage.base import ALL, HIDDEN, SLICE, SOURCE, SourceVersion, slice_in
+from airflow_wall.engines.duckdb import connection as duck
+from airflow_wall.storage.base import ALL, SLICE, SOURCE, SourceVersion, slice_in
+from airflow_wall.storage.scan import FILE, DataFile, Scan
+from airflow_wall.storage.staging import Part, digest, has_value
 
 WHOLE = ""
 """The place of a slice's id in the names of transactions, for rows that belong to all slices."""
@@ -55,13 +61,49 @@ class Overlap:
 
 
 class TableState:
-    """One version of one table and its transactions. `handle` is None before the first commit."""
+    """
+    One version of one table and its transactions.
 
-    def __init__(self, handle: DeltaTable | None) -> None:
+    :param handle: None before the first commit.
+    :param folder: The folder of the table.
+    """
+
+    def __init__(self, handle: DeltaTable | None, folder: Path) -> None:
         self.handle = handle
         self.version = -1 if handle is None else int(handle.version())
         self.schema = pa.schema([]) if handle is None else schema_of(handle)
+        self._folder = folder
         self._epoch = self.get("epoch") or 0
+
+    @functools.cached_property
+    def files(self) -> tuple[DataFile, ...]:
+        """The files, in the order of their rows: by slice and name. Delta lists them in no order."""
+        files = [] if self.handle is None else pa.table(self.handle.get_add_actions(flatten=True)).to_pylist()
+        result = []
+        for file in files:
+            first, last = file.get(f"min.{SOURCE}"), file.get(f"max.{SOURCE}")
+            sources = None if first is None or last is None else (first, last)
+            path = self._folder / unquote(file["path"])
+            result.append(DataFile(path, file.get(f"partition.{SLICE}"), int(file["num_records"] or 0), sources))
+        return tuple(sorted(result, key=lambda file: (file.partition is None, file.partition or "", str(file.path))))
+
+    def files_in(self, slices: Sequence[str] | None) -> tuple[DataFile, ...]:
+        """Return the files with rows of slices and of all slices."""
+        wanted = None if slices is None else set(slices)
+        return tuple(
+            file
+            for file in self.files
+            if wanted is None or file.partition is None or slice_in(file.partition) in wanted
+        )
+
+    def files_of(self, partition: str | None) -> tuple[DataFile, ...]:
+        """Return the files of one partition, or of the rows of all slices."""
+        return tuple(file for file in self.files if file.partition == partition)
+
+    def scan_of(self, files: Sequence[DataFile]) -> Scan:
+        """Return all rows of some files, with the hidden column `_wall_source`."""
+        schema = pa.schema([field for field in self.schema if field.name != SLICE])
+        return Scan("", tuple(files), schema, tuple(schema.names))
 
     def get(self, key: str) -> int | None:
         """Return the value of a transaction of the table, or None."""
@@ -69,7 +111,7 @@ class TableState:
 
     def slice_key(self, slice_id: str) -> str:
         """Return the name of the transaction of a slice."""
-        return f"slice:{self._epoch}:{slice_id}"
+        return f"slice2:{self._epoch}:{slice_id}"
 
     def order_key(self, slice_id: str) -> str:
         """Return the name of the transaction with the place of a slice in time."""
@@ -77,12 +119,18 @@ class TableState:
 
     def content_key(self, slice_id: str) -> str:
         """Return the name of the transaction with the digest of the rows of a slice."""
-        return f"content:{self._epoch}:{slice_id}"
+        return f"content2:{self._epoch}:{slice_id}"
+
+    def written(self, slice_id: str) -> int | None:
+        """Return the digest last written to a slice, also that of an older airflow-wall; None if there is none."""
+        written = self.get(self.slice_key(slice_id))
+        return self.get(f"slice:{self._epoch}:{slice_id}") if written is None else written
 
     def content(self, slice_id: str) -> int | None:
-        """Return the digest of the rows of a slice; None if it has none, or if an older airflow-wall wrote them."""
-        content = self.get(self.content_key(slice_id))
-        return (self.get(self.slice_key(slice_id)) if content is None else content) or None
+        """Return the digest of the rows of a slice, also one of an older airflow-wall; None if it has none."""
+        older = (f"content:{self._epoch}:{slice_id}", f"slice:{self._epoch}:{slice_id}")
+        contents = (self.get(key) for key in (self.content_key(slice_id), *older))
+        return next((content for content in contents if content is not None), None) or None
 
     def corrected_key(self, slice_id: str) -> str:
         """Return the name of the transaction that other slices change when they write to a slice."""
@@ -96,11 +144,9 @@ class TableState:
         """Return the number of the slice that claimed this version of the source, or None."""
         return self.get(self._version_key(source))
 
-    def count(self, slice_id: str) -> int:
+    def count(self, slice_id: str | None) -> int:
         """Return the number of rows of one slice."""
-        if self.handle is None:
-            return 0
-        return dataset_of(self.handle).count_rows(filter=pc.field(SLICE) == slice_id)
+        return sum(file.rows for file in self.files if file.partition == slice_id)
 
     def claims(self, sources: Iterable[SourceVersion], same: Collection[SourceVersion], number: int) -> dict[str, int]:
         """Return the transactions of a commit of these sources, without that of the slice itself."""
@@ -109,8 +155,9 @@ class TableState:
             if source not in same:
                 claims[self._source_key(source)] = _number(source.version)
                 claims[self._version_key(source)] = number
-        if self.get("table"):
-            claims["table"] = 0  # so that an equal `replace_table` afterwards counts as a change
+        for key in ("table", "table2"):
+            if self.get(key):
+                claims[key] = 0  # so that an equal `replace_table` afterwards counts as a change
         return claims
 
     def overlap(self, sources: Sequence[SourceVersion], slice_id: str, homes: Mapping[str, str]) -> Overlap:
@@ -121,12 +168,7 @@ class TableState:
         """
         if self.handle is None or not sources or SOURCE not in self.schema.names:
             return Overlap()
-        uris = sorted({source.uri for source in sources})
-        others = (pc.field(SLICE) != slice_id) & (pc.field(SOURCE) >= uris[0]) & (pc.field(SOURCE) <= uris[-1])
-        dataset = dataset_of(self.handle)
-        elsewhere = dataset.to_table(columns=[SOURCE, SLICE], filter=others & pc.field(SOURCE).isin(uris))
-        pairs = elsewhere.group_by([SOURCE, SLICE]).aggregate([]).to_pylist()
-        present = {row[SOURCE]: row[SLICE] for row in pairs}
+        present = self._partitions_of_sources({source.uri for source in sources}, slice_id)
         same: dict[SourceVersion, str] = {}
         corrected: dict[str, str] = {}
         moved: dict[str, str] = {}
@@ -146,43 +188,54 @@ class TableState:
                 corrected[source.uri] = home
         return Overlap(same, corrected, moved)
 
-    def rows_elsewhere(self, source: SourceVersion, slice_id: str, rows: pa.Table) -> pa.Table:
-        """Return the rows of other slices in the stretch of the cursor that a source delivers."""
-        cursor = str(source.cursor)
-        if self.handle is None or not {cursor, SOURCE} <= {*self.schema.names} or cursor not in rows.column_names:
-            return rows.slice(0, 0)
-        others = (pc.field(SLICE) != slice_id) & (pc.field(SOURCE) == source.uri)
-        if rows.num_rows and rows.schema.field(cursor).type == self.schema.field(cursor).type:
-            low, high = (end(rows.column(cursor)).as_py() for end in (pc.min, pc.max))
-            others &= (pc.field(cursor) >= low) & (pc.field(cursor) <= high)
-        return dataset_of(self.handle).to_table(filter=others).drop_columns([SLICE])
-
-    def rows_of(self, slice_id: str, *, without: Sequence[str]) -> pa.Table:
-        """Return the rows of a slice, except those of some sources, with the hidden column `_wall_source`."""
-        assert self.handle is not None
-        own = pc.field(SLICE) == slice_id
-        kept = own & (~pc.field(SOURCE).isin(pa.array(list(without), pa.string())) | pc.field(SOURCE).is_null())
-        return dataset_of(self.handle).to_table(filter=kept).drop_columns([SLICE])
+    def _partitions_of_sources(self, uris: Collection[str], slice_id: str) -> dict[str, str]:
+        """Return uri of a source -> the other partition that has its rows. The statistics of most files show it."""
+        low, high = min(uris), max(uris)
+        present: dict[str, str] = {}
+        unknown = []
+        for file in self.files:
+            if file.partition is None or file.partition == slice_id:
+                continue
+            first, last = file.sources or (low, high)
+            if last < low or first > high:
+                continue
+            if file.sources is None or first != last:
+                unknown.append(file)
+            elif first in uris:
+                present[first] = file.partition
+        if unknown:
+            with duck.connect() as database:
+                rows = self.scan_of(unknown).query(database)
+                query = f"SELECT DISTINCT {FILE}, {SOURCE} FROM ({rows}) WHERE {SOURCE} IS NOT NULL"  # noqa: S608
+                pairs = database.sql(query).fetchall()
+            present |= {uri: str(unknown[place].partition) for place, uri in pairs if uri in uris}
+        return present
 
     def _has_version(self, source: SourceVersion) -> bool:
         known = self.get(self._source_key(source))
         return known == _number(source.version) or (source.stamp is not None and known == _number(source.stamp))
 
-    def holds(self, slice_id: str, rows: pa.Table, sources: Sequence[SourceVersion], number: int) -> bool:
-        """Return True if the slice has exactly these rows, from exactly these source versions."""
-        if self.handle is None or rows.schema.names != [
-            name for name in rows.schema.names if name in self.schema.names
-        ]:
+    def holds(
+        self,
+        slice_id: str,
+        part: Part,
+        sources: Sequence[SourceVersion],
+        number: int,
+        database: duckdb.DuckDBPyConnection,
+    ) -> bool:
+        """Return True if the slice of a part has exactly its rows, from exactly these source versions."""
+        names = part.schema.names
+        if self.handle is None or names != [name for name in names if name in self.schema.names]:
             return False
-        if any(self.owner(source) != number for source in sources) or self.count(slice_id) != rows.num_rows:
+        if any(self.owner(source) != number for source in sources) or self.count(slice_id) != part.rows:
             return False
-        held = dataset_of(self.handle).to_table(filter=pc.field(SLICE) == slice_id)
-        if any(
-            held.column(name).null_count < held.num_rows for name in set(held.column_names) - set(rows.column_names)
-        ):
+        if any(self.schema.field(field.name).type != field.type for field in part.schema):
             return False
-        types_differ = any(self.schema.field(field.name).type != field.type for field in rows.schema)
-        return not types_differ and bool(held.select(rows.column_names).equals(rows))
+        held = self.scan_of([file for file in self.files if file.partition == slice_id])
+        others = [name for name in held.columns if name not in names]
+        if others and has_value(database, held, others):
+            return False
+        return digest(database, held, names) == digest(database, part.scan, names)
 
     def _source_key(self, source: SourceVersion) -> str:
         return f"source:{self._epoch}:{_hash(source.uri)}"
@@ -230,39 +283,10 @@ def partitions_of(handle: DeltaTable, slices: Sequence[str] | None) -> list[str]
     return sorted(value for value in values if value is not None and (wanted is None or slice_in(value) in wanted))
 
 
-def dataset_of(handle: DeltaTable) -> pads.Dataset:
-    """Return the files of the table, sorted by slice. Delta lists them in no order, on which no model may depend."""
-    unordered: Any = handle.to_pyarrow_dataset()  # the stubs lack its format and filesystem
-    fragments = sorted(unordered.get_fragments(), key=lambda fragment: fragment.path)
-    ordered: pads.Dataset = pads.dataset(unordered.schema.empty_table())
-    if fragments:
-        ordered = pads.FileSystemDataset(fragments, unordered.schema, unordered.format, unordered.filesystem)
-    return ordered
-
-
 def schema_of(handle: DeltaTable) -> pa.Schema:
     """Return the columns of the table, including the hidden ones."""
-    schema: pa.Schema = handle.to_pyarrow_dataset().schema
-    return schema
-
-
-def content_of(rows: pa.Table) -> int:
-    """
-    Return a digest of the visible columns of ordered rows, as a number that is 0 only if there are no rows.
-
-    A column without values counts as a missing one: a table adds it when another slice brings it.
-    """
-    if not rows.num_rows:
-        return 0
-    names = [name for name in rows.column_names if name not in HIDDEN and rows.column(name).null_count < rows.num_rows]
-    return digest(rows.select(sorted(names)), ())
-
-
-def digest(rows: pa.Table, sources: Sequence[SourceVersion]) -> int:
-    """Return a digest of the ordered rows and of their source versions, as a number that is never 0."""
-    combined = rows.drop_columns([SLICE]) if SLICE in rows.column_names else rows
-    origins = sorted((source.uri, source.version) for source in sources)
-    return int(digest_of(combined, *(f"{uri}\0{version}" for uri, version in origins))[:15], 16) or 1
+    stream: Any = handle.schema().to_arrow()  # the stubs know no schema of another library
+    return pa.schema(stream)
 
 
 def _hash(*parts: str) -> str:

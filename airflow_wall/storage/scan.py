@@ -7,6 +7,7 @@ DuckDB reads the files in the order of their list and keeps that order, unless a
 from __future__ import annotations
 
 import glob
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from airflow_wall.engines.duckdb.type_names import type_name
 from airflow_wall.errors import DataError
 from airflow_wall.storage.base import HIDDEN, SLICE, slice_in
 
-_FILE, _ROW = "_wall_file", "_wall_row"
+FILE, ROW = "_wall_file", "_wall_row"
 """Columns with the place of a row: the index of its file, and its number in the file."""
 
 _VIRTUAL = ("file_index", "file_row_number")
@@ -53,11 +54,13 @@ class DataFile:
     A Parquet file of a table.
 
     :param partition: The slice of its rows, with the writer in a shared table; None if they belong to all slices.
+    :param sources: The first and the last of their sources, if it is known.
     """
 
     path: Path
     partition: str | None
     rows: int
+    sources: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,24 +103,40 @@ class Scan:
 
         :raises DataError: `where` is not a condition on the columns.
         """
-        rows = self._stored_rows(database)
+        query = self._selection(database)
+        with self._where_errors():
+            return database.sql(query)
+
+    def write(self, path: Path) -> None:
+        """Write the rows into a Parquet file, which appears at once."""
+        part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        with duck.connect() as database:
+            query = self._selection(database)
+            database.execute(f"COPY ({query}) TO {duck.literal(str(part))} (FORMAT parquet, COMPRESSION zstd)")
+        part.replace(path)
+
+    def _selection(self, database: duckdb.DuckDBPyConnection) -> str:
+        """Return the SQL of the rows."""
+        rows = self.query(database)
         if self.key is not None:
             rows = f"SELECT * FROM ({rows}) QUALIFY {self._is_newest(self.key)}"  # noqa: S608  # quoted
         if self.where is not None:
             rows = f"SELECT * FROM ({rows}) AS rows WHERE ({self.where}\n)"  # noqa: S608  # one query, see below
         if self.key is not None or self.where is not None:
-            rows = f"{rows} ORDER BY {_FILE}, {_ROW}"
+            rows = f"{rows} ORDER BY {FILE}, {ROW}"
         query = f"SELECT {', '.join(map(duck.identifier, self.columns))} FROM ({rows})"  # noqa: S608
-        with self._where_errors():
-            if self.where is not None:
+        if self.where is not None:
+            with self._where_errors():
                 condition = f"SELECT 1 WHERE ({self.where}\n)"
                 if (others := duck.describe_other_statements(database, condition)) is not None:
                     raise duckdb.ParserException(f"it turns the query into {others}")
-            return database.sql(query)
+        return query
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield the rows in batches, so that only a few of them are in memory."""
         schema = self.schema
+        if not schema.names:
+            return
         with duck.connect() as database:
             relation = self.relation(database)
             duck.seal(database, self.paths)
@@ -148,31 +167,31 @@ class Scan:
             with self._where_errors():
                 return int(relation.count("*").fetchall()[0][0])
 
-    def _stored_rows(self, database: duckdb.DuckDBPyConnection) -> str:
+    def query(self, database: duckdb.DuckDBPyConnection) -> str:
         """Return the SQL of all stored columns and the place of each row."""
         if not self.files:
             nulls = ", ".join(f"{_null(field)} AS {duck.identifier(field.name)}" for field in self.stored)
-            return f"SELECT {nulls}, 0 AS {_FILE}, 0 AS {_ROW} WHERE false"  # quoted
+            return f"SELECT {nulls}, 0 AS {FILE}, 0 AS {ROW} WHERE false"  # quoted
         names = {field.name.lower() for field in self.stored}
         if names.isdisjoint(_VIRTUAL):
             source = _read([file.path for file in self.files])
             present = database.sql(f"SELECT * FROM {source} LIMIT 0").to_arrow_table().schema  # noqa: S608
-            source = f"(SELECT *, CAST(file_index AS BIGINT) AS {_FILE}, file_row_number AS {_ROW} FROM {source})"  # noqa: S608
+            source = f"(SELECT *, CAST(file_index AS BIGINT) AS {FILE}, file_row_number AS {ROW} FROM {source})"  # noqa: S608
         else:
             parts = [
-                f"SELECT *, {place}::BIGINT AS {_FILE}, row_number() OVER () AS {_ROW} FROM {_read([file.path])}"  # noqa: S608
+                f"SELECT *, {place}::BIGINT AS {FILE}, row_number() OVER () AS {ROW} FROM {_read([file.path])}"  # noqa: S608
                 for place, file in enumerate(self.files)
             ]
             source = f"({' UNION ALL BY NAME '.join(parts)})"
             present = database.sql(f"SELECT * FROM {source} LIMIT 0").to_arrow_table().schema  # noqa: S608
         types = {field.name.lower(): field.type for field in present}
         selected = ", ".join(f"{self._column(field, types)} AS {duck.identifier(field.name)}" for field in self.stored)
-        return f"SELECT {selected}, {_FILE}, {_ROW} FROM {source}"  # noqa: S608  # quoted
+        return f"SELECT {selected}, {FILE}, {ROW} FROM {source}"  # noqa: S608  # quoted
 
     def _column(self, field: pa.Field[pa.DataType], types: Mapping[str, pa.DataType]) -> str:
         if field.name == SLICE:
             slices = [None if file.partition is None else slice_in(file.partition) for file in self.files]
-            return f"list_extract({_texts(slices)}, {_FILE} + 1)"
+            return f"list_extract({_texts(slices)}, {FILE} + 1)"
         type_ = types.get(field.name.lower())
         if type_ is None:
             return _null(field)
@@ -182,7 +201,7 @@ class Scan:
     def _is_newest(self, key: RowKey) -> str:
         orders = [(self.orders or {}).get(file.partition, 0) for file in self.files] or [0]
         newest = [] if key.order_by is None else [f"{duck.identifier(key.order_by)} DESC NULLS LAST"]
-        newest += [f"list_extract({duck.value(orders)}, {_FILE} + 1) DESC", f"{_FILE} DESC", f"{_ROW} DESC"]
+        newest += [f"list_extract({duck.value(orders)}, {FILE} + 1) DESC", f"{FILE} DESC", f"{ROW} DESC"]
         columns = ", ".join(map(duck.identifier, key.columns))
         return f"row_number() OVER (PARTITION BY {columns} ORDER BY {', '.join(newest)}) = 1"
 

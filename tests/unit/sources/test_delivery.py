@@ -17,6 +17,7 @@ from airflow_wall.errors import DataError
 from airflow_wall.sources.delivery import Delivery, Rules, read_delivery
 from airflow_wall.storage.base import SOURCE, SourceVersion
 from airflow_wall.storage.contract import Contract, Evolution, declare, read_declared
+from airflow_wall.storage.staging import Staging
 
 UTC = datetime.UTC
 
@@ -62,6 +63,7 @@ class Table:
             tuple(declared.columns),
             Evolution.of(evolve),
             keep_bad,
+            staging=Staging(self.folder / "staged"),
         )
         files = {path: SourceVersion(path.name, "1") for path in paths}
         delivery = read_delivery(files, kind=kind, options=options or {}, rules=rules)
@@ -74,8 +76,12 @@ def table(tmp_path: Path) -> Table:
     return Table(tmp_path)
 
 
+def rows_of(delivery: Delivery) -> pa.Table:
+    return delivery.staged.scan.to_table()
+
+
 def column(delivery: Delivery, name: str = "x") -> list[Any]:
-    values: list[Any] = delivery.rows.column(name).to_pylist()
+    values: list[Any] = rows_of(delivery).column(name).to_pylist()
     return values
 
 
@@ -199,8 +205,8 @@ def test_wider_types_can_be_rejected(table: Table) -> None:
 
 
 def test_an_empty_or_header_only_first_file_and_an_all_null_column_decide_nothing(table: Table) -> None:
-    assert table.put("").rows.num_columns == 0
-    assert table.put("i,x\n").rows.num_rows == 0
+    assert rows_of(table.put("")).num_columns == 0
+    assert table.put("i,x\n").staged.rows == 0
     assert column(table.put("i,x\n1,\n")) == [None]
     assert column(table.put("i,x\n2,2024-01-02\n")) == [datetime.date(2024, 1, 2)]
     assert "must be `date`" in error(lambda: table.put("i,x\n3,7\n"))
@@ -249,7 +255,7 @@ def test_a_column_that_was_always_there_may_not_be_missing(table: Table) -> None
         "hint: deliver it again, or write `evolve: {missing_columns: true}` to store null instead"
     )
     accepted = table.put("id,b,c\n2,3,4\n", evolve={"missing_columns": True})
-    assert accepted.rows.column("c").to_pylist() == [4]
+    assert column(accepted, "c") == [4]
     assert not table.contract.columns["a"].always
     table.put("id,b\n2,3\n")
 
@@ -265,7 +271,7 @@ def test_a_new_column_is_accepted_or_rejected(table: Table) -> None:
 
 def test_a_declared_contract_holds_from_the_first_file_on(table: Table) -> None:
     contract = {"columns": {"zip": "varchar", "n": {"type": "decimal(10,2)", "nullable": False}}}
-    rows = table.put("zip,n\n90210,1.5\n", contract=contract).rows
+    rows = rows_of(table.put("zip,n\n90210,1.5\n", contract=contract))
     assert rows.select(["zip", "n"]).to_pylist() == [{"zip": "90210", "n": Decimal("1.50")}]
     assert "column `n` must not be null" in error(lambda: table.put("zip,n\n1,\n", contract=contract))
     assert "column `n` must be `decimal(10,2)`, got `1.555`" in error(
@@ -284,7 +290,7 @@ def test_an_unknown_type_is_an_error(table: Table, type_: str) -> None:
 def test_bad_rows_are_kept_apart_with_file_line_and_text(table: Table) -> None:
     table.put("id,zip\n1,90210\n")
     delivery = table.put('id,zip\n2,01234\n"a\nb",1\n3,5\n4\n5,6,7\n6,x"y"\n7,8\n', keep_bad=True)
-    assert delivery.rows.select(["id", "zip"]).to_pylist() == [{"id": 3, "zip": 5}, {"id": 7, "zip": 8}]
+    assert rows_of(delivery).select(["id", "zip"]).to_pylist() == [{"id": 3, "zip": 5}, {"id": 7, "zip": 8}]
     rows = sorted(delivery.rejected, key=lambda row: row.line or 0)
     assert [(row.line, row.column, row.value) for row in rows] == [
         (2, "zip", "01234"),
@@ -376,7 +382,7 @@ def test_files_with_other_columns_and_orders_are_one_delivery(table: Table) -> N
     paths = [table.folder / name for name in ("a.csv", "b.csv")]
     paths[0].write_text("i,x\n1,2\n")
     paths[1].write_text("X,i,new\n3.5,2,z\n")
-    rows = table.read(paths, "csv").rows
+    rows = rows_of(table.read(paths, "csv"))
     assert rows.select(["i", "x", "new", SOURCE]).to_pylist() == [
         {"i": 1, "x": 2.0, "new": None, SOURCE: "a.csv"},
         {"i": 2, "x": 3.5, "new": "z", SOURCE: "b.csv"},

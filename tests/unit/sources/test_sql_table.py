@@ -41,6 +41,10 @@ def _open(
     return opened
 
 
+def _rows(source: OpenSqlTable, version: SourceVersion | None = None) -> pa.Table:
+    return pa.Table.from_batches(source.batches(version), source.schema)
+
+
 def _error(call: Callable[[], object], kind: type[Exception] = DataError) -> str:
     with pytest.raises(kind) as caught:
         call()
@@ -56,7 +60,7 @@ def test_columns_have_the_types_of_the_database_whatever_the_values(
         "INSERT INTO t VALUES (1, 2, 3.5, 1, 'x', '2013-07-01', '2013-07-01 05:00:00', '{\"a\": 1}', x'00')",
         "INSERT INTO t (i) VALUES (2)",
     )
-    rows = _open(tmp_path).rows(None)
+    rows = _rows(_open(tmp_path))
     assert rows.schema.types == [
         pa.int64(), pa.float64(), pa.decimal128(9, 2), pa.bool_(), pa.string(), pa.date32(), pa.timestamp("us"),
         pa.string(), pa.binary(),
@@ -66,7 +70,7 @@ def test_columns_have_the_types_of_the_database_whatever_the_values(
         "at": datetime.datetime(2013, 7, 1, 5), "j": '{"a": 1}', "x": b"\0",
     }  # fmt: skip
     _run(database, "DELETE FROM t")
-    assert _open(tmp_path).rows(None).schema == rows.schema
+    assert _rows(_open(tmp_path)).schema == rows.schema
 
 
 @pytest.mark.parametrize(
@@ -88,10 +92,10 @@ def test_a_cursor_gives_what_is_at_or_above_the_highest_processed_value(
     source = _open(tmp_path, "c")
     whole = source.newest(["3-0123456789abcdef", "other=99#1"])  # of the whole table, of another cursor
     assert whole == SourceVersion("sql://w/t", f"c={high}#1", cursor="c")
-    assert source.rows(whole).num_rows == 3
+    assert _rows(source, whole).num_rows == 3
     rest = source.newest([f"c={low}"])  # as an older version recorded it
     assert rest == SourceVersion("sql://w/t", f"c={high}#1", since=f"c={low}", cursor="c")
-    assert source.rows(rest).num_rows == 3
+    assert _rows(source, rest).num_rows == 3
     assert source.newest([f"c={high}#1", f"c={low}#1"]) is None
     assert source.newest([f"c={high}", f"c={low}"]) is None
     _run(database, "DELETE FROM t")
@@ -106,7 +110,7 @@ def test_a_row_that_ties_with_the_highest_one_is_new(tmp_path: Path, database: s
     _run(database, "INSERT INTO t VALUES (2, 'tie')")
     second = source.newest([first.version])
     assert second == SourceVersion("sql://w/t", "c=2#2", since="c=2#1", cursor="c")
-    assert source.rows(second).column("v").to_pylist() == ["b", "tie"]
+    assert _rows(source, second).column("v").to_pylist() == ["b", "tie"]
     assert source.newest([first.version, second.version]) is None
 
 
@@ -133,7 +137,7 @@ def test_lag_reads_the_last_stretch_again(
     _run(database, f"INSERT INTO t VALUES ({late!r})")
     second = source.newest([first.version])
     assert second is not None
-    rows = source.rows(second).column("c").to_pylist()
+    rows = _rows(source, second).column("c").to_pylist()
     assert (len(rows) if isinstance(read, int) else [float(value) for value in rows]) == read
 
 
@@ -186,7 +190,7 @@ def test_a_wrong_text_between_the_ends_is_found_when_it_is_read(tmp_path: Path, 
     _run(database, "CREATE TABLE t (c TEXT)", "INSERT INTO t VALUES ('2024-01-01'), ('2024-01-1x'), ('2024-02-01')")
     source = _open(tmp_path, "c")
     version = source.newest([])
-    assert "`2024-01-1x` is not an ISO date" in _error(lambda: source.rows(version))
+    assert "`2024-01-1x` is not an ISO date" in _error(lambda: _rows(source, version))
 
 
 def test_a_numeric_without_precision_is_exact(tmp_path: Path, database: sqlalchemy.Engine) -> None:
@@ -195,12 +199,12 @@ def test_a_numeric_without_precision_is_exact(tmp_path: Path, database: sqlalche
         "CREATE TABLE t (n NUMERIC, p NUMERIC(9,3))",
         "INSERT INTO t VALUES (19.99, 19.995), (12345678901234, 1), (0.1, 0.1), (1e-7, 0), (NULL, NULL)",
     )
-    rows = _open(tmp_path).rows(None)
+    rows = _rows(_open(tmp_path))
     assert rows.schema.types == [pa.string(), pa.decimal128(9, 3)]
     assert rows.column("n").to_pylist() == ["19.99", "12345678901234", "0.1", "0.0000001", None]
     assert rows.column("p").to_pylist()[0] == Decimal("19.995")
     _run(database, "INSERT INTO t (p) VALUES (1.23456)")
-    assert "column `p` must be `NUMERIC(9, 3)`, got `1.23456`" in _error(lambda: _open(tmp_path).rows(None))
+    assert "column `p` must be `NUMERIC(9, 3)`, got `1.23456`" in _error(lambda: _rows(_open(tmp_path)))
 
 
 def test_the_version_of_a_whole_table_changes_with_its_rows_and_not_with_their_order(
@@ -219,7 +223,7 @@ def test_the_version_of_a_whole_table_changes_with_its_rows_and_not_with_their_o
 
 def test_a_value_that_is_not_of_its_type_is_named(tmp_path: Path, database: sqlalchemy.Engine) -> None:
     _run(database, "CREATE TABLE t (n INTEGER)", "INSERT INTO t VALUES (1), ('many')")
-    assert _error(lambda: _open(tmp_path).rows(None)) == (
+    assert _error(lambda: _rows(_open(tmp_path))) == (
         "`source` `sql://w/t`: column `n` must be `INTEGER`, got `'many'`\n\n"
         "hint: correct the value or the type of the column"
     )
@@ -227,7 +231,7 @@ def test_a_value_that_is_not_of_its_type_is_named(tmp_path: Path, database: sqla
 
 def test_invalid_time_is_reported(tmp_path: Path, database: sqlalchemy.Engine) -> None:
     _run(database, "CREATE TABLE t (at DATETIME)", "INSERT INTO t VALUES ('yesterday')")
-    assert _error(lambda: _open(tmp_path).rows(None)) == (
+    assert _error(lambda: _rows(_open(tmp_path))) == (
         "`source` `sql://w/t` holds a value that does not fit the type of its column: Invalid isoformat string: 'yesterday'\n\n"
         "hint: correct the value or the type of the column"
     )

@@ -74,7 +74,7 @@ def test_a_sealed_query_reads_no_file_of_another_table(store: DeltaStore, tmp_pa
         store.scan("b/t", where=condition).to_table()
 
 
-@pytest.mark.parametrize("name", ["filename", "file_index", "file_row_number", "_wall_row"])
+@pytest.mark.parametrize("name", ["filename", "file_index", "file_row_number"])
 def test_columns_may_have_names_that_duckdb_gives(store: DeltaStore, name: str) -> None:
     _put(store, "s1", **{name: ["x", "y"]})
     _put(store, "s2", **{name: ["z"]})
