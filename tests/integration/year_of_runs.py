@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 TROUBLES = ("", "", "", "failed", "withheld", "bad rows", "drift")
-"""What the last night of every seventh pipeline was like."""
+"""Faults of the last night; the pipelines take turns."""
 
 
 def events(
