@@ -1,4 +1,4 @@
-"""What every store of a lake guarantees, tried by several processes. A suite gives it the address of a lake."""
+"""Guarantees of every store of a lake, tried by several processes. A suite gives it the address of a lake."""
 
 from __future__ import annotations
 
