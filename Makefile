@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test slow venvs durations full unit compat clouds terraform terraform-arguments spark spark-quick versions faults check lint types contract chart chart-security crds editor drain e2e-compose e2e-kubernetes format docs lock benchmark page-benchmark clean
+.PHONY: help run test slow venvs torch durations full unit compat clouds terraform terraform-arguments spark spark-quick versions faults check lint types contract chart chart-security crds editor drain e2e-compose e2e-kubernetes format docs lock benchmark page-benchmark clean
 
 help: ## Show what there is to make.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ slow: $(VENV)/.installed-dev ## Run the tests that kill, drain and wait; the gat
 venvs: $(VENV)/.installed-dev ## Run steps with packages of their own, in virtual environments that are built for them.
 	@$(TESTS) -m full $(PYTEST)
 
+torch: ## Train and score models of PyTorch, in a virtual environment of their own: the wheel is large.
+	@PYTHON=$(PYTHON) tests/pytorch/run.sh $(PYTEST)
+
 durations: $(VENV)/.installed-dev ## Measure how long each test file takes, and record it for the order of the next runs.
 	@$(TESTS) --record-durations
 
@@ -81,7 +84,7 @@ faults: ## Start a whole Airflow, by either executor, hit every part of it at ev
 full: ## Run everything that is proven anywhere, for hours; ends at the first suite that fails.
 	$(MAKE) run
 	$(MAKE) check test slow venvs
-	$(MAKE) clouds spark compat versions
+	$(MAKE) torch clouds spark compat versions
 	$(MAKE) clouds PYTEST="-m slow"
 	$(MAKE) drain fuzz chart-security faults e2e-compose
 

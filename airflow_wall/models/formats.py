@@ -24,17 +24,26 @@ FORMATS = {
     "catboost": "airflow_wall.models.catboost_file",
     "lightgbm": "airflow_wall.models.lightgbm_text",
     OWN: "airflow_wall.models.own_file",
+    "safetensors": "airflow_wall.models.torch_safetensors",
     "skops": "airflow_wall.models.skops_file",
     "xgboost": "airflow_wall.models.xgboost_json",
 }
 """Format name -> the module that reads and writes it."""
 
-_OWNERS = {"lightgbm": "lightgbm", "xgboost": "xgboost", "catboost": "catboost", "sklearn": "skops"}
+_OWNERS = {
+    "lightgbm": "lightgbm",
+    "xgboost": "xgboost",
+    "catboost": "catboost",
+    "torch": "safetensors",
+    "sklearn": "skops",
+}
 """Top-level package of an estimator's class or base class -> format, in order of preference."""
 
-SUPPORTED = "LightGBM, XGBoost, CatBoost, and scikit-learn (regressors, classifiers, and pipelines that end in one)"
+SUPPORTED = (
+    "LightGBM, XGBoost, CatBoost, PyTorch, and scikit-learn (regressors, classifiers, and pipelines that end in one)"
+)
 
-_EXTRAS = {"xgboost": "xgboost", "catboost": "catboost"}
+_EXTRAS = {"xgboost": "xgboost", "catboost": "catboost", "torch": "torch", "safetensors": "torch"}
 """Package of a format that is not in `local` -> the extra that brings it."""
 
 

@@ -29,7 +29,7 @@ from airflow_wall.environments.user_code import activate
 from airflow_wall.errors import ModelError, first_line
 from airflow_wall.models.base import NO_OWN_CODE, OwnCode
 from airflow_wall.models.outputs import estimator_scores, output_of
-from airflow_wall.settings import matches_any
+from airflow_wall.models.own_types import is_allowed, is_in_folder
 
 with warnings.catch_warnings():
     warnings.simplefilter(
@@ -44,7 +44,12 @@ TRUSTED = frozenset(
         "lightgbm.basic.Booster",
         "lightgbm.sklearn.LGBMClassifier",
         "lightgbm.sklearn.LGBMRegressor",
+        "numpy.bool_",
         "numpy.dtype",
+        "numpy.floating",
+        "numpy.integer",
+        "numpy.number",
+        "numpy.object_",
         "scipy._lib.array_api_compat.numpy._aliases.asarray",
         "scipy.interpolate._bsplines.BSpline",
         "scipy.interpolate._bsplines._BSpline",
@@ -156,7 +161,7 @@ def _refuse_untrusted(content: bytes, where: str, own: OwnCode) -> None:
     if own.code is not None:
         allowed = "classes of scikit-learn, LightGBM and the pipeline's folder only"
         hint = "define that part in a module of the pipeline's folder, or replace it by one of scikit-learn"
-    if any(_is_own(name, own) for name in untrusted):
+    if any(is_in_folder(name, own) for name in untrusted):
         hint = "have them added to the setting `[wall] allowed_entrypoints`, e.g. as `models.*`"
     raise ModelError(
         f"{where} must hold {allowed}, got {listed(untrusted)} (scikit-learn {sklearn.__version__})", hint=hint
@@ -168,7 +173,7 @@ def _is_trusted(name: str, own: OwnCode) -> bool:
     Return True for a class of scikit-learn that can be part of a model, for the names in `TRUSTED`, and for the user's
     own classes and functions that the deployment allows.
     """
-    if name in TRUSTED or (_is_own(name, own) and matches_any(name, own.types) and _is_defined(name, own)):
+    if name in TRUSTED or is_allowed(name, own):
         return True
     if not name.startswith("sklearn.") or name.startswith(_UNTRUSTED_MODULES):
         return False
@@ -177,29 +182,10 @@ def _is_trusted(name: str, own: OwnCode) -> bool:
         found = getattr(importlib.import_module(module), attribute, None)
     except ImportError:
         return False
+    if name.startswith("sklearn.metrics."):  # the scorer of a search: these compute, and do nothing else
+        return callable(found) and found.__module__.startswith("sklearn.metrics.")
     # A function could be called with any arguments by the estimator that holds it.
     return inspect.isclass(found) and found.__module__.partition(".")[0] == "sklearn"
-
-
-def _is_own(name: str, own: OwnCode) -> bool:
-    """Return True if a module of the pipeline's folder can define a name, by its path."""
-    parts = name.split(".")
-    if own.code is None or not all(part.isidentifier() for part in parts):
-        return False
-    folders = [own.code.joinpath(*parts[:end]) for end in range(1, len(parts))]
-    return any(folder.with_suffix(".py").is_file() or (folder / "__init__.py").is_file() for folder in folders)
-
-
-def _is_defined(name: str, own: OwnCode) -> bool:
-    """Return True if a module of the pipeline's folder defines a name itself, and does not only import it."""
-    assert own.code is not None, "`_is_own` has checked it"
-    module, _, attribute = name.rpartition(".")
-    activate(own.code)
-    try:
-        value = getattr(importlib.import_module(module), attribute, None)
-    except Exception:  # the module is the user's own, and may raise anything
-        return False
-    return getattr(value, "__module__", None) == module
 
 
 def _canonical(content: bytes) -> bytes:

@@ -94,7 +94,9 @@ def test_what_jobs_import_of_others_is_in_the_list_of_their_needs(graph: grimp.I
         "psycopg",
         "pymysql",
         "pyspark",
+        "safetensors",
         "sqlglot",
+        "torch",
         "xgboost",
     }  # needed only by jobs that train with it, read a bucket, Postgres or MySQL, or use Spark
     assert others - of_some == needed

@@ -152,7 +152,7 @@ class NoEstimator:
     [
         (
             NoEstimator(),
-            f"an estimator of type `{__name__}.NoEstimator` cannot be saved; supported are LightGBM, XGBoost, CatBoost, "
+            f"an estimator of type `{__name__}.NoEstimator` cannot be saved; supported are LightGBM, XGBoost, CatBoost, PyTorch, "
             "and scikit-learn (regressors, classifiers, and pipelines that end in one)\n\n"
             "hint: return one of these as `Trained(estimator=...)`, or name functions as `save` and `load`",
         ),
@@ -187,7 +187,7 @@ def test_an_unknown_format_is_refused():
     with pytest.raises(ModelError) as caught:
         formats.load(b"", "onnx")
     assert str(caught.value) == (
-        "the model format must be one of `catboost`, `lightgbm`, `own`, `skops`, `xgboost`, got `onnx`\n\n"
+        "the model format must be one of `catboost`, `lightgbm`, `own`, `safetensors`, `skops`, `xgboost`, got `onnx`\n\n"
         "hint: upgrade airflow-wall where this runs: a newer one wrote the model"
     )
 
