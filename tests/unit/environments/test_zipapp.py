@@ -33,7 +33,7 @@ def test_same_package_gives_the_same_bytes_under_the_same_name(tmp_path: Path) -
         paths.append(Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()))
     assert paths[0].name == paths[1].name
     assert paths[0].read_bytes() == paths[1].read_bytes()
-    assert len(paths[0].read_bytes()) < 450_000
+    assert len(paths[0].read_bytes()) < 500_000  # a cluster fetches it once for each release of the package
 
 
 def test_parcel_that_is_there_is_not_written_again(tmp_path: Path) -> None:
