@@ -16,6 +16,7 @@ from airflow_wall.cli.main import app
 from airflow_wall.errors import WallError
 from airflow_wall.publish.backends import parse_target
 from airflow_wall.publish.release import Releases
+from airflow_wall.publish.rows import RowStream
 
 FILES = "files://scores"
 WITHHELD = {"table": "gold/scores", "slice": "20130701T000000Z", "reason": "`check` failed: range of score"}
@@ -34,7 +35,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for day, rows in (("01", 2), ("02", 3)):
         release = f"shop-201307{day}"
         releases.open("shop", release, order=f"2013-07-{day}T00:00:00+00:00", fence=1)
-        data, withheld = pa.table({"id": list(range(rows))}), [WITHHELD] if day == "02" else []
+        data, withheld = RowStream.of(pa.table({"id": list(range(rows))})), [WITHHELD] if day == "02" else []
         releases.stage("shop", release, part="p", to=parse_target(FILES), data=data, withheld=withheld)
         releases.close("shop", release, expected=["p"])
     with mock.patch.dict(os.environ):  # the command sets variables of Airflow

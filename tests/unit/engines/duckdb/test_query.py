@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pyarrow as pa
 import pytest
+from checked_rows import InMemory
 
 from airflow_wall.checks.data import Data
 from airflow_wall.checks.kinds.sql import Sql
@@ -41,7 +42,7 @@ def test_a_failing_query_runs_once() -> None:
 
 
 def test_a_check_that_finds_rows_runs_its_query_once() -> None:
-    data = Data(NUMBERS, None, "2020-01-01")
+    data = Data(InMemory(NUMBERS), None, "2020-01-01")
     check = Sql(query=f"SELECT x, {SLOW} AS n FROM data LIMIT 5")
     once = min(cpu_seconds(lambda: data.first(check.query, 3)) for _ in range(3))
     found = min(cpu_seconds(lambda: check.run(data)) for _ in range(3))
