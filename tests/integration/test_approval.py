@@ -14,6 +14,7 @@ import pytest
 from airflow_server import TRIGGERER, AirflowServer, until, waiting
 from project import REPOSITORY
 
+from airflow_wall.lake.lake import Lake
 from airflow_wall.models.backends import open_registry
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -73,7 +74,7 @@ def test_a_model_becomes_the_champion_when_a_human_approves_it(airflow: AirflowS
     for _ in waiting(60):
         if "shop" in airflow.active_dags():
             break
-    registry = open_registry(tmp_path / "lake" / "_wall")
+    registry = open_registry(Lake(tmp_path / "lake"))
     run_id = airflow.trigger("shop", "2024-03-01T00:00:00Z")
     between = answer(airflow, run_id, "Reject")
     assert between["fit_approval"] in ("awaiting_input", "deferred")  # it holds no worker
