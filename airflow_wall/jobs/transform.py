@@ -5,19 +5,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
 
-from airflow_wall.engines.duckdb.query import run_query, to_arrow, union_tables
+from airflow_wall.engines.duckdb import connection as duck
+from airflow_wall.engines.duckdb.query import add_input, sealed_query, to_arrow, union_tables
 from airflow_wall.engines.spark.selection import spark_engine
 from airflow_wall.environments.user_code import calling, load_function
 from airflow_wall.errors import DataError, UserCodeError
 from airflow_wall.job import Env
 from airflow_wall.jobs.base import open_target
 from airflow_wall.storage.base import TableStore, partition_of
+from airflow_wall.storage.columns import check_names
 from airflow_wall.storage.lineage import Lineage
+from airflow_wall.storage.staging import Staging
 
 if TYPE_CHECKING:
     from airflow_wall.engines.spark.engine import Engine
@@ -67,11 +71,18 @@ def transform(
     spark = spark_engine(env.run)
     lineage = Lineage(env.run.state, tables)
     reading = lineage.reading(inputs, slices)
-    result = _embedded(work, tables) if spark is None else _on_spark(work, tables, spark)
-    if mode == "full":
-        commit = tables.replace_table(target, result)
-    else:
-        commit = tables.replace_slice(target, result, slice_id=slice_id, number=env.run.slice.number, writer=writer)
+    with tables.stage(target) as staging:
+        if spark is not None:
+            staging.stage_table(_on_spark(work, tables, spark), table=target)
+        elif sql is not None:
+            _by_sql(work, tables, staging, target)
+        else:
+            staging.stage_table(_embedded(work, tables), table=target)
+        if mode == "full":
+            commit = tables.replace_table(target, staging)
+        else:
+            number = env.run.slice.number
+            commit = tables.replace_slice(target, staging, slice_id=slice_id, number=number, writer=writer)
     lineage.record(env.run, commit, reading, partition=None if mode == "full" else partition_of(slice_id, writer))
     log.info("table %s: %d rows from %s", target, commit.rows, named)
     return {"table": target, "rows": commit.rows, "version": commit.version, "changed": commit.changed}
@@ -121,9 +132,22 @@ def _embedded(work: _Transformation, tables: TableStore) -> pa.Table:
         name: union_tables(name, matches, [tables.read(table, slices=work.slices) for table in matches])
         for name, matches in work.inputs.items()
     }
-    if work.sql is not None:
-        return run_query(work.sql, rows, work.sql_file)
     return _by_function(work, rows, lambda _: None)
+
+
+def _by_sql(work: _Transformation, tables: TableStore, staging: Staging, target: str) -> None:
+    """Stream the rows of the query from the files of the inputs into a file of the target."""
+    with duck.connect() as database:
+        columns: dict[str, list[str]] = {}
+        paths: list[Path] = []
+        for name, matches in work.inputs.items():
+            scans = [tables.scan(table, slices=work.slices) for table in matches]
+            columns[name] = add_input(database, name, matches, [scan.relation(database) for scan in scans])
+            paths += (path for scan in scans for path in scan.paths)
+        duck.seal(database, paths, staging.area)
+        with sealed_query(database, str(work.sql), columns, work.sql_file) as (names, rows):
+            check_names(names, table=target)
+            staging.stage(database, rows, table=target)
 
 
 def _on_spark(work: _Transformation, tables: TableStore, spark: Engine) -> pa.Table:

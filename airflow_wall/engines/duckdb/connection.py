@@ -37,12 +37,15 @@ def connect() -> duckdb.DuckDBPyConnection:
     return database
 
 
-def seal(database: duckdb.DuckDBPyConnection, paths: Iterable[Path] = ()) -> None:
+def seal(database: duckdb.DuckDBPyConnection, paths: Iterable[Path] = (), folder: Path | None = None) -> None:
     """
     Restrict all later queries to the registered tables: no network, no file. This cannot be undone.
 
     :param paths: Files that they may read all the same, because views of the connection do.
+    :param folder: A folder that the result may be written to. A query by itself writes nothing.
     """
+    if folder is not None:
+        database.execute(f"SET allowed_directories = {value([f'{folder}/'])}")
     names = [name for path in paths for name in dict.fromkeys((str(path), glob.escape(str(path))))]
     if names:
         database.execute(f"SET allowed_paths = {value(names)}")

@@ -132,9 +132,9 @@ def test_one_history_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "guard",
-    ["airflow_wall.storage.delta.without_rows", "airflow_wall.sources.cursors.Cursor._minus_lag"],
+    ["airflow_wall.storage.slice_parts.SliceParts._without_held", "airflow_wall.sources.cursors.Cursor._minus_lag"],
 )
 def test_without_one_guard_it_is_not(monkeypatch: pytest.MonkeyPatch, guard: str) -> None:
-    monkeypatch.setattr(guard, (lambda rows, held: rows) if "without" in guard else (lambda self, value: value))
+    monkeypatch.setattr(guard, (lambda self, part, *_: part) if "without" in guard else (lambda self, value: value))
     with pytest.raises(AssertionError):
         _play(HISTORY)
