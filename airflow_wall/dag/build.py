@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import DAG, BaseOperator, TaskGroup, TriggerRule
+from airflow.sdk import DAG, BaseOperator, TaskGroup, TriggerRule, task_group
 
 from airflow_wall.dag import early_reads
 from airflow_wall.dag.callables import constructed
@@ -107,17 +107,30 @@ def _add_approvals(plan: Plan, built: Operators) -> None:
     for task in plan.tasks:
         if task.uses != "retrain" or task.arguments.get("approve") is not True:
             continue
-        if task.mapped:
-            fault = plan.places.fault((*task.loc, "with", "approve"), "cannot be used with `expand`")
-            raise FaultyText([fault], plan.text)
         from airflow_wall.operators.approve_model import ApproveModelOperator, PromoteModelOperator
 
-        retrain = built[task.task_id]
-        within: Any = {"task_group": retrain.task_group, "dag": retrain.dag, "retrain": task.task_id}
-        places = {name: getattr(retrain, name) for name in ("storage", "project", "code", "place")}
-        approval = ApproveModelOperator(task_id=f"{retrain.label}_approval", **within)
-        promotion = PromoteModelOperator(task_id=f"{retrain.label}_promotion", **within, **places)
-        retrain >> approval >> promotion
+        retrain: Any = built[task.task_id]
+        within: Any = {"task_group": retrain.task_group, "dag": retrain.dag}
+        arguments = retrain.partial_kwargs if task.mapped else vars(retrain)
+        places = {name: arguments[name] for name in ("storage", "project", "code", "place") if name in arguments}
+        approval = functools.partial(ApproveModelOperator, task_id=f"{retrain.label}_approval")
+        promotion = functools.partial(PromoteModelOperator, task_id=f"{retrain.label}_promotion", **places)
+        if task.mapped:
+            _map_approval(approval, promotion, retrain)
+        else:
+            asks, promotes = (make(retrain=task.task_id, **within) for make in (approval, promotion))
+            retrain >> asks >> promotes
+
+
+def _map_approval(approval: Any, promotion: Any, retrain: Any) -> None:
+    """Ask for each task instance of a mapped `retrain`: a mapped group, so that no model waits for another one."""
+    within = {"retrain": retrain.task_id, "dag": retrain.dag}
+
+    def ask(result: Any) -> None:
+        approval(result=result, **within) >> promotion(result=result, **within)
+
+    options: Any = {"prefix_group_id": False, "dag": retrain.dag, "parent_group": retrain.task_group}
+    task_group(group_id=f"{retrain.label}_approvals", **options)(ask).expand(result=retrain.output)
 
 
 def _set_teardowns(plan: Plan, built: Operators) -> None:

@@ -7,6 +7,7 @@ Waits for: an Airflow to start, two runs and an answer in each.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,18 @@ tasks:
     with: {model: value, version: 1, inputs: {orders: bronze/orders}, target: gold/values}
 """
 
+MAPPED = """
+dag_id: shops
+start_date: 2024-03-01
+tasks:
+  - {id: load, uses: ingest, with: {source: landing, target: bronze/visits}}
+  - id: fit
+    uses: retrain
+    needs: load
+    with: {entrypoint: "shop:train", inputs: {orders: bronze/visits}, approve: true}
+    expand: {model: [one, two]}
+"""
+
 TRAIN = """
 from sklearn.linear_model import LinearRegression
 from airflow_wall import Trained
@@ -48,6 +61,7 @@ def airflow(tmp_path: Path) -> Iterator[AirflowServer]:
     dags.mkdir()
     shutil.copy(REPOSITORY / "dags" / "pipelines.py", dags)
     (dags / "shop.yaml").write_text(PIPELINE)
+    (dags / "shops.yaml").write_text(MAPPED)
     (dags / "shop.py").write_text(TRAIN)
     landing = tmp_path / "lake" / "landing"
     landing.mkdir(parents=True)
@@ -87,3 +101,22 @@ def test_a_model_becomes_the_champion_when_a_human_approves_it(airflow: AirflowS
     champion = registry.champion("value")
     assert champion is not None
     assert champion.version == 2
+
+
+def test_each_model_of_a_mapped_task_is_approved_by_itself(airflow: AirflowServer, tmp_path: Path) -> None:
+    for _ in waiting(60):
+        if "shops" in airflow.active_dags():
+            break
+    registry = open_registry(tmp_path / "lake" / "_wall")
+    run_id = airflow.trigger("shops", "2024-03-01T00:00:00Z")
+    paths = [f"/dags/shops/dagRuns/{run_id}/taskInstances/fit_approval/{place}/hitlDetails" for place in (0, 1)]
+    until(lambda: all(airflow.client.get(path).is_success for path in paths))
+    time.sleep(5)  # Airflow fails a task that goes on before the scheduler has seen that its first process ended
+    for place, option in ((0, "Reject"), (1, "Approve")):
+        path = paths[place]
+        assert f"of model `{('one', 'two')[place]}`?" in airflow.get(path)["subject"]
+        answer = {"chosen_options": [option], "params_input": {}}
+        airflow.client.patch(path, json=answer).raise_for_status()
+    assert airflow.finished("shops", run_id)[0] == "success"
+    champion = registry.champion("two")
+    assert (registry.champion("one"), champion and champion.version) == (None, 1)
