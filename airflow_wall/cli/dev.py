@@ -243,7 +243,7 @@ def _prepare(home: Home) -> None:
     :raises DeploymentError: another Airflow works on it.
     """
     home.console.parent.mkdir(parents=True, exist_ok=True)
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")  # `spawn` starts a process that outlives this one for a moment
     with ProcessPoolExecutor(1, mp_context=context, initializer=_redirect_output, initargs=(home.console,)) as other:
         other.submit(_prepare_database, home).result()
 
@@ -251,6 +251,7 @@ def _prepare(home: Home) -> None:
 def _redirect_output(console: Path) -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the parent handles them
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     log = os.open(console, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
