@@ -116,7 +116,7 @@ class Lake:
             (self.folder / key).mkdir(parents=True, exist_ok=True)
 
     def lacks_folder(self, key: str) -> bool:
-        """Return True if a look without a request shows that there is no such folder."""
+        """Return True if the lake is in a folder and has no folder `key`. A bucket is not asked."""
         return self.folder is not None and not (self.folder / key).is_dir()
 
     def folders_with(self, name: str, enters: Callable[[str], bool]) -> list[str]:

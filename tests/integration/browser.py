@@ -14,7 +14,7 @@ WIDE, NARROW = (1400, 900), (420, 900)
 
 
 def needs_chromium() -> pytest.MarkDecorator:
-    """Skip the test with a reason where there is no browser."""
+    """Skip the test, with a reason, if Chromium is not installed."""
     missing = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
     return pytest.mark.skipif(bool(missing), reason=f"needs {' and '.join(missing)}: apt-get install chromium-driver")
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,6 @@ import pytest
 import yaml
 from deploy_files import DEPLOY, outputs, program, terraform
 from rendering import helm
-
-from airflow_wall.connections.info import ConnectionInfo
 
 MODULES = sorted(path.parent for path in DEPLOY.glob("*/modules/*/tests"))
 PLAN = {"name": "airflow", "account_id": "123456789012", "zones": ["eu-west-1a", "eu-west-1b"], "size": "small"}
@@ -151,19 +147,3 @@ def _secret_keys(node: Any) -> set[tuple[str, str]]:
     if isinstance(reference, dict):
         keys.add((reference["name"], reference["key"]))
     return keys
-
-
-@pytest.mark.integration
-def test_role_of_keda_is_created_and_gets_its_new_password(postgres: ConnectionInfo) -> None:
-    import psycopg
-
-    url = f"postgresql://{postgres.login}:{postgres.password}@{postgres.host}:{postgres.port}/{postgres.schema}"
-    for password in ("first'one", "second"):
-        environment = {**os.environ, "DATABASE": url.replace("postgresql", "postgresql+psycopg"), "PASSWORD": password}
-        subprocess.run(
-            [sys.executable, DEPLOY / "aws/kubernetes/keda_role.py"], env=environment, check=True, timeout=60
-        )
-        with psycopg.connect(
-            host=postgres.host, port=postgres.port, dbname=postgres.schema, user="airflow_keda", password=password
-        ) as database:
-            assert database.execute("SELECT current_user").fetchone() == ("airflow_keda",)
