@@ -255,5 +255,9 @@ def _statistics(rows: int, schema: pa.Schema, columns: Mapping[str, Mapping[str,
             continue
         kind = int if pa.types.is_integer(field.type) else str
         lows[field.name], highs[field.name] = kind(values["min"]), kind(values["max"])
-    nulls = {name: int(values["null_count"]) for name, values in columns.items() if "null_count" in values}
+    nulls = {
+        field.name: int(columns[field.name]["null_count"])
+        for field in schema
+        if "null_count" in columns[field.name] and not pa.types.is_struct(field.type)  # Delta counts those by member
+    }
     return {"numRecords": rows, "minValues": lows, "maxValues": highs, "nullCount": nulls}

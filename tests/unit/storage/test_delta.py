@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 
 from airflow_wall.errors import DataError, Interrupted
 from airflow_wall.storage.backends import open_tables
@@ -60,6 +61,31 @@ def test_values_under_a_null_do_not_count_as_a_change(store: DeltaStore) -> None
         values = pa.array([1, garbage, 3], pa.int64()).buffers()[1]
         data = pa.table({"x": pa.Array.from_buffers(pa.int64(), 3, [pa.py_buffer(b"\x05"), values])})
         assert _put(store, "s1", data).changed == (garbage == 0)
+
+
+NESTED = {
+    "struct": pa.struct([("x", pa.int64()), ("in", pa.struct([("y", pa.string())]))]),
+    "list": pa.list_(pa.struct([("x", pa.int64())])),
+    "structs of lists": pa.struct([("xs", pa.list_(pa.int64()))]),
+    "map": pa.map_(pa.string(), pa.struct([("x", pa.int64())])),
+}
+NESTED_VALUES = {
+    "struct": {"x": None, "in": {"y": "a"}},
+    "list": [{"x": 1}, {"x": None}],
+    "structs of lists": {"xs": [1, None]},
+    "map": [("k", {"x": 1})],
+}
+
+
+@pytest.mark.parametrize("kind", NESTED)
+@pytest.mark.parametrize("is_all_null", [False, True])
+def test_a_nested_column_may_have_nulls(store: DeltaStore, tmp_path: Path, kind: str, *, is_all_null: bool) -> None:
+    values = [None, None if is_all_null else NESTED_VALUES[kind], None]
+    data = pa.table({"id": [1, 2, 3], "flag": [True, None, False], "x": pa.array(values, NESTED[kind])})
+    assert _put(store, "s1", data).changed
+    assert not _put(store, "s1", data).changed
+    assert store.read("b/t").select(data.column_names) == data
+    assert DeltaTable(tmp_path / "a lake" / "b" / "t").to_pyarrow_table().column("x").to_pylist() == values
 
 
 def test_a_slice_with_a_quote_in_its_name_is_replaced(store: DeltaStore) -> None:
