@@ -60,7 +60,7 @@ def _sorted_documents(rows: StagedRows) -> Iterator[list[SearchDocument]]:
     """Yield the documents by number, because FTS5 writes a new segment whenever a number is below the last one."""
     schema = plain_schema(rows.rows.schema)
     searched = [field.name for field in schema if field.name in rows.key or _is_text(field.type)]
-    with duck.connect() as database:
+    with duck.shared() as database:
         database.register("documents", _SCHEMA.empty_table())
         database.execute("CREATE TEMP TABLE unsorted AS FROM documents")
         for batch in rows.rows.batches():

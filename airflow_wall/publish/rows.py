@@ -97,7 +97,7 @@ def check_key(rows: RowStream, key: Sequence[str], *, where: str = "the data") -
     names = [f"k{place}" for place in range(len(key))]
     marks = f"hash({', '.join(names)})"
     total, nulls = 0, dict.fromkeys(key, 0)
-    with duck.connect() as database:
+    with duck.shared() as database:
         database.execute("CREATE TEMP TABLE marks (mark UBIGINT)")
         for batch in rows.batches(key):
             total += batch.num_rows

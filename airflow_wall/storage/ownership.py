@@ -204,7 +204,7 @@ class TableState:
             elif first in uris:
                 present[first] = file.partition
         if unknown:
-            with duck.connect() as database:
+            with duck.shared() as database:
                 rows = self.scan_of(unknown).query(database)
                 query = f"SELECT DISTINCT {FILE}, {SOURCE} FROM ({rows}) WHERE {SOURCE} IS NOT NULL"  # noqa: S608
                 pairs = database.sql(query).fetchall()

@@ -110,7 +110,7 @@ class Scan:
     def write(self, path: Path) -> None:
         """Write the rows into a Parquet file, which appears at once."""
         part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        with duck.connect() as database:
+        with self._connect() as database:
             query = self._selection(database)
             database.execute(f"COPY ({query}) TO {duck.literal(str(part))} (FORMAT parquet, COMPRESSION zstd)")
         part.replace(path)
@@ -137,18 +137,18 @@ class Scan:
         schema = self.schema
         if not schema.names:
             return
-        with duck.connect() as database:
+        with self._connect() as database:
             relation = self.relation(database)
-            duck.seal(database, self.paths)
+            self._seal(database)
             with self._where_errors():
                 for batch in relation.to_arrow_reader(rows):
                     yield batch.cast(schema)
 
     def first(self, limit: int) -> list[dict[str, Any]]:
         """Return the first rows as Python values."""
-        with duck.connect() as database:
+        with self._connect() as database:
             relation = self.relation(database).limit(limit)
-            duck.seal(database, self.paths)
+            self._seal(database)
             with self._where_errors():
                 rows: list[dict[str, Any]] = relation.to_arrow_table().cast(self.schema).to_pylist()
         return rows
@@ -161,11 +161,19 @@ class Scan:
         """Return the number of rows. For most tables it is known without reading."""
         if self.key is None and self.where is None:
             return sum(file.rows for file in self.files)
-        with duck.connect() as database:
+        with self._connect() as database:
             relation = self.relation(database)
-            duck.seal(database, self.paths)
+            self._seal(database)
             with self._where_errors():
                 return int(relation.count("*").fetchall()[0][0])
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        return duck.shared() if self.where is None else duck.connect()
+
+    def _seal(self, database: duckdb.DuckDBPyConnection) -> None:
+        """Restrict the condition of an author to the files of the rows."""
+        if self.where is not None:
+            duck.seal(database, self.paths)
 
     def query(self, database: duckdb.DuckDBPyConnection) -> str:
         """Return the SQL of all stored columns and the place of each row."""

@@ -64,7 +64,7 @@ class Part:
 
     def values(self, column: str) -> pa.Array[Any]:
         """Return the different values of a column, without null."""
-        with duck.connect() as database:
+        with duck.shared() as database:
             name = duck.identifier(column)
             query = f"SELECT DISTINCT {name} FROM ({self.scan.query(database)}) WHERE {name} IS NOT NULL"  # noqa: S608
             values: pa.Array[Any] = database.sql(query).to_arrow_table().column(0).combine_chunks()
@@ -72,7 +72,7 @@ class Part:
 
     def count_by(self, column: str) -> dict[str, int]:
         """Return value of a column -> number of its rows."""
-        with duck.connect() as database:
+        with duck.shared() as database:
             name = duck.identifier(column)
             query = f"SELECT {name}, count(*) FROM ({self.scan.query(database)}) GROUP BY ALL"  # noqa: S608
             return dict(database.sql(query).fetchall())
@@ -98,8 +98,8 @@ class Staging:
 
     @functools.cached_property
     def database(self) -> duckdb.DuckDBPyConnection:
-        """A connection for queries over staged files. To open one takes longer than most of these."""
-        return duck.connect()
+        """A connection for queries over staged files."""
+        return duck.shared()
 
     def stage(self, database: duckdb.DuckDBPyConnection, query: str, *, table: str) -> Part:
         """

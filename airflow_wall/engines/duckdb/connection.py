@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import os
 import re
@@ -27,13 +28,35 @@ def connect() -> duckdb.DuckDBPyConnection:
     A cluster limits threads and memory by the variables AIRFLOW_WALL_THREADS and AIRFLOW_WALL_MEMORY. Data that exceed
     the memory go to a temporary directory of this connection, which DuckDB creates when needed and removes at the end.
     """
-    bounds = {name: os.environ[variable] for name, variable in LIMITS.items() if variable in os.environ}
+    return _open(_bounds())
+
+
+def shared() -> duckdb.DuckDBPyConnection:
+    """
+    Return a connection to the database in memory that all queries of this process share.
+
+    To open a database takes longer than most queries. Temporary tables and registered rows are the connection's own.
+    Run only queries of this package: a seal or a setting would hold for all connections.
+    """
+    return _shared_database(os.getpid(), tuple(_bounds().items())).cursor()
+
+
+@functools.cache  # by process: the threads of a database do not survive a fork
+def _shared_database(process: int, bounds: tuple[tuple[str, str], ...]) -> duckdb.DuckDBPyConnection:  # noqa: ARG001
+    return _open(dict(bounds))
+
+
+def _bounds() -> dict[str, str]:
+    return {name: os.environ[variable] for name, variable in LIMITS.items() if variable in os.environ}
+
+
+def _open(bounds: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
     # A sealed database can still reach this directory. By default all queries of a worker would share it.
     overflow = str(Path(tempfile.gettempdir()) / f"airflow-wall-{uuid.uuid4().hex}")
     database = duckdb.connect(
         ":memory:", config={"autoinstall_known_extensions": "false", "temp_directory": overflow, **bounds}
     )
-    database.execute("SET TimeZone = 'UTC'")
+    database.execute("SET GLOBAL TimeZone = 'UTC'")
     return database
 
 
