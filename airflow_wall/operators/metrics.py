@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow.configuration import conf
-from airflow.sdk.observability import stats
+from airflow.sdk.observability.stats import Stats  # the functions of the module are newer than Airflow 3.2
 
 from airflow_wall.errors import WallError
 
@@ -150,11 +150,11 @@ def label(value: object) -> str:
 
 def _count(name: str, count: int, **labels: object) -> None:
     if count > 0 and sends_counters():
-        stats.incr(f"{PREFIX}{name}", count, tags={key: label(labels[key]) for key in COUNTERS[name]})
+        Stats.incr(f"{PREFIX}{name}", count, tags={key: label(labels[key]) for key in COUNTERS[name]})
 
 
 def _gauge(name: str, value: float, **labels: object) -> None:
-    stats.gauge(f"{PREFIX}{name}", value, tags={key: label(labels[key]) for key in GAUGES[name]})
+    Stats.gauge(f"{PREFIX}{name}", value, tags={key: label(labels[key]) for key in GAUGES[name]})
 
 
 def _seconds(at: str) -> float:
