@@ -24,7 +24,7 @@ import ast, contextlib, importlib, os, sys, zoneinfo
 from pathlib import Path
 
 import airflow_wall.planner.native, airflow_wall.loader.templates, airflow_wall.text.yaml_1_1  # imported when a file
-import croniter, jsonschema, packaging.requirements, packaging.utils  # first needs them
+import croniter, jsonschema, packaging.requirements, packaging.utils, pydantic.dataclasses  # first needs them
 import airflow_wall.checks.load, airflow_wall.planner.native, airflow_wall.storage.contract, duckdb  # these too
 from airflow_wall.planner.planner import plan_all
 from airflow_wall.errors import SpecError
@@ -60,6 +60,11 @@ def callers():
         frame = frame.f_back
 
 
+def builds_model():
+    """Return True while pydantic reads the annotations of a model of ours, at its first use or anew."""
+    return not {"create_model", "model_rebuild"}.isdisjoint(callers())
+
+
 def hook(event, arguments):
     if root is None or event in HARMLESS:
         return
@@ -69,7 +74,7 @@ def hook(event, arguments):
         return
     if event == "compile" and sys._getframe(1).f_code is ast.parse.__code__:  # to a syntax tree, which is no code
         return
-    if event in ("compile", "exec") and "create_model" in callers():  # reads annotations of our own models anew
+    if event in ("compile", "exec") and builds_model():
         return
     if event in FILES and isinstance(arguments[0], (str, os.PathLike)) and inside(arguments[0]):
         if event != "open" or not (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC):
@@ -89,7 +94,7 @@ class Environment(dict):
 
 def seen(name):
     def method(self, *arguments):
-        if root is not None and "create_model" not in callers():
+        if root is not None and not builds_model():
             found.add(f"environment {name} {arguments}")
         return getattr(dict, name)(self, *arguments)
     return method
