@@ -7,25 +7,10 @@ from collections.abc import Mapping
 
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import EnvironmentFault
+from airflow_wall.language.cluster_registry import CLUSTERS
 from airflow_wall.language.environment import KEYS
+from airflow_wall.language.step_registry import STEPS
 from airflow_wall.planner.plan import Plan, TaskPlan
-
-_TABLES = ("deltalake", "duckdb", "pyarrow")
-_STEPS: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(
-        ("check_new_data", "ingest", "transform", "check_integrity", "persist", "index", "submit", "publish"), _TABLES
-    ),
-    "retrain": (*_TABLES, "sklearn", "skops"),
-    "predict": (*_TABLES, "sklearn", "skops"),
-}
-"""Step to the modules of the extra `local` that it imports."""
-
-_CLUSTERS = {
-    "emr": ("amazon", ("boto3",)),
-    "dataproc": ("google", ("google.cloud.dataproc_v1",)),
-    "spark": ("spark", ("pyspark",)),
-}
-"""Type of a cluster to the extra that it needs, and the modules of it."""
 
 
 def check_extras(plan: Plan) -> None:
@@ -56,11 +41,12 @@ def _needs(task: TaskPlan) -> tuple[str, tuple[str, ...]]:
     if task.uses == "start_cluster":
         cluster = task.arguments.get("cluster")
         values = cluster if isinstance(cluster, Mapping) else cluster.model_dump() if cluster is not None else {}
-        if values.get("python"):
-            return "spark", ()  # an interpreter of its own has the packages
-        return _CLUSTERS.get(str(values.get("type")), ("local", ()))
+        kind = CLUSTERS.get(str(values.get("type")))
+        if kind is None or values.get("python"):  # an interpreter of its own has the packages
+            return "local", ()
+        return getattr(kind, "needs_extra", "local"), getattr(kind, "packages", ())
     elsewhere = any(task.arguments.get(key) for key in (*KEYS, "cluster"))
-    return "local", () if elsewhere else _STEPS.get(task.uses, ())
+    return "local", () if elsewhere or task.uses not in STEPS else STEPS[task.uses].packages
 
 
 def _is_installed(module: str) -> bool:

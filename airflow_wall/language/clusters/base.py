@@ -99,6 +99,12 @@ class ClusterConfig(SpecModel):
     stop_may_fail: ClassVar[bool] = True
     """True if stopping it calls something that may not answer. A release then goes on after a failed stop."""
 
+    needs_extra: ClassVar[str] = "local"
+    """The extra of airflow-wall that its backend needs."""
+
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Modules of this extra that its backend imports."""
+
     type: Plain[str] = Field(description="The kind of cluster.")
     max_ttl: MaxTtl = Field(
         timedelta(hours=24), description="Maximum lifetime, even if a run uses it; 10 minutes to 14 days."

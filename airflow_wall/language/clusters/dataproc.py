@@ -46,6 +46,8 @@ class DataprocClusterConfig(CloudClusterConfig):
     """Google Cloud Dataproc. Needs `airflow-wall[google]`."""
 
     place: ClassVar[Block] = DataprocPlace
+    needs_extra: ClassVar[str] = "google"
+    packages: ClassVar[tuple[str, ...]] = ("google.cloud.dataproc_v1",)
 
     type: Plain[Literal["dataproc"]] = Field(description="The kind of cluster.")
     project: Resource[Filled] | None = Field(None, description="The project; by default that of the connection.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -42,6 +42,9 @@ class EmrNetwork(SpecModel):
 
 class EmrClusterConfig(CloudClusterConfig):
     """Amazon EMR on EC2. Needs `airflow-wall[amazon]`."""
+
+    needs_extra: ClassVar[str] = "amazon"
+    packages: ClassVar[tuple[str, ...]] = ("boto3",)
 
     type: Plain[Literal["emr"]] = Field(description="The kind of cluster.")
     autoscaling: EmrScaling | None = Field(None, description="Limits for starting and ending workers by load.")

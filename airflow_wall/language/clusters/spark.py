@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
@@ -54,6 +54,9 @@ class SparkWorkers(SpecModel):
 
 class SparkClusterConfig(ClusterConfig):
     """Spark's own cluster: started on the worker's machine, or an existing one. Needs `airflow-wall[spark]`."""
+
+    needs_extra: ClassVar[str] = "spark"
+    packages: ClassVar[tuple[str, ...]] = ("pyspark",)
 
     type: Plain[Literal["spark"]] = Field(description="The kind of cluster.")
     engine: Plain[Literal["spark", "embedded"]] = Field(

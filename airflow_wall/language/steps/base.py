@@ -141,6 +141,9 @@ TaskId = Annotated[Filled, Field(json_schema_extra={"x-refers-to": "task"}), Fie
 
 Parameters = dict[str, Any]
 
+TABLE_PACKAGES = ("deltalake", "duckdb", "pyarrow")
+"""What a step imports to read or write a table."""
+
 
 class Step(SpecModel):
     """
@@ -173,6 +176,9 @@ class Step(SpecModel):
 
     publishes: ClassVar[bool] = False
     """True if it publishes rows, which must come after the checks of their table."""
+
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Modules of the extra `local` that its job imports, so that a missing one is named before a run begins."""
 
 
 External = Annotated[
@@ -241,6 +247,7 @@ class OnCluster(Step):
     """Base of the steps that compute, in the worker or on a cluster."""
 
     task_fields: ClassVar[dict[str, str]] = {"cluster": "start_cluster"}
+    packages: ClassVar[tuple[str, ...]] = TABLE_PACKAGES
 
     cluster: TaskId | None = Field(
         None, description="The `start_cluster` task on whose cluster it runs; without it, in the worker."
@@ -268,6 +275,7 @@ class Staged(Step):
 
     task_fields: ClassVar[dict[str, str]] = {"release": "start_sender"}
     publishes: ClassVar[bool] = True
+    packages: ClassVar[tuple[str, ...]] = TABLE_PACKAGES
 
     release: TaskId = Field(description="The `start_sender` task of its release.")
     table: Table[Text] = Field(description="The table whose rows are published.")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from airflow_wall.language.steps.base import External, Step, Text
+from airflow_wall.language.steps.base import TABLE_PACKAGES, External, Step, Text
 from airflow_wall.text.kinds import (
     FieldKind,
     Table,
@@ -26,6 +26,7 @@ class CheckIntegrity(Step):
 
     reads_file: ClassVar[dict[str, tuple[str, ...]]] = {"checks": (".yaml", ".yml")}
     checks_rows: ClassVar[bool] = True
+    packages: ClassVar[tuple[str, ...]] = TABLE_PACKAGES
 
     table: Table[Text] = Field(description="The table to check.")
     checks: Annotated[Text | list[Any], BeforeValidator(_text_or_list), FieldKind.CHECKS] = Field(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from airflow_wall.language.base import Duration, Positive
-from airflow_wall.language.steps.base import Input, NewCategories, OnCluster, Share, Text
+from airflow_wall.language.steps.base import TABLE_PACKAGES, Input, NewCategories, OnCluster, Share, Text
 from airflow_wall.text.kinds import (
     Code,
     ModelName,
@@ -16,6 +18,8 @@ from airflow_wall.text.kinds import (
 
 class Predict(OnCluster):
     """Score this run's rows with the champion, or with a pinned version."""
+
+    packages: ClassVar[tuple[str, ...]] = (*TABLE_PACKAGES, "sklearn", "skops")
 
     model: ModelName[Text] = Field(description="The model's name in the registry.")
     inputs: dict[str, Input] = Field(

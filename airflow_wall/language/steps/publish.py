@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from airflow_wall.language.base import Name, SpecModel
-from airflow_wall.language.steps.base import External, Key, Step, TargetOnly, Text
+from airflow_wall.language.steps.base import TABLE_PACKAGES, External, Key, Step, TargetOnly, Text
 from airflow_wall.text.kinds import Plain, Sql, Table
 
 
@@ -27,6 +27,7 @@ class Publish(Step):
 
     one_run_at_a_time: ClassVar[bool] = True
     publishes: ClassVar[bool] = True
+    packages: ClassVar[tuple[str, ...]] = TABLE_PACKAGES
 
     release: Name = Field(description="Name of the release, whose rows clients see all at once.")
     table: Table[Text] = Field(description="The table whose rows are published.")

@@ -10,7 +10,15 @@ from pydantic_core import PydanticCustomError
 from airflow_wall.diagnostics.patterns import MARGIN_PATTERN
 from airflow_wall.diagnostics.suggestions import did_you_mean, listed
 from airflow_wall.language.base import SpecModel
-from airflow_wall.language.steps.base import Input, NewCategories, OnCluster, Parameters, TableInput, Text
+from airflow_wall.language.steps.base import (
+    TABLE_PACKAGES,
+    Input,
+    NewCategories,
+    OnCluster,
+    Parameters,
+    TableInput,
+    Text,
+)
 from airflow_wall.models.metric_names import KINDS, NAMES, OWN_HINT, is_own, own_is_lower_better
 from airflow_wall.text.kinds import (
     Code,
@@ -99,6 +107,7 @@ class Retrain(OnCluster):
     """Train a model, evaluate it on held-out rows, and promote it only if it is better."""
 
     one_run_at_a_time: ClassVar[bool] = True
+    packages: ClassVar[tuple[str, ...]] = (*TABLE_PACKAGES, "sklearn", "skops")
 
     entrypoint: Code[Text] = Field(description="The training function, `module:function`.")
     inputs: dict[str, Input] = Field(
