@@ -21,6 +21,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "docs" / "contributing" / "testing.md"
 TOLERANCE = 1.5
+_SECONDS = 0.2
+"""How often new output of a part is printed."""
+
+_MOST_FAULTS = 50
+_FAULT = re.compile(r"^(?:FAILED|ERROR|error:) .*", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -43,11 +48,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Result:
-    """How a part ended, and after how many seconds."""
+    """
+    How a part ended, and after how many seconds.
+
+    :param faults: The lines of its output that name a failed test.
+    """
 
     part: Part
     seconds: float
     passed: bool
+    faults: tuple[str, ...] = ()
 
 
 ONE_BY_ONE = (
@@ -85,18 +95,26 @@ def run(part: Part, *, buffered: bool = False) -> Result:
     :param buffered: Print its output in one piece when it has ended.
     """
     begin = time.monotonic()
-    if buffered or part.expected:
-        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
-            code = subprocess.run(part.command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT).returncode
-            output.seek(0)
-            text = output.read()
-        print(f"== {part.name}\n{text}", flush=True)
-    else:
+    if not buffered:
         print(f"== {part.name}", flush=True)
-        code, text = subprocess.run(part.command, cwd=ROOT).returncode, ""
+    # A file, because a server that outlives the part would keep a pipe open.
+    with tempfile.NamedTemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+        process = subprocess.Popen(part.command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+        with Path(output.name).open(encoding="utf-8", errors="replace") as written:
+            while process.poll() is None:
+                time.sleep(_SECONDS)
+                if not buffered:
+                    print(written.read(), end="", flush=True)
+            if not buffered:
+                print(written.read(), end="", flush=True)
+            written.seek(0)
+            text = written.read()
+    if buffered:
+        print(f"== {part.name}\n{text}", flush=True)
     if part.expected not in text:
         print(f"error: `{part.name}` did not print `{part.expected}`", flush=True)
-    return Result(part, time.monotonic() - begin, code == 0 and part.expected in text)
+    passed = process.returncode == 0 and part.expected in text
+    return Result(part, time.monotonic() - begin, passed, () if passed else tuple(_FAULT.findall(text)))
 
 
 def run_side_by_side(parts: Sequence[Part]) -> list[Result]:
@@ -123,12 +141,15 @@ def expected_seconds(table: str) -> dict[str, int]:
 
 
 def report(results: Sequence[Result]) -> int:
-    """Print how long each part took, name slow and failed ones, and return the exit code."""
+    """Print each failed test, how long each part took, name slow and failed ones, and return the exit code."""
     expected = expected_seconds(TABLE.read_text(encoding="utf-8"))
     for result in results:
         usual = expected.get(result.part.name)
         if usual and result.seconds > TOLERANCE * usual:
             print(f"warning: `{result.part.name}` took {result.seconds:.0f} s, expected about {usual} s")
+    for result in results:
+        for fault in result.faults[:_MOST_FAULTS]:
+            print(f"{result.part.name}: {fault}")
     print("\nseconds  part")
     for result in results:
         print(f"{result.seconds:7.0f}  {result.part.name}{'' if result.passed else '  FAILED'}")

@@ -53,3 +53,13 @@ def test_part_must_print_what_is_expected() -> None:
     command = (sys.executable, "-c", "print('no new data in `landing`')")
     assert gate.run(gate.Part(command, expected="no new data")).passed
     assert not gate.run(gate.Part(command, expected="rows scored")).passed
+
+
+@pytest.mark.parametrize("buffered", [False, True])
+def test_report_names_failed_tests_last(*, buffered: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = "FAILED tests/test_x.py::test_a - AssertionError\n1 failed, 9 passed"
+    failing = gate.Part((sys.executable, "-c", f"import sys; sys.exit(print({lines!r}) or 1)"))
+    result = gate.run(failing, buffered=buffered)
+    assert lines in capsys.readouterr().out
+    gate.report([result])
+    assert f"{failing.name}: FAILED tests/test_x.py::test_a - AssertionError\n" in capsys.readouterr().out
