@@ -104,20 +104,44 @@ def _log_provenance(plan: Plan) -> None:
 
 def _add_approvals(plan: Plan, built: Operators) -> None:
     """Add the tasks that ask a human and promote the model after each `retrain` with `approve`."""
+    faults = []
     for task in plan.tasks:
         if task.uses != "retrain" or task.arguments.get("approve") is not True:
             continue
-        if task.mapped:
-            fault = plan.places.fault((*task.loc, "with", "approve"), "cannot be used with `expand`")
-            raise FaultyText([fault], plan.text)
-        from airflow_wall.operators.approve_model import ApproveModelOperator, PromoteModelOperator
+        try:
+            _add_approval(task, built[task.task_id])
+        except Exception as error:
+            message = f"adds tasks that Airflow rejects: {first_line(error)}"
+            faults.append(plan.places.fault((*task.loc, "with", "approve"), message))
+    if faults:
+        raise FaultyText(faults, plan.text)
 
-        retrain = built[task.task_id]
-        within: Any = {"task_group": retrain.task_group, "dag": retrain.dag, "retrain": task.task_id}
-        places = {name: getattr(retrain, name) for name in ("storage", "project", "code", "place")}
-        approval = ApproveModelOperator(task_id=f"{retrain.label}_approval", **within)
-        promotion = PromoteModelOperator(task_id=f"{retrain.label}_promotion", **within, **places)
-        retrain >> approval >> promotion
+
+def _add_approval(task: TaskPlan, retrain: Any) -> None:
+    """Ask after a task. If it is mapped, ask for each of its task instances, in a mapped group."""
+    from airflow_wall.operators.approve_model import ApproveModelOperator, PromoteModelOperator
+
+    arguments = retrain.partial_kwargs if task.mapped else vars(retrain)
+    places = {name: arguments[name] for name in ("storage", "project", "code", "place")}
+    # A rule of `default_args` could promote before the answer, and the answer would then change nothing.
+    common: Any = {"retrain": task.task_id, "dag": retrain.dag, "trigger_rule": TriggerRule.ALL_SUCCESS}
+
+    def ask(result: Any, label: str, **within: Any) -> ApproveModelOperator:
+        approval = ApproveModelOperator(task_id=f"{label}_approval", result=result, **within, **common)
+        names: Any = {"task_id": f"{label}_promotion", "approval": approval.task_id}
+        approval >> PromoteModelOperator(result=result, **names, **places, **within, **common)
+        return approval
+
+    def ask_each(result: Any) -> None:
+        ask(result, task.task_id)  # the group below adds no prefix
+
+    if task.mapped:
+        from airflow.sdk import task_group  # imports the decorators, which most files do not need
+
+        group: Any = {"prefix_group_id": False, "dag": retrain.dag, "parent_group": retrain.task_group}
+        task_group(group_id=f"{retrain.label}_approvals", **group)(ask_each).expand(result=retrain.output)
+    else:
+        retrain >> ask(None, retrain.label, task_group=retrain.task_group)
 
 
 def _set_teardowns(plan: Plan, built: Operators) -> None:

@@ -119,7 +119,7 @@ class Mapper:
             self.faults.add((*loc, next(iter(mapped))), message, hint, of_key=True)
             return None
         for where, entries in blocks(mapped, loc):
-            for name in (name for name in KEYS_OF_ENVIRONMENT if name in entries):
+            for name in (name for name in (*KEYS_OF_ENVIRONMENT, "approve") if name in entries):
                 hint = f"write `{name}` under `with`, or make several tasks by `matrix`"
                 self.faults.add((*where, name), "must be the same for all that are mapped", hint, of_key=True)
         expand = mapped.get("expand")

@@ -180,3 +180,33 @@ def test_task_that_reads_too_early_is_an_error_from_one_release_on(
     assert (
         build(tmp_path, text.replace("uses: transform", "needs: load, uses: transform")).get_task("clean").checks_order
     )
+
+
+RETRAIN = "uses: retrain, with: {entrypoint: 'm:train', inputs: {a: {table: a, external: true}}, approve: true"
+
+
+@pytest.mark.parametrize("own", [", model: value}", "}, expand: {model: [one, two]}"])
+def test_an_approval_is_in_the_group_of_its_task_and_keeps_its_own_trigger_rule(tmp_path: Path, own: str) -> None:
+    dag = build(
+        tmp_path,
+        "dag_id: churn\nstart_date: 2024-03-01\ndefault_args: {trigger_rule: always}\n"
+        f"tasks:\n  - id: g\n    tasks:\n      - {{id: fit, {RETRAIN}{own}}}\n",
+    )
+    assert [task.task_id for task in dag.tasks] == ["g.fit", "g.fit_approval", "g.fit_promotion"]
+    rules = [task.trigger_rule for task in dag.tasks]
+    assert rules == ["always", "all_success", "all_success"]
+    assert "g.fit" in dag.get_task("g.fit_approval").upstream_task_ids
+    assert "g.fit_approval" in dag.get_task("g.fit_promotion").upstream_task_ids
+
+
+def test_a_task_with_the_id_of_an_approval_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as error:
+        build(
+            tmp_path,
+            f"dag_id: churn\nstart_date: 2024-03-01\ntasks:\n  - {{id: fit, {RETRAIN}, model: value}}}}\n"
+            "  - id: fit_approval\n",
+        )
+    assert str(error.value).startswith(
+        f"error: {tmp_path}/pipeline.yaml:4:110: `tasks[fit].with.approve` adds tasks that Airflow rejects: "
+        "Task id 'fit_approval' has already been added to the Dag\n"
+    )
