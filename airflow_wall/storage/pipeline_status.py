@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_wall.job import date_of_slice
-from airflow_wall.storage.run_history import FAILED, STARTED
+from airflow_wall.storage.run_history import FAILED, STARTED, with_promotions
 
 OK, WARNING, BAD = "ok", "look", "bad"
 """Health of a pipeline: all is well; clients are well, but look at it; clients miss rows."""
@@ -168,7 +168,7 @@ def judge(
 def run_states(events: Iterable[Mapping[str, Any]], now: datetime) -> list[RunState]:
     """Return the runs of a pipeline, the last date first. `events` are in the order of time."""
     by_slice: dict[str, list[Mapping[str, Any]]] = {}
-    for event in events:
+    for event in with_promotions(events):
         by_slice.setdefault(event["slice"], []).append(event)
     states = [_run_state(of_slice, now) for of_slice in by_slice.values()]
     return sorted(states, key=lambda run: run.order, reverse=True)

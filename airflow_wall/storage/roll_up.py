@@ -24,7 +24,7 @@ from typing import Any
 
 from airflow_wall.job import date_of_slice
 from airflow_wall.storage.pipeline_status import PipelineStatus, RunState, run_states
-from airflow_wall.storage.run_history import FAILED, STARTED
+from airflow_wall.storage.run_history import FAILED, STARTED, with_promotions
 
 VERSION = 1
 """Version of the documents."""
@@ -88,7 +88,7 @@ def overview_entry(status: PipelineStatus, events: Sequence[Event], now: datetim
     """
     runs = run_states(events, now)[:RECENT]
     last, finding = runs[0], next(iter(status.findings), None)
-    trained = [event for event in events if event["step"] == "retrain" and "value" in event]
+    trained = [event for event in with_promotions(events) if event["step"] == "retrain" and "value" in event]
     released = next((run for run in runs if run.release is not None), None)
     entry: Document = {
         "pipeline": status.pipeline,
@@ -126,7 +126,7 @@ def roll_up(status: PipelineStatus, events: Iterable[Event], now: datetime) -> d
     :param events: All its events, the oldest first.
     """
     first = (now - timedelta(days=DAYS)).isoformat()
-    kept = [event for event in events if str(event["at"]) >= first]
+    kept = with_promotions(event for event in events if str(event["at"]) >= first)
     runs = run_states(kept, now)
     documents = {
         f"pipeline/{status.pipeline}": _pipeline(status, kept),

@@ -22,7 +22,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -131,8 +131,8 @@ class RunHistory:
                 if event["run"] == run_id and event["event"] == SUCCEEDED:
                     latest[event["step"], event["task"]] = event
         steps: dict[str, list[dict[str, Any]]] = {}
-        for (step, _), event in latest.items():
-            steps.setdefault(step, []).append(event)
+        for event in with_promotions(latest.values()):
+            steps.setdefault(event["step"], []).append(event)
         return steps
 
     def _months(self, pipeline: str) -> list[Path]:
@@ -157,6 +157,20 @@ class RunHistory:
             _append_line(month, json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str).encode())
         except (OSError, WallError) as error:
             log.warning("the history `%s` was not written: %s", month, error)
+
+
+def with_promotions(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the events, with `promoted: true` in each training whose version a later job has promoted."""
+    listed = [dict(event) for event in events]
+    promoted = {
+        (event["run"], event.get("model"), event.get("version"))
+        for event in listed
+        if event["step"] == "promote_model" and event["event"] == SUCCEEDED
+    }
+    for event in listed:
+        if event["step"] == "retrain" and (event["run"], event.get("model"), event.get("version")) in promoted:
+            event["promoted"] = True
+    return listed
 
 
 def _append_line(path: Path, line: bytes) -> None:

@@ -56,6 +56,19 @@ def test_each_day_has_the_sums_of_its_runs() -> None:
     assert [one["version"] for one in result["pipeline/shop"]["releases"]] == ["shop-0", "shop-1", "shop-2"]
 
 
+@pytest.mark.parametrize("task", ["fit", "promote"])  # by itself, or after an approval
+def test_a_model_that_is_promoted_later_in_its_run_is_promoted(task: str) -> None:
+    events = nights(2)
+    day = NOW.replace(hour=0) - timedelta(days=1)
+    assert documents(events)["model/m"]["champion"] == 1
+    events.append(event(task, "promote_model", day, model="m", version=2, promoted=True))
+    assert documents(events)["model/m"]["champion"] == 2
+    assert documents(events)["model/m/2026q4"]["days"]["2026-11-29"] == [2, True, 1.5, 2.0, None]
+    status = judge(events, NOW, runs=7, file="FILE", storage="lake")
+    assert overview_entry(status, events, NOW)["model"]["version"] == 2
+    assert (status.runs[0].model or "").startswith("m version 2 promoted: ")
+
+
 def test_the_last_try_of_a_slice_counts() -> None:
     day = NOW.replace(hour=0) - timedelta(days=1)
     events = [event("load", "ingest", day, table="a", rows=5), event("load", "ingest", day, table="a", rows=7)]
