@@ -73,8 +73,10 @@ def problem(lab: Lab, extra: dict[str, Any], folder: Path) -> str:
     known = ConnectionInfo("hook", "http", host="127.0.0.1", schema="https", port=lab.port, extra=extra)
     site = ReleaseSite("r", folder, folder, folder, lambda _: known)
     writer = WebhookWriter(parse_target("webhook://hook"), site, budget=0)
+    body = folder / "body.ndjson"
+    body.write_bytes(b"{}")
     try:
-        return str(writer._post("key", b"{}"))
+        return str(writer._post("key", body))
     except ReleaseError as error:
         return error.message
 
