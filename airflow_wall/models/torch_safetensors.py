@@ -134,9 +134,9 @@ def _check_class(name: str, own: OwnCode) -> None:
 
 def _arguments_of(module: torch.nn.Module) -> Mapping[str, Any]:
     """
-    Return the arguments of `__init__`, which the module keeps as attributes of these names.
+    Return the arguments of `__init__`, which the module keeps as attributes with their names.
 
-    :raises ModelError: it does not, or one is no plain value.
+    :raises ModelError: it does not, or one is not a plain value.
     """
     arguments = {}
     for name in inspect.signature(type(module)).parameters:

@@ -125,7 +125,7 @@ def airflow(project: Path) -> Iterator[AirflowServer]:
         (project / "lake" / name).mkdir(parents=True)
         (project / "lake" / name / "1.csv").write_text(rows(0, 30))
     with AirflowServer(project / "airflow", dags, {}, others=TRIGGERER) as server:
-        for _ in waiting(60):
+        for _ in waiting(180):
             if {"shop", "shops", "scores", "late"} <= server.active_dags():
                 break
         yield server

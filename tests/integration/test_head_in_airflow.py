@@ -106,7 +106,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowServer]
 
 
 def wait_for_dag(airflow: AirflowServer, dag_id: str) -> None:
-    for _ in waiting(60):
+    for _ in waiting(180):
         if dag_id in airflow.active_dags():
             return
     pytest.fail(f"no DAG `{dag_id}`; import errors: {airflow.import_errors()}")
@@ -134,7 +134,7 @@ def test_a_run_begins_when_its_assets_are_new(airflow: AirflowServer) -> None:
         airflow.client.patch(f"/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
     state, _ = airflow.finished("fetch", airflow.trigger("fetch", "2026-01-01T00:00:00Z"))
     assert state == "success"
-    for _ in waiting(60):
+    for _ in waiting(180):
         if all(airflow.get(f"/dags/{dag_id}/dagRuns")["total_entries"] for dag_id in ("when_all", "when_any")):
             break
     begun = {
@@ -159,7 +159,7 @@ def test_the_page_and_the_log_of_a_task_say_where_values_come_from(airflow: Airf
 
 def test_an_environment_that_a_file_does_not_list_is_its_import_error(airflow: AirflowServer) -> None:
     wait_for_dag(airflow, "with_params")
-    for _ in waiting(30):
+    for _ in waiting(180):
         if "unlisted.yaml" in airflow.import_errors():
             break
     assert "does not list `production`, the environment in force" in airflow.import_errors()["unlisted.yaml"]
@@ -171,7 +171,7 @@ def test_parsing_again_and_again_makes_no_new_version(airflow: AirflowServer, da
     wait_for_dag(airflow, dag_id)
     first = airflow.get(f"/dags/{dag_id}/details")["last_parsed_time"]
     parsed = {first}
-    for _ in waiting(90):
+    for _ in waiting(180):
         parsed.add(airflow.get(f"/dags/{dag_id}/details")["last_parsed_time"])
         if len(parsed) > 4:
             break

@@ -91,7 +91,7 @@ def _assert_all_green(airflow: AirflowServer, dag_id: str, run_id: str) -> None:
 
 
 def _wait_for_dag(airflow: AirflowServer, dag_id: str) -> None:
-    for _ in waiting(60):
+    for _ in waiting(180):
         if dag_id in airflow.active_dags():
             return
     pytest.fail(f"no DAG `{dag_id}`; import errors: {airflow.import_errors()}")
@@ -99,7 +99,7 @@ def _wait_for_dag(airflow: AirflowServer, dag_id: str) -> None:
 
 def _wait_for_import_errors(airflow: AirflowServer, files: set[str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for _ in waiting(60):
+    for _ in waiting(180):
         found = airflow.import_errors()
         if set(found) == files:
             return found

@@ -103,7 +103,7 @@ class Platform:
         return [mail for mail in self.mails if dag_id in str(mail["subject"])]
 
     def trigger(self, dag_id: str) -> str:
-        for _ in waiting(60):
+        for _ in waiting(180):
             if dag_id in self.airflow.active_dags():
                 return self.airflow.trigger(dag_id, "2026-01-01T00:00:00Z")
         pytest.fail(f"no DAG `{dag_id}`; import errors: {self.airflow.import_errors()}")
@@ -172,7 +172,7 @@ def runs(platform: Platform) -> dict[str, Run]:
     """A run of each pipeline, side by side, after which no further notification comes."""
     run_ids = {dag_id: platform.trigger(dag_id) for dag_id in PIPELINES}
     found = {dag_id: Run(run_id, *platform.airflow.finished(dag_id, run_id)) for dag_id, run_id in run_ids.items()}
-    for _ in waiting(60):
+    for _ in waiting(180):
         channels = [*platform.notifications("killed"), *platform.notifications("late")]
         if all(channels) and platform.posts_to("/success", "retried"):
             break

@@ -142,7 +142,7 @@ TaskId = Annotated[Filled, Field(json_schema_extra={"x-refers-to": "task"}), Fie
 Parameters = dict[str, Any]
 
 TABLE_PACKAGES = ("deltalake", "duckdb", "pyarrow")
-"""What a step imports to read or write a table."""
+"""Modules that a step imports to read or write a table."""
 
 
 class Step(SpecModel):
