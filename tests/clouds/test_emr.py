@@ -196,10 +196,10 @@ START = """
 import json, sys
 from pathlib import Path
 from airflow_wall.clusters.backends import open_cluster
-from airflow_wall.clusters.base import Owner, Site
+from airflow_wall.clusters.base import Owner, ClusterSite
 from airflow_wall.hooks.clients import open_client
 name, config, folder = json.loads(sys.argv[1])
-site = Site(Path(folder), Owner("test", "churn", "manual__2013-07-01T00:00:00+00:00"), open_client)
+site = ClusterSite(Path(folder), Owner("test", "churn", "manual__2013-07-01T00:00:00+00:00"), open_client)
 open_cluster(name, config, site).ensure()
 """
 
