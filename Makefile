@@ -42,7 +42,7 @@ TESTS := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope
 test: $(VENV)/.installed-dev ## Run the tests, without those of `make slow`.
 	@$(TESTS) -m "not slow and not full" $(PYTEST)
 
-slow: $(VENV)/.installed-dev ## Run the tests that kill, drain and wait; the gate runs them too.
+slow: $(VENV)/.installed-dev ## Run the tests that kill, drain and wait.
 	@$(TESTS) -m slow $(PYTEST)
 
 venvs: $(VENV)/.installed-dev ## Run steps with packages of their own, in virtual environments that are built for them.

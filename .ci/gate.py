@@ -66,7 +66,6 @@ ONE_BY_ONE = (
     Part(("make", "run", "DATE=2013-07-02")),
     Part(("make", "check")),
     Part(("make", "test")),
-    Part(("make", "slow")),
 )
 SIDE_BY_SIDE = (
     Part(("make", "spark-quick")),
