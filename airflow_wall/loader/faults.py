@@ -171,7 +171,7 @@ class Faults:
             written = self.places.written(where)
             plain = str(value) if isinstance(value, Marker) else value
             expected, got, error_hint = describe_error(detail, name, plain, written)
-            if name == "trigger_rule" and plain in TRIGGER_RULES:
+            if name == "trigger_rule" and isinstance(plain, str) and plain in TRIGGER_RULES:
                 error_hint = f"write `trigger_rule: {TRIGGER_RULES[plain]}`"
             whole = isinstance(value, SpecModel | dict) and kind in _ABOUT_THE_WHOLE
             is_secret = kind in _NOT_REPEATED

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.page.stored import DagFacts
 from airflow_wall.storage.pipeline_status import BAD, OK, WARNING
 
@@ -109,7 +110,7 @@ def _of_airflow(dag: DagFacts, now: datetime) -> list[Reason]:
     if dag.broken:
         reasons.append(Reason("broken", "its file has faults", with_file("airflow-wall validate FILE", dag)))
     if last is not None and last.state == "failed":
-        tasks = ", ".join(f"`{task}`" for task in last.failed) or "no task"
+        tasks = listed(last.failed) or "no task"
         text = f"run {last.run_id}: failed: {tasks}"
         reasons.append(Reason("failed", text, "read the log of the task, correct it, then run it again below"))
     if not dag.paused and dag.next_run is not None and now - dag.next_run > OVERDUE:
