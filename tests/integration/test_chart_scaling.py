@@ -29,7 +29,7 @@ from rendering import CHART, ORDERS, Rendered
 pytestmark = pytest.mark.integration
 
 DATABASE = "scaling"
-ROLE = "airflow_keda"
+ROLE = "scaling_keda"
 CELERY = "airflow.providers.celery.executors.celery_executor.CeleryExecutor"
 KEDA = ("--set", "workers.celery.keda.enabled=true")
 Row = tuple[str, str, str | None, str]
