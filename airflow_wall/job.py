@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_wall.connections.info import Connections
-from airflow_wall.text.reserved import STATE
+from airflow_wall.lake.lake import Lake
 
 _LOGICAL_DATE = "%Y%m%dT%H%M%SZ"
 """Form of the id of a slice with a logical date."""
@@ -58,7 +58,7 @@ class Run:
     :param task_id: The task, e.g. `etl_domain_1.ingest`, with the index of a mapped one, e.g. `ingest.0`.
     :param try_number: 1 for the first try.
     :param slice: The part of the data that this run processes.
-    :param storage: Absolute path of the lake with tables, models, releases and our own state.
+    :param storage: The lake with tables, models, releases and our own state; a path or address is also accepted.
     :param project: Absolute path that relative paths of connections are under.
     :param code: Absolute path of the pipeline's directory with SQL files, check files and the user's modules.
     :param map_index: Index of an instance of a mapped task; -1 for any other task.
@@ -69,30 +69,29 @@ class Run:
     task_id: str
     try_number: int
     slice: Slice
-    storage: Path
+    storage: Lake
     project: Path
     code: Path
     map_index: int = -1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "storage", Lake.of(self.storage))
 
     @property
     def task(self) -> str:
         """The task without the index of a mapped one."""
         return self.task_id if self.map_index < 0 else self.task_id.rpartition(".")[0]
 
-    @property
-    def state(self) -> Path:
-        """Directory of our own state in the lake."""
-        return self.storage / STATE
-
     def to_json(self) -> dict[str, Any]:
         """Return the run as JSON values."""
-        return {**asdict(self), "storage": str(self.storage), "project": str(self.project), "code": str(self.code)}
+        return {**asdict(self), "storage": self.storage.address, "project": str(self.project), "code": str(self.code)}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Run:
-        """Return the run from the result of `to_json`."""
-        paths = {name: Path(values[name]) for name in ("storage", "project", "code")}
-        return cls(**{**values, **paths, "slice": Slice(**values["slice"])})
+    def from_json(cls, values: Mapping[str, Any], connections: Connections | None = None) -> Run:
+        """Return the run from the result of `to_json`. The lake finds its connection by `connections`."""
+        paths = {name: Path(values[name]) for name in ("project", "code")}
+        lake = Lake(values["storage"], connections)
+        return cls(**{**values, **paths, "storage": lake, "slice": Slice(**values["slice"])})
 
 
 @dataclass(frozen=True)
@@ -174,12 +173,12 @@ class Job:
         }
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Job:
-        """Return the job from the result of `to_json`."""
+    def from_json(cls, values: Mapping[str, Any], connections: Connections | None = None) -> Job:
+        """Return the job from the result of `to_json`. Its lake finds its connection by `connections`."""
         return cls(
             values["kind"],
             values["arguments"],
-            Run.from_json(values["run"]),
+            Run.from_json(values["run"], connections),
             tuple(values["connections"]),
             values.get("environment", {}),  # documents of older versions have no environment
             None if values.get("order") is None else TableOrder.from_json(values["order"]),

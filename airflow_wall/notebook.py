@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from airflow_wall.connections.environment import connection_of_environment
 from airflow_wall.errors import DataError, ModelError
+from airflow_wall.lake.lake import Lake, address_of
 from airflow_wall.models.backends import open_registry
 from airflow_wall.models.base import NO_OWN_CODE, Model, ModelRecord, OwnCode
 from airflow_wall.models.feature_values import CountValues, check_values
@@ -18,7 +20,6 @@ from airflow_wall.models.name import check_model_name
 from airflow_wall.models.outputs import scored_columns
 from airflow_wall.settings import DEFAULT_STORAGE
 from airflow_wall.storage.backends import open_tables
-from airflow_wall.text.reserved import STATE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +90,7 @@ def load_model(
     """
     model, _, version = name.partition("@")
     check_model_name(model)
-    registry = open_registry(_lake(storage) / STATE)
+    registry = open_registry(_lake(storage))
     if version in ("", _CHAMPION):
         champion = registry.champion(model)
         if champion is None:
@@ -109,10 +110,10 @@ def load_model(
     return LoadedModel(registry.record(model, number), registry.open(model, number, own))
 
 
-def _lake(storage: str | Path) -> Path:
-    path = Path(storage).absolute()
-    if not path.is_dir():
+def _lake(storage: str | Path) -> Lake:
+    lake = Lake(address_of(str(storage), Path.cwd()), connection_of_environment)
+    if not lake.exists():
         raise DataError(
-            f"there is no lake `{path}`", hint="name the folder of `storage` of the pipeline: `storage=...`"
+            f"there is no lake `{lake}`", hint="name the folder of `storage` of the pipeline: `storage=...`"
         )
-    return path
+    return lake

@@ -171,12 +171,13 @@ class PipelineRunner:
         plan = next((plan for plan in plans if dag_id in (None, plan.dag_id)), None)
         if plan is None:
             raise WallError(f"`{pipeline}` holds no pipeline `{dag_id}`", hint="correct `dag_id` of `run_pipeline`")
-        if not plan.storage.is_relative_to(self.folder):
+        lake = plan.storage.folder
+        if lake is None or not lake.is_relative_to(self.folder):
             raise WallError(
                 f"a test must not write to the lake `{plan.storage}`, which is not below the project",
                 hint="write `storage: ./lake`, and the other path in an entry of `environments`",
             )
-        return plan.storage, plan.dag_id
+        return lake, plan.dag_id
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from airflow_wall.lake.lake import Lake
 from airflow_wall.storage.run_history import RunHistory
 
 DAYS = 365
@@ -86,7 +87,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as text:
         lake = Path(text)
         lines, size = write(lake, pipelines)
-        history = RunHistory(lake / "_wall")
+        history = RunHistory(Lake(lake))
         run = next(iter(history.recent("p0000", 7)))["run"]
         print(f"{pipelines} pipelines, {DAYS} days: {lines:,} lines, {size / 1e6:,.0f} MB")
         ten = lambda: [history.recent("p0000", 7) for _ in range(10)]  # noqa: E731

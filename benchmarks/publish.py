@@ -29,6 +29,7 @@ sys.path[:0] = [str(TESTS / "integration"), str(TESTS)]
 from servers import Postgres, served  # noqa: E402
 
 from airflow_wall.connections.info import ConnectionInfo  # noqa: E402
+from airflow_wall.lake.lake import Lake  # noqa: E402
 from airflow_wall.publish.backends import parse_target  # noqa: E402
 from airflow_wall.publish.release import Releases  # noqa: E402
 from airflow_wall.publish.rows import RowStream  # noqa: E402
@@ -93,7 +94,7 @@ def by_copy(rows: Tuples, info: ConnectionInfo) -> None:
 
 def stage(rows: Scan, info: ConnectionInfo, folder: Path, turn: int) -> None:
     """Stage the rows in a release."""
-    releases = Releases(folder / "_wall", storage=folder, project=folder, connections=lambda _: info)
+    releases = Releases(Lake(folder), project=folder, connections=lambda _: info)
     releases.open("benchmark", f"r{turn}", order="2013-07-01", fence=1)
 
     def read(columns: Any) -> Iterator[pa.RecordBatch]:

@@ -190,13 +190,12 @@ def connection_values(address: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def served_apart(name: str) -> Iterator[str]:
     """Serve a bucket in a process of its own, because delta-rs waits for it while it holds Python's lock."""
-    process = subprocess.Popen([sys.executable, __file__, name], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen([sys.executable, __file__, name], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.kill()
 
 
 if __name__ == "__main__":

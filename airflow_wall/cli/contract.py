@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from airflow_wall.cli.listing import STORAGE, AsJson, Storage, lake_state, print_json
+from airflow_wall.cli.listing import STORAGE, AsJson, Storage, open_lake, print_json
 from airflow_wall.cli.output import out
 
 
@@ -24,9 +24,9 @@ def contract(
     from airflow_wall.storage.backends import open_tables  # they take longer to import than all other commands
     from airflow_wall.storage.contract import Contracts, from_schema
 
-    state = lake_state(storage)
-    schema = open_tables(state.parent).schema(table)
-    recorded = Contracts(state).read(table)
+    lake = open_lake(storage)
+    schema = open_tables(lake).schema(table)
+    recorded = Contracts(lake).read(table)
     written = (from_schema(schema) if recorded is None else recorded[0]).declared()
     if as_json:
         print_json(contract=written)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from airflow_wall.cli.airflow_connections import Connections, Project, connection, use_connections
-from airflow_wall.cli.listing import STORAGE, AsJson, Storage, lake_state, print_json
+from airflow_wall.cli.listing import STORAGE, AsJson, Storage, open_lake, print_json
 from airflow_wall.cli.output import out, short
 from airflow_wall.diagnostics.printable import counted
 
@@ -42,9 +42,9 @@ def forget(
 
     project = project.absolute()
     use_connections(project, connections)
-    state = lake_state(storage)
-    releases = Releases(state, storage=state.parent, project=project, connections=connection)
-    eraser = Eraser(state.parent, state, open_tables(state.parent), releases)
+    lake = open_lake(storage)
+    releases = Releases(lake, project=project, connections=connection)
+    eraser = Eraser(lake, open_tables(lake), releases)
     result = eraser.forget(table, where, by, reason=reason, also=also or ())
     if as_json:
         print_json(**result.to_json())
@@ -57,4 +57,4 @@ def forget(
         out().print(f"not searched, without a column `{by}`: {name}")
     for name in result.left:
         out().print(f"still in: {short(storage)}/{name}")
-    out().print(f"recorded: {short(state / 'forgotten' / (result.erasure.id + '.json'))}")
+    out().print(f"recorded: {short(lake.place(lake.state_key('forgotten', result.erasure.id + '.json')))}")

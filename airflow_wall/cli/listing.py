@@ -12,10 +12,11 @@ import typer
 from typer.core import TyperGroup
 
 from airflow_wall.cli.output import out, short
+from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.diagnostics.printable import printable_json, printable_line
 from airflow_wall.errors import WallError
+from airflow_wall.lake.lake import Lake, address_of
 from airflow_wall.settings import DEFAULT_STORAGE
-from airflow_wall.text.reserved import STATE
 
 FORMAT = 1
 """Version of the JSON documents of all commands. It changes when a key changes its meaning or goes away."""
@@ -23,11 +24,11 @@ FORMAT = 1
 LIST = "list"
 """The verb that is meant if a command has none, e.g. `airflow-wall releases shop`."""
 
-Storage = Annotated[Path, typer.Option(help="The lake, as `storage` of the pipeline names it.")]
+Storage = Annotated[str, typer.Option(help="The lake, as `storage` of the pipeline names it.")]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
-STORAGE = Path(DEFAULT_STORAGE)
+STORAGE = DEFAULT_STORAGE
 
 
 def _not_empty(text: str) -> str:
@@ -39,15 +40,27 @@ def _not_empty(text: str) -> str:
 Reason = Annotated[str, typer.Option(help="Why, for the record in the lake.", callback=_not_empty)]
 
 
-def lake_state(storage: Path) -> Path:
+def open_lake(storage: str) -> Lake:
     """
-    Return the directory of our own state in a lake.
+    Return the lake at an address. Relative paths are below the present directory.
 
     :raises WallError: there is no such lake.
     """
-    if not storage.is_dir():
-        raise WallError(f"there is no lake at `{short(storage)}`", hint="name it with `--storage`")
-    return storage.absolute() / STATE
+    lake = connected(Lake(address_of(storage, Path.cwd())))
+    if not lake.exists():
+        raise WallError(f"there is no lake at `{short(lake)}`", hint="name it with `--storage`")
+    return lake
+
+
+def connected(lake: Lake) -> Lake:
+    """Return a lake that reads its connection from Airflow."""
+    return Lake(lake.address, _connection)
+
+
+def _connection(conn_id: str, /) -> ConnectionInfo:
+    from airflow_wall.operators.base import connection  # imports Airflow
+
+    return connection(conn_id)
 
 
 class ListingGroup(TyperGroup):

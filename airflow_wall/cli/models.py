@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from airflow_wall.cli.command import Commands
-from airflow_wall.cli.listing import STORAGE, AsJson, ListingGroup, Reason, Storage, lake_state, print_json, print_rows
+from airflow_wall.cli.listing import STORAGE, AsJson, ListingGroup, Reason, Storage, open_lake, print_json, print_rows
 from airflow_wall.cli.output import out, short
 from airflow_wall.diagnostics.suggestions import suggestion
 from airflow_wall.errors import ModelError
@@ -89,10 +88,10 @@ def promote(
     _print_champion(name, before, promote_by_hand(registry, name, version, reason), as_json=as_json)
 
 
-def _registry(storage: Path) -> Registry:
+def _registry(storage: str) -> Registry:
     from airflow_wall.models.backends import open_registry  # imports Arrow and NumPy
 
-    return open_registry(lake_state(storage))
+    return open_registry(open_lake(storage))
 
 
 def _check_exists(registry: Registry, name: str) -> None:

@@ -16,6 +16,7 @@ import airflow_wall
 from airflow_wall.diagnostics.faults import FaultyText
 from airflow_wall.diagnostics.printable import printable, printable_line
 from airflow_wall.errors import WallError
+from airflow_wall.lake.lake import Lake
 from airflow_wall.redaction import hide_logins
 from airflow_wall.settings import Settings
 
@@ -156,9 +157,9 @@ def no_pipeline(file: Path, settings: Settings) -> WallError:
     return WallError(f"`{printable_line(str(file))}` is a {other.kind}, not a pipeline", hint=hint)
 
 
-def short(path: Path) -> str:
-    """Return the path on one line, relative if it is below the working directory."""
+def short(path: Path | Lake | str) -> str:
+    """Return a path or the address of a lake on one line, a path relative if it is below the working directory."""
     try:
-        return printable_line(str(path.relative_to(Path.cwd())))
+        return printable_line(str(Path(str(path)).relative_to(Path.cwd())))
     except ValueError:
         return printable_line(str(path))

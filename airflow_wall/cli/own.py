@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from airflow_wall.cli.listing import STORAGE, Storage
+from airflow_wall.cli.listing import STORAGE, Storage, connected
 from airflow_wall.cli.output import out, short
 from airflow_wall.errors import WallError
+from airflow_wall.lake.lake import Lake, address_of
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import check_name
 from airflow_wall.storage.owners import Owners
-from airflow_wall.text.reserved import STATE
 
 
 def own(
@@ -30,7 +31,8 @@ def own(
     pipeline, _, name = task.partition(".")
     if not pipeline or not name:
         raise WallError(f"`{task}` must be `PIPELINE.TASK`", hint=f"write e.g. `airflow-wall own {table} orders.load`")
-    owners = Owners(storage / STATE, open_tables(storage))
+    lake = connected(Lake(address_of(storage, Path.cwd())))
+    owners = Owners(lake, open_tables(lake))
     if owners.owner(table) is None:
         raise WallError(
             f"table `{table}` has no owner in the lake `{short(storage)}`",

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
+from airflow_wall.cli.listing import connected
 from airflow_wall.cli.output import short
 from airflow_wall.cli.stale import StaleSlice, in_child, writers_of
 from airflow_wall.diagnostics.suggestions import listed, suggestion
 from airflow_wall.errors import WallError
 from airflow_wall.job import date_of_slice
+from airflow_wall.lake.lake import Lake
 from airflow_wall.planner.plan import Plan
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import check_name
 from airflow_wall.storage.ledger import IngestLedger
 from airflow_wall.storage.lineage import Lineage
-from airflow_wall.text.reserved import STATE
 from airflow_wall.text.table_names import REJECTED
 
 
@@ -74,25 +74,25 @@ def slices_to_rebuild(plan: Plan, table: str) -> list[StaleSlice]:
     ]
 
 
-def set_aside(plan: Plan, table: str) -> Path | None:
+def set_aside(plan: Plan, table: str) -> str | None:
     """Move a table and its bad rows to a folder in the lake. Return the folder, or None if the table does not exist."""
-    folder = plan.storage / STATE / "replaced" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    lake = connected(plan.storage)
+    folder = lake.state_key("replaced", f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
     moved = None
     for name in (table, f"{table}{REJECTED}"):
-        path = plan.storage / name
-        if path.is_dir():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            path.rename(folder / name)
-            moved = folder
+        if lake.objects.names(name):
+            lake.objects.move(name, f"{folder}/{name}")
+            moved = lake.place(folder)
     return moved
 
 
-def _origin(storage: Path, table: str) -> TableOrigin:
-    ledger = IngestLedger(storage / STATE).takers(table)
-    parts = Lineage(storage / STATE, open_tables(storage)).makers(table)
+def _origin(storage: Lake, table: str) -> TableOrigin:
+    lake = connected(storage)
+    ledger = IngestLedger(lake).takers(table)
+    parts = Lineage(lake, open_tables(lake)).makers(table)
     files = {uri for _, uri, _ in ledger if "://" not in uri}
     return TableOrigin(
         sorted({slice_id for _, _, slice_id in ledger} | {slice_id for _, slice_id in parts}),
         sorted({pipeline for pipeline, _, _ in ledger} | {pipeline for pipeline, _ in parts}),
-        sorted(uri for uri in files if not (storage / uri).exists()),
+        sorted(uri for uri in files if not lake.has_file(uri)),
     )

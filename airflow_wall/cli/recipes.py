@@ -17,6 +17,7 @@ from typing import Any
 from airflow_wall import state
 from airflow_wall.errors import DataError
 from airflow_wall.job import safe_name
+from airflow_wall.lake.lake import Lake
 from airflow_wall.planner.plan import Plan, TaskPlan
 from airflow_wall.sources.backends import parse_source
 
@@ -74,7 +75,7 @@ class Recipes:
         return self._folder / f"{safe_name(run_id)}.json"
 
 
-def _files(task: TaskPlan, storage: Path) -> dict[str, str]:
+def _files(task: TaskPlan, storage: Lake) -> dict[str, str]:
     """Return the uri and version of each file that an ingest reads."""
     source = task.arguments.get("source")
     if task.uses != "ingest" or not isinstance(source, str):

@@ -9,7 +9,7 @@ import typer
 
 from airflow_wall.cli.airflow_connections import Connections, Project, connection, use_connections
 from airflow_wall.cli.command import Commands
-from airflow_wall.cli.listing import STORAGE, AsJson, ListingGroup, Reason, Storage, lake_state, print_json, print_rows
+from airflow_wall.cli.listing import STORAGE, AsJson, ListingGroup, Reason, Storage, open_lake, print_json, print_rows
 from airflow_wall.cli.output import out, short
 
 if TYPE_CHECKING:
@@ -118,8 +118,7 @@ def allow(
     out().print(f"{name}: the run of {release} may publish again")
 
 
-def _releases(storage: Path, project: Path) -> Releases:
+def _releases(storage: str, project: Path) -> Releases:
     from airflow_wall.publish.release import Releases  # imports Arrow
 
-    state = lake_state(storage)
-    return Releases(state, storage=state.parent, project=project, connections=connection)
+    return Releases(open_lake(storage), project=project, connections=connection)

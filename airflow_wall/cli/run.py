@@ -183,7 +183,7 @@ def _select_plan(plans: list[Plan], file: Path, dag_id: str | None, settings: Se
     if not plans:
         raise no_pipeline(file, settings)
     selected = _selected_plan(plans, file, dag_id)
-    if selected.storage.exists() and not selected.storage.is_dir():
+    if selected.storage.folder is not None and selected.storage.folder.is_file():
         raise WallError(
             f"the lake `{short(selected.storage)}` is not a directory", hint="correct `storage`, or move the file away"
         )

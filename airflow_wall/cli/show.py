@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from airflow_wall.cli.listing import STORAGE, AsJson, Storage, lake_state, print_json, print_rows
+from airflow_wall.cli.listing import STORAGE, AsJson, Storage, open_lake, print_json, print_rows
 from airflow_wall.cli.output import out, short
+from airflow_wall.lake.lake import Lake
 from airflow_wall.text.table_names import REJECTED
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ def show(
     """
     from airflow_wall.storage.backends import open_tables  # imports Arrow
 
-    state = lake_state(storage)
+    lake = open_lake(storage)
     if rows:
         from airflow_wall.cli.query import query
 
         query(table, limit=limit, storage=storage, as_json=as_json)
         return
-    store = open_tables(state.parent)
-    document = describe(state, store, table)
+    store = open_tables(lake)
+    document = describe(lake, store, table)
     if as_json:
         print_json(**document)
         return
@@ -78,7 +78,7 @@ def show(
     )
 
 
-def describe(state: Path, store: TableStore, table: str) -> dict[str, Any]:
+def describe(lake: Lake, store: TableStore, table: str) -> dict[str, Any]:
     """Return what is known about a table, as JSON values."""
     from airflow_wall.storage.dropped import DroppedSlices
     from airflow_wall.storage.lineage import Lineage
@@ -86,17 +86,17 @@ def describe(state: Path, store: TableStore, table: str) -> dict[str, Any]:
     from airflow_wall.storage.verdicts import Checkers, Verdicts
 
     summary = store.summary(table)
-    verdicts = Verdicts(state, store)
+    verdicts = Verdicts(lake, store)
     withheld: dict[str, dict[str, str]] = {}
     pipelines = verdicts.pipelines(table)
     for pipeline in pipelines:
         checkers = Checkers(verdicts.tasks(pipeline, table))
         for item in verdicts.judge(pipeline, table, checkers, accept_earlier=True).withheld:
             withheld.setdefault(item.slice, {})[pipeline] = item.reason
-    stale = {part.part.slice or "all": part for part in Lineage(state, store).stale_of(table)}
+    stale = {part.part.slice or "all": part for part in Lineage(lake, store).stale_of(table)}
     return {
         "table": table,
-        "owner": Owners(state, store).owner(table),
+        "owner": Owners(lake, store).owner(table),
         "version": summary.version,
         "written": summary.written or None,
         "rows": sum(summary.rows.values()),
@@ -111,7 +111,7 @@ def describe(state: Path, store: TableStore, table: str) -> dict[str, Any]:
             }
             for name, count in summary.rows.items()
         ],
-        "dropped": [vars(dropped) for dropped in DroppedSlices(state).of(table)],
+        "dropped": [vars(dropped) for dropped in DroppedSlices(lake).of(table)],
         "checked_by": pipelines,
         "quarantine": _quarantine(store, f"{table}{REJECTED}"),
         "history": [

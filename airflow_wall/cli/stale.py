@@ -7,16 +7,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
+from airflow_wall.cli.listing import connected
 from airflow_wall.job import date_of_slice, slice_id_of
+from airflow_wall.lake.lake import Lake
 from airflow_wall.planner.plan import Plan, TaskPlan
 from airflow_wall.planner.table_reads import target_table
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import ALL
 from airflow_wall.storage.lineage import Lineage, StalePart
-from airflow_wall.text.reserved import STATE
 
 T = TypeVar("T")
 
@@ -127,13 +127,15 @@ def writers_of(plan: Plan, table: str) -> list[str]:
     return [task.task_id for task in plan.tasks if target_table(task) == table]
 
 
-def _stale(storage: Path, pipeline: str) -> tuple[list[StalePart], list[str]]:
-    lineage = Lineage(storage / STATE, open_tables(storage))
+def _stale(storage: Lake, pipeline: str) -> tuple[list[StalePart], list[str]]:
+    lake = connected(storage)
+    lineage = Lineage(lake, open_tables(lake))
     return lineage.stale(pipeline=pipeline), lineage.run_slices(pipeline)
 
 
-def _stale_in(storage: Path, slices: Collection[str]) -> list[StalePart]:
-    return Lineage(storage / STATE, open_tables(storage)).stale_in(slices)
+def _stale_in(storage: Lake, slices: Collection[str]) -> list[StalePart]:
+    lake = connected(storage)
+    return Lineage(lake, open_tables(lake)).stale_in(slices)
 
 
 def in_child(function: Callable[..., T], *arguments: Any) -> T:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from airflow_wall.cli.listing import STORAGE, AsJson, Storage, lake_state, print_json, print_rows
+from airflow_wall.cli.listing import STORAGE, AsJson, Storage, open_lake, print_json, print_rows
 from airflow_wall.cli.output import NOTHING_TO_DO, USER_FAULT, note, out, short
 from airflow_wall.diagnostics.printable import counted
 from airflow_wall.diagnostics.suggestions import suggestion
@@ -41,10 +41,9 @@ def status(
     in a task of another operator, is recorded by Airflow only. Exit code 0: fine; 1: a run failed, was killed or is
     late, or a release withholds rows; 4: no step has run yet.
     """
-    state = lake_state(storage)
-    lake = short(storage)
-    names = _names(RunHistory(state).pipelines(), pipeline, lake)
-    statuses = judge_all(state, names, now=datetime.now(UTC), runs=runs, files=_files(folder), lake=lake)
+    place, lake = open_lake(storage), short(storage)
+    names = _names(RunHistory(place).pipelines(), pipeline, lake)
+    statuses = judge_all(place, names, now=datetime.now(UTC), runs=runs, files=_files(folder), address=lake)
     if not statuses:
         note(f"no step of a pipeline has run in the lake `{lake}`")
     if as_json:

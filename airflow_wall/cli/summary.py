@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from airflow_wall.cli.dates import shown
+from airflow_wall.cli.listing import connected
 from airflow_wall.cli.output import short
 from airflow_wall.cli.stale import still_stale
 from airflow_wall.cli.withheld import failed_checks, visible_releases, withheld_slices
@@ -20,7 +21,6 @@ from airflow_wall.publish.backends import parse_target
 from airflow_wall.publish.targets.sql import SqlTarget
 from airflow_wall.storage.lineage import describe_stale
 from airflow_wall.storage.run_history import RunHistory
-from airflow_wall.text.reserved import STATE
 
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
 """Step -> what its jobs did."""
@@ -77,7 +77,7 @@ def results_of_run(plan: Plan, run_id: str, task_id: str | None = None) -> Resul
         task = event["task"] if event["task"] in places else event["task"].rpartition(".")[0]  # of a mapped task
         return places.get(task, len(places)), event["task"]
 
-    steps = RunHistory(plan.storage / STATE).results(plan.dag_id, run_id)
+    steps = RunHistory(connected(plan.storage)).results(plan.dag_id, run_id)
     return {
         step: sorted((event for event in events if task_id in (None, event["task"])), key=place)
         for step, events in steps.items()

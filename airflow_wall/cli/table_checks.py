@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_wall.checks.load import load_checks
+from airflow_wall.cli.listing import connected
 from airflow_wall.cli.output import out
 from airflow_wall.diagnostics.printable import counted
 from airflow_wall.errors import CheckFailed, WallError
@@ -23,7 +24,6 @@ from airflow_wall.settings import Settings
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import ALL
 from airflow_wall.storage.verdicts import Checkers, Verdicts
-from airflow_wall.text.reserved import STATE
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,9 @@ def _checks(task: TaskPlan, table: str) -> bool:
 def check_slices(checker: Checker, table: str) -> None:
     """Check the slices of which the present checks have no verdict."""
     plan, task = checker.plan, checker.task
-    store = open_tables(plan.storage)
-    verdicts = Verdicts(plan.storage / STATE, store)
+    lake = connected(plan.storage)
+    store = open_tables(lake)
+    verdicts = Verdicts(lake, store)
     known = verdicts.of_task(plan.dag_id, task.task_id, table)
     digest = checks_digest(checker.checks)
     for slice_id, content in sorted(store.contents(table).by_slice().items()):
@@ -104,13 +105,14 @@ def _run_of(plan: Plan, task: TaskPlan, slice_id: str) -> Run:
     date = date_of_slice(slice_id) or datetime.now(UTC)
     part = Slice("" if slice_id == ALL else slice_id, date.isoformat())
     run_id = f"check__{datetime.now(UTC):%Y%m%dT%H%M%S}"
-    return Run(plan.dag_id, run_id, task.task_id, 1, part, plan.storage, plan.project, plan.path.parent)
+    return Run(plan.dag_id, run_id, task.task_id, 1, part, connected(plan.storage), plan.project, plan.path.parent)
 
 
 def slices_of(table: str, checkers: Sequence[Checker]) -> list[dict[str, Any]]:
     """Return the slices of a table with the verdict of one pipeline: passed, or the reason why it is withheld."""
     plan = checkers[0].plan
-    verdicts = Verdicts(plan.storage / STATE, open_tables(plan.storage))
+    lake = connected(plan.storage)
+    verdicts = Verdicts(lake, open_tables(lake))
     judgement = verdicts.judge(plan.dag_id, table, Checkers([checker.task.task_id for checker in checkers]))
     reasons = {withheld.slice: withheld.reason for withheld in judgement.withheld}
     return [

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from airflow_wall.cli.command import Commands
-from airflow_wall.cli.listing import STORAGE, AsJson, ListingGroup, Reason, Storage, lake_state, print_json, print_rows
+from airflow_wall.cli.listing import STORAGE, AsJson, ListingGroup, Reason, Storage, open_lake, print_json, print_rows
 from airflow_wall.cli.output import NOTHING_TO_DO, USER_FAULT, note, out, say, short
 from airflow_wall.diagnostics.printable import counted
 from airflow_wall.errors import DataError, WallError
@@ -15,7 +15,6 @@ from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import ALL, TableStore
 from airflow_wall.storage.dropped import DroppedSlices
 from airflow_wall.storage.owners import Owners
-from airflow_wall.text.reserved import STATE
 
 tables = Commands(help="The tables of a lake: `airflow-wall tables [PATTERN]` lists them.", cls=ListingGroup)
 
@@ -27,9 +26,9 @@ def list_tables(
     as_json: AsJson = False,
 ) -> None:
     """List the tables with their rows, slices, owner and last commit. Exit code 1: one cannot be read."""
-    state = lake_state(storage)
-    store = open_tables(state.parent)
-    owners = Owners(state, store)
+    lake = open_lake(storage)
+    store = open_tables(lake)
+    owners = Owners(lake, store)
     names = store.tables() if pattern is None else store.names(pattern)
     entries = [_entry(name, store, owners) for name in names]
     if as_json:
@@ -75,14 +74,15 @@ def drop_slice(
     The date, the reason and the number of rows are recorded in the lake. Tables that were computed from these rows are
     stale afterwards. A run of the slice's date writes the rows again.
     """
-    store = open_tables(storage)
+    lake = open_lake(storage)
+    store = open_tables(lake)
     rows = store.drop_slice(table, slice_id)
     if not rows:
         raise WallError(
             f"table `{table}` has no rows of slice `{slice_id}` in the lake `{short(storage)}`",
             hint="look at the slices that it has: `airflow-wall tables slices " + table + "`",
         )
-    DroppedSlices(storage / STATE).record(table, slice_id, rows=rows, reason=reason)
+    DroppedSlices(lake).record(table, slice_id, rows=rows, reason=reason)
     out().print(f"{table}, slice {slice_id}: {counted(rows, 'row')} dropped")
 
 
@@ -93,8 +93,9 @@ def slices(
     as_json: AsJson = False,
 ) -> None:
     """List the slices of a table, and those that were dropped. Exit code 4: there are none."""
-    present = open_tables(storage).slices(table)
-    dropped = DroppedSlices(storage / STATE).of(table)
+    lake = open_lake(storage)
+    present = open_tables(lake).slices(table)
+    dropped = DroppedSlices(lake).of(table)
     if as_json:
         gone = [{"slice": each.slice, "at": each.at, "rows": each.rows, "reason": each.reason} for each in dropped]
         print_json(table=table, slices=list(present), dropped=gone)

@@ -10,9 +10,9 @@ from airflow.utils.state import DagRunState
 from sqlalchemy import select
 
 from airflow_wall.cli.dates import DateRange, slots
+from airflow_wall.cli.listing import connected
 from airflow_wall.job import date_of_slice, slice_id_of
 from airflow_wall.storage.run_history import FAILED, STARTED, RunHistory
-from airflow_wall.text.reserved import STATE
 
 if TYPE_CHECKING:
     from airflow_wall.cli.prepare import Prepared
@@ -57,7 +57,7 @@ def _last_events(prepared: Prepared) -> dict[str, str]:
     """Return slice -> the state of its last run: failed if the last job of any task failed or never ended."""
     tasks: dict[str, dict[str, str]] = {}
     runs: dict[str, str] = {}
-    for event in RunHistory(prepared.plan.storage / STATE).events(prepared.plan.dag_id):
+    for event in RunHistory(connected(prepared.plan.storage)).events(prepared.plan.dag_id):
         name = event["slice"]
         if runs.get(name) != event["run"]:
             runs[name], tasks[name] = event["run"], {}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from airflow_wall.cli.listing import connected
 from airflow_wall.cli.stale import in_child
+from airflow_wall.lake.lake import Lake
 from airflow_wall.planner.plan import Plan, TaskPlan
 from airflow_wall.planner.table_reads import reads_of
 from airflow_wall.publish.ledger import ReleaseLedger
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.verdicts import Checkers, Verdicts
-from airflow_wall.text.reserved import STATE
 
 
 def failed_checks(plan: Plan, states: Mapping[str, str]) -> list[TaskPlan]:
@@ -43,13 +43,14 @@ def withheld_slices(plan: Plan, failed: Sequence[TaskPlan]) -> list[dict[str, st
 def visible_releases(plan: Plan) -> dict[str, dict[str, Any] | None]:
     """Return release name -> the summary of the release that clients see, or None before the first commit."""
     names = [task.arguments.get("release") for task in plan.tasks if task.uses in ("start_sender", "publish")]
-    folder = plan.storage / STATE / "releases"
-    return {name: ReleaseLedger(folder / name, patience=0).current() for name in names if isinstance(name, str)}
+    lake = connected(plan.storage)
+    return {name: ReleaseLedger(lake, name, patience=0).current() for name in names if isinstance(name, str)}
 
 
-def _withheld(storage: Path, pipeline: str, checkers: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
-    store = open_tables(storage)
-    verdicts = Verdicts(storage / STATE, store)
+def _withheld(storage: Lake, pipeline: str, checkers: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
+    lake = connected(storage)
+    store = open_tables(lake)
+    verdicts = Verdicts(lake, store)
     return [
         {"table": table, "slice": withheld.slice, "reason": withheld.reason}
         for table, tasks in sorted(checkers.items())

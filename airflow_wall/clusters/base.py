@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from airflow_wall.environments.backends import ENVIRONMENTS
 from airflow_wall.errors import ClusterError
+from airflow_wall.lake.lake import Lake
 from airflow_wall.text.durations import parse_duration
 
 Document = Mapping[str, Any]
@@ -153,15 +154,34 @@ class ClusterSite:
     """
     The deployment and lake from which clusters are used.
 
-    :param state: Directory in the lake that holds the state of airflow-wall.
+    :param lake: The lake, which holds the documents of clusters.
     :param owner: The run that the clusters belong to.
     :param client: Opens the client of a kind of cluster from its configuration.
     """
 
-    state: Path
+    lake: Lake
     owner: Owner
     client: Callable[[str, Mapping[str, Any]], Any] = field(repr=False)
     clock: Clock = field(default_factory=Clock, repr=False)
+
+    @property
+    def state(self) -> Path:
+        """Directory of the state of clusters that belong to one machine, or to machines that mount one lake."""
+        return self.lake.local_state()
+
+    @property
+    def mounted_state(self) -> Path:
+        """
+        Directory of our state that worker and cluster both mount.
+
+        :raises ClusterError: the lake is in a bucket.
+        """
+        if self.lake.folder is None:
+            raise ClusterError(
+                f"`cluster`: the lake `{self.lake}` is in a bucket, and jobs reach a cluster in a cloud by a folder",
+                hint="set `storage` to a folder that worker and cluster mount, or use a cluster of type `local`",
+            )
+        return self.state
 
 
 @dataclass(frozen=True)

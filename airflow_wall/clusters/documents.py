@@ -16,10 +16,10 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from airflow_wall import state
 from airflow_wall.clusters.base import Cluster, ClusterSite, FoundCluster, Owner, duration_of
 from airflow_wall.clusters.cloud import LONGEST
 from airflow_wall.errors import ClusterError, WallError
+from airflow_wall.lake.documents import Documents
 from airflow_wall.processes.lifetime import Identity
 
 log = logging.getLogger(__name__)
@@ -52,9 +52,13 @@ class SparkDocument(ClusterDocument):
     reason: dict[str, str | None] | None = None
 
 
+FOLDER = "clusters"
+"""Folder of our own state that the documents are in."""
+
+
 def path_of(name: str, site: ClusterSite) -> Path:
-    """Return the path of a cluster's document."""
-    return site.state / "clusters" / f"{name}.json"
+    """Return the path of the document of a cluster that belongs to this machine."""
+    return site.state / FOLDER / f"{name}.json"
 
 
 def new_document(name: str, config: Mapping[str, Any], site: ClusterSite) -> dict[str, Any]:
@@ -70,10 +74,11 @@ def new_document(name: str, config: Mapping[str, Any], site: ClusterSite) -> dic
     }
 
 
-def parse_document(kind: type[Kind], document: Mapping[str, Any] | None, path: Path) -> Kind | None:
+def parse_document(kind: type[Kind], document: Mapping[str, Any] | None, name: str, place: str) -> Kind | None:
     """
-    Return the parsed document of the cluster whose document is at `path`; None if there is none.
+    Return the parsed document of the cluster with a name; None if there is none.
 
+    :param place: Path or address of the document, for messages.
     :raises ClusterError: the document is not valid, or belongs to another cluster.
     """
     if document is None:
@@ -83,15 +88,15 @@ def parse_document(kind: type[Kind], document: Mapping[str, Any] | None, path: P
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "document"
-        raise _invalid_document(path, f"`{where}`: {first['msg']}") from None
-    if cluster.name != path.stem:
-        raise _invalid_document(path, f"its `name` is `{cluster.name}`")
+        raise _invalid_document(name, place, f"`{where}`: {first['msg']}") from None
+    if cluster.name != name:
+        raise _invalid_document(name, place, f"its `name` is `{cluster.name}`")
     return cluster
 
 
-def _invalid_document(path: Path, why: str) -> ClusterError:
+def _invalid_document(name: str, place: str, why: str) -> ClusterError:
     hint = "remove this file, and find out who wrote it; its cluster, if there is one, ends with its lease"
-    return ClusterError(f"`{path}` is not a valid document of cluster `{path.stem}`: {why}", hint=hint)
+    return ClusterError(f"`{place}` is not a valid document of cluster `{name}`: {why}", hint=hint)
 
 
 class DocumentFleet:
@@ -111,34 +116,40 @@ class DocumentFleet:
 
     def list(self) -> Sequence[FoundCluster]:
         """Return the clusters that have a document. An invalid file is skipped with a warning."""
-        folder = self.site.state / "clusters"
-        if not state.lies_below(folder, self.site.state.parent):
-            log.warning("`%s` is skipped: it is or contains a link that leads out of the lake", folder)
+        lake = self.site.lake
+        if lake.leads_out(lake.state_key(FOLDER)):
+            place = lake.place(lake.state_key(FOLDER))
+            log.warning("`%s` is skipped: it is or contains a link that leads out of the lake", place)
             return []
-        clusters = (self._cluster(path) for path in sorted(folder.glob("*.json")))
+        clusters = (self._cluster(key) for key in self._documents.below() if "/" not in key)
         return [cluster for cluster in clusters if cluster is not None]
 
     def end(self, cluster: FoundCluster) -> None:
         """Stop a cluster, unless its document now describes another one."""
-        document = self._read(path_of(cluster.name, self.site))
+        document = self._read(f"{cluster.name}.json")
         if document is not None and document.id == cluster.id:
             self.open_cluster(cluster.name, {"type": self.kind}, self.site).delete()
 
-    def _read(self, path: Path) -> ClusterDocument | None:
-        if path.is_symlink():
-            log.warning("`%s` is skipped: it is a link", path)
+    @property
+    def _documents(self) -> Documents:
+        return self.site.lake.documents(FOLDER)
+
+    def _read(self, key: str) -> ClusterDocument | None:
+        place = self._documents.uri(key)
+        if self.site.lake.is_link(self.site.lake.state_key(FOLDER, key)):
+            log.warning("`%s` is skipped: it is a link", place)
             return None
         try:
-            document = state.read(path)
+            document = self._documents.get(key)
             if document is None or document.get("type") != self.kind or "lease" not in document:
                 return None  # removed meanwhile, or a document of another kind
-            return parse_document(ClusterDocument, document, path)
+            return parse_document(ClusterDocument, document, key.removesuffix(".json"), place)
         except (WallError, OSError) as error:
             log.warning("%s", error)
             return None
 
-    def _cluster(self, path: Path) -> FoundCluster | None:
-        document = self._read(path)
+    def _cluster(self, key: str) -> FoundCluster | None:
+        document = self._read(key)
         if document is None:
             return None
         try:

@@ -86,7 +86,7 @@ def _reply(request: Mapping[str, Any]) -> dict[str, Any]:
         return infos[conn_id]
 
     try:
-        return {"result": run_job(Job.from_json(request["job"]), connections)}
+        return {"result": run_job(Job.from_json(request["job"], connections), connections)}
     except WallError as error:
         return {"error": error.to_json()}
     except Exception as error:  # a bug of this package: the log holds its traceback

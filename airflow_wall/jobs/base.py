@@ -41,7 +41,7 @@ def run_job(job: Job, connections: Connections) -> dict[str, Any]:
 
     :raises WallError: the job failed; the message is written for the user.
     """
-    history, began = RunHistory(job.run.state), time.monotonic()
+    history, began = RunHistory(job.run.storage), time.monotonic()
     history.start(job)
     data = _versions_read(job)
     try:
@@ -98,5 +98,5 @@ def open_target(env: Env, table: str, *, share: bool) -> tuple[TableStore, str |
     :param share: True if the step says `share: true`.
     :raises DataError: another task owns the table.
     """
-    claim = Owners(env.run.state, open_tables(env.run.storage)).claim(table, env.run, share=share)
+    claim = Owners(env.run.storage, open_tables(env.run.storage)).claim(table, env.run, share=share)
     return open_tables(env.run.storage, claim.fence(env.fence), claim.note), claim.writer

@@ -8,12 +8,11 @@ import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 
-from airflow_wall import state
 from airflow_wall.checks.base import Report, Result
 from airflow_wall.checks.data import Unanswerable
 from airflow_wall.checks.evaluate import evaluate
@@ -59,13 +58,13 @@ def check_integrity(
     run = env.run
     loaded = load_checks(checks, path=checks_file)
     store = open_tables(run.storage)
-    verdicts = Verdicts(run.state, store)
+    verdicts = Verdicts(run.storage, store)
     checked = verdicts.checked_rows(run, table)
     checkers = {
         name: Checkers(tasks["checked_by"], tasks["possibly_checked_by"]) for name, tasks in (others or {}).items()
     }
     rejected = checked.rejected if gate else frozenset()
-    reader = _LakeReader(store, open_registry(run.state), verdicts, run, table, rejected, checkers)
+    reader = _LakeReader(store, open_registry(run.storage), verdicts, run, table, rejected, checkers)
     personal = _personal(run, table)
     report = evaluate(loaded, reader, now=run.slice.order)
     report = replace(
@@ -97,7 +96,7 @@ def check_integrity(
     return _facts(report, page)
 
 
-def _facts(report: Report, page: Path) -> dict[str, Any]:
+def _facts(report: Report, page: str) -> dict[str, Any]:
     """Return the counts, the checks that failed, and the score of each check that measures drift."""
     not_passed = [*report.failures, *report.warnings][:_WARNINGS]
     drift = {result.name: round(result.score, 6) for result in report.results if result.score is not None}
@@ -117,7 +116,7 @@ def _facts(report: Report, page: Path) -> dict[str, Any]:
 
 def _personal(run: Run, table: str) -> list[str]:
     """Return the columns whose contract says `pii`. The report shows no values of them."""
-    recorded = Contracts(run.state).read(table)
+    recorded = Contracts(run.storage).read(table)
     columns = {} if recorded is None else recorded[0].about.get("columns", {})
     return [name for name, facts in columns.items() if facts.get("pii")]
 
@@ -235,12 +234,11 @@ def report_path(run: Run) -> PurePosixPath:
     return PurePosixPath(safe_name(run.pipeline), safe_name(run.slice.id), f"{name}.html")
 
 
-def _write(report: Report, run: Run) -> Path:
-    """Write the report as JSON and HTML, and return the path of the HTML page."""
-    page = run.state / "reports" / report_path(run)
-    state.write_bytes(
-        page.with_name(f"{page.name.removesuffix('.html')}.json"),
-        json.dumps(to_json(report), indent=1, ensure_ascii=False).encode(),
-    )
-    state.write_bytes(page, to_html(report).encode())
-    return page
+def _write(report: Report, run: Run) -> str:
+    """Write the report as JSON and HTML, and return the path or address of the HTML page."""
+    lake, path = run.storage, report_path(run)
+    key = lake.state_key("reports", str(path))
+    document = json.dumps(to_json(report), indent=1, ensure_ascii=False)
+    lake.objects.put(f"{key.removesuffix('.html')}.json", document.encode())
+    lake.objects.put(key, to_html(report).encode())
+    return lake.place(key)

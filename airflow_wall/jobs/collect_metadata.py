@@ -82,7 +82,7 @@ def collect_metadata(env: Env, *, target: str, pipelines: str = ".") -> dict[str
     tables.setdefault(target, _Named()).pipelines.add(run.pipeline)
     site = SourceSite(run, env.connections)
     rows = [_row(name, "source", named, _about_source(name, site, named)) for name, named in sorted(sources.items())]
-    contracts, owners = Contracts(run.state), Owners(run.state, store)
+    contracts, owners = Contracts(run.storage), Owners(run.storage, store)
     for name in sorted(_expanded(store, tables)):
         named = tables.get(name) or _merged(store, tables, name)
         rows.append(_row(name, "table", named, _about_table(name, store, contracts, owners)))
@@ -205,7 +205,7 @@ def _about_source(text: str, site: SourceSite, named: _Named) -> dict[str, Any]:
     except WallError as error:
         return {**about, "problem": error.message.partition("\n")[0]}
     newest = max(versions, key=lambda version: version.uri, default=None)
-    times = [path.stat().st_mtime for version in versions if (path := site.run.storage / version.uri).is_file()]
+    times = [path.stat().st_mtime for version in versions if (path := site.run.storage.path_of(version.uri)).is_file()]
     problem = None
     if not versions:
         problem = "it is in a bucket, which is not listed" if source.conn_id else "it has no files"

@@ -24,6 +24,7 @@ from airflow_wall.diagnostics.suggestions import suggestion
 from airflow_wall.errors import DataError
 from airflow_wall.job import Env
 from airflow_wall.jobs.start_sender import releases_of
+from airflow_wall.lake.lake import Lake
 from airflow_wall.publish.release import Releases
 from airflow_wall.row_filter import rows_without
 from airflow_wall.storage.backends import open_tables
@@ -54,7 +55,7 @@ def forget(
     :return: `record`, `people`, `tables`, `not_searched` and `left`.
     """
     run = env.run
-    eraser = Eraser(run.storage, run.state, open_tables(run.storage), releases_of(env))
+    eraser = Eraser(run.storage, open_tables(run.storage), releases_of(env))
     return eraser.forget(table, where, by, reason=reason, also=also or ()).to_json()
 
 
@@ -92,18 +93,17 @@ class Eraser:
     """
     Erases rows of people in one lake.
 
-    :param storage: The lake.
-    :param state: Directory of our own state in it.
+    :param lake: The lake, which must be a folder.
     """
 
-    storage: Path
-    state: Path
+    lake: Lake
     tables: TableStore
     releases: Releases
     forgotten: Forgotten = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "forgotten", Forgotten(self.state))
+        object.__setattr__(self, "forgotten", Forgotten(self.lake))
+        self.lake.only_folder("to erase people")
 
     def forget(self, table: str, where: str, column: str, *, reason: str, also: Sequence[str] = ()) -> ErasureResult:
         """
@@ -161,7 +161,7 @@ class Eraser:
 
     def _related(self, table: str, column: str, also: Sequence[str]) -> tuple[list[str], list[str]]:
         """Return the tables to erase from, and those that lack the column."""
-        names = {*Lineage(self.state, self.tables).related(table)}
+        names = {*Lineage(self.lake, self.tables).related(table)}
         names |= {name for pattern in also for name in self.tables.names(pattern)}
         present = sorted(name for name in names if not name.endswith(REJECTED) and self.tables.exists(name))
         searched = [name for name in present if column in self.tables.schema(name).names]
@@ -169,7 +169,7 @@ class Eraser:
 
     def _texts(self, table: str, selected: pa.Table, column: str) -> set[str]:
         """Return the texts by which documents name these people: values of the column and of columns with `pii`."""
-        recorded = Contracts(self.state).read(table)
+        recorded = Contracts(self.lake).read(table)
         about: Mapping[str, Any] = {} if recorded is None else recorded[0].about.get("columns", {})
         columns = {column, *(name for name, facts in about.items() if facts.get("pii"))} & {*selected.column_names}
         values = {str(value) for name in columns for value in selected.column(name).to_pylist() if value is not None}
@@ -181,7 +181,9 @@ class Eraser:
         if pattern is None:
             return 0
         changed = 0
-        for path in sorted(path for name in ("reports", "history") for path in (self.state / name).rglob("*")):
+        for path in sorted(
+            path for name in ("reports", "history") for path in (self.lake.local_state() / name).rglob("*")
+        ):
             if path.suffix in _REDACTED and path.is_file():
                 with state.locked(path.with_name("history")) if path.suffix == ".jsonl" else contextlib.nullcontext():
                     before = path.read_text(encoding="utf-8", errors="surrogateescape")
@@ -195,11 +197,11 @@ class Eraser:
         """Return the files of the lake, other than tables and releases, that still hold one of the texts."""
         needles = [text.encode() for text in texts if not text.isdecimal()]
         left = []
-        for path in sorted(self.storage.rglob("*")) if needles else ():
+        for path in sorted(self.lake.only_folder("to erase people").rglob("*")) if needles else ():
             if path.suffix in _LEFT_OUT or "_delta_log" in path.parts or not path.is_file() or path.is_symlink():
                 continue
             if path.stat().st_size and _holds(path, needles):
-                left.append(path.relative_to(self.storage).as_posix())
+                left.append(path.relative_to(self.lake.only_folder("to erase people")).as_posix())
         return left
 
 

@@ -83,12 +83,12 @@ def ingest(
     keys = {"format": format, "options": options, "by": by, "cursor": cursor, "lag": lag}
     opened = open_source(source, SourceSite(run, env.connections), keys)
     manifest = claim_for_table(run, opened, target=target)
-    ledger = IngestLedger(run.state)
+    ledger = IngestLedger(run.storage)
     taken = ledger.first_slices(target)
     current = opened.current(opened.claimed(manifest.versions, taken, run.slice.id), run.slice.id)
     held = tables.held_elsewhere(target, current, slice_id=run.slice.id, writer=writer)
     free = [version for version in current if version not in held]
-    contracts, recorded = Contracts(run.state), None
+    contracts, recorded = Contracts(run.storage), None
     if free:
         recorded = contracts.read(target)
     with tables.stage(target) as staging:
@@ -96,7 +96,7 @@ def ingest(
         rules = _rules(tables, staging, target, recorded, contract, options or {}, evolve, keep_bad=keep_bad)
         rules = dataclasses.replace(rules, contract=with_key(rules.contract, key or (), order_by))
         loaded = opened.read(free, rules)
-        delivery = Forgotten(run.state).without(target, loaded.delivery, staging)
+        delivery = Forgotten(run.storage).without(target, loaded.delivery, staging)
         _check_bad_rows(delivery, max_bad_rows)
         warnings = [*delivery.warnings]
         if not key:
@@ -169,7 +169,7 @@ def _changes_elsewhere(run: Run, tables: TableStore, commit: Commit) -> dict[str
     for slice_id, uris in commit.corrected.items():
         what = f"took newer rows of {listed(uris)}" if uris else f"has lost its rows to slice {run.slice.id}"
         log.info("table %s: slice %s %s", commit.table, slice_id, what)
-    stale = Lineage(run.state, tables).stale_in(commit.corrected)
+    stale = Lineage(run.storage, tables).stale_in(commit.corrected)
     if stale:
         log.warning(
             "rows that slices of other dates were computed from have changed: %s; run these dates again: clear their "

@@ -26,7 +26,7 @@ def open_model(
     :param own_types: The user's own classes and functions that may be part of a model: patterns such as `models.*`.
     :raises ModelError: it cannot be opened, or cannot score.
     """
-    registry = open_registry(env.run.state)
+    registry = open_registry(env.run.storage)
     record = registry.record(model, version)
     opened = registry.open(model, version, OwnCode(env.run.code, tuple(own_types), load))
     row = _usual_row(record)

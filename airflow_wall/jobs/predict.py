@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from airflow_wall.engines.spark.selection import spark_engine
 from airflow_wall.errors import DataError, ModelError
 from airflow_wall.job import Env, Run
 from airflow_wall.jobs.base import open_target
+from airflow_wall.lake.lake import Lake
 from airflow_wall.models.amounts import read_share
 from airflow_wall.models.backends import open_registry
 from airflow_wall.models.base import ModelRecord, OwnCode, Registry
@@ -76,7 +76,7 @@ def predict(
             f"`inputs` must name one input to score, got {listed(inputs)}",
             hint="join them in an earlier transform",
         )
-    registry = open_registry(run.state)
+    registry = open_registry(run.storage)
     record = _record(registry, model, version)
     _check_age(record, run, max_age)
     store, writer = open_target(env, target, share=share)
@@ -84,7 +84,7 @@ def predict(
     own = OwnCode(run.code, tuple(own_types), load)
     work = _ScoringTask(run, record, key, pattern, keep, read_share("new_categories", new_categories), own)
     spark = spark_engine(run)
-    lineage = Lineage(run.state, store)
+    lineage = Lineage(run.storage, store)
     reading = lineage.reading(inputs, [run.slice.id])
     try:
         scored = _embedded(work, store) if spark is None else _on_spark(work, store, spark)
@@ -135,7 +135,7 @@ class _ScoringTask:
         """
         check_fit(self.record, schema, self.where)
         kept = _kept(schema.names, self.record, self.keep, self.where)
-        return _Scoring(self.run.state, self.record, kept, self.own)
+        return _Scoring(self.run.storage, self.record, kept, self.own)
 
     def check_values(self, counts: Iterable[pa.Table]) -> None:
         """
@@ -166,12 +166,12 @@ class _Scoring:
     """
     Score rows and keep some of their columns. It is sent to the process with the rows, and loads the model once.
 
-    :param state: Directory of our own state, which holds the registry.
+    :param lake: The lake, which holds the registry.
     :param kept: Columns of the rows that the result keeps.
     :param own: The user's code that the model may use.
     """
 
-    state: Path
+    lake: Lake
     record: ModelRecord
     kept: tuple[str, ...]
     own: OwnCode
@@ -181,7 +181,7 @@ class _Scoring:
         return pa.schema([*(of.field(name) for name in self.kept), *output_schema(self.record)])
 
     def __call__(self, parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
-        model = open_registry(self.state).open(self.record.name, self.record.version, self.own)
+        model = open_registry(self.lake).open(self.record.name, self.record.version, self.own)
         for rows in parts:
             result, outputs = rows.select(self.kept), scored_columns(model, self.record, rows)
             for field, values in zip(outputs.schema, outputs.columns, strict=True):

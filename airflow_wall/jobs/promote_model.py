@@ -24,7 +24,7 @@ def promote_model(
     :param expected: The champion at that time; None if there was none.
     :raises ModelError: another version has become the champion since.
     """
-    registry = open_registry(env.run.state)
+    registry = open_registry(env.run.storage)
     champion = registry.champion(model)
     if champion is None or champion.version != version:  # else an earlier try of this task has promoted it
         try:

@@ -81,7 +81,7 @@ def retrain(
     own = OwnCode(env.run.code, tuple(own_types), load, save)
     check_inputs(inputs)
     store = open_tables(env.run.storage)
-    registry = open_registry(env.run.state)
+    registry = open_registry(env.run.storage)
     registry.champion(model)  # reject an invalid name before an hour of training
     rows = {key: read_rows(store, key, pattern) for key, pattern in inputs.items()}
     test = (holdout or {}).get("table")

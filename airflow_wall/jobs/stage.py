@@ -77,7 +77,7 @@ def _passed_rows(
 ) -> tuple[Scan, Judgement]:
     """Return the rows of the slices that passed, and the judgement of the version of the table that they are from."""
     store = open_tables(env.run.storage)
-    verdicts = Verdicts(env.run.state, store)
+    verdicts = Verdicts(env.run.storage, store)
     verdicts.decide_earlier(env.run, table, checkers.tasks, accept=releases.current(release) is not None)
     rows, judgement = verdicts.passed_rows(env.run.pipeline, table, checkers, where=where)
     if judgement.withheld and not judgement.passed:

@@ -19,7 +19,7 @@ def release_id(env: Env, release: str) -> str:
 def releases_of(env: Env) -> Releases:
     """Return the releases in the lake of a run."""
     run = env.run
-    return Releases(run.state, storage=run.storage, project=run.project, connections=env.connections)
+    return Releases(run.storage, project=run.project, connections=env.connections)
 
 
 def start_sender(env: Env, *, release: str, force: bool = False, keep: int = 5) -> dict[str, Any]:

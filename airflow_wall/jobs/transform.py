@@ -65,7 +65,7 @@ def transform(
     slices = None if mode == "full" else [slice_id]
     work = _Transformation(env, named, slices, sql, sql_file, entrypoint, dict(parameters or {}))
     spark = spark_engine(env.run)
-    lineage = Lineage(env.run.state, tables)
+    lineage = Lineage(env.run.storage, tables)
     reading = lineage.reading(inputs, slices)
     result = _embedded(work, tables) if spark is None else _on_spark(work, tables, spark)
     if mode == "full":

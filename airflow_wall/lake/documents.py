@@ -8,12 +8,11 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_wall import state
 from airflow_wall.errors import Interrupted
-from airflow_wall.lake.objects import LocalObjects, Objects, check_key
+from airflow_wall.lake.objects import Objects, check_key
 
 if TYPE_CHECKING:
     from airflow_wall.lake.lease import Lease
@@ -86,7 +85,7 @@ class Documents:
         """Remove a document, if there is one."""
         self._objects.delete(self._key(key))
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def below(self, prefix: str = "") -> list[str]:
         """Return the sorted keys of the documents below a folder such as `bronze/orders`, or of all."""
         folder = f"{self._folder}/{prefix}".rstrip("/")
         start = len(self._folder) + 1
@@ -103,17 +102,6 @@ class Documents:
     def _key(self, key: str) -> str:
         check_key(key)
         return f"{self._folder}/{key}"
-
-
-class LocalDocuments(Documents):
-    """
-    Documents in a folder of this machine.
-
-    :param folder: The folder. The first document creates it.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(LocalObjects(folder.parent), folder.name)
 
 
 def change(documents: Documents, key: str, function: Callable[[Document | None], Mapping[str, Any]]) -> Document:

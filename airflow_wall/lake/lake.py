@@ -26,7 +26,7 @@ from airflow_wall.errors import ConnectionFault, SettingsError
 from airflow_wall.lake.documents import Documents
 from airflow_wall.lake.lease import DocumentLeases, Leases, LocalLeases
 from airflow_wall.lake.lines import LineFiles, LocalLineFiles, ObjectLineFiles
-from airflow_wall.lake.objects import LocalObjects, Objects
+from airflow_wall.lake.objects import LocalObjects, Objects, check_key
 from airflow_wall.text.reserved import STATE
 
 SCHEMES = ("s3", "gs")
@@ -152,8 +152,7 @@ class Lake:
         """Return a path of a file that never changes: in a folder the file itself, of a bucket a kept copy."""
         if self.folder is not None:
             return self.folder / key
-        root = self.local_state().parent
-        path = root / key
+        root, path = self.local_state().parent, self.local_path(key)
         try:
             os.utime(path)  # it is in use
         except FileNotFoundError:
@@ -161,6 +160,10 @@ class Lake:
             with self.objects.open_read(key) as source, state.writing(path) as file:
                 shutil.copyfileobj(source, file, 1 << 20)
         return path
+
+    def local_path(self, key: str) -> Path:
+        """Return the path of a file on this machine: in a folder its own, of a bucket that of its copy."""
+        return (self.folder or self.local_state().parent).joinpath(*check_key(key))
 
     def storage_options(self) -> dict[str, str] | None:
         """

@@ -16,7 +16,9 @@ from pydantic_core import PydanticCustomError
 from airflow_wall.connections.info import check_conn_id
 from airflow_wall.diagnostics.patterns import DAG_ID_PATTERN, NAME_PATTERN
 from airflow_wall.diagnostics.suggestions import nearest
-from airflow_wall.errors import ConnectionFault
+from airflow_wall.errors import ConnectionFault, SettingsError
+from airflow_wall.lake.lake import Lake as LakeHandle
+from airflow_wall.lake.lake import normalized
 from airflow_wall.text.durations import DURATION_PATTERN, parse_duration
 from airflow_wall.text.kinds import FieldKind
 from airflow_wall.text.reserved import reserved_part
@@ -143,17 +145,22 @@ def _zones_by_city() -> Mapping[str, str]:
 
 
 def _lake(value: str) -> str:
-    """Return the directory without `./`, `//` and `x/..`, so that the path that is checked is the path that is used."""
+    """Return the lake without `./`, `//` and `x/..`, so that the path that is checked is the path that is used."""
     if "://" in value:
-        hint = "write a folder, e.g. `./lake` or `/srv/lake`; object stores are not supported by this version"
-        raise PydanticCustomError("folder", "must be a folder", {"hint": hint})
+        try:
+            LakeHandle(value)
+        except SettingsError:
+            hint = "write e.g. `./lake`, `/srv/lake`, `s3://company-lake/platform`, or with an Airflow connection "
+            hint += "`s3://warehouse@company-lake/platform`"
+            message = "must be a folder, `s3://bucket/prefix` or `gs://bucket/prefix`"
+            raise PydanticCustomError("folder", message, {"hint": hint}) from None
     part = reserved_part(value)
     if part is not None:
         hint = "name another folder, e.g. `./lake`: airflow-wall uses this name inside each lake"
         raise PydanticCustomError(
             "folder", "must not have the reserved name `{part}` in it", {"hint": hint, "part": part}
         )
-    return posixpath.normpath(value).replace("//", "/")
+    return normalized(value) if "://" in value else posixpath.normpath(value).replace("//", "/")
 
 
 def _link(value: Any) -> Any:
@@ -244,7 +251,7 @@ Link = Annotated[
 """A link in the UI. A link with another scheme could run a script there."""
 
 Lake = Annotated[str, StringConstraints(min_length=1), AfterValidator(_lake), FieldKind.LAKE]
-"""A directory of the file system that holds tables."""
+"""A folder, or an address `s3://` or `gs://`, that holds tables."""
 
 Names = Annotated[
     list[str],

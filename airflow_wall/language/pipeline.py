@@ -273,7 +273,9 @@ class Head(SpecModel):
         None, description="Arguments of all tasks that do not set their own."
     )
     storage: Annotated[Lake | None, FieldKind.LAKE] = Field(
-        None, description="The folder of tables, models and releases; relative paths are under it."
+        None,
+        description="The lake of tables, models and releases: a folder, `s3://bucket/prefix` or `gs://bucket/prefix`, "
+        "with an Airflow connection `s3://CONN@bucket/prefix`. Relative paths are under it.",
     )
     requirements: Requirements | None = Field(
         None,

@@ -8,9 +8,7 @@ without a kind is refused. Policy checks blocks after they are parsed, and only 
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
 from pydantic import BaseModel
@@ -20,6 +18,7 @@ from airflow_wall.diagnostics.faults import Loc
 from airflow_wall.diagnostics.printable import brief
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import ConnectionFault
+from airflow_wall.lake.lake import Lake, lies_in, normalized
 from airflow_wall.language.environment import VERSION
 from airflow_wall.language.markers import JINJA, Template, XComRef
 from airflow_wall.loader.faults import Faults, Model
@@ -177,16 +176,18 @@ class Policy:
             hint = f"name one of {_setting('allowed_connections')} by `conn_id`"
             self._refuse(loc[:-1], "uses the cloud by its default connection", hint)
 
-    def _lake(self, folder: str, loc: Loc) -> None:
-        if not self._is_allowed_lake(folder):
-            self._refuse(loc, f"names the folder `{brief(folder)}`", self._lake_hint())
+    def _lake(self, address: str, loc: Loc) -> None:
+        if not self._is_allowed_lake(address):
+            what = "lake" if "://" in address else "folder"
+            self._refuse(loc, f"names the {what} `{brief(address)}`", self._lake_hint())
+        elif conn_id := Lake(address).conn_id:
+            self._connection(conn_id, loc)
 
-    def _is_allowed_lake(self, folder: str) -> bool:
-        allowed = [posixpath.normpath(lake) for lake in self.settings.allowed_storage]
-        return any(PurePosixPath(folder).is_relative_to(lake) for lake in allowed)
+    def _is_allowed_lake(self, address: str) -> bool:
+        return any(lies_in(address, lake) for lake in self.settings.allowed_storage)
 
     def _lake_hint(self) -> str:
-        lakes = listed(map(posixpath.normpath, self.settings.allowed_storage))
+        lakes = listed(map(normalized, self.settings.allowed_storage))
         return f"name {lakes} or a folder below; {_setting('allowed_storage')} adds others"
 
     def _target(self, target: Target, loc: Loc) -> None:

@@ -1,55 +1,55 @@
 """
-The model registry in files: one directory per version, which never changes, and one document that names the champion.
+The model registry in a lake: files that are named by their content, and documents that name versions and the champion.
 
 ::
 
-    <name>/versions/1/model.lightgbm  the model, in the format of that name
-    <name>/versions/1/record.json     the metadata of the version
+    <name>/files/<sha256>.lightgbm    the model, in the format of that name
+    <name>/versions/1.json            the metadata of the version
     <name>/champion.json              the version that predictions use
     <name>/decisions.json             the decisions about its versions, the oldest first
 
-A version is written in a directory with a hidden name and becomes visible by one rename. The champion changes by
-compare-and-set. Both happen under one lock per model, which the kernel releases when its process ends.
+The document of a version is created once its file is complete, and never changes. Of two processes that create the same
+one, the second takes the next number. The champion changes by compare-and-set. Older versions, which are a folder
+`versions/1` with both files, are read, too.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from airflow_wall import state
 from airflow_wall.errors import Interrupted, ModelError
+from airflow_wall.lake.documents import Document, Documents, change
+from airflow_wall.lake.lake import Lake
 from airflow_wall.models import formats
 from airflow_wall.models.base import NO_OWN_CODE, Candidate, Champion, Decision, Model, ModelRecord, OwnCode
 from airflow_wall.models.decisions import PROMOTED, REJECTED, DecisionRecord
 from airflow_wall.models.name import check_model_name
 
-_HIDDEN = ".new-"
+_FILES = "files"
+_CHAMPION = "champion.json"
+_DECISIONS = "decisions.json"
 
 
 class FileRegistry:
     """
-    Versions and champions below a directory.
+    Versions and champions of one lake.
 
-    :param root: The directory. It is created when the first model is registered.
+    :param lake: The lake.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
 
     def register(self, name: str, candidate: Candidate) -> ModelRecord:
         """See `Registry.register`."""
         sha256 = hashlib.sha256(candidate.content).hexdigest()
         fingerprint = _fingerprint(candidate, sha256)
-        with self._locked(name):
+        documents = self._documents(name)
+        while True:
             versions = self.versions(name)
             for version in reversed(versions):
                 record = self.record(name, version)
@@ -57,58 +57,58 @@ class FileRegistry:
                     return record
             version = versions[-1] + 1 if versions else 1
             record = _record(name, version, candidate, sha256, fingerprint)
-            self._write(name, record, candidate.content)
-            return record
+            self._lake.objects.put(self._key(name, record.file), candidate.content)
+            if documents.create(f"versions/{version}.json", record.to_json()):
+                return record  # else another process has just registered this version
 
     def versions(self, name: str) -> list[int]:
         """See `Registry.versions`."""
-        try:
-            return sorted(int(entry.name) for entry in os.scandir(self._versions(name)) if entry.name.isdecimal())
-        except FileNotFoundError:
-            return []
+        names = self._lake.objects.names(self._key(name, "versions"))
+        numbers = (entry.removesuffix("/").removesuffix(".json") for entry in names)
+        return sorted(int(number) for number in numbers if number.isdecimal())
 
     def record(self, name: str, version: int) -> ModelRecord:
         """See `Registry.record`."""
-        path = self._versions(name) / str(version) / "record.json"
-        document = state.read(path)
-        if document is None:
+        documents = self._documents(name)
+        keys = (f"versions/{version}.json", f"versions/{version}/record.json")  # the second one of older versions
+        for key in keys:
+            document = documents.get(key)
+            if document is not None:
+                break
+        else:
             raise ModelError(f"model `{name}` has no version {version}", hint=self._suggest_versions(name))
         try:
             return ModelRecord.from_json(document)
         except (KeyError, TypeError) as error:
             raise ModelError(
-                f"`{path}` is not the record of a model: {error!r}", hint="restore it from a backup"
+                f"`{documents.uri(key)}` is not the record of a model: {error!r}", hint="restore it from a backup"
             ) from error
 
     def champion(self, name: str) -> Champion | None:
         """See `Registry.champion`."""
-        document = state.read(self._folder(name) / "champion.json")
-        return None if document is None else Champion.from_json(document)
+        return _champion(self._documents(name).get(_CHAMPION))
 
     def names(self) -> list[str]:
         """See `Registry.names`."""
-        return sorted(path.parent.name for path in self._root.glob("*/versions"))
+        folders = self._lake.objects.names(self._lake.state_key("models"))
+        names = (folder[:-1] for folder in folders if folder.endswith("/"))
+        return [name for name in names if self._lake.objects.names(self._lake.state_key("models", name, "versions"))]
 
     def decisions(self, name: str) -> list[DecisionRecord]:
         """See `Registry.decisions`."""
-        document = state.read(self._decisions(name))
-        records = [DecisionRecord.from_json(values) for values in (document or {}).get("decisions", ())]
-        champion = self.champion(name)
-        if champion is not None:
-            last = DecisionRecord.of_champion(champion)
-            if all(
-                (record.version, record.at) != (last.version, last.at) for record in records
-            ):  # an older airflow-wall recorded none, or a call was killed right before
-                records.append(last)
-        return records
+        return _decisions(self._documents(name).get(_DECISIONS), self.champion(name))
 
     def reject(self, name: str, version: int, decision: Decision) -> None:
         """See `Registry.reject`."""
-        with self._locked(name):
-            records = self.decisions(name)
+        champion, rejected = self.champion(name), DecisionRecord(version, REJECTED, _now(), decision)
+
+        def recorded(old: Document | None) -> Document:
+            records = _decisions(old, champion)
             latest = next((record for record in reversed(records) if record.version == version), None)
-            if latest is None or (latest.event, latest.decision.reason) != (REJECTED, decision.reason):  # no retry
-                self._write_decisions(name, [*records, DecisionRecord(version, REJECTED, _now(), decision)])
+            is_retry = latest is not None and (latest.event, latest.decision.reason) == (REJECTED, decision.reason)
+            return _to_json(records if is_retry else [*records, rejected])
+
+        change(self._documents(name), _DECISIONS, recorded)
 
     def promote(
         self,
@@ -122,27 +122,32 @@ class FileRegistry:
     ) -> Champion:
         """See `Registry.promote`."""
         record = self.record(name, version)
-        with self._locked(name):
-            current = self.champion(name)
-            current_version = None if current is None else current.version
+        before: Champion | None = None
+        champion = Champion(version, record.lineage.order, decision, _now(), event)
+
+        def promoted(old: Document | None) -> Document:
+            nonlocal before
+            before = _champion(old)
+            current_version = None if before is None else before.version
             if current_version != expected:
                 raise Interrupted(
                     f"the champion of model `{name}` must still be {_format_version(expected)}, "
                     f"got {_format_version(current_version)}: another run has promoted it",
                     hint="compare with the new champion, and promote again",
                 )
-            if current is not None and not force and is_older(record.lineage.order, current.order):
+            if before is not None and not force and is_older(record.lineage.order, before.order):
                 raise ModelError(
                     f"version {version} of model `{name}` was trained for {record.lineage.order}, "
-                    f"and its champion, version {current_version}, for the later {current.order}: "
+                    f"and its champion, version {current_version}, for the later {before.order}: "
                     "a champion never moves back in time",
                     hint="run retrain for a later slice, or promote with `force`",
                 )
-            champion = Champion(version, record.lineage.order, decision, _now(), event)
-            records = self.decisions(name)
-            state.write(self._folder(name) / "champion.json", champion.to_json())
-            self._write_decisions(name, [*records, DecisionRecord.of_champion(champion)])
-            return champion
+            return champion.to_json()
+
+        documents = self._documents(name)
+        change(documents, _CHAMPION, promoted)
+        change(documents, _DECISIONS, lambda old: _to_json(_decisions(_to_json(_decisions(old, before)), champion)))
+        return champion
 
     def verify(self, name: str, version: int) -> None:
         """See `Registry.verify`."""
@@ -165,61 +170,62 @@ class FileRegistry:
 
     def _read(self, name: str, record: ModelRecord) -> bytes:
         """Return the file of a version, as it was registered."""
-        path = self._versions(name) / str(record.version) / record.file
+        is_new = record.file.startswith(f"{_FILES}/")
+        key = self._key(name, record.file if is_new else f"versions/{record.version}/{record.file}")
+        place = self._lake.place(key)
         try:
-            content = path.read_bytes()
+            read = self._lake.objects.get(key)
         except OSError as error:
-            raise ModelError(
-                f"version {record.version} of model `{name}` cannot be read: {path}: {error.strerror}",
-                hint="restore it from a backup",
-            ) from error
+            raise _unreadable(name, record, place, error.strerror or str(error)) from error
+        if read is None:
+            raise _unreadable(name, record, place, "No such file or directory")
+        content = read[0]
         sha256 = hashlib.sha256(content).hexdigest()
         if sha256 != record.sha256:  # checked before any library parses the bytes
             raise ModelError(
-                f"`{path}` was changed after its registration: its SHA-256 must be {record.sha256}, "
+                f"`{place}` was changed after its registration: its SHA-256 must be {record.sha256}, "
                 f"got {sha256}; it was not opened",
                 hint="restore it from a backup, or run retrain and find out who wrote to the registry",
             )
         return content
 
-    def _write_decisions(self, name: str, records: Sequence[DecisionRecord]) -> None:
-        state.write(self._decisions(name), {"decisions": [record.to_json() for record in records]})
+    def _documents(self, name: str) -> Documents:
+        return self._lake.documents("models", check_model_name(name))
 
-    def _decisions(self, name: str) -> Path:
-        return self._folder(name) / "decisions.json"
-
-    def _write(self, name: str, record: ModelRecord, content: bytes) -> None:
-        versions = self._versions(name)
-        versions.mkdir(parents=True, exist_ok=True)
-        for leftover in versions.glob(f"{_HIDDEN}*"):
-            shutil.rmtree(leftover)  # we hold the lock, so its writer is dead
-        folder = Path(tempfile.mkdtemp(dir=versions, prefix=_HIDDEN))
-        folder.chmod(0o755)
-        state.write_bytes(folder / record.file, content)
-        state.write(folder / "record.json", record.to_json())
-        folder.rename(versions / str(record.version))
-        descriptor = os.open(versions, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-    @contextlib.contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
-        with state.locked(self._folder(name) / "champion.json"):
-            yield
-
-    def _folder(self, name: str) -> Path:
-        return self._root / check_model_name(name)
-
-    def _versions(self, name: str) -> Path:
-        return self._folder(name) / "versions"
+    def _key(self, name: str, path: str) -> str:
+        return self._lake.state_key("models", check_model_name(name), path)
 
     def _suggest_versions(self, name: str) -> str:
         versions = self.versions(name)
         if not versions:
             return f"run retrain for model `{name}` first"
         return f"name one of its versions: {', '.join(str(version) for version in versions[-10:])}"
+
+
+def _champion(document: Document | None) -> Champion | None:
+    return None if document is None else Champion.from_json(document)
+
+
+def _decisions(document: Document | None, champion: Champion | None) -> list[DecisionRecord]:
+    """Return the recorded decisions, and that about the champion if it is missing."""
+    records = [DecisionRecord.from_json(values) for values in (document or {}).get("decisions", ())]
+    if champion is not None:
+        last = DecisionRecord.of_champion(champion)
+        if all(
+            (record.version, record.at, record.event) != (last.version, last.at, last.event) for record in records
+        ):  # an older airflow-wall recorded none, or a call was killed right before
+            records.append(last)
+    return records
+
+
+def _to_json(records: Sequence[DecisionRecord]) -> Document:
+    return {"decisions": [record.to_json() for record in records]}
+
+
+def _unreadable(name: str, record: ModelRecord, place: str, reason: str) -> ModelError:
+    return ModelError(
+        f"version {record.version} of model `{name}` cannot be read: {place}: {reason}", hint="restore it from a backup"
+    )
 
 
 def is_older(order: str, than: str) -> bool:
@@ -257,7 +263,7 @@ def _record(name: str, version: int, candidate: Candidate, sha256: str, fingerpr
         name=name,
         version=version,
         model_format=candidate.model_format,
-        file=f"model.{candidate.model_format}",
+        file=f"{_FILES}/{sha256}.{candidate.model_format}",
         sha256=sha256,
         fingerprint=fingerprint,
         created=_now(),

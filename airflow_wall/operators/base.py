@@ -24,6 +24,7 @@ from airflow_wall.errors import ConnectionFault, Interrupted, Terminal, WallErro
 from airflow_wall.hooks.clients import open_client
 from airflow_wall.job import Job, Run, Slice, TableRead, safe_name, slice_id_of
 from airflow_wall.jobs.base import run_job
+from airflow_wall.lake.lake import Lake, address_of
 from airflow_wall.operators.assets import announce, lake_name
 from airflow_wall.operators.metrics import measured
 from airflow_wall.operators.table_order import order_of, reads_of
@@ -177,17 +178,21 @@ class StepOperator(BaseOperator):
             task_id=ti.task_id if map_index < 0 else f"{ti.task_id}.{map_index}",
             try_number=ti.try_number,
             slice=slice_of(context["dag_run"], context["dag"].timezone),
-            storage=project / (self.storage or DEFAULT_STORAGE),
+            storage=self.lake_of(project),
             project=project,
             code=code,
             map_index=map_index,
         )
 
+    def lake_of(self, project: Path) -> Lake:
+        """Return the lake of the task. It reads its connection when it is opened."""
+        return Lake(address_of(self.storage or DEFAULT_STORAGE, project), self.connection)
+
     def site_of(self, context: Context) -> ClusterSite:
         """Return the site of this run's clusters: state directory, owner and client."""
         run = self.run_of(context)
         deployment = conf.get(SECTION, "deployment", fallback="") or conf.get(SECTION, "environment", fallback="")
-        return ClusterSite(run.state, Owner(deployment or "", run.pipeline, run.run_id), open_client)
+        return ClusterSite(run.storage, Owner(deployment or "", run.pipeline, run.run_id), open_client)
 
     @contextlib.contextmanager
     def error_context(self, context: Context) -> Iterator[None]:
@@ -214,7 +219,7 @@ class StepOperator(BaseOperator):
             yield
         except OSError as error:
             storage = self.run_of(context).storage
-            if not isinstance(error.filename, str) or not Path(error.filename).is_relative_to(storage):
+            if not isinstance(error.filename, str) or storage.key_of(Path(error.filename)) is None:
                 raise
             raise WallError(
                 f"the lake `{storage}` cannot be used: `{error.filename}`: {(error.strerror or str(error)).lower()}",

@@ -55,7 +55,8 @@ class ComputeOperator(OnClusterOperator):
             return self.do(context, kind, **arguments)
         with self.error_context(context), measured(self.dag_id, kind) as results:
             job = self.job(context, kind, arguments)
-            job = replace(job, connections=self.job_connections(), environment=environment)
+            named = dict.fromkeys((*self.job_connections(), job.run.storage.conn_id))
+            job = replace(job, connections=tuple(filter(None, named)), environment=environment)
             sent = {conn_id: asdict(self.connection(conn_id)) for conn_id in job.connections}
             if self.cluster is None:
                 results.append(open_environment(environment).run(job.to_json(), sent, self.log.info, limits={}))

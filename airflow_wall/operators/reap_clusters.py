@@ -10,6 +10,7 @@ from airflow_wall.clusters.backends import open_fleet
 from airflow_wall.clusters.base import ClusterSite, FoundCluster
 from airflow_wall.clusters.reaper import RunState, why_end
 from airflow_wall.errors import Interrupted, WallError
+from airflow_wall.lake.lake import Lake, address_of
 from airflow_wall.operators.base import StepOperator
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class ReapClustersOperator(StepOperator):
     def _site_in(self, context: Context, site: ClusterSite, storage: str | None) -> ClusterSite:
         """Return the site of the clusters in that lake."""
         run = self.run_of(context)
-        return site if storage is None else replace(site, state=replace(run, storage=run.project / storage).state)
+        return site if storage is None else replace(site, lake=Lake(address_of(storage, run.project), self.connection))
 
     def _is_ours(self, cluster: FoundCluster, deployment: str) -> bool:
         return cluster.owner is not None and cluster.owner.deployment == deployment

@@ -48,18 +48,18 @@ class RollUpOperator(StepOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the number of pipelines, and of documents that were written."""
         run, now = self.run_of(context), datetime.now(UTC)
-        if not run.storage.is_dir():
+        if not run.storage.exists():
             raise AirflowSkipException(f"there is no lake at `{run.storage}` yet")
         with self.error_context(context):
             return self._write(_Store(context, self.inlets[-1]), run, now)
 
     def _write(self, store: _Store, run: Run, now: datetime) -> dict[str, Any]:
-        history = RunHistory(run.state)
-        lake = lake_name(self.storage, self.project)
+        history = RunHistory(run.storage)
+        address = lake_name(self.storage, self.project)
         before = store.entries()
         entries, written = [], 0
         states = judge_each(
-            run.state, history.pipelines(), now=now, runs=_JUDGED, read_runs=RECENT, files={}, lake=lake
+            run.storage, history.pipelines(), now=now, runs=_JUDGED, read_runs=RECENT, files={}, address=address
         )
         for status, events in states:
             entry = overview_entry(status, events, now)
@@ -76,7 +76,7 @@ class RollUpOperator(StepOperator):
             send_pipeline(entry, documents)
         for key, document in overview(entries, now).items():
             store.set(key, document)
-        send_upkeep(lake, now)
+        send_upkeep(address, now)
         return {"pipelines": len(entries), "documents": written}
 
 
@@ -123,7 +123,7 @@ def _with_present(key: str, document: Document, run: Run) -> Document:
 
 
 def _present(run: Run, store: TableStore, table: str) -> Document:
-    summary, recorded = store.summary(table), Contracts(run.state).read(table)
+    summary, recorded = store.summary(table), Contracts(run.storage).read(table)
     about = {} if recorded is None else recorded[0].about
     columns = about.get("columns", {})
     rejected = f"{table}{REJECTED}"

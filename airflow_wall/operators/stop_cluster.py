@@ -89,7 +89,7 @@ class StopClusterOperator(OnClusterOperator, PatientOperator):
         cost = {} if deleted.node_hours is None else {"node_hours": round(deleted.node_hours, 3)}
         result = {"name": name, "stopped": bool(deleted.ended), **cost}
         job = Job("stop_cluster", {}, self.run_of(context))
-        RunHistory(job.run.state).succeed(job, time.monotonic() - began, result)
+        RunHistory(job.run.storage).succeed(job, time.monotonic() - began, result)
         return result
 
     def _pass_on_failures(self, context: Context, name: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow_wall.diagnostics.faults import Fault, FaultyText, Loc, SourcePosition
 from airflow_wall.diagnostics.suggestions import suggestion
+from airflow_wall.lake.lake import Lake, address_of
 from airflow_wall.language.document import Spec
 from airflow_wall.language.markers import XComRef
 from airflow_wall.language.native import NativePipeline, NativeTask
@@ -46,7 +47,7 @@ def plan_native(spec: Spec, pipeline: NativePipeline, settings: Settings) -> Pla
         timezone="UTC",
         groups=(),
         tasks=tuple(_planned(tasks[task_id], upstream[task_id], places[task_id]) for task_id in order),
-        storage=project / DEFAULT_STORAGE,
+        storage=Lake(address_of(DEFAULT_STORAGE, project)),
         project=project,
         code=spec.path.absolute().parent,
         environment=None,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_wall.diagnostics.faults import Fault, Loc, SourcePosition
+from airflow_wall.lake.lake import Lake
 from airflow_wall.language.callables import Callback
 from airflow_wall.language.deadline import Deadline
 from airflow_wall.language.document import Origin
@@ -100,7 +101,7 @@ class Plan:
     :param timezone: The time zone of its schedule.
     :param groups: Its groups, each after its parent group.
     :param tasks: Its tasks in topological order.
-    :param storage: Absolute path of its lake.
+    :param storage: Its lake.
     :param project: Absolute path of the directory that relative paths of connections start from.
     :param code: Absolute path of the directory of its file.
     :param environment: The environment in force, if the file has any.
@@ -125,7 +126,7 @@ class Plan:
     timezone: str
     groups: tuple[GroupPlan, ...]
     tasks: tuple[TaskPlan, ...]
-    storage: Path
+    storage: Lake
     project: Path
     code: Path
     environment: str | None

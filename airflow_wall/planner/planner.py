@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from airflow_wall.diagnostics.faults import MAX_FAULTS, Fault, FaultyText, Loc
 from airflow_wall.diagnostics.suggestions import as_list, listed, nearest, suggestion
+from airflow_wall.lake.lake import Lake, address_of
 from airflow_wall.language.base import SpecModel
 from airflow_wall.language.document import Item, Spec
 from airflow_wall.language.environment import KEYS, VERSION, effective_environment
@@ -128,7 +129,7 @@ class _Planner:
             timezone=head.timezone,
             groups=tuple(self._groups(self.root)),
             tasks=tuple(tasks.values()),
-            storage=project / (head.storage or DEFAULT_STORAGE),
+            storage=Lake(address_of(head.storage or DEFAULT_STORAGE, project)),
             project=project,
             code=path.absolute().parent,
             environment=self.spec.environment,

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_wall.errors import DataError, WallError
+from airflow_wall.lake.lake import Lake
 from airflow_wall.models.features import family, to_frame
 from airflow_wall.sources.delivery import Rules, read_delivery
 from airflow_wall.sources.text_files import csv_records, open_text
@@ -196,7 +197,7 @@ class _Reading:
 
 def _read(path: Path, options: Mapping[str, str]) -> _Reading:
     with tempfile.TemporaryDirectory(prefix="airflow-wall-") as scratch:
-        rules = Rules("the file", Contract(), staging=Staging(Path(scratch)))
+        rules = Rules("the file", Contract(), staging=Staging(Lake(scratch), "rows"))
         delivery = read_delivery({path: SourceVersion(str(path), "")}, kind="csv", options=options, rules=rules)
         return _Reading(delivery.staged.scan.to_table(), delivery.contract)
 

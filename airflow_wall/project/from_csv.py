@@ -27,6 +27,7 @@ from airflow_wall.jobs.check_integrity import check_integrity
 from airflow_wall.jobs.ingest import ingest
 from airflow_wall.jobs.predict import predict
 from airflow_wall.jobs.retrain import retrain
+from airflow_wall.lake.lake import Lake
 from airflow_wall.models.holdout import names_birth
 from airflow_wall.project.csv_file import Column, CsvFile
 from airflow_wall.project.templates import render
@@ -364,7 +365,7 @@ def _run(files: Mapping[str, str | Path], values: Mapping[str, Any]) -> None:
             else:
                 (folder / path).write_text(content, encoding="utf-8")
         part = Slice(slice_id, f"{values['date']}T00:00:00+00:00", values["date"])
-        run = Run(name, "init", "init", 1, part, folder / "lake", folder, folder / "dags")
+        run = Run(name, "init", "init", 1, part, Lake(folder / "lake"), folder, folder / "dags")
         env = Env(run, _no_connection)
         rows = {"rows": f"bronze/{name}"}
         contract = {**values["contract"]}

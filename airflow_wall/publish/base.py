@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from airflow_wall.connections.info import Connections
 from airflow_wall.diagnostics.suggestions import did_you_mean, listed
 from airflow_wall.errors import ReleaseError
+from airflow_wall.lake.lake import Lake
 from airflow_wall.publish.targets.base import Target
 
 if TYPE_CHECKING:
@@ -34,16 +35,14 @@ class ReleaseSite:
     The parts of a release that a target uses.
 
     :param name: Name of the release, which owns the tables, indexes and directories it has created.
-    :param state: Directory for the state of this release name.
-    :param storage: The lake; published files are in `<storage>/published`.
+    :param lake: The lake, which holds the state of releases and published files.
     :param project: Base directory of relative paths in connections.
     :param connections: Returns an Airflow connection by id.
     :param databases: The open databases by connection.
     """
 
     name: str
-    state: Path
-    storage: Path
+    lake: Lake
     project: Path
     connections: Connections = field(repr=False)
     databases: dict[str, Database] = field(default_factory=dict, repr=False, compare=False)

@@ -5,8 +5,8 @@
 
     .staging/<version>/<part>.parquet      invisible to clients
     releases/<version>/<part>.parquet      complete releases
-    current.json                           names the release that clients see
-    current -> releases/<version>          the same for humans
+    current.json                           names the release that clients see, and its files
+    current -> releases/<version>          the same for humans; not in a bucket
 
 A reader resolves `current` (or reads `current.json`) once and then reads one release. The files of a release are kept
 at least until the next but one release.
@@ -16,18 +16,17 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import shutil
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from airflow_wall import state
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import ConnectionFault, DataError, ReleaseError
+from airflow_wall.lake.documents import Documents, change
+from airflow_wall.lake.objects import Objects
 from airflow_wall.publish.base import ReleaseSite, StagedRows, check_options
 from airflow_wall.publish.rows import RowStream
 from airflow_wall.publish.targets.base import Target
@@ -38,6 +37,7 @@ FORMATS = ("parquet", "csv")
 """Values of the key `format`; the first one is the default."""
 
 _OWNER = ".owner.json"
+_CURRENT = "current.json"
 
 _CSV = pacsv.ParseOptions(newlines_in_values=True)
 
@@ -58,7 +58,9 @@ class FilesWriter:
     def __init__(self, target: Target, site: ReleaseSite) -> None:
         self.target = target
         self.owner = site.name
-        self.folder = site.storage / PUBLISHED / target.name
+        self.lake = site.lake
+        self.folder = f"{PUBLISHED}/{target.name}"
+        self._documents = Documents(self.lake.objects, self.folder)
         self.pointer = target.name
 
     @property
@@ -78,11 +80,11 @@ class FilesWriter:
         with self._translate_errors():
             self._claim()
             self._unpublish(version)
-            with state.writing(self._staging(version) / f"{part}.{kind}") as file:
+            with self.lake.objects.open_write(f"{self._staging(version)}/{part}.{kind}") as file:
                 _write(rows.rows, kind, file, self.target)
             for other in FORMATS:
                 if other != kind:
-                    (self._staging(version) / f"{part}.{other}").unlink(missing_ok=True)
+                    self.lake.objects.delete(f"{self._staging(version)}/{part}.{other}")
 
     def discard(self, version: str, part: str) -> None:
         """Delete the file of the part."""
@@ -91,22 +93,17 @@ class FilesWriter:
                 return
             self._unpublish(version)
             for kind in FORMATS:
-                (self._staging(version) / f"{part}.{kind}").unlink(missing_ok=True)
+                self.lake.objects.delete(f"{self._staging(version)}/{part}.{kind}")
 
     def count(self, version: str) -> dict[str, int]:
         """Return the number of rows by part."""
         with self._translate_errors():
             folders = (self._staging(version), self._release(version))
-            return {
-                file.stem: _rows(file)
-                for folder in folders
-                for kind in FORMATS
-                for file in sorted(folder.glob(f"[!.]*.{kind}"))
-            }
+            return {key.rpartition("/")[2].rpartition(".")[0]: self._rows(key) for key in self._files(*folders)}
 
     def shown(self, pointer: str) -> str | None:  # noqa: ARG002  the directory has only one pointer
         """Return the version that `current.json` names."""
-        current = state.read(self.folder / "current.json")
+        current = self._documents.get(_CURRENT)
         return None if current is None else current["release"]
 
     def show(self, moves: Mapping[str, str | None]) -> None:
@@ -114,18 +111,22 @@ class FilesWriter:
         with self._translate_errors():
             self._claim()
             for version in moves.values():
-                if version is not None and self._staging(version).exists():
-                    self._release(version).parent.mkdir(parents=True, exist_ok=True)
-                    self._staging(version).rename(self._release(version))
-                state.write(self.folder / "current.json", {"name": self.owner, "release": version})
+                files: list[str] = []
+                if version is not None:
+                    if self._files(self._staging(version)):
+                        self.lake.objects.move(self._staging(version), self._release(version))
+                    start = len(self.folder) + 1
+                    files = [key[start:] for key in self._files(self._release(version))]
+                current = {"name": self.owner, "release": version, "files": files}
+                change(self._documents, _CURRENT, lambda _, current=current: current)  # type: ignore[misc]
                 self._link(version)
 
     def erase(self, column: str, values: Collection[str]) -> int:
         """Erase rows in the files of all versions."""
         with self._translate_errors():
-            folders = [path for name in (".staging", "releases") for path in (self.folder / name).glob("*/")]
-            files = [file for folder in folders for kind in FORMATS for file in folder.glob(f"[!.]*.{kind}")]
-            return sum(_erase(file, column, values) for file in files)
+            parents = (f"{self.folder}/.staging", f"{self.folder}/releases")
+            folders = [f"{one}/{name[:-1]}" for one in parents for name in self.lake.objects.names(one)]
+            return sum(_erase(self.lake.objects, key, column, values) for key in self._files(*folders))
 
     def forget(self, keep: Collection[str]) -> None:
         """Delete the directories of other versions. Do nothing if the directory belongs to another release."""
@@ -133,40 +134,49 @@ class FilesWriter:
             if not self._is_owner():
                 return
             kept = {*keep, self.shown(self.pointer)}
-            for parent in (self.folder / ".staging", self.folder / "releases"):
-                for folder in parent.iterdir() if parent.exists() else ():
-                    if folder.name not in kept:
-                        shutil.rmtree(
-                            folder, ignore_errors=True
-                        )  # a stale try may be writing here; the next call deletes the rest
+            for parent in (f"{self.folder}/.staging", f"{self.folder}/releases"):
+                for name in self.lake.objects.names(parent):
+                    if name.rstrip("/") not in kept:  # a stale try may be writing here; the next call deletes the rest
+                        self.lake.objects.remove(f"{parent}/{name.rstrip('/')}")
 
-    def _staging(self, version: str) -> Path:
-        return self.folder / ".staging" / version
+    def _staging(self, version: str) -> str:
+        return f"{self.folder}/.staging/{version}"
 
-    def _release(self, version: str) -> Path:
-        return self.folder / "releases" / version
+    def _release(self, version: str) -> str:
+        return f"{self.folder}/releases/{version}"
+
+    def _files(self, *folders: str) -> list[str]:
+        """Return the sorted keys of the files of parts in folders."""
+        return [
+            f"{folder}/{name}"
+            for folder in folders
+            for name in self.lake.objects.names(folder)
+            if not name.startswith(".") and name.rpartition(".")[2] in FORMATS
+        ]
+
+    def _rows(self, key: str) -> int:
+        with self.lake.objects.open_read(key) as file:
+            if key.endswith(".parquet"):
+                return int(pq.read_metadata(file).num_rows)
+            first = pacsv.open_csv(file, parse_options=_CSV).schema.names[0]
+            as_bytes = pacsv.ConvertOptions(include_columns=[first], column_types={first: pa.binary()})
+        with (
+            self.lake.objects.open_read(key) as file,
+            pacsv.open_csv(file, parse_options=_CSV, convert_options=as_bytes) as reader,
+        ):
+            return sum(batch.num_rows for batch in reader)
 
     def _unpublish(self, version: str) -> None:
         """Move a version that was shown and reverted back to the staged ones, so that it can be changed."""
-        if self._release(version).exists() and self.shown(self.pointer) != version:
-            self._staging(version).parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):  # another part has just moved it
-                self._release(version).rename(self._staging(version))
+        if self._files(self._release(version)) and self.shown(self.pointer) != version:
+            self.lake.objects.move(self._release(version), self._staging(version))
 
     def _link(self, version: str | None) -> None:
-        link = self.folder / "current"
-        if version is None:
-            link.unlink(missing_ok=True)
-            return
-        fresh = self.folder / ".current.new"
-        fresh.unlink(missing_ok=True)
-        fresh.symlink_to(Path("releases") / version, target_is_directory=True)
-        fresh.replace(link)
+        self.lake.link(f"{self.folder}/current", None if version is None else f"releases/{version}")
 
     def _claim(self) -> None:
-        state.create(self.folder / _OWNER, {"name": self.owner})
-        if not self._is_owner():
-            owner = (state.read(self.folder / _OWNER) or {}).get("name")
+        if not self._is_owner() and not self._documents.create(_OWNER, {"name": self.owner}):
+            owner = (self._documents.get(_OWNER) or {}).get("name")
             raise ReleaseError(
                 f"`to`: `{self.target}` belongs to the release `{owner}`, not to `{self.owner}`",
                 hint="use another name in `to`, or stage into that release",
@@ -174,7 +184,7 @@ class FilesWriter:
 
     def _is_owner(self) -> bool:
         """Return True if this release has claimed the directory."""
-        return (state.read(self.folder / _OWNER) or {}).get("name") == self.owner
+        return (self._documents.get(_OWNER) or {}).get("name") == self.owner
 
     @contextlib.contextmanager
     def _translate_errors(self) -> Iterator[None]:
@@ -182,7 +192,8 @@ class FilesWriter:
             yield
         except OSError as error:
             raise ConnectionFault(
-                f"`to`: `{self.target}`: directory `{self.folder}` cannot be written: {error.strerror or error}",
+                f"`to`: `{self.target}`: directory `{self.lake.place(self.folder)}` cannot be written: "
+                f"{error.strerror or error}",
                 hint="give the worker's user write access to it, or correct `storage`",
             ) from error
 
@@ -218,23 +229,15 @@ def _groups(rows: RowStream) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(waiting)
 
 
-def _rows(file: Path) -> int:
-    if file.suffix == ".parquet":
-        return int(pq.read_metadata(file).num_rows)
-    first = pacsv.open_csv(file, parse_options=_CSV).schema.names[0]
-    as_bytes = pacsv.ConvertOptions(include_columns=[first], column_types={first: pa.binary()})
-    with pacsv.open_csv(file, parse_options=_CSV, convert_options=as_bytes) as reader:
-        return sum(batch.num_rows for batch in reader)
-
-
-def _erase(file: Path, column: str, values: Collection[str]) -> int:
-    if file.suffix == ".parquet":
-        rows = pq.read_table(file)
+def _erase(objects: Objects, key: str, column: str, values: Collection[str]) -> int:
+    content, _ = objects.get(key) or (b"", "")
+    if key.endswith(".parquet"):
+        rows = pq.read_table(pa.BufferReader(content))
         kept = rows_without(rows, column, values)
         if kept.num_rows < rows.num_rows:
-            state.write_bytes(file, _content_of_parquet(kept))
+            objects.put(key, _content_of_parquet(kept))
         return int(rows.num_rows - kept.num_rows)
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = content.decode().splitlines(keepends=True)
     reader, begin, kept_lines, erased = csv.reader(lines), 0, list[str](), 0
     place: int | None = None
     for row in reader:
@@ -246,7 +249,7 @@ def _erase(file: Path, column: str, values: Collection[str]) -> int:
             kept_lines += lines[begin : reader.line_num]
         begin = reader.line_num
     if erased:
-        state.write_bytes(file, "".join(kept_lines).encode())
+        objects.put(key, "".join(kept_lines).encode())
     return erased
 
 

@@ -3,25 +3,24 @@ The documents of one release name: open releases, staged parts, and the visible 
 
 ::
 
-    <state>/releases/<name>/<release>.json   one release: status, fence, parts
-    <state>/releases/<name>/current.json     the visible release, and the earlier ones whose rows are kept
+    _wall/releases/<name>/<release>.json   one release: status, fence, parts
+    _wall/releases/<name>/current.json     the visible release, and the earlier ones whose rows are kept
 
-Locks are per name, not per release, so that there are few lock files. A process that holds several takes them in the
-order `turn`, `part`, `documents`.
+Leases are per name, not per release, so that there are few. A process that holds several takes them in the order
+`turn`, `part`, `documents`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from airflow_wall import state
 from airflow_wall.errors import ConnectionFault, Interrupted, ReleaseError
+from airflow_wall.lake.lake import Lake
+from airflow_wall.lake.lease import Lease
 from airflow_wall.publish.backends import parse_target
 from airflow_wall.publish.targets.base import WORD, WORD_RULE, Target
 
@@ -35,7 +34,10 @@ STATUSES = (OPEN, CLOSING, COMMITTING, COMMITTED, ROLLED_BACK)
 KEEP = 5
 """Default number of releases whose rows are kept, with the visible one."""
 
-_POLL = 0.05
+FOLDER = "releases"
+"""Folder of our own state that all releases are in."""
+
+_CURRENT = "current.json"
 
 
 @dataclass
@@ -134,12 +136,20 @@ class Release:
 
 
 class ReleaseLedger:
-    """The documents of one release name in the directory `folder`."""
+    """
+    The documents of one release name.
 
-    def __init__(self, folder: Path, *, patience: float) -> None:
-        self.folder = folder
-        self.name = folder.name
+    :param lake: The lake.
+    :param name: The name.
+    :param patience: Seconds to wait for another process that stages the same part.
+    """
+
+    def __init__(self, lake: Lake, name: str, *, patience: float) -> None:
+        self.name = name
         self.patience = patience
+        self._documents = lake.documents(FOLDER, name)
+        self._leases = lake.leases(FOLDER, name)
+        self._held: dict[str, Lease] = {}
 
     def current(self) -> dict[str, Any] | None:
         """
@@ -148,7 +158,7 @@ class ReleaseLedger:
         :return: `Release.summary`, and `previous` (the release to which a rollback goes, or None), `history` (see
             `history_of`), `rolled_back` (see `rolled_back`), and `pending`: a rollback that has begun.
         """
-        return state.read(self.folder / "current.json")
+        return self._documents.get(_CURRENT)
 
     def rolled_back(self, release_id: str) -> dict[str, Any] | None:
         """Return `version`, `at` and `reason` of the rollback of a committed release, or None."""
@@ -184,7 +194,7 @@ class ReleaseLedger:
         place = [other["version"] for other in history].index(entry["version"])
         before = next((other for other in history[place + 1 :] if "rolled_back" not in other), None)
         document = {**entry, "previous": before, "history": [*history], "rolled_back": dict(rolled_back)}
-        state.write(self.folder / "current.json", document)
+        self._write_current(document)
 
     def recount(self, count: Callable[[Target, str], Mapping[str, int]]) -> None:
         """
@@ -209,14 +219,14 @@ class ReleaseLedger:
         current = self.current()
         assert current is not None
         document = {key: value for key, value in current.items() if key != "pending"}
-        state.write(self.folder / "current.json", document if rollback is None else {**document, "pending": rollback})
+        self._write_current(document if rollback is None else {**document, "pending": rollback})
 
     def allow(self, release_id: str) -> None:
         """Record that a release that was rolled back may be committed again."""
         current = self.current()
         assert current is not None
         rolled_back = {key: value for key, value in current["rolled_back"].items() if key != release_id}
-        state.write(self.folder / "current.json", {**current, "rolled_back": rolled_back})
+        self._write_current({**current, "rolled_back": rolled_back})
 
     def read(self, release_id: str) -> Release | None:
         """
@@ -224,11 +234,9 @@ class ReleaseLedger:
 
         :raises ReleaseError: the document is not valid, or belongs to another release.
         """
-        path = self._path(release_id)
-        document = state.read(path)
-        if document is None:
+        values = self._documents.get(_key(release_id))
+        if values is None:
             return None
-        values = {key: value for key, value in document.items() if key != "format"}
         try:
             release = Release.from_json(values)
             is_counted = release.generation >= 1 and release.keep >= 1
@@ -239,13 +247,16 @@ class ReleaseLedger:
                 )
         except (TypeError, ValueError, AttributeError, KeyError, ConnectionFault, ReleaseError) as error:
             hint = "restore it from a backup, or remove it and clear the run from `start_sender` on"
-            message = f"`{path}` is not a valid document of release `{release_id}`: {error}"
+            message = (
+                f"`{self._documents.uri(_key(release_id))}` is not a valid document of release `{release_id}`: {error}"
+            )
             raise ReleaseError(message, hint=hint) from None
         return release
 
     def write(self, release: Release) -> None:
         """Replace the release's document."""
-        state.write(self._path(release.release), release.to_json())
+        with self.documents() as lease:
+            self._documents.write(_key(release.release), release.to_json(), lease)
 
     def mark(self, release_id: str, status: str) -> None:
         """Change the status of a release."""
@@ -259,25 +270,25 @@ class ReleaseLedger:
 
     def remove(self, release_id: str) -> None:
         """Delete the release's document."""
-        self._path(release_id).unlink(missing_ok=True)
+        self._documents.delete(_key(release_id))
 
     def all(self) -> list[Release]:
         """Return every release that has a document, sorted by id. A committed one may have none."""
-        names = sorted(path.stem for path in self.folder.glob("*.json"))
-        releases = (self.read(name) for name in names if name != "current")
+        keys = (key for key in self._documents.below() if "/" not in key and key != _CURRENT)
+        releases = (self.read(key.removesuffix(".json")) for key in keys)
         return [release for release in releases if release is not None]
 
     @contextlib.contextmanager
-    def documents(self) -> Iterator[None]:
-        """Hold the lock for a short read-modify-write of a document."""
-        with state.locked(self.folder / "documents"):
-            yield
+    def documents(self) -> Iterator[Lease]:
+        """Hold the lease for a short read-modify-write of a document."""
+        with self._hold("documents") as lease:
+            yield lease
 
     @contextlib.contextmanager
-    def turn(self) -> Iterator[None]:
+    def turn(self) -> Iterator[Lease]:
         """Hold the right to open, commit or roll back a release of this name."""
-        with state.locked(self.folder / "current.json"):
-            yield
+        with self._hold("turn") as lease:
+            yield lease
 
     @contextlib.contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -286,21 +297,15 @@ class ReleaseLedger:
 
         :raises Interrupted: another process holds it for longer than `patience` seconds.
         """
-        deadline = time.monotonic() + self.patience
         with contextlib.ExitStack() as stack:
-            while True:
-                try:
-                    stack.enter_context(state.locked(self.folder / "parts" / name, wait=False))
-                except Interrupted as error:
-                    if time.monotonic() > deadline:
-                        raise Interrupted(
-                            f"another process has been staging part `{name}` of release `{self.name}` "
-                            f"for more than {self.patience:g} s",
-                            hint="wait until that process ends, or end it; then run this task again",
-                        ) from error
-                    time.sleep(_POLL)
-                else:
-                    break
+            try:
+                stack.enter_context(self._leases.hold(f"parts/{name}", patience=self.patience))
+            except Interrupted as error:
+                raise Interrupted(
+                    f"another process has been staging part `{name}` of release `{self.name}` "
+                    f"for more than {self.patience:g} s",
+                    hint="wait until that process ends, or end it; then run this task again",
+                ) from error
             yield
 
     @contextlib.contextmanager
@@ -311,8 +316,26 @@ class ReleaseLedger:
                 stack.enter_context(self.part(name))
             yield
 
-    def _path(self, release_id: str) -> Path:
-        return self.folder / f"{release_id}.json"
+    @contextlib.contextmanager
+    def _hold(self, key: str) -> Iterator[Lease]:
+        """Hold a lease that this object may hold already."""
+        if key in self._held:
+            yield self._held[key]
+            return
+        with self._leases.hold(key) as lease:
+            self._held[key] = lease
+            try:
+                yield lease
+            finally:
+                del self._held[key]
+
+    def _write_current(self, document: Mapping[str, Any]) -> None:
+        with self.turn() as lease:
+            self._documents.write(_CURRENT, document, lease)
+
+
+def _key(release_id: str) -> str:
+    return f"{release_id}.json"
 
 
 def history_of(current: Mapping[str, Any] | None) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from typing import Any
 from airflow_wall.connections.info import Connections
 from airflow_wall.diagnostics.suggestions import suggestion
 from airflow_wall.errors import Interrupted, ReleaseError
+from airflow_wall.lake.lake import Lake
 from airflow_wall.publish.backends import OpenTargets, parse_target
 from airflow_wall.publish.base import ReleaseSite, RowEraser, StagedRows, TargetWriter
 from airflow_wall.publish.commit import commit, complete, finish, sweep
@@ -27,6 +28,7 @@ from airflow_wall.publish.ledger import (
     CLOSING,
     COMMITTED,
     COMMITTING,
+    FOLDER,
     KEEP,
     OPEN,
     ROLLED_BACK,
@@ -56,8 +58,7 @@ class Releases:
     """
     The releases of one lake.
 
-    :param state: Directory of airflow-wall's state in the lake (`Run.state`).
-    :param storage: The lake; `files://` targets are in `<storage>/published`.
+    :param lake: The lake, which also holds the targets `files://`.
     :param project: Base directory of relative paths in connections.
     :param connections: Returns an Airflow connection by id.
     :param patience: Seconds to wait for another process that stages the same part.
@@ -65,15 +66,13 @@ class Releases:
 
     def __init__(
         self,
-        state: Path,
+        lake: Lake,
         *,
-        storage: Path,
         project: Path,
         connections: Connections,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
-        self._folder = state / "releases"
-        self._storage = storage
+        self._lake = lake
         self._project = project
         self._connections = connections
         self._patience = patience
@@ -232,7 +231,8 @@ class Releases:
 
     def names(self) -> list[str]:
         """Return the sorted names of the releases of the lake."""
-        return sorted({path.parent.name for path in self._folder.glob("*/[!.]*.json")})
+        keys = (key.split("/") for key in self._lake.documents(FOLDER).below())
+        return sorted({parts[0] for parts in keys if len(parts) == 2})
 
     def history(self, name: str) -> list[dict[str, Any]]:
         """
@@ -356,9 +356,8 @@ class Releases:
     def _ledger_and_site(self, name: str, release_id: str = "x") -> tuple[ReleaseLedger, ReleaseSite]:
         check_word("release", name)
         check_word("release", release_id, reserved=("current",))
-        folder = self._folder / name
-        site = ReleaseSite(name, folder, self._storage, self._project, self._connections)
-        return ReleaseLedger(folder, patience=self._patience), site
+        site = ReleaseSite(name, self._lake, self._project, self._connections)
+        return ReleaseLedger(self._lake, name, patience=self._patience), site
 
 
 def _listed_release(entry: Mapping[str, Any]) -> dict[str, Any]:

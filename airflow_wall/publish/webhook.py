@@ -17,15 +17,15 @@ import json
 import shutil
 import time
 from collections.abc import Collection, Mapping
-from pathlib import Path
 
 import httpx
 
-from airflow_wall import state
 from airflow_wall.connections.extras import resolved
 from airflow_wall.errors import ConnectionFault, Interrupted, ReleaseError
+from airflow_wall.lake.documents import change
 from airflow_wall.publish.base import RESENT, ReleaseSite, StagedRows, check_options
 from airflow_wall.publish.http_client import http_client, server_url
+from airflow_wall.publish.ledger import FOLDER
 from airflow_wall.publish.rows import json_values, line
 from airflow_wall.publish.targets.base import Target
 from airflow_wall.redaction import short_url
@@ -36,6 +36,7 @@ BUDGET_SECONDS = 30.0
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 _READ = 10_000
+_ACCEPTED = "accepted.json"
 _QUOTED = 200
 """Characters of an answer that an error quotes. Secrets are masked in a longer text, so that none is cut in two."""
 
@@ -66,7 +67,9 @@ class WebhookWriter:
         self._connection = resolved(connection)
         self._client = http_client(self._connection, self._url)
         self._shown = f"`{target}` ({short_url(str(self._url))})"
-        self._folder = site.state / "webhooks" / target.conn_id
+        self._objects = site.lake.objects
+        self._documents = site.lake.documents(FOLDER, site.name, "webhooks", target.conn_id)
+        self._folder = site.lake.state_key(FOLDER, site.name, "webhooks", target.conn_id)
 
     @property
     def place(self) -> WebhookWriter:
@@ -76,17 +79,17 @@ class WebhookWriter:
     def stage(self, version: str, part: str, rows: StagedRows) -> None:
         """Store the body of the part until it is sent."""
         check_options(rows.options, (), self.target)
-        with state.writing(self._body(version, part)) as file:
+        with self._objects.open_write(self._body(version, part)) as file:
             for batch in rows.rows.batches():
                 file.write("".join(f"{line(values)}\n" for values in json_values(batch)).encode())
 
     def discard(self, version: str, part: str) -> None:
         """Delete the body of the part."""
-        self._body(version, part).unlink(missing_ok=True)
+        self._objects.delete(self._body(version, part))
 
     def count(self, version: str) -> dict[str, int]:
         """Return the number of lines by part."""
-        return {path.stem: _lines(path) for path in self._bodies(version)}
+        return {part: self._lines(version, part) for part in self._parts(version)}
 
     def shown(self, pointer: str) -> str | None:  # noqa: ARG002  a receiver cannot be asked
         """Return None, because a receiver cannot be asked."""
@@ -100,46 +103,54 @@ class WebhookWriter:
         :raises Interrupted: the receiver did not accept one within the budget.
         """
         for version in moves.values():
-            for body in self._bodies(version) if version is not None else ():
-                self._send_once(str(version), body)
+            for part in self._parts(version) if version is not None else ():
+                self._send_once(str(version), part)
 
     def copy(self, version: str, again: str) -> None:
         """Store the bodies of a version once more under another name, so that they are sent again."""
-        for body in self._bodies(version):
-            state.write_bytes(self._body(again, body.stem), body.read_bytes())
+        for part in self._parts(version):
+            with (
+                self._objects.open_read(self._body(version, part)) as body,
+                self._objects.open_write(self._body(again, part)) as file,
+            ):
+                shutil.copyfileobj(body, file)
 
     def erase(self, column: str, values: Collection[str]) -> int:
         """Erase lines of stored bodies. Rows that were sent are with the receiver."""
         erased = 0
-        for body in self._folder.glob("*/[!.]*.jsonl"):
-            lines = body.read_bytes().splitlines(keepends=True)
+        for item in self._objects.below(self._folder):
+            if not item.key.endswith(".jsonl"):
+                continue
+            content, _ = self._objects.get(item.key) or (b"", "")
+            lines = content.splitlines(keepends=True)
             kept = [line for line in lines if str(json.loads(line).get(column)) not in values]
             erased += len(lines) - len(kept)
             if len(kept) < len(lines):
-                state.write_bytes(body, b"".join(kept))
+                self._objects.put(item.key, b"".join(kept))
         return erased
 
     def forget(self, keep: Collection[str]) -> None:
         """Delete the bodies of other versions, and the records of their releases."""
         releases = {_release(version) for version in keep}
-        for folder in (path for path in self._folder.glob("*") if path.is_dir()):
-            if folder.name not in keep:
-                shutil.rmtree(folder, ignore_errors=True)
+        for name in self._objects.names(self._folder):
+            if name.endswith("/") and name[:-1] not in keep:
+                self._objects.remove(f"{self._folder}/{name[:-1]}")
         accepted = self._accepted()
         kept = {key: digest for key, digest in accepted.items() if key.partition(":")[0] in releases}
         if kept != accepted:
-            state.write(self._folder / "accepted.json", {"parts": kept})
+            change(self._documents, _ACCEPTED, lambda _: {"parts": kept})
 
-    def _send_once(self, version: str, body: Path) -> None:
-        with body.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        part = f"{_release(version)}:{body.stem}"
+    def _send_once(self, version: str, name: str) -> None:
+        body = self._body(version, name)
+        with self._objects.open_read(body) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it reads by `readinto`
+        part = f"{_release(version)}:{name}"
         if self._accepted().get(part) == digest:
             return
-        self._send(f"{version}:{body.stem}", body)
-        state.write(self._folder / "accepted.json", {"parts": {**self._accepted(), part: digest}})
+        self._send(f"{version}:{name}", body)
+        change(self._documents, _ACCEPTED, lambda old: {"parts": {**(old or {}).get("parts", {}), part: digest}})
 
-    def _send(self, key: str, body: Path) -> None:
+    def _send(self, key: str, body: str) -> None:
         deadline = time.monotonic() + self.budget
         pause = _FIRST_PAUSE
         while True:
@@ -154,11 +165,11 @@ class WebhookWriter:
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _post(self, key: str, body: Path) -> str | None:
+    def _post(self, key: str, body: str) -> str | None:
         """Send a body once. Return None if it was accepted, else the reason, which may be temporary."""
         headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": key}
         try:
-            with body.open("rb") as file:
+            with self._objects.open_read(body) as file:
                 answer = self._client.post(self._url.copy_with(userinfo=b""), file, headers)
         except httpx.TransportError as error:
             return self._connection.hide(str(error)) or type(error).__name__
@@ -173,18 +184,18 @@ class WebhookWriter:
         )
 
     def _accepted(self) -> dict[str, str]:
-        return dict((state.read(self._folder / "accepted.json") or {}).get("parts", {}))
+        return dict((self._documents.get(_ACCEPTED) or {}).get("parts", {}))
 
-    def _body(self, version: str, part: str) -> Path:
-        return self._folder / version / f"{part}.jsonl"
+    def _body(self, version: str, part: str) -> str:
+        return f"{self._folder}/{version}/{part}.jsonl"
 
-    def _bodies(self, version: str | None) -> list[Path]:
-        return sorted((self._folder / str(version)).glob("[!.]*.jsonl"))
+    def _lines(self, version: str, part: str) -> int:
+        with self._objects.open_read(self._body(version, part)) as file:
+            return sum(1 for _ in file)
 
-
-def _lines(path: Path) -> int:
-    with path.open("rb") as file:
-        return sum(1 for _ in file)
+    def _parts(self, version: str | None) -> list[str]:
+        names = self._objects.names(f"{self._folder}/{version}")
+        return [name.removesuffix(".jsonl") for name in names if name.endswith(".jsonl") and not name.startswith(".")]
 
 
 def _release(version: str) -> str:

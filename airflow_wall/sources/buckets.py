@@ -6,11 +6,12 @@ import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.errors import DataError
+from airflow_wall.lake.lake import Lake
 from airflow_wall.sources.kinds.base import Source, SourceSite
 from airflow_wall.sources.listing import first_sign, leads_to, match, slice_day
 
@@ -97,8 +98,8 @@ class BucketSource(Source):
         day = slice_day(site.run, keys["by"]) if "by" in keys else None
         connection = site.connections(self.connection) if self.connection else None
         store = self.store(connection)
-        storage, options = site.run.storage, keys.get("options") or {}
-        return OpenObjects(self, storage, keys.get("format"), options, day, store=store, connection=connection)
+        lake, options = site.run.storage, keys.get("options") or {}
+        return OpenObjects(self, lake, keys.get("format"), options, day, store=store, connection=connection)
 
     @abstractmethod
     def store(self, connection: ConnectionInfo | None) -> ObjectStore:
@@ -108,11 +109,11 @@ class BucketSource(Source):
         :raises ConnectionFault: the connection has another type, or an extra that cannot be honoured.
         """
 
-    def depth(self, storage: Path) -> int:  # noqa: ARG002
+    def depth(self, lake: Lake) -> int:  # noqa: ARG002
         """Return the number of parts that its objects are below."""
         return len(self.prefix)
 
-    def covers(self, other: Source, storage: Path) -> bool:  # noqa: ARG002
+    def covers(self, other: Source, lake: Lake) -> bool:  # noqa: ARG002
         """Return True if objects of `other` can belong to this source."""
         if not isinstance(other, BucketSource) or other.address != self.address:
             return False
@@ -121,7 +122,7 @@ class BucketSource(Source):
         below = other.prefix[len(self.prefix) :]
         return not self.pattern or self.pattern == other.pattern or leads_to(below, self.pattern)
 
-    def matches(self, uri: str, storage: Path) -> bool:  # noqa: ARG002
+    def matches(self, uri: str, lake: Lake) -> bool:  # noqa: ARG002
         """Return True if an object of this name belongs to the source."""
         below = self.below(uri)
         if below is None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import DataError, Interrupted
 from airflow_wall.job import Run
+from airflow_wall.lake.lake import Lake
 from airflow_wall.sources.dates import dates_in
 from airflow_wall.sources.digests import file_stamp, versions_of
 from airflow_wall.sources.kinds.base import Listing, LoadedRows, OpenSource, Source
@@ -39,14 +40,14 @@ class DatedFiles(OpenSource):
     """
     The files of a source in one run, wherever they are. Their names may have dates.
 
-    :param storage: Files below it are named by their relative path, so that the lake may move.
+    :param lake: Files below it are named by their relative path, so that the lake may move.
     :param format: Their format, or None if it follows from their names.
     :param options: Options of the format.
     :param day: Only the files of this date, as an ISO date; None for all.
     """
 
     source: Source
-    storage: Path
+    lake: Lake
     format: str | None
     options: Mapping[str, Any]
     day: str | None = None
@@ -95,7 +96,7 @@ class DatedFiles(OpenSource):
         others = [
             SourceVersion(uri, "")
             for uri, holder in taken.items()
-            if holder == slice_id and uri not in uris and self.source.matches(uri, self.storage)
+            if holder == slice_id and uri not in uris and self.source.matches(uri, self.lake)
         ]
         return sorted([*manifest, *others], key=lambda version: version.uri)
 
@@ -109,7 +110,7 @@ class DatedFiles(OpenSource):
         same_day = [
             slice_id
             for uri, slice_id in taken.items()
-            if _LOGICAL_DATE.fullmatch(slice_id) and self.source.matches(uri, self.storage) and self._has_day(uri)
+            if _LOGICAL_DATE.fullmatch(slice_id) and self.source.matches(uri, self.lake) and self._has_day(uri)
         ]
         late = {version.uri for version in versions} - taken.keys()
         return {**taken, **(dict.fromkeys(late, min(same_day)) if same_day else {})}
@@ -140,18 +141,18 @@ class OpenFiles(DatedFiles):
 
     def versions(self) -> list[SourceVersion]:
         """Return the versions of all current files, sorted by name."""
-        return self.source.local_versions(self.storage)
+        return self.source.local_versions(self.lake)
 
     def below(self, uri: str) -> str:
         """Return the path of a file below the source; its name if it is the source."""
-        path, root = self.storage / uri, self.source.root(self.storage)
+        path, root = self.lake.path_of(uri), self.source.root(self.lake)
         return path.relative_to(root).as_posix() if path != root and path.is_relative_to(root) else path.name
 
     def missing(self) -> DataError | None:
         """Return the error for a source without files. It lists the files that exist nearby."""
         if self.day is not None and self.versions():
             return None  # it has files of other dates
-        text, root = self.source.text, self.source.root(self.storage)
+        text, root = self.source.text, self.source.root(self.lake)
         if root.exists():
             pattern = "/".join(self.source.pattern) or "*"
             return DataError(
@@ -167,13 +168,13 @@ class OpenFiles(DatedFiles):
 
     def current(self, claimed: Sequence[SourceVersion], slice_id: str) -> Sequence[SourceVersion]:
         """Return the versions that the claimed files have now."""
-        versions = versions_of([self.storage / version.uri for version in claimed], self.storage)
+        versions = versions_of([self.lake.path_of(version.uri) for version in claimed], self.lake)
         present = {version.uri for version in versions}
         for version in claimed:
             if version.uri not in present:
                 raise DataError(
-                    f"`source` `{self.source.text}`: `{self.storage / version.uri}` does not exist any more, and slice "
-                    f"`{slice_id}` claimed it",
+                    f"`source` `{self.source.text}`: `{self.lake.path_of(version.uri)}` does not exist any more, and "
+                    f"slice `{slice_id}` claimed it",
                     hint="put it back; the rows of the slice in the table are unchanged",
                 )
         return versions
@@ -185,7 +186,7 @@ class OpenFiles(DatedFiles):
 
         if not versions:
             return LoadedRows([], Delivery(rules.staging.raw, rules.contract))
-        files = {self.storage / version.uri: version for version in versions}
+        files = {self.lake.path_of(version.uri): version for version in versions}
         kind, options = reader_of(list(files), self.format, self.options)
         delivery = read_delivery(files, kind=kind, options=options, rules=rules)
         if any(file_stamp(path) != version.stamp for path, version in files.items()):
@@ -211,15 +212,15 @@ def slice_day(run: Run, by: str) -> str:
     return day
 
 
-def versions_below(root: Path, pattern: Sequence[str], storage: Path) -> list[SourceVersion]:
+def versions_below(root: Path, pattern: Sequence[str], lake: Lake) -> list[SourceVersion]:
     """
     Return the versions of all current files at or below `root` that match a pattern, sorted by name.
 
     :param pattern: The parts of the pattern below `root`; () matches all files.
-    :param storage: Files below it are named by their relative path.
+    :param lake: Files below it are named by their relative path.
     """
     paths = [path for path in _files(root) if not pattern or match(path.relative_to(root).parts, pattern)]
-    return sorted(versions_of(paths, storage), key=lambda version: version.uri)
+    return sorted(versions_of(paths, lake), key=lambda version: version.uri)
 
 
 def first_sign(parts: Sequence[str]) -> int:

@@ -11,12 +11,11 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from airflow_wall import state
 from airflow_wall.errors import WallError
 from airflow_wall.job import Run, safe_name
+from airflow_wall.lake.documents import Document, Documents, change
 from airflow_wall.sources.backends import parse_source
 from airflow_wall.sources.kinds.base import OpenSource
 from airflow_wall.storage.base import SourceVersion
@@ -52,30 +51,30 @@ def claim(run: Run, source: OpenSource, *, target: str | None = None) -> Manifes
         lack.
     :raises DataError: the source has never held any data.
     """
-    path = _path(run, source, target)
-    document = state.read(path)
+    documents, key = _documents(run), _key(source, target)
+    document = documents.get(key)
     if document is not None and not source.grows:
-        return _from_json(document, path)
+        return _from_json(document, documents.uri(key))
     manifest = _new_manifest(run, source, target)
-    if document is None and state.create(path, _to_json(manifest, run)):
+    if document is None and documents.create(key, _to_json(manifest, run)):
         return manifest
     if source.grows:
-        return _grown(path, manifest, run)
-    document = state.read(path)
+        return _grown(documents, key, manifest, run)
+    document = documents.get(key)
     if document is None:
-        raise WallError(f"`{path}` was removed during the run", hint="run the task again")
-    return _from_json(document, path)
+        raise WallError(f"`{documents.uri(key)}` was removed during the run", hint="run the task again")
+    return _from_json(document, documents.uri(key))
 
 
-def _grown(path: Path, manifest: Manifest, run: Run) -> Manifest:
+def _grown(documents: Documents, key: str, manifest: Manifest, run: Run) -> Manifest:
     """Add versions to a manifest that has been written."""
-    with state.locked(path):
-        document = state.read(path)
-        before = _from_json(document, path).versions if document is not None else ()
+
+    def grown(document: Document | None) -> Document:
+        before = _from_json(document, documents.uri(key)).versions if document is not None else ()
         versions = {version.uri: version for version in (*before, *manifest.versions)}
-        grown = replace(manifest, versions=tuple(versions[uri] for uri in sorted(versions)))
-        state.write(path, _to_json(grown, run))
-    return grown
+        return _to_json(replace(manifest, versions=tuple(versions[uri] for uri in sorted(versions))), run)
+
+    return _from_json(change(documents, key, grown), documents.uri(key))
 
 
 def claim_for_table(run: Run, source: OpenSource, *, target: str) -> Manifest:
@@ -84,15 +83,17 @@ def claim_for_table(run: Run, source: OpenSource, *, target: str) -> Manifest:
 
     If no task has claimed the source or a directory above it, it is claimed now for `target`. Raises like `claim`.
     """
-    if state.read(_path(run, source, None)) is not None:
+    documents = _documents(run)
+    if documents.get(_key(source, None)) is not None:
         return claim(run, source)
-    if source.grows or state.read(_path(run, source, target)) is not None:
+    if source.grows or documents.get(_key(source, target)) is not None:
         return claim(run, source, target=target)
     parsed = source.source
     claims_above = [
         (above, manifest)
-        for manifest in _all(run)
-        if (above := parse_source(manifest.source)).covers(parsed, run.storage)
+        for key, manifest in _all(run).items()
+        if "-" not in key  # it is not for a single table
+        and (above := parse_source(manifest.source)).covers(parsed, run.storage)
     ]
     if not claims_above:
         return claim(run, source, target=target)
@@ -106,17 +107,12 @@ def claim_for_table(run: Run, source: OpenSource, *, target: str) -> Manifest:
 
 def brings_only_corrections(run: Run) -> bool:
     """Return True if the slice has claimed versions, and all of their rows belong to other slices."""
-    claimed = {
-        version.uri
-        for path in _folder(run).glob("*.json")
-        if (document := state.read(path)) is not None
-        for version in _from_json(document, path).versions
-    }
-    return bool(claimed) and claimed.isdisjoint(IngestLedger(run.state).taken_by(run.pipeline, run.slice.id))
+    claimed = {version.uri for manifest in _all(run).values() for version in manifest.versions}
+    return bool(claimed) and claimed.isdisjoint(IngestLedger(run.storage).taken_by(run.pipeline, run.slice.id))
 
 
 def _new_manifest(run: Run, source: OpenSource, target: str | None) -> Manifest:
-    ledger = IngestLedger(run.state)
+    ledger = IngestLedger(run.storage)
     listing = source.find_new(ledger.processed(run.pipeline, table=target))
     ledger.upgrade(run.pipeline, listing.upgraded)
     if not listing.new and not listing.processed and not _has_processed(run, source):
@@ -132,30 +128,31 @@ def _new_manifest(run: Run, source: OpenSource, target: str | None) -> Manifest:
 
 def _has_processed(run: Run, source: OpenSource) -> bool:
     """Return True if the pipeline has ever processed a part of the source."""
-    processed = IngestLedger(run.state).processed(run.pipeline)
+    processed = IngestLedger(run.storage).processed(run.pipeline)
     return any(source.source.matches(uri, run.storage) for uri, _ in processed.versions)
 
 
-def _folder(run: Run) -> Path:
-    return run.state / "manifests" / safe_name(run.pipeline) / safe_name(run.slice.id)
+def _documents(run: Run) -> Documents:
+    return run.storage.documents("manifests", safe_name(run.pipeline), safe_name(run.slice.id))
 
 
-def _path(run: Run, source: OpenSource, target: str | None) -> Path:
-    key = hashlib.sha256(source.identity.encode()).hexdigest()[:16]
-    return _folder(run) / (f"{key}.json" if target is None else f"{key}-{safe_name(target)}.json")
+def _key(source: OpenSource, target: str | None) -> str:
+    digest = hashlib.sha256(source.identity.encode()).hexdigest()[:16]
+    return f"{digest}.json" if target is None else f"{digest}-{safe_name(target)}.json"
 
 
-def _all(run: Run) -> list[Manifest]:
-    """Return the manifests of this slice that are not for a single table."""
-    documents = ((path, state.read(path)) for path in sorted(_folder(run).glob("*.json")) if "-" not in path.stem)
-    return [_from_json(document, path) for path, document in documents if document is not None]
+def _all(run: Run) -> dict[str, Manifest]:
+    """Return the manifests of this slice by key."""
+    documents = _documents(run)
+    values = {key: documents.get(key) for key in documents.below()}
+    return {key: _from_json(value, documents.uri(key)) for key, value in values.items() if value is not None}
 
 
 def _to_json(manifest: Manifest, run: Run) -> dict[str, Any]:
     return {**asdict(manifest), "pipeline": run.pipeline, "slice": run.slice.id}
 
 
-def _from_json(document: dict[str, Any], path: Path) -> Manifest:
+def _from_json(document: Document, path: str) -> Manifest:
     try:
         versions = tuple(SourceVersion(**version) for version in document["versions"])
         others = tuple((str(day), int(count)) for day, count in document.get("other_dates", ()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +17,7 @@ import obstore
 from obstore import exceptions
 from obstore.store import ObjectStore
 
+from airflow_wall.connections.buckets import is_denied, reason_of
 from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import DataError, Interrupted, WallError
@@ -54,7 +55,7 @@ class OpenObjects(DatedFiles):
                 names = below or PurePosixPath(key).parts[-1:]
                 if below is None or key.endswith("/") or any(name.startswith((".", "_")) for name in names):
                     continue
-                if self.source.matches(uri, self.storage):
+                if self.source.matches(uri, self.lake):
                     versions.append(_version(uri, tag, size))
         return sorted(versions, key=lambda version: version.uri)
 
@@ -106,26 +107,11 @@ class OpenObjects(DatedFiles):
 
     def read(self, versions: Sequence[SourceVersion], rules: Rules) -> LoadedRows:
         """Return the rows of objects. They are copied to the disk of this machine first."""
-        if not versions:
-            return LoadedRows([], Delivery(rules.staging.raw, rules.contract))
-        with tempfile.TemporaryDirectory(prefix="airflow-wall-") as scratch:
-            files = {Path(scratch, self._key(version.uri)): version for version in versions}
-            try:
-                kind, options = reader_of(list(files), self.format, self.options)
-                for path, version in files.items():
-                    self._download(version, path)
-                delivery = read_delivery(files, kind=kind, options=options, rules=rules)
-            except DataError as error:
-                message = error.message.replace(f"{scratch}/", self.source.address)
-                raise type(error)(
-                    message, hint=error.hint and error.hint.replace(f"{scratch}/", self.source.address)
-                ) from None
-            warnings = tuple(text.replace(f"{scratch}/", self.source.address) for text in delivery.warnings)
-        return LoadedRows(versions, replace(delivery, warnings=warnings))
+        files = {self._key(version.uri): version for version in versions}
+        return read_copies(self, files, rules, self.source.address, self._download)
 
     def _download(self, version: SourceVersion, path: Path) -> None:
         """Write the version of an object to a file."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         with self._errors(), path.open("wb") as file:
             try:
                 result = obstore.get(self.store, self._key(version.uri), options={"if_match": _tag(version)})
@@ -145,16 +131,44 @@ class OpenObjects(DatedFiles):
         except WallError:
             raise
         except (exceptions.BaseError, OSError) as error:
-            text = " ".join(str(error).split("\n\nDebug source")[0].split())
-            reason = text if self.connection is None else self.connection.hide(text)
-            denied = isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError)
-            denied = denied or isinstance(error, PermissionError)
+            reason = reason_of(error) if self.connection is None else self.connection.hide(reason_of(error))
             raise DataError(
                 f"`source` `{self.source.text}`: the bucket `{self.source.bucket}` cannot be read: {reason}",
                 hint="let this identity list and read the bucket, or correct the connection"
-                if denied
+                if is_denied(error)
                 else "correct the name of the bucket, its region and the connection's `endpoint_url`",
             ) from None
+
+
+def read_copies(
+    files: DatedFiles,
+    versions: Mapping[str, SourceVersion],
+    rules: Rules,
+    address: str,
+    download: Callable[[SourceVersion, Path], None],
+) -> LoadedRows:
+    """
+    Return the rows of files that are copied to the disk of this machine first.
+
+    :param versions: Name of each file to its version.
+    :param address: What the names are below, for messages.
+    :param download: Copies a version to a path.
+    """
+    if not versions:
+        return LoadedRows([], Delivery(rules.staging.raw, rules.contract))
+    with tempfile.TemporaryDirectory(prefix="airflow-wall-") as scratch:
+        copies = {Path(scratch, name): version for name, version in versions.items()}
+        try:
+            kind, options = reader_of(list(copies), files.format, files.options)
+            for path, version in copies.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                download(version, path)
+            delivery = read_delivery(copies, kind=kind, options=options, rules=rules)
+        except DataError as error:
+            message = error.message.replace(f"{scratch}/", address)
+            raise type(error)(message, hint=error.hint and error.hint.replace(f"{scratch}/", address)) from None
+        warnings = tuple(text.replace(f"{scratch}/", address) for text in delivery.warnings)
+    return LoadedRows(list(versions.values()), replace(delivery, warnings=warnings))
 
 
 def _version(uri: str, tag: str, size: int) -> SourceVersion:

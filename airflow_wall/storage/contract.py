@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -19,7 +18,7 @@ from airflow_wall.diagnostics.printable import brief
 from airflow_wall.diagnostics.suggestions import suggestion
 from airflow_wall.engines.duckdb.type_names import type_name, type_of
 from airflow_wall.errors import DataError, Interrupted
-from airflow_wall.lake.documents import Documents, LocalDocuments
+from airflow_wall.lake.lake import Lake
 
 
 @dataclass(frozen=True)
@@ -296,11 +295,11 @@ class Contracts:
     """
     The recorded contracts of one lake.
 
-    :param state: The folder of our own state.
+    :param lake: The lake.
     """
 
-    def __init__(self, state: Path) -> None:
-        self._documents: Documents = LocalDocuments(state / "contracts")
+    def __init__(self, lake: Lake) -> None:
+        self._documents = lake.documents("contracts")
 
     def read(self, table: str) -> tuple[Contract, str] | None:
         """Return the contract of a table and its tag, or None if it has none."""

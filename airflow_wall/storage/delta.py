@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import os
 import random
 import shutil
 import time
@@ -28,6 +27,7 @@ from deltalake.transaction import create_table_with_add_actions
 from airflow_wall.diagnostics.suggestions import did_you_mean, listed
 from airflow_wall.errors import DataError, Interrupted
 from airflow_wall.job import date_of_slice
+from airflow_wall.lake.lake import Lake
 from airflow_wall.storage.base import (
     ALL,
     HIDDEN,
@@ -46,7 +46,7 @@ from airflow_wall.storage.purge import purge
 from airflow_wall.storage.scan import RowKey, Scan
 from airflow_wall.storage.slice_parts import SliceParts
 from airflow_wall.storage.staging import Part, Staging, content_of, digest
-from airflow_wall.text.reserved import STATE, reserved_part
+from airflow_wall.text.reserved import reserved_part
 from airflow_wall.text.table_names import REJECTED, is_pattern, matches_table
 
 _KEPT = 7 * 24 * 3600
@@ -69,9 +69,9 @@ class DeltaStore:
     """Delta tables below one directory. See `TableStore` for the contract of each method."""
 
     def __init__(
-        self, storage: Path, fence: Callable[[], None] = lambda: None, created_by: Mapping[str, str] | None = None
+        self, lake: Lake | Path, fence: Callable[[], None] = lambda: None, created_by: Mapping[str, str] | None = None
     ) -> None:
-        self._storage = storage.absolute()
+        self._lake = Lake.of(lake)
         self._fence = fence
         self._created_by = created_by
 
@@ -90,7 +90,7 @@ class DeltaStore:
         ]
         if not matches:
             raise DataError(
-                f"no table in `{self._storage}` matches `{pattern}`: {_describe_tables(tables)}",
+                f"no table in `{self._lake}` matches `{pattern}`: {_describe_tables(tables)}",
                 hint="correct the pattern, or run the tasks that write these tables first",
             )
         return matches
@@ -180,16 +180,15 @@ class DeltaStore:
         return Files(scan.paths, scan.schema) if scan.key is None else self._current_files(scan, slices)
 
     def _key(self, table: str) -> RowKey | None:
-        recorded = Contracts(self._storage / STATE).read(table)
+        recorded = Contracts(self._lake).read(table)
         contract = Contract() if recorded is None else recorded[0]
         return RowKey(contract.key, contract.order_by) if contract.key else None
 
     def _current_files(self, scan: Scan, slices: Sequence[str] | None) -> Files:
         """Return a file with the current rows of a table with a key. Each version of the table makes one of its own."""
-        folder = self._storage / STATE / "current" / scan.table
-        names = "\0".join(
-            [*sorted(slices or ()), *(str(path) for path in scan.paths), repr(scan.orders), repr(scan.key)]
-        )
+        folder = self._lake.local_state() / "current" / scan.table
+        places = (self._lake.place(file.key) for file in scan.files)
+        names = "\0".join([*sorted(slices or ()), *places, repr(scan.orders), repr(scan.key)])
         chosen = hashlib.sha256(names.encode()).hexdigest()[:32]
         path = folder / f"{'all' if slices is None else 'slices'}-{chosen}.parquet"
         if not path.exists():
@@ -210,7 +209,7 @@ class DeltaStore:
 
     def contents(self, table: str) -> TableContents:
         """Return the digests of the newest version."""
-        return TableContents(TableState(self._open_visible(table), self._folder(table)))
+        return TableContents(TableState(self._open_visible(table), self._lake, table))
 
     def owner(self, table: str, source: SourceVersion) -> int | None:
         """Return the number of the slice that last claimed this version of the source, or None."""
@@ -219,12 +218,12 @@ class DeltaStore:
     @contextmanager
     def stage(self, table: str) -> Iterator[Staging]:
         """Return the staging of new rows. At the end, files that no commit has published are deleted."""
-        staging = Staging(self._folder(table))
+        staging = Staging(self._lake, check_name(table))
         try:
             yield staging
         finally:
             if staging.is_tried:  # an attempt whose answer was lost may have published them
-                staging.published.update(file.path for file in self._state(table).files)
+                staging.published.update(file.key for file in self._state(table).files)
             staging.clean()
 
     def replace_slice(
@@ -394,10 +393,11 @@ class DeltaStore:
         for name in (table, f"{table}{REJECTED}"):
             handle = self._open(name)
             if handle is not None:
-                purge(handle, self._folder(name))
-            shutil.rmtree(self._storage / STATE / "current" / name, ignore_errors=True)
-            for copy in (self._storage / STATE / "replaced").glob(f"*/{name}"):
-                shutil.rmtree(copy, ignore_errors=True)
+                purge(handle, self._lake.only_folder("to purge a table") / name)
+            shutil.rmtree(self._lake.local_state() / "current" / name, ignore_errors=True)
+            replaced = self._lake.state_key("replaced")
+            for folder in self._lake.objects.names(replaced):
+                self._lake.objects.remove(f"{replaced}/{folder.rstrip('/')}/{name}")
 
     def replace_table(self, table: str, data: pa.Table | Staging) -> Commit:
         """Replace all rows and the schema."""
@@ -433,7 +433,7 @@ class DeltaStore:
         :param replaces: True if the columns of the rows replace those of the table.
         """
         schema = _merged(pa.schema([]) if replaces else state.schema, parts, table)
-        folder = self._folder(table)
+        key = check_name(table)
         # If two processes create a table, Delta's retry appends the second commit to the first without a check for
         # conflicts. So a commit that creates the table is not retried. All later commits are checked for conflicts.
         properties = CommitProperties(
@@ -442,16 +442,18 @@ class DeltaStore:
             custom_metadata={_CREATED_BY: json.dumps(self._created_by)} if state.handle is None else None,
         )
         actions: list[Any] = [action for part in parts for action in part.actions]
+        staging.upload(parts)
         self._fence()  # after `state` was read: a writer that passes the fence later wins the race for the commit
         staging.is_tried = True
         try:
             if state.handle is None:
-                folder.mkdir(parents=True, exist_ok=True)
+                self._lake.prepare_folder(key)
                 create_table_with_add_actions(
-                    folder.as_uri(),
+                    self._lake.uri(key),
                     Schema.from_arrow(schema),
                     actions,
                     partition_by=[SLICE],
+                    storage_options=self._lake.storage_options(),
                     commit_properties=properties,
                 )
             elif not _allows_types_of(state.handle, schema):
@@ -471,33 +473,31 @@ class DeltaStore:
             if state.handle is None and self._open(table) is not None:
                 return False  # another process has created it
             raise DataError(
-                f"table `{table}` in `{folder}` could not be written: {error}",
+                f"table `{table}` in `{self._lake.place(key)}` could not be written: {error}",
                 hint="look at the directory's permissions and free space, then run the task again",
             ) from error
-        staging.published.update(file.path for part in parts for file in part.files)
+        staging.published.update(file.key for part in parts for file in part.files)
         return True
 
     def _state(self, table: str) -> TableState:
         """Return the newest version of a table, visible or not."""
-        return TableState(self._open(table), self._folder(table))
+        return TableState(self._open(table), self._lake, table)
 
     def _visible(self, table: str) -> TableState:
-        return TableState(self._opened(table), self._folder(table))
-
-    def _folder(self, table: str) -> Path:
-        return self._storage.joinpath(*check_name(table).split("/"))
+        return TableState(self._opened(table), self._lake, table)
 
     def _open(self, table: str) -> DeltaTable | None:
-        folder = self._folder(table)
-        if not (folder / "_delta_log").is_dir():
+        key = check_name(table)
+        if self._lake.lacks_folder(f"{key}/_delta_log"):
             return None
         try:
-            return DeltaTable(folder.as_uri())
+            return DeltaTable(self._lake.uri(key), storage_options=self._lake.storage_options())
         except TableNotFoundError:
             return None  # a first writer was killed before its commit
         except DeltaError as error:
             raise DataError(
-                f"table `{table}` in `{folder}` cannot be read: {error}", hint="restore the directory from a backup"
+                f"table `{table}` in `{self._lake.place(key)}` cannot be read: {error}",
+                hint="restore the directory from a backup",
             ) from error
 
     def _newest(self, table: str) -> int:
@@ -528,19 +528,12 @@ class DeltaStore:
     def _missing(self, table: str) -> DataError:
         tables = self._all()
         return DataError(
-            f"there is no table `{table}` in `{self._storage}`: {_describe_tables(tables)}",
+            f"there is no table `{table}` in `{self._lake}`: {_describe_tables(tables)}",
             hint=did_you_mean(table, tables) or "run the task that writes it first",
         )
 
     def _all(self) -> list[str]:
-        tables = []
-        for folder, below, _ in os.walk(self._storage):
-            path = Path(folder)
-            if "_delta_log" in below and path != self._storage:
-                tables.append(path.relative_to(self._storage).as_posix())
-                below.clear()  # tables are never nested
-            below[:] = [name for name in below if reserved_part(name) is None]
-        return sorted(tables)
+        return self._lake.folders_with("_delta_log", lambda name: reserved_part(name) is None)
 
 
 def _commits(handle: DeltaTable, limit: int) -> list[tuple[int, str, str]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
-from airflow_wall.lake.documents import Document, Documents, LocalDocuments, change
+from airflow_wall.lake.documents import Document, change
+from airflow_wall.lake.lake import Lake
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class DroppedSlices:
     """
     The dropped slices of one lake.
 
-    :param state: Directory of our own state.
+    :param lake: The lake.
     """
 
-    def __init__(self, state: Path) -> None:
-        self._documents: Documents = LocalDocuments(state / "dropped")
+    def __init__(self, lake: Lake) -> None:
+        self._documents = lake.documents("dropped")
 
     def of(self, table: str) -> list[DroppedSlice]:
         """Return the dropped slices of a table, in the order of time."""

@@ -3,8 +3,8 @@ The people whose rows were erased, so that their rows stay erased when a source 
 
 ::
 
-    <state>/forgotten/salt.json        the salt of all hashes of this lake
-    <state>/forgotten/<record>.json    one erasure: time, reason, table, column, hashes, and counts of what was erased
+    _wall/forgotten/salt.json        the salt of all hashes of this lake
+    _wall/forgotten/<record>.json    one erasure: time, reason, table, column, hashes, and counts of what was erased
 
 A record has no personal data: a value is its HMAC-SHA-256 with the salt. Whoever has the salt can test a guess, so keep
 the folder as private as the tables.
@@ -20,10 +20,10 @@ import secrets
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_wall.lake.documents import Documents, LocalDocuments, change
+from airflow_wall.lake.documents import change
+from airflow_wall.lake.lake import Lake
 
 if TYPE_CHECKING:
     from airflow_wall.storage.staging import Staging
@@ -63,16 +63,16 @@ class Forgotten:
     """
     The erasures of one lake.
 
-    :param state: Directory of our own state.
+    :param lake: The lake.
     """
 
-    def __init__(self, state: Path) -> None:
-        self._documents: Documents = LocalDocuments(state / "forgotten")
+    def __init__(self, lake: Lake) -> None:
+        self._documents = lake.documents("forgotten")
         self._key = b""
 
     def all(self) -> list[Erasure]:
         """Return the erasures in the order of time."""
-        read = (self._documents.read(key) for key in self._documents.keys("") if key != _SALT)
+        read = (self._documents.read(key) for key in self._documents.below() if key != _SALT)
         erasures = [_erasure(document[0]) for document in read if document is not None]
         return sorted(erasures, key=lambda erasure: (erasure.at, erasure.id))
 

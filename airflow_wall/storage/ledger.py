@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,8 +19,10 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from airflow_wall.errors import Interrupted
+from airflow_wall.lake.lake import Lake
 from airflow_wall.storage.base import SourceVersion
 from airflow_wall.storage.delta import ATTEMPTS, pause
+from airflow_wall.text.reserved import STATE
 
 COMPACT_ABOVE = 100
 """Number of files above which an append also merges them. Each append creates one file."""
@@ -60,11 +61,12 @@ class IngestLedger:
     """
     The ledger of one lake.
 
-    :param state: Directory of our own state. The table is `ledger` below it; the first `record` creates it.
+    :param lake: The lake. The first `record` creates the table.
     """
 
-    def __init__(self, state: Path) -> None:
-        self._folder = state / "ledger"
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._uri = lake.uri(f"{STATE}/ledger")
 
     def processed(self, pipeline: str, *, table: str | None = None) -> Processed:
         """Return the versions that the pipeline has processed, into any table or only into `table`."""
@@ -111,7 +113,7 @@ class IngestLedger:
             if self._append(handle, _rows(pipeline, table, slice_id, missing), _transaction(pipeline, table, missing)):
                 return True
         raise Interrupted(
-            f"the ledger in `{self._folder}`: other writers committed first {ATTEMPTS} times", hint="run the task again"
+            f"the ledger in `{self._uri}`: other writers committed first {ATTEMPTS} times", hint="run the task again"
         )
 
     def upgrade(self, pipeline: str, versions: Collection[SourceVersion]) -> None:
@@ -128,11 +130,12 @@ class IngestLedger:
 
     def _append(self, handle: DeltaTable | None, rows: pa.Table, transaction: Transaction) -> bool:
         """Append rows. Return False if another writer has committed the same rows, or has created the table."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._lake.prepare_folder(f"{STATE}/ledger")
         try:
             write_deltalake(
-                handle if handle is not None else self._folder.as_uri(),
+                handle if handle is not None else self._uri,
                 rows,
+                storage_options=None if handle is not None else self._lake.storage_options(),
                 mode="append" if handle is not None else "error",
                 # If two processes create the table, a retry of Delta would append the second's rows without a check.
                 commit_properties=CommitProperties(
@@ -150,10 +153,10 @@ class IngestLedger:
         return True
 
     def _open(self) -> DeltaTable | None:
-        if not (self._folder / "_delta_log").is_dir():
+        if self._lake.lacks_folder(f"{STATE}/ledger/_delta_log"):
             return None
         try:
-            return DeltaTable(self._folder.as_uri())
+            return DeltaTable(self._uri, storage_options=self._lake.storage_options())
         except TableNotFoundError:
             return None  # a first writer was killed before its commit
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import DataError
 from airflow_wall.job import Run
-from airflow_wall.lake.documents import Document, Documents, LocalDocuments, change
+from airflow_wall.lake.documents import Document, Documents, change
+from airflow_wall.lake.lake import Lake
 from airflow_wall.storage.base import ALL, Commit, Contents, TableStore, slice_in
 from airflow_wall.text.table_names import matches_table
 
@@ -75,11 +75,11 @@ class Lineage:
     """
     The records of one lake.
 
-    :param state: Directory of our own state.
+    :param lake: The lake.
     """
 
-    def __init__(self, state: Path, tables: TableStore) -> None:
-        self._documents: Documents = LocalDocuments(state / "lineage")
+    def __init__(self, lake: Lake, tables: TableStore) -> None:
+        self._documents = lake.documents("lineage")
         self._tables = tables
 
     def reading(self, inputs: Mapping[str, str], slices: Sequence[str] | None) -> Reading:
@@ -156,7 +156,7 @@ class Lineage:
         return (read[0] for read in documents if read is not None)
 
     def _parts(self) -> list[Part]:
-        return sorted(map(_part, self._documents.keys("")), key=lambda part: (part.table, part.partition or ""))
+        return sorted(map(_part, self._documents.below()), key=lambda part: (part.table, part.partition or ""))
 
     def _stale_of(self, parts: Iterable[Part], pipeline: str | None) -> list[StalePart]:
         check = _Check(self._documents, self._tables, self._parts())

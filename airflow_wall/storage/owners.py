@@ -9,11 +9,11 @@ airflow-wall wrote, have no writer in their slice.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from airflow_wall.errors import DataError, Interrupted
 from airflow_wall.job import Run
-from airflow_wall.lake.documents import Document, Documents, LocalDocuments, change
+from airflow_wall.lake.documents import Document, change
+from airflow_wall.lake.lake import Lake
 from airflow_wall.storage.base import TableStore
 
 _CONFIRMED = "confirmed"
@@ -30,12 +30,12 @@ class Owners:
     """
     The owners of the tables of one lake.
 
-    :param state: Directory of our own state.
+    :param lake: The lake.
     :param tables: The tables of the lake.
     """
 
-    def __init__(self, state: Path, tables: TableStore) -> None:
-        self._documents: Documents = LocalDocuments(state / "owners")
+    def __init__(self, lake: Lake, tables: TableStore) -> None:
+        self._documents = lake.documents("owners")
         self._tables = tables
 
     def owner(self, table: str) -> str | None:

@@ -23,7 +23,6 @@ import functools
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -32,6 +31,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from airflow_wall.engines.duckdb import connection as duck
+from airflow_wall.lake.lake import Lake
 from airflow_wall.storage.base import ALL, SLICE, SOURCE, SourceVersion, slice_in
 from airflow_wall.storage.scan import FILE, DataFile, Scan
 from airflow_wall.storage.staging import Part, digest, has_value
@@ -65,14 +65,14 @@ class TableState:
     One version of one table and its transactions.
 
     :param handle: None before the first commit.
-    :param folder: The folder of the table.
+    :param table: The name of the table, which is the key of its folder in the lake.
     """
 
-    def __init__(self, handle: DeltaTable | None, folder: Path) -> None:
+    def __init__(self, handle: DeltaTable | None, lake: Lake, table: str) -> None:
         self.handle = handle
         self.version = -1 if handle is None else int(handle.version())
         self.schema = pa.schema([]) if handle is None else schema_of(handle)
-        self._folder = folder
+        self._lake, self._table = lake, table
         self._epoch = self.get("epoch") or 0
 
     @functools.cached_property
@@ -83,9 +83,9 @@ class TableState:
         for file in files:
             first, last = file.get(f"min.{SOURCE}"), file.get(f"max.{SOURCE}")
             sources = None if first is None or last is None else (first, last)
-            path = self._folder / unquote(file["path"])
-            result.append(DataFile(path, file.get(f"partition.{SLICE}"), int(file["num_records"] or 0), sources))
-        return tuple(sorted(result, key=lambda file: (file.partition is None, file.partition or "", str(file.path))))
+            key, partition = f"{self._table}/{unquote(file['path'])}", file.get(f"partition.{SLICE}")
+            result.append(DataFile(self._lake, key, partition, int(file["num_records"] or 0), sources))
+        return tuple(sorted(result, key=lambda file: (file.partition is None, file.partition or "", file.key)))
 
     def files_in(self, slices: Sequence[str] | None) -> tuple[DataFile, ...]:
         """Return the files with rows of slices and of all slices."""

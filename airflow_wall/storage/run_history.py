@@ -3,7 +3,7 @@ The history of a lake: each job appends when it starts, and what it did when it 
 
 ::
 
-    <state>/history/<pipeline>/2013-07.jsonl   a line per event of that month, in the order of time
+    _wall/history/<pipeline>/2013-07.jsonl   a line per event of that month, in the order of time
 
 The months are those of the clock. Lines are only appended. A job that was killed has a line that it started and none
 that it ended. The history is for people: a line that cannot be written makes no job fail.
@@ -20,17 +20,16 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from airflow_wall.errors import CheckFailed, WallError
 from airflow_wall.job import Job, safe_name
+from airflow_wall.lake.lake import Lake
+from airflow_wall.lake.lines import LineFiles
 from airflow_wall.redaction import hide_logins
-from airflow_wall.state import locked
 
 log = logging.getLogger(__name__)
 
@@ -69,11 +68,11 @@ class RunHistory:
     """
     The events of the jobs of one lake.
 
-    :param state: Directory of our own state.
+    :param lake: The lake.
     """
 
-    def __init__(self, state: Path) -> None:
-        self._folder = state / "history"
+    def __init__(self, lake: Lake) -> None:
+        self._files = lake.lines("history")
 
     def start(self, job: Job) -> None:
         """Append that a job starts."""
@@ -95,7 +94,7 @@ class RunHistory:
 
     def pipelines(self) -> list[str]:
         """Return the sorted names of the folders of the pipelines that have a history."""
-        return sorted(path.name for path in self._folder.glob("*") if path.is_dir())
+        return self._files.folders("")
 
     def recent(self, pipeline: str, runs: int = 7) -> list[dict[str, Any]]:
         """
@@ -105,10 +104,10 @@ class RunHistory:
         :param runs: Least number of runs, if it has as many.
         """
         months = self._months(pipeline)
-        size = sum(month.stat().st_size for month in months)
+        size = sum(self._files.size(month) for month in months)
         tail = TAIL
         while True:
-            events = _last_events(months, tail)
+            events = _last_events(self._files, months, tail)
             if tail >= size or len({event["slice"] for event in events}) > runs:
                 return events
             tail *= 4
@@ -116,7 +115,7 @@ class RunHistory:
     def events(self, pipeline: str) -> Iterator[dict[str, Any]]:
         """Yield all events of a pipeline, the oldest first."""
         for month in self._months(pipeline):
-            yield from _read(month, None)
+            yield from _events(self._files.read(month))
 
     def results(self, pipeline: str, run_id: str) -> dict[str, list[dict[str, Any]]]:
         """
@@ -127,7 +126,7 @@ class RunHistory:
         latest: dict[tuple[str, str], dict[str, Any]] = {}
         mark = json.dumps(run_id, ensure_ascii=False).encode()  # most lines are of other runs, and are not parsed
         for month in self._months(pipeline):
-            for event in _read(month, None, mark):
+            for event in _events(self._files.read(month), mark):
                 if event["run"] == run_id and event["event"] == SUCCEEDED:
                     latest[event["step"], event["task"]] = event
         steps: dict[str, list[dict[str, Any]]] = {}
@@ -135,8 +134,8 @@ class RunHistory:
             steps.setdefault(event["step"], []).append(event)
         return steps
 
-    def _months(self, pipeline: str) -> list[Path]:
-        return sorted((self._folder / safe_name(pipeline)).glob("[!.]*.jsonl"))
+    def _months(self, pipeline: str) -> list[str]:
+        return self._files.keys(safe_name(pipeline))
 
     def _append(self, job: Job, values: Mapping[str, Any]) -> None:
         run, now = job.run, datetime.now(UTC)
@@ -152,9 +151,9 @@ class RunHistory:
             "try": run.try_number,
             **values,
         }
-        month = self._folder / safe_name(run.pipeline) / f"{now:%Y-%m}.jsonl"
+        month = f"{safe_name(run.pipeline)}/{now:%Y-%m}.jsonl"
         try:
-            _append_line(month, json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str).encode())
+            self._files.append(month, json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str).encode())
         except (OSError, WallError) as error:
             log.warning("the history `%s` was not written: %s", month, error)
 
@@ -173,39 +172,23 @@ def with_promotions(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]
     return listed
 
 
-def _append_line(path: Path, line: bytes) -> None:
-    with locked(path.with_name("history")):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        try:
-            size = os.fstat(descriptor).st_size
-            is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"  # by a process that was killed
-            os.write(descriptor, (b"\n" if is_torn else b"") + line + b"\n")
-        finally:
-            os.close(descriptor)
-
-
-def _last_events(months: Sequence[Path], tail: int) -> list[dict[str, Any]]:
+def _last_events(files: LineFiles, months: Sequence[str], tail: int) -> list[dict[str, Any]]:
     """Return the events in the last bytes of files, the oldest first."""
     parts: list[list[dict[str, Any]]] = []
     for month in reversed(months):
         if tail <= 0:
             break
-        parts.append(list(_read(month, tail)))
-        tail -= month.stat().st_size
+        parts.append(list(_events(files.read(month, tail))))
+        tail -= files.size(month)
     return [event for part in reversed(parts) for event in part]
 
 
-def _read(path: Path, tail: int | None, mark: bytes = b"") -> Iterator[dict[str, Any]]:
+def _events(lines: Iterable[bytes], mark: bytes = b"") -> Iterator[dict[str, Any]]:
     """
-    Yield the events of a file, or those of its last bytes. Torn lines and those of newer schemas are left out.
+    Yield the events of lines. Torn lines and those of newer schemas are left out.
 
     :param mark: Bytes that a line must hold.
     """
-    with path.open("rb") as file:
-        if tail is not None and path.stat().st_size > tail:
-            file.seek(-tail, os.SEEK_END)
-            file.readline()
-        lines = file.read().splitlines()
     for line in lines:
         if mark not in line:
             continue

@@ -21,6 +21,7 @@ from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.engines.duckdb import connection as duck
 from airflow_wall.engines.duckdb.type_names import type_name
 from airflow_wall.errors import DataError
+from airflow_wall.lake.lake import Lake
 from airflow_wall.storage.base import HIDDEN, SLICE, slice_in
 
 FILE, ROW = "_wall_file", "_wall_row"
@@ -53,14 +54,21 @@ class DataFile:
     """
     A Parquet file of a table.
 
+    :param key: Its key in the lake.
     :param partition: The slice of its rows, with the writer in a shared table; None if they belong to all slices.
     :param sources: The first and the last of their sources, if it is known.
     """
 
-    path: Path
+    lake: Lake
+    key: str
     partition: str | None
     rows: int
     sources: tuple[str, str] | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file on this machine. A file of a bucket is copied first."""
+        return self.lake.local_copy(self.key)
 
 
 @dataclass(frozen=True)

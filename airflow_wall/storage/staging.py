@@ -14,7 +14,6 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -23,6 +22,7 @@ from deltalake.transaction import AddAction
 
 from airflow_wall.engines.duckdb import connection as duck
 from airflow_wall.engines.duckdb.type_names import type_name
+from airflow_wall.lake.lake import Lake
 from airflow_wall.storage.base import HIDDEN, SLICE
 from airflow_wall.storage.columns import check_names, checked_type
 from airflow_wall.storage.scan import FILE, ROW, DataFile, Scan
@@ -84,17 +84,22 @@ class Staging:
 
     `raw` are the rows as they were given; without columns as long as there are none.
 
-    :param folder: The folder of the table. The folder `area` below it is this writer's own; a sealed connection must
-        be able to write there.
+    The folder `area` on this machine is this writer's own; a sealed connection must be able to write there. In a lake
+    in a folder it is below the folder of the table. Files for a bucket are uploaded before the commit that names them.
+
+    :param key: The folder of the table in the lake.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.area = folder / "data" / uuid.uuid4().hex
+    def __init__(self, lake: Lake, key: str) -> None:
+        self._lake = lake
+        self._key = key
+        self._name = uuid.uuid4().hex
+        self.area = lake.local_path(f"{key}/data/{self._name}")
         self._count = 0
         self.raw = Part(pa.schema([]), (), {}, ())
         self.is_tried = False
-        self.published: set[Path] = set()
+        self.published: set[str] = set()
+        self._uploaded: set[str] = set()
 
     @functools.cached_property
     def database(self) -> duckdb.DuckDBPyConnection:
@@ -152,7 +157,9 @@ class Staging:
         if not schema.names:
             return Part(schema, (), {}, ())
         self.area.mkdir(parents=True, exist_ok=True)
-        path = self.area / f"part-{self._count:05}-{self.area.name}.parquet"
+        name = f"data/{self._name}/part-{self._count:05}-{self._name}.parquet"
+        key = f"{self._key}/{name}"
+        path = self._lake.local_path(key)
         self._count += 1
         copied = f"COPY ({query}) TO {duck.literal(str(path))} (FORMAT parquet, COMPRESSION zstd, RETURN_STATS)"
         _, rows, size, _, columns, *_ = database.sql(copied).fetchall()[0]
@@ -162,22 +169,32 @@ class Staging:
             path.unlink()
             return Part(schema, (), nulls, ())
         action = AddAction(
-            path.relative_to(self.folder).as_posix(),
+            name,
             int(size),
             {SLICE: partition},
             int(time.time() * 1000),
             True,
             json.dumps(_statistics(int(rows), schema, stats)),
         )
-        return Part(schema, (DataFile(path, partition, int(rows)),), nulls, (action,))
+        return Part(schema, (DataFile(self._lake, key, partition, int(rows)),), nulls, (action,))
+
+    def upload(self, parts: Sequence[Part]) -> None:
+        """Copy the files of parts to the bucket of the lake, if it is in one."""
+        if self._lake.folder is None:
+            for file in (file for part in parts for file in part.files):
+                if file.key not in self._uploaded:
+                    self._uploaded.add(file.key)
+                    self._lake.objects.upload(file.key, file.path)
 
     def clean(self) -> None:
         """Close the connection, and delete the files that no commit has published."""
         self.database.close()
+        for key in self._uploaded - self.published:
+            self._lake.objects.delete(key)
         for path in self.area.glob("*"):
-            if path not in self.published:
+            if f"{self._key}/data/{self._name}/{path.name}" not in self.published:
                 path.unlink(missing_ok=True)
-        for folder in (self.area, self.area.parent, self.folder):
+        for folder in (self.area, self.area.parent, self.area.parent.parent):
             with suppress(OSError):  # it does not exist, or has other files
                 folder.rmdir()
 

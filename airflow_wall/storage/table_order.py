@@ -27,7 +27,7 @@ def check_order(run: Run, order: TableOrder) -> None:
     :raises SpecError: it does not wait for a task that writes or checks one of them, or no task has written one.
     """
     tables = open_tables(run.storage)
-    check = _Check(run, order, tables, Owners(run.state, tables), Verdicts(run.state, tables))
+    check = _Check(run, order, tables, Owners(run.storage, tables), Verdicts(run.storage, tables))
     for read in order.reads:
         check.writers(read)
         check.checkers(read)

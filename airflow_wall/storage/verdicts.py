@@ -13,12 +13,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_wall.errors import Interrupted
 from airflow_wall.job import Run, safe_name
-from airflow_wall.lake.documents import Document, Documents, LocalDocuments, change
+from airflow_wall.lake.documents import Document, change
+from airflow_wall.lake.lake import Lake
 from airflow_wall.storage.base import ALL, TableStore
 
 if TYPE_CHECKING:
@@ -127,11 +127,11 @@ class Verdicts:
     """
     The verdicts of one lake.
 
-    :param state: Directory of our own state.
+    :param lake: The lake.
     """
 
-    def __init__(self, state: Path, tables: TableStore) -> None:
-        self._documents: Documents = LocalDocuments(state / "verdicts")
+    def __init__(self, lake: Lake, tables: TableStore) -> None:
+        self._documents = lake.documents("verdicts")
         self._tables = tables
 
     def checked_rows(self, run: Run, table: str) -> CheckedRows:
@@ -158,7 +158,7 @@ class Verdicts:
 
     def pipelines(self, table: str) -> list[str]:
         """Return the pipelines that have checked a table."""
-        rest = [key.removeprefix(f"{table}/").split("/") for key in self._documents.keys(f"{table}/")]
+        rest = [key.removeprefix(f"{table}/").split("/") for key in self._documents.below(table)]
         return sorted({parts[0] for parts in rest if len(parts) == 2})
 
     def tasks(self, pipeline: str, table: str) -> Collection[str]:
@@ -252,7 +252,7 @@ class Verdicts:
     def _read(self, pipeline: str, table: str, *, accept_earlier: bool = False) -> dict[str, list[dict[str, Verdict]]]:
         """Return task -> its documents about a table: one, or one for each instance of a mapped task."""
         documents: dict[str, list[dict[str, Verdict]]] = {}
-        for key in self._documents.keys(f"{table}/{safe_name(pipeline)}/"):
+        for key in self._documents.below(f"{table}/{safe_name(pipeline)}"):
             read = self._documents.read(key)
             if read is not None:
                 earlier = _passed(read[0][_EARLIER] or {}) if accept_earlier else {}

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -17,6 +16,8 @@ from airflow_wall.clusters.backends import open_cluster
 from airflow_wall.clusters.base import Awaited, Clock, ClusterSite, Event, Owner, RemoteCluster
 from airflow_wall.errors import Interrupted
 from airflow_wall.hooks.clients import open_client
+from airflow_wall.lake.lake import Lake
+from airflow_wall.text.reserved import STATE
 
 PATIENCE = timedelta(minutes=5)
 """Longest time without an answer of the cloud before a worker checks itself."""
@@ -31,8 +32,8 @@ class ClusterTrigger(BaseTrigger):
     :param name: The cluster's name.
     :param config: The `cluster` block of the YAML.
     :param owner: The fields of its `Owner`.
-    :param state: Directory of airflow-wall's state in the lake. The trigger does not read it, so the triggerer need not
-    mount it.
+    :param state: Address of our own state in the lake. The trigger does not read it, so the triggerer need not mount
+        it.
     :param awaited: The fields of the `Awaited`.
     :param poll_interval: Seconds between two checks.
     """
@@ -68,7 +69,7 @@ class ClusterTrigger(BaseTrigger):
             name=name,
             config=_plain(config),
             owner=asdict(site.owner),
-            state=str(site.state),
+            state=f"{site.lake.address}/{STATE}",
             awaited=fields,
             poll_interval=poll_interval,
         )
@@ -115,7 +116,7 @@ class ClusterTrigger(BaseTrigger):
 
     @cached_property
     def _cluster(self) -> RemoteCluster:
-        site = ClusterSite(Path(self.state), Owner(**self.owner), open_client, Clock())
+        site = ClusterSite(Lake(self.state.removesuffix(f"/{STATE}")), Owner(**self.owner), open_client, Clock())
         cluster = open_cluster(self.name, self.config, site)
         assert isinstance(cluster, RemoteCluster), "only remote clusters hand over a wait"
         return cluster

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from airflow_wall.lake.lake import Lake
+
 pytest.importorskip("airflow.providers.google", reason="make clouds installs it")
 pytest.importorskip("grpc", reason="make clouds installs it")
 
@@ -41,9 +43,7 @@ def world(google_world: World) -> World:
 
 
 def site(folder: Path) -> ClusterSite:
-    return ClusterSite(
-        folder / "lake" / "_wall", Owner("test", "churn", "manual__2013-07-01T00:00:00+00:00"), open_client
-    )
+    return ClusterSite(Lake(folder / "lake"), Owner("test", "churn", "manual__2013-07-01T00:00:00+00:00"), open_client)
 
 
 def cluster(folder: Path, **more: Any) -> Cluster:

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from airflow_wall.lake.lake import Lake
+
 pytest.importorskip("moto", reason="make clouds installs it")
 pytest.importorskip("airflow.providers.amazon", reason="make clouds installs it")
 
@@ -61,9 +63,7 @@ def world(server: World, monkeypatch: pytest.MonkeyPatch, quick: None) -> World:
 
 
 def site(folder: Path) -> ClusterSite:
-    return ClusterSite(
-        folder / "lake" / "_wall", Owner("test", "churn", "manual__2013-07-01T00:00:00+00:00"), open_client
-    )
+    return ClusterSite(Lake(folder / "lake"), Owner("test", "churn", "manual__2013-07-01T00:00:00+00:00"), open_client)
 
 
 def cluster(folder: Path, **more: Any) -> Cluster:
@@ -194,12 +194,12 @@ def test_clusters_that_are_listed_too_late_are_ended_but_one(
 
 START = """
 import json, sys
-from pathlib import Path
 from airflow_wall.clusters.backends import open_cluster
 from airflow_wall.clusters.base import Owner, ClusterSite
 from airflow_wall.hooks.clients import open_client
+from airflow_wall.lake.lake import Lake
 name, config, folder = json.loads(sys.argv[1])
-site = ClusterSite(Path(folder), Owner("test", "churn", "manual__2013-07-01T00:00:00+00:00"), open_client)
+site = ClusterSite(Lake(folder), Owner("test", "churn", "manual__2013-07-01T00:00:00+00:00"), open_client)
 open_cluster(name, config, site).ensure()
 """
 
@@ -220,7 +220,7 @@ def test_a_start_that_is_killed_between_request_and_answer_leaves_nothing(
         return True
 
     world.after = kill
-    given = json.dumps([NAME, CONFIG, str(tmp_path / "lake" / "_wall")])
+    given = json.dumps([NAME, CONFIG, str(tmp_path / "lake")])
     process = subprocess.Popen([sys.executable, "-c", START, given])
     assert killed.wait(60)
     process.wait()

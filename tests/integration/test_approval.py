@@ -16,6 +16,7 @@ import pytest
 from airflow_server import TRIGGERER, AirflowServer, until, waiting
 from project import REPOSITORY
 
+from airflow_wall.lake.lake import Lake
 from airflow_wall.models.backends import open_registry
 from airflow_wall.storage.backends import open_tables
 
@@ -169,7 +170,7 @@ def answer_each(airflow: AirflowServer, dag_id: str, run_id: str, task_id: str, 
 
 
 def test_a_model_becomes_the_champion_when_a_human_approves_it(airflow: AirflowServer, project: Path) -> None:
-    registry = open_registry(project / "lake" / "_wall")
+    registry = open_registry(Lake(project / "lake"))
     run_id = airflow.trigger("shop", DATES[0])
     between = answer(airflow, run_id, "Reject")
     assert between["fit_approval"] in ("awaiting_input", "deferred")  # it holds no worker
@@ -222,5 +223,5 @@ def test_a_model_without_an_approval_is_not_promoted(airflow: AirflowServer, pro
 
 def champions(project: Path, *models: str) -> list[Any]:
     """Return the versions of the champions."""
-    registry = open_registry(project / "lake" / "_wall")
+    registry = open_registry(Lake(project / "lake"))
     return [champion and champion.version for champion in map(registry.champion, models)]

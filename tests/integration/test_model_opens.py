@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from project import COMMAND
 
+from airflow_wall.lake.lake import Lake
 from airflow_wall.models.backends import open_registry
 
 pytestmark = pytest.mark.integration
@@ -61,7 +62,7 @@ def test_a_model_that_predict_cannot_open_is_not_promoted(tmp_path: Path) -> Non
     (landing / "1.csv").write_text("items,value\n" + "".join(f"{n},{n * 10}\n" for n in range(30)))
     (tmp_path / "dags" / "shop.py").write_text(TRAIN)
     (tmp_path / "dags" / "shop.yaml").write_text(PIPELINE)
-    registry = open_registry(tmp_path / "lake" / "_wall")
+    registry = open_registry(Lake(tmp_path / "lake"))
     code, text = run(tmp_path)
     assert code == 1
     assert (

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from project import COMMAND
 
+from airflow_wall.lake.lake import Lake
 from airflow_wall.models.backends import open_registry
 from airflow_wall.storage.backends import open_tables
 
@@ -78,7 +79,7 @@ def test_a_model_that_predicts_scikit_learn_cannot_use_is_not_promoted(tmp_path:
     (landing / "1.csv").write_text("items,value,returned\n" + "".join(lines))
     (tmp_path / "dags" / "shop.py").write_text(TRAIN)
     (tmp_path / "dags" / "shop.yaml").write_text(PIPELINE)
-    registry = open_registry(tmp_path / "lake" / "_wall")
+    registry = open_registry(Lake(tmp_path / "lake"))
     code, text = run(tmp_path, tmp_path / "venvs")
     assert code == 1, text
     assert ("version 1 of model `returned` is not promoted, because task `predict_returned` cannot use it: ") in text

@@ -15,6 +15,7 @@ from certificates import Authority
 
 from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.errors import ReleaseError
+from airflow_wall.lake.lake import Lake
 from airflow_wall.publish.backends import parse_target
 from airflow_wall.publish.base import ReleaseSite
 from airflow_wall.publish.webhook import WebhookWriter
@@ -71,7 +72,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 def problem(lab: Lab, extra: dict[str, Any], folder: Path) -> str:
     """Return the error of sending with these extras."""
     known = ConnectionInfo("hook", "http", host="127.0.0.1", schema="https", port=lab.port, extra=extra)
-    site = ReleaseSite("r", folder, folder, folder, lambda _: known)
+    site = ReleaseSite("r", Lake(folder), folder, lambda _: known)
     writer = WebhookWriter(parse_target("webhook://hook"), site, budget=0)
     body = folder / "body.ndjson"
     body.write_bytes(b"{}")

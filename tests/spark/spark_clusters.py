@@ -13,6 +13,7 @@ import pytest
 
 from airflow_wall.clusters.base import ClusterSite, Owner
 from airflow_wall.job import Job, Run, Slice
+from airflow_wall.lake.lake import Lake
 
 os.environ["AIRFLOW_CONN_CANARY"] = "canary"  # what a task has, and Spark must not
 SMALL: dict[str, Any] = {
@@ -24,9 +25,7 @@ SLICE = Slice("20130701T000000Z", "2013-07-01T00:00:00+00:00")
 
 
 def site_of(folder: Path) -> ClusterSite:
-    return ClusterSite(
-        folder / "lake" / "_wall", Owner("test", "churn", "manual"), lambda kind, config: pytest.fail(kind)
-    )
+    return ClusterSite(Lake(folder / "lake"), Owner("test", "churn", "manual"), lambda kind, config: pytest.fail(kind))
 
 
 def run_of(folder: Path, task_id: str = "normalize") -> Run:

@@ -7,7 +7,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -15,6 +14,8 @@ from urllib.request import urlopen
 import numpy as np
 import pyarrow as pa
 import pytest
+
+from airflow_wall.lake.lake import Lake
 
 pytest.importorskip("pyspark", reason="make spark installs it")
 
@@ -195,7 +196,7 @@ def test_retrain_is_done_by_an_executor(running: SparkCluster, lake: Path) -> No
     (line,) = [line for line in log if line.startswith("trained below")]
     assert "pyspark.daemon" in line
     assert line.endswith("with 2GB")
-    registry = open_registry(lake / "lake" / "_wall")
+    registry = open_registry(Lake(lake / "lake"))
     made, expected = registry.record("spark_distance", 1), registry.record("own_distance", 1)
     assert (made.metrics, made.window, made.lineage) == (expected.metrics, expected.window, expected.lineage)
 
@@ -209,7 +210,7 @@ def register(
     lake: Path, estimator: Any, *features: tuple[str, str], training: Mapping[str, FeatureSummary] | None = None
 ) -> None:
     """Make a fitted estimator the next champion of the model `delays`."""
-    registry = open_registry(lake / "lake" / "_wall")
+    registry = open_registry(Lake(lake / "lake"))
     model_format = formats.format_of(estimator)
     candidate = Candidate(
         model_format=model_format,
@@ -328,7 +329,7 @@ def test_embedded_engine_and_a_master_that_is_there(
 ) -> None:
     """A second cluster of the same machine that uses the first one's master, and starts nothing."""
     master = running.ensure()["master"]
-    site = replace(site_of(lake), state=lake / "lake" / "_wall")
+    site = site_of(lake)
     leaning = SparkCluster(
         "wall-leaning-1", {"type": "spark", "master": master, "conf": {"spark.executor.memory": "1g"}}, site
     )

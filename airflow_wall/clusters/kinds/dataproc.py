@@ -96,7 +96,7 @@ class DataprocCluster:
         self.config = config
         self.site = site
         self.call: Call = site.client("dataproc", config)
-        self.jobs = site.state / "jobs" / name
+        self.jobs = site.mounted_state / "jobs" / name
         self.budget = Budget(name, config, site.clock, self._node_hours)
 
     # --- starting

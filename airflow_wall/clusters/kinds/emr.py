@@ -101,8 +101,8 @@ class EmrCluster:
         self.config = config
         self.site = site
         self.call: Call = site.client("emr", config)
-        self.pin = Pin(site.state / "clusters" / f"{name}.json")
-        self.jobs = site.state / "jobs" / name
+        self.pin = Pin(site.mounted_state / "clusters" / f"{name}.json")
+        self.jobs = site.mounted_state / "jobs" / name
         self.watched: Budget | None = None
 
     # --- starting

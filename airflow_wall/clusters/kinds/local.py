@@ -7,9 +7,8 @@ import sys
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from airflow_wall import state
 from airflow_wall.clusters.base import ClusterSite, ClusterState, Deleted, Document, Log, not_running
-from airflow_wall.clusters.documents import DocumentFleet, new_document, path_of
+from airflow_wall.clusters.documents import FOLDER, DocumentFleet, new_document
 from airflow_wall.environments.backends import ENVIRONMENTS, open_environment
 from airflow_wall.environments.process import run_job_process
 from airflow_wall.environments.warm import THREADS
@@ -23,7 +22,7 @@ class LocalCluster:
 
     :param name: The cluster's name.
     :param config: `threads` and `memory` that one job may use.
-    :param site: The cluster is one document in the site's state directory.
+    :param site: The cluster is one document in the lake of the site.
     """
 
     environments: Collection[str] = tuple(ENVIRONMENTS)
@@ -32,7 +31,8 @@ class LocalCluster:
         self.name = name
         self.config = config
         self.site = site
-        self.document = path_of(name, site)
+        self.documents = site.lake.documents(FOLDER)
+        self.key = f"{name}.json"
 
     def ensure(self) -> dict[str, Any]:
         """Adopt the cluster with this name, or create it."""
@@ -41,16 +41,16 @@ class LocalCluster:
             "name": self.name,
             **{key: self.config.get(key, default) for key, default in _DEFAULTS.items()},
         }
-        state.create(self.document, {**new_document(self.name, self.config, self.site), **described})
+        self.documents.create(self.key, {**new_document(self.name, self.config, self.site), **described})
         return described
 
     def state(self) -> ClusterState | None:
         """Return `RUNNING` if the document exists; the cluster runs as soon as it is created."""
-        return None if state.read(self.document) is None else ClusterState.RUNNING
+        return None if self.documents.get(self.key) is None else ClusterState.RUNNING
 
     def run(self, job: Document, connections: Mapping[str, Document], log: Log) -> dict[str, Any]:
         """Run a job in a child process, which dies with this one."""
-        if state.read(self.document) is None:
+        if self.documents.get(self.key) is None:
             raise not_running(self.name)
         if job["environment"]:
             own = open_environment(job["environment"])
@@ -60,10 +60,9 @@ class LocalCluster:
 
     def delete(self) -> Deleted:
         """Remove the cluster's document, so that no more jobs can start on it."""
-        try:
-            self.document.unlink()
-        except FileNotFoundError:
+        if self.documents.get(self.key) is None:
             return Deleted()
+        self.documents.delete(self.key)
         return Deleted(ended=(self.name,))
 
 

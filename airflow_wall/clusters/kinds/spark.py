@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ from airflow_wall.clusters.spark_watchdog import (
 from airflow_wall.engines.spark_request import SparkRequest
 from airflow_wall.environments.process import run_job_process
 from airflow_wall.errors import ClusterError, Interrupted, WallError, error_from_json
+from airflow_wall.lake.lake import Lake
 from airflow_wall.processes.lifetime import Identity
 
 log = logging.getLogger(__name__)
@@ -180,7 +182,7 @@ class SparkCluster:
         deadline = time.monotonic() + START.total_seconds() + 30
         while time.monotonic() < deadline and launches <= _LAUNCHES:
             document = state.read(self.document)
-            cluster = parse_document(SparkDocument, document, self.document)
+            cluster = parse_document(SparkDocument, document, self.name, str(self.document))
             if cluster is None and seen_ids:
                 raise Interrupted(f"cluster `{self.name}` was stopped while this task waited for it")
             if cluster is None or (cluster.id not in seen_ids and self._has_ended(cluster)):
@@ -261,7 +263,7 @@ class SparkCluster:
     # --- the document
 
     def _read(self) -> SparkDocument | None:
-        return parse_document(SparkDocument, state.read(self.document), self.document)
+        return parse_document(SparkDocument, state.read(self.document), self.name, str(self.document))
 
     def _is_here(self, address: str, scheme: str) -> bool:
         """Return True if the master that airflow-wall starts can have this address."""
@@ -371,7 +373,7 @@ def open_cluster(name: str, config: Mapping[str, Any], site: ClusterSite) -> Spa
 
 def open_fleet(config: Mapping[str, Any], site: ClusterSite) -> DocumentFleet:  # noqa: ARG001
     """Return all Spark clusters that have a document in this lake."""
-    return DocumentFleet("spark", site, open_cluster)
+    return DocumentFleet("spark", replace(site, lake=Lake(site.state.parent)), open_cluster)
 
 
 def check_reachable(master: str) -> str:

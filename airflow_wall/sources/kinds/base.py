@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from airflow_wall.connections.info import Connections
 from airflow_wall.errors import DataError
 from airflow_wall.job import Run
+from airflow_wall.lake.lake import Lake
 from airflow_wall.storage.base import SourceVersion
 
 if TYPE_CHECKING:
@@ -80,19 +80,19 @@ class Source(ABC):
         :raises ConnectionFault: the connection is missing, or is refused.
         """
 
-    def depth(self, storage: Path) -> int:  # noqa: ARG002
+    def depth(self, lake: Lake) -> int:  # noqa: ARG002
         """Return how deep it is. Of several sources that cover one, the deepest is the nearest."""
         return 0
 
-    def covers(self, other: Source, storage: Path) -> bool:  # noqa: ARG002  sources of one part cover no other
+    def covers(self, other: Source, lake: Lake) -> bool:  # noqa: ARG002  sources of one part cover no other
         """Return True if data of `other` can belong to this source: `landing` covers `landing/domain_1`."""
         return False
 
-    def matches(self, uri: str, storage: Path) -> bool:  # noqa: ARG002  only paths depend on the storage
+    def matches(self, uri: str, lake: Lake) -> bool:  # noqa: ARG002  only paths depend on the lake
         """Return True if a part of this name belongs to the source. It need not exist."""
         return uri == self.text
 
-    def local_versions(self, storage: Path) -> list[SourceVersion]:  # noqa: ARG002
+    def local_versions(self, lake: Lake) -> list[SourceVersion]:  # noqa: ARG002
         """Return the current versions, if they can be listed without a connection; else []."""
         return []
 

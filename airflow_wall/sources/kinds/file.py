@@ -9,7 +9,8 @@ from pathlib import Path, PurePath
 from typing import Any, Self
 
 from airflow_wall.errors import DataError
-from airflow_wall.sources.kinds.base import Source, SourceSite
+from airflow_wall.lake.lake import Lake
+from airflow_wall.sources.kinds.base import OpenSource, Source, SourceSite
 from airflow_wall.sources.listing import OpenFiles, first_sign, leads_to, match, slice_day, versions_below
 from airflow_wall.storage.base import SourceVersion
 
@@ -40,9 +41,14 @@ class FileSource(Source):
         """The parts of the pattern below the root; () matches all files."""
         return self.parts[first_sign(self.parts) :]
 
-    def root(self, storage: Path) -> Path:
+    @property
+    def key(self) -> str:
+        """The key of the file in the lake, or of the folder that all matching files are below."""
+        return PurePath(*self.parts[: first_sign(self.parts)]).as_posix()
+
+    def root(self, lake: Lake) -> Path:
         """Return the absolute path of the file, or of the directory that all matching files are below."""
-        return storage / Path(*self.parts[: first_sign(self.parts)])
+        return lake.path_of(self.key)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -63,7 +69,7 @@ class FileSource(Source):
     def _parts(text: str) -> tuple[str, ...]:
         return PurePath(_SCHEME.sub("", text, count=1)).parts
 
-    def open(self, site: SourceSite, keys: Mapping[str, Any]) -> OpenFiles:
+    def open(self, site: SourceSite, keys: Mapping[str, Any]) -> OpenSource:
         """
         Return the files of a run. They need not exist.
 
@@ -72,28 +78,35 @@ class FileSource(Source):
         :raises DataError: `by` is unknown, or the slice has no date.
         """
         day = slice_day(site.run, keys["by"]) if "by" in keys else None
-        return OpenFiles(self, site.run.storage, keys.get("format"), keys.get("options") or {}, day)
+        lake = site.run.storage
+        if self.in_lake and lake.folder is None:
+            from airflow_wall.sources.lake_files import OpenLakeFiles
 
-    def depth(self, storage: Path) -> int:
+            return OpenLakeFiles(self, lake, keys.get("format"), keys.get("options") or {}, day)
+        return OpenFiles(self, lake, keys.get("format"), keys.get("options") or {}, day)
+
+    def depth(self, lake: Lake) -> int:
         """Return the number of directories that its files are below."""
-        return len(self.root(storage).parts)
+        return len(self.root(lake).parts)
 
-    def covers(self, other: Source, storage: Path) -> bool:
+    def covers(self, other: Source, lake: Lake) -> bool:
         """Return True if files of `other` can belong to this source."""
-        if not isinstance(other, FileSource) or not other.root(storage).is_relative_to(self.root(storage)):
+        if not isinstance(other, FileSource) or not other.root(lake).is_relative_to(self.root(lake)):
             return False
-        below = other.root(storage).relative_to(self.root(storage)).parts
+        below = other.root(lake).relative_to(self.root(lake)).parts
         return not self.pattern or self.pattern == other.pattern or leads_to(below, self.pattern)
 
-    def matches(self, uri: str, storage: Path) -> bool:
+    def matches(self, uri: str, lake: Lake) -> bool:
         """Return True if a file of this name belongs to the source."""
-        path, root = storage / uri, self.root(storage)
+        path, root = lake.path_of(uri), self.root(lake)
         if path == root:
             return not self.pattern
         if not path.is_relative_to(root):
             return False
         return not self.pattern or match(path.relative_to(root).parts, self.pattern)
 
-    def local_versions(self, storage: Path) -> list[SourceVersion]:
+    def local_versions(self, lake: Lake) -> list[SourceVersion]:
         """Return the versions of all current files, sorted by name, or [] if the directory does not exist."""
-        return versions_below(self.root(storage), self.pattern, storage)
+        if self.in_lake and lake.folder is None:
+            return []
+        return versions_below(self.root(lake), self.pattern, lake)

@@ -18,6 +18,7 @@ import pytest
 
 from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.errors import ConnectionFault, DataError
+from airflow_wall.lake.lake import Lake
 from airflow_wall.publish.backends import parse_target
 from airflow_wall.publish.release import Releases
 from airflow_wall.publish.rows import RowStream
@@ -49,9 +50,7 @@ class Lab:
 
     @property
     def releases(self) -> Releases:
-        return Releases(
-            self.folder / "_wall", storage=self.folder, project=self.folder, connections=self.connection, patience=20
-        )
+        return Releases(Lake(self.folder), project=self.folder, connections=self.connection, patience=20)
 
     def open(self, release: str) -> None:
         self.releases.open("platform", release, order="2013-07-01", fence=1)

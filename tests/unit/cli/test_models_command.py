@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from airflow_wall.cli.main import app
 from airflow_wall.errors import WallError
+from airflow_wall.lake.lake import Lake
 from airflow_wall.models import formats
 from airflow_wall.models.backends import open_registry
 from airflow_wall.models.base import Candidate, Decision, Feature, Lineage, Registry, Window
@@ -43,7 +44,7 @@ def candidate(day: int, rmse: float) -> Candidate:
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     """Versions 1 and 2 were promoted, 3 was rejected, 4 is the champion."""
     monkeypatch.chdir(tmp_path)
-    registry = open_registry(tmp_path / "lake" / "_wall")
+    registry = open_registry(Lake(tmp_path / "lake"))
     before: int | None = None
     for day, rmse in ((1, 2.0), (2, 1.5), (3, 1.6), (4, 1.0)):
         version = registry.register("shop", candidate(day, rmse)).version
@@ -111,7 +112,7 @@ def test_any_version_is_promoted_by_hand_and_can_be_left_again(registry: Registr
 
 
 def test_a_version_whose_file_was_changed_does_not_become_champion(registry: Registry, tmp_path: Path) -> None:
-    (tmp_path / "lake/_wall/models/shop/versions/2/model.skops").write_bytes(b"x")
+    (tmp_path / "lake/_wall/models/shop" / registry.record("shop", 2).file).write_bytes(b"x")
     with pytest.raises(WallError, match="was changed after its registration"):
         call("rollback", "shop", "--reason", "r")
     assert statuses()[4] == "champion"

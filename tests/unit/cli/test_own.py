@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from airflow_wall.cli.main import app
 from airflow_wall.errors import WallError
 from airflow_wall.job import Run, Slice
+from airflow_wall.lake.lake import Lake
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.owners import Owners
 
@@ -17,14 +18,14 @@ from airflow_wall.storage.owners import Owners
 @pytest.fixture
 def lake(tmp_path: Path) -> Path:
     run = Run("orders", "r", "load", 1, Slice("s1", "s1"), tmp_path / "lake", tmp_path, tmp_path)
-    Owners(run.state, open_tables(run.storage)).claim("bronze/t", run, share=False)
+    Owners(run.storage, open_tables(run.storage)).claim("bronze/t", run, share=False)
     return tmp_path / "lake"
 
 
 def test_a_table_changes_its_owner(lake: Path) -> None:
     result = CliRunner().invoke(app, ["own", "bronze/t", "shop.load", "--storage", str(lake)])
     assert (result.exit_code, result.stdout) == (0, "bronze/t: orders.load -> shop.load\n")
-    assert Owners(lake / "_wall", open_tables(lake)).owner("bronze/t") == "shop.load"
+    assert Owners(Lake(lake), open_tables(lake)).owner("bronze/t") == "shop.load"
 
 
 @pytest.mark.parametrize(
@@ -47,4 +48,4 @@ def test_a_mistake_is_one_message(
     error = CliRunner().invoke(app, ["own", *arguments, "--storage", "lake"]).exception
     assert isinstance(error, WallError)
     assert str(error) == message.format(lake="lake")
-    assert Owners(lake / "_wall", open_tables(lake)).owner("bronze/t") == "orders.load"
+    assert Owners(Lake(lake), open_tables(lake)).owner("bronze/t") == "orders.load"

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from airflow_wall.cli.main import app
 from airflow_wall.errors import WallError
+from airflow_wall.lake.lake import Lake
 from airflow_wall.publish.backends import parse_target
 from airflow_wall.publish.release import Releases
 from airflow_wall.publish.rows import RowStream
@@ -31,7 +32,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Two releases of `shop`: of 2013-07-01 with 2 rows, and of 2013-07-02 with 3."""
     monkeypatch.chdir(tmp_path)
     storage = tmp_path / "lake"
-    releases = Releases(storage / "_wall", storage=storage, project=tmp_path, connections=no_connection)  # type: ignore[arg-type]
+    releases = Releases(Lake(storage), project=tmp_path, connections=no_connection)  # type: ignore[arg-type]
     for day, rows in (("01", 2), ("02", 3)):
         release = f"shop-201307{day}"
         releases.open("shop", release, order=f"2013-07-{day}T00:00:00+00:00", fence=1)

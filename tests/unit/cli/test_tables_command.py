@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from airflow_wall.cli.main import app
 from airflow_wall.errors import WallError
 from airflow_wall.job import Run, Slice
+from airflow_wall.lake.lake import Lake
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import SOURCE, SourceVersion
 from airflow_wall.storage.lineage import Lineage
@@ -35,8 +36,8 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """
     monkeypatch.chdir(tmp_path)
     lake = tmp_path / "lake"
-    store, state = open_tables(lake), lake / "_wall"
-    lineage, verdicts = Lineage(state, store), Verdicts(state, store)
+    store, place = open_tables(lake), Lake(lake)
+    lineage, verdicts = Lineage(place, store), Verdicts(place, store)
     for day in (1, 2):
         source = SourceVersion(f"landing/{day}.csv", "v1")
         orders = pa.table({"id": [1, 2, day], "price": [1.0, None, float("nan")], SOURCE: [source.uri] * 3})
@@ -50,8 +51,8 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         content = store.contents("gold/scores").by_slice()[DAY.format(day)]
         failed = ("range of s",) if day == 2 else ()
         verdicts.record(run_of(lake, "check", day), "gold/scores", DAY.format(day), Verdict(content, failed))
-    Owners(state, store).take_over("bronze/orders", "shop.load")
-    Owners(state, store).take_over("gold/scores", "shop.predict")
+    Owners(place, store).take_over("bronze/orders", "shop.load")
+    Owners(place, store).take_over("gold/scores", "shop.predict")
     newer = SourceVersion("landing/1.csv", "v2")
     store.replace_slice(
         "bronze/orders",

@@ -25,6 +25,7 @@ from fake_clouds import FakeCloud, Killed
 
 from airflow_wall.clusters.backends import open_cluster
 from airflow_wall.clusters.base import ClusterSite, Owner
+from airflow_wall.lake.lake import Lake
 from airflow_wall.operators.base import StepOperator
 from airflow_wall.operators.compute import ComputeOperator
 from airflow_wall.operators.reap_clusters import ReapClustersOperator
@@ -77,7 +78,7 @@ class Run:
             start >> work >> stop.as_teardown(setups=start, on_failure_fail_dagrun=True)
             self.reaper = ReapClustersOperator(task_id="reap", clusters=[CONFIGS[kind]])
         self.dag = dag
-        site = ClusterSite(lake / "_wall", Owner("test", "scores", run_id), lambda kind, config: cloud, cloud.clock)
+        site = ClusterSite(Lake(lake), Owner("test", "scores", run_id), lambda kind, config: cloud, cloud.clock)
         patch.setattr(StepOperator, "site_of", lambda self, context: site)
         patch.setattr("airflow_wall.operators.base.die_with_parent", lambda: None)
         self.site = site

@@ -26,6 +26,7 @@ from airflow_wall.clusters.base import ClusterSite, ClusterState, Deleted, Owner
 from airflow_wall.clusters.kinds import spark
 from airflow_wall.clusters.spark_watchdog import has_watchdog
 from airflow_wall.errors import Interrupted
+from airflow_wall.lake.lake import Lake
 
 CONFIG = {"type": "spark", "max_ttl": "6h"}
 SPARK = f"""#!{sys.executable}
@@ -58,9 +59,7 @@ def until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ClusterSite:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    return ClusterSite(
-        tmp_path / "lake" / "_wall", Owner("test", "scores", "r"), lambda kind, config: pytest.fail(kind)
-    )
+    return ClusterSite(Lake(tmp_path / "lake"), Owner("test", "scores", "r"), lambda kind, config: pytest.fail(kind))
 
 
 @pytest.fixture

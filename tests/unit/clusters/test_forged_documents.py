@@ -33,6 +33,7 @@ from airflow_wall.clusters.remote import job_of
 from airflow_wall.clusters.spark_scratch import Scratch
 from airflow_wall.clusters.spark_watchdog import MODULE, watchdog_lock
 from airflow_wall.errors import ClusterError, Interrupted, WallError
+from airflow_wall.lake.lake import Lake
 from airflow_wall.processes.lifetime import Identity
 
 NAME = "wall-orders-0123456789ab"
@@ -49,7 +50,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def site(tmp_path: Path) -> ClusterSite:
-    return ClusterSite(tmp_path / "lake" / "_wall", Owner("", "sweep", "r"), lambda kind, config: pytest.fail(kind))
+    return ClusterSite(Lake(tmp_path / "lake"), Owner("", "sweep", "r"), lambda kind, config: pytest.fail(kind))
 
 
 def document(**values: Any) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from airflow_wall.clusters.kinds.local import LocalCluster
 from airflow_wall.environments.warm import VARIABLE
 from airflow_wall.errors import ClusterError, DataError, Interrupted
 from airflow_wall.job import Job, Run, Slice
+from airflow_wall.lake.lake import Lake
 
 CONFIG = {"type": "local", "threads": 1}
 
@@ -43,7 +44,7 @@ def job(folder: Path, **arguments: Any) -> dict[str, Any]:
 
 
 def site(folder: Path) -> ClusterSite:
-    return ClusterSite(folder / "lake" / "_wall", Owner("", "churn", "manual"), lambda kind, config: pytest.fail(kind))
+    return ClusterSite(Lake(folder / "lake"), Owner("", "churn", "manual"), lambda kind, config: pytest.fail(kind))
 
 
 @pytest.fixture
@@ -76,14 +77,15 @@ def test_error_of_a_job_comes_back_as_it_was(cluster: LocalCluster, tmp_path: Pa
 
 
 def test_cluster_is_adopted_not_made_twice(cluster: LocalCluster, tmp_path: Path) -> None:
-    before = cluster.document.read_bytes()
+    document = tmp_path / "lake/_wall/clusters" / f"{cluster.name}.json"
+    before = document.read_bytes()
     assert LocalCluster(cluster.name, {"type": "local", "threads": 1}, site(tmp_path)).ensure() == {
         "type": "local",
         "name": "wall-churn-1",
         "threads": 1,
         "memory": "2GB",
     }
-    assert cluster.document.read_bytes() == before
+    assert document.read_bytes() == before
 
 
 def test_stopped_cluster_takes_no_job(cluster: LocalCluster, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from airflow_wall.clusters.kinds.spark import SparkCluster, check_reachable
 from airflow_wall.clusters.spark_setup import check_conf, check_memory, find_spark
 from airflow_wall.engines.spark_request import VARIABLE
 from airflow_wall.errors import ClusterError, Interrupted
+from airflow_wall.lake.lake import Lake
 
 
 def error_text(call: Any, *arguments: Any) -> str:
@@ -116,10 +117,10 @@ def test_driver_has_the_address_that_a_master_of_others_is_reached_by(
     monkeypatch.delenv("SPARK_LOCAL_IP", raising=False)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         master = f"spark://127.0.0.1:{listening.getsockname()[1]}"
-        site = ClusterSite(tmp_path, Owner("test", "orders", "manual"), lambda kind, config: pytest.fail(kind))
+        site = ClusterSite(Lake(tmp_path), Owner("test", "orders", "manual"), lambda kind, config: pytest.fail(kind))
         cluster = SparkCluster("wall-orders", {"type": "spark", "master": master}, site)
         written = {**new_document(cluster.name, cluster.config, site), "state": "running", "master": master}
-        document = parse_document(SparkDocument, written, cluster.document)
+        document = parse_document(SparkDocument, written, cluster.name, str(cluster.document))
         assert document is not None
         environment = cluster._environment(document, Path("/spark"), "/scratch", tmp_path)
         assert environment["SPARK_LOCAL_IP"] == "127.0.0.1"

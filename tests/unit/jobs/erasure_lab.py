@@ -20,6 +20,7 @@ from airflow_wall.errors import CheckFailed
 from airflow_wall.job import Job, Run, Slice
 from airflow_wall.jobs.base import run_job
 from airflow_wall.jobs.forget import Eraser
+from airflow_wall.lake.lake import Lake
 from airflow_wall.publish.backends import parse_target
 from airflow_wall.publish.release import Releases
 from airflow_wall.publish.rows import RowStream
@@ -36,7 +37,7 @@ class Lab:
 
     def __init__(self, lake: Path) -> None:
         self.lake = lake
-        self.releases = Releases(lake / "_wall", storage=lake, project=lake, connections=self.connection)
+        self.releases = Releases(Lake(lake), project=lake, connections=self.connection)
 
     def connection(self, conn_id: str, /) -> ConnectionInfo:
         return ConnectionInfo(conn_id, "sqlite", host=str(self.lake / "clients.db"))
@@ -90,16 +91,16 @@ class Lab:
             self.releases.restore("shop", version, reason="test")
 
     def forget(self) -> None:
-        eraser = Eraser(self.lake, self.lake / "_wall", open_tables(self.lake), self.releases)
+        eraser = Eraser(Lake(self.lake), open_tables(self.lake), self.releases)
         result = eraser.forget("bronze/orders", "who = 'ada@example.org'", "who", reason="request 7")
         assert all(name.startswith("landing/") for name in result.left), result.left
         assert not result.not_searched, result.not_searched
 
     def judge(self) -> None:
         tables = open_tables(self.lake)
-        judgement = Verdicts(self.lake / "_wall", tables).judge("shop", "silver/orders", Checkers(["check_integrity"]))
+        judgement = Verdicts(Lake(self.lake), tables).judge("shop", "silver/orders", Checkers(["check_integrity"]))
         assert not judgement.withheld, judgement.withheld
-        assert not Lineage(self.lake / "_wall", tables).stale()
+        assert not Lineage(Lake(self.lake), tables).stale()
 
 
 def kill_at(number: int, lake: Path) -> None:

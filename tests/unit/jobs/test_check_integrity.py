@@ -61,7 +61,7 @@ def test_good_scores_pass_and_the_report_is_kept(store, env):
     for day in (2, 3, 4, 5):
         put(store, day)
     found = call(env)
-    page = env.run.state / "reports/p/20130705T000000Z/tests.check_integrity.html"
+    page = env.run.storage.folder / "_wall/reports/p/20130705T000000Z/tests.check_integrity.html"
     drift = found.pop("drift")
     assert found == {"passed": 15, "warned": 0, "failed": 0, "warnings": [], "checks": [], "report": str(page)}
     assert drift
@@ -83,7 +83,7 @@ def test_scores_that_are_all_equal_fail_and_the_report_is_there(store, env):
     put(store, 5, score=[12.5] * 72)
     with pytest.raises(CheckFailed) as caught:
         call(env)
-    page = env.run.state / "reports/p/20130705T000000Z/tests.check_integrity.html"
+    page = env.run.storage.folder / "_wall/reports/p/20130705T000000Z/tests.check_integrity.html"
     assert str(caught.value) == (
         "`checks` (checks/scores.yaml): 1 of 15 checks of `gold/scores`, slice `20130705T000000Z`, failed:\n"
         "  scores differ from each other: 1 distinct, stddev 0, mean 12.5; "
@@ -151,7 +151,7 @@ def run(env, *checks):
     """The results of checks, from the report that is kept."""
     with contextlib.suppress(CheckFailed):
         call(env, [{"row_count": {"min": 0}}, *checks])
-    page = env.run.state / "reports/p/20130705T000000Z/tests.check_integrity.json"
+    page = env.run.storage.folder / "_wall/reports/p/20130705T000000Z/tests.check_integrity.json"
     return [
         (found["name"], found["over"], found["status"], found["observed"], found["detail"])
         for found in json.loads(page.read_text())["results"][1:]
@@ -250,7 +250,7 @@ def put_domains(store, env, *slices, rejected=()):
     run = replace(env.run, task_id="check_domains")
     for day in rejected:
         name = f"201307{day:02}T000000Z"
-        Verdicts(run.state, store).record(run, "bronze/domains", name, Verdict(contents[name], ("regex of domain",)))
+        Verdicts(run.storage, store).record(run, "bronze/domains", name, Verdict(contents[name], ("regex of domain",)))
 
 
 def refer(env, **more):
@@ -284,7 +284,7 @@ def test_checks_that_are_no_gate_leave_no_verdict(store, env):
     few = [{"row_count": {"max": 1}}]
     with pytest.raises(CheckFailed):
         check_integrity(env, table="gold/scores", checks=few, gate=False)
-    verdicts = Verdicts(env.run.state, store)
+    verdicts = Verdicts(env.run.storage, store)
     assert verdicts.of_task("p", env.run.task_id, "gold/scores") == {}
     with pytest.raises(CheckFailed):
         check_integrity(env, table="gold/scores", checks=few)

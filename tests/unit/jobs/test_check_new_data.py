@@ -8,6 +8,7 @@ from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.errors import DataError
 from airflow_wall.job import Env, Run, Slice
 from airflow_wall.jobs.check_new_data import check_new_data
+from airflow_wall.lake.lake import Lake
 from airflow_wall.storage.base import SourceVersion
 from airflow_wall.storage.ledger import IngestLedger
 
@@ -34,7 +35,7 @@ def test_nothing_new_is_printed(tmp_path: Path) -> None:
     path = landing / "a.csv"
     path.write_text("n\n1\n")
     version = SourceVersion("landing/a.csv", f"{path.stat().st_size}-{path.stat().st_mtime_ns}")
-    IngestLedger(tmp_path / "lake/_wall").record("scores", "bronze/t", "s1", {version: 1})
+    IngestLedger(Lake(tmp_path / "lake")).record("scores", "bronze/t", "s1", {version: 1})
     assert check_new_data(_env(tmp_path, "s2"), source="landing") == {
         "new": 0, "processed": 1, "source": "landing", "slice": "s2",
     }  # fmt: skip

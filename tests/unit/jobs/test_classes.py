@@ -57,7 +57,7 @@ def test_labels_and_probabilities_are_written(env: Env, store: TableStore) -> No
     result = train(env, "probabilities")
     assert (result["promoted"], result["metric"]) == (True, "log_loss")
     assert "no worse than predicting the shares of the classes of the training rows (log_loss " in str(result["reason"])
-    record = open_registry(env.run.state).record("m", 1)
+    record = open_registry(env.run.storage).record("m", 1)
     assert (record.kind, record.classes) == ("classes", ("early", "on time", "very late"))
     assert record.metrics["accuracy"] > 0.8
     predict(env, model="m", inputs={"rows": "silver/t"}, target="gold/t")

@@ -16,6 +16,7 @@ from airflow_wall.job import Env, Run, Slice
 from airflow_wall.jobs.check_new_data import check_new_data
 from airflow_wall.jobs.ingest import ingest
 from airflow_wall.jobs.transform import transform
+from airflow_wall.lake import lake as lakes
 from airflow_wall.sources import digests
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import SourceVersion
@@ -32,7 +33,7 @@ class Lake:
         self.landing = self.storage / "landing"
         self.landing.mkdir(parents=True)
         self.tables = open_tables(self.storage)
-        self.lineage = Lineage(self.storage / "_wall", self.tables)
+        self.lineage = Lineage(lakes.Lake(self.storage), self.tables)
 
     def env(self, slice_id: str, task: str) -> Env:
         run = Run("p", f"r-{slice_id}", task, 1, Slice(slice_id, slice_id), self.storage, self.root, self.root)
@@ -207,7 +208,7 @@ def test_a_write_that_died_before_its_record_counts_as_stale(lake: Lake, monkeyp
 def test_a_lake_of_an_older_version_is_not_read_again(lake: Lake) -> None:
     path = lake.put("a.csv", "id,v\n1,1\n")
     old = SourceVersion("landing/a.csv", f"{path.stat().st_size}-{path.stat().st_mtime_ns}", path.stat().st_size)
-    IngestLedger(lake.storage / "_wall").record("p", "bronze/t", "s1", {old: 1})
+    IngestLedger(lakes.Lake(lake.storage)).record("p", "bronze/t", "s1", {old: 1})
     assert check_new_data(lake.env("s2", "check"), source="landing") == {
         "new": 0, "processed": 1, "source": "landing", "slice": "s2",
     }  # fmt: skip

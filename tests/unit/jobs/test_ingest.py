@@ -22,6 +22,7 @@ from airflow_wall.errors import DataError, Interrupted
 from airflow_wall.job import Env, Run, Slice
 from airflow_wall.jobs.check_new_data import check_new_data
 from airflow_wall.jobs.ingest import ingest
+from airflow_wall.lake import lake as lakes
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import TableStore
 from airflow_wall.storage.ledger import IngestLedger
@@ -257,7 +258,7 @@ def test_three_tables_are_ingested_at_once(lake: Lake) -> None:
 
     with ThreadPoolExecutor(3) as pool:
         assert [result["rows"] for result in pool.map(one, "123")] == [1, 1, 1]
-    assert len(IngestLedger(lake.root / "lake/_wall").processed("scores").versions) == 3
+    assert len(IngestLedger(lakes.Lake(lake.root / "lake")).processed("scores").versions) == 3
     assert check_new_data(lake.env("s2"), source="landing")["new"] == 0
 
 
@@ -597,7 +598,7 @@ def test_two_processes_that_ingest_one_slice_at_once_leave_each_row_once(lake: L
         process.join(60)
     assert [process.exitcode for process in tries] == [0, 0, 0]
     assert lake.rows() == sorted(expected, key=repr)
-    assert len(IngestLedger(lake.root / "lake/_wall").processed("scores").versions) == 40
+    assert len(IngestLedger(lakes.Lake(lake.root / "lake")).processed("scores").versions) == 40
 
 
 def test_a_renamed_file_is_a_new_source_and_a_warning_says_so(lake: Lake) -> None:

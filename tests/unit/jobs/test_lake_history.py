@@ -37,6 +37,7 @@ from airflow_wall.errors import DataError
 from airflow_wall.job import Env, Run, Slice
 from airflow_wall.jobs.ingest import ingest
 from airflow_wall.jobs.transform import transform
+from airflow_wall.lake.lake import Lake
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.lineage import Lineage
 from airflow_wall.storage.ownership import Overlap, TableState
@@ -217,7 +218,7 @@ class History(RuleBasedStateMachine):
 
     @property
     def lineage(self) -> Lineage:
-        return Lineage(self.root / "_wall", open_tables(self.root))
+        return Lineage(Lake(self.root), open_tables(self.root))
 
     @invariant()
     def tables_are_those_of_the_oracle(self) -> None:

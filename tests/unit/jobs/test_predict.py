@@ -54,7 +54,7 @@ def store(env):
 
 @pytest.fixture
 def registry(env):
-    return open_registry(env.run.state)
+    return open_registry(env.run.storage)
 
 
 FEATURES = (Feature("b", "double"), Feature("a", "double"))

@@ -46,7 +46,7 @@ def train(env: Env, noise: float, *, hold: bool) -> dict:
 
 
 def test_a_held_promotion_is_carried_out_by_another_job(env: Env) -> None:
-    registry = open_registry(env.run.state)
+    registry = open_registry(env.run.storage)
     held = train(env, 1.0, hold=True)
     assert (held["promoted"], registry.champion("m")) == (False, None)
     assert open_model(env, model="m", version=held["version"]) == {"model": "m", "version": 1}
@@ -66,6 +66,6 @@ def test_a_champion_that_has_changed_since_is_not_replaced(env: Env) -> None:
         promote_model(env, model="m", version=held["version"], **held["held"])
     assert caught.value.message.startswith("version 2 of model `m` was not promoted: ")
     assert caught.value.hint == "run retrain again, which compares it with the new champion"
-    champion = open_registry(env.run.state).champion("m")
+    champion = open_registry(env.run.storage).champion("m")
     assert champion is not None
     assert champion.version == 3

@@ -134,7 +134,7 @@ def call(env, function="line", **more):
 
 
 def champion(env):
-    found = open_registry(env.run.state).champion("m")
+    found = open_registry(env.run.storage).champion("m")
     return None if found is None else found.version
 
 
@@ -192,7 +192,7 @@ def test_rows_without_a_target_are_neither_counted_nor_judged(store, env):
 
 def test_the_record_says_where_the_model_comes_from(store, env):
     call(env(), parameters={"noise": 0.5})
-    record = open_registry(env().run.state).record("m", 1)
+    record = open_registry(env().run.storage).record("m", 1)
     assert [(feature.name, feature.type) for feature in record.features] == [("a", "double"), ("b", "double")]
     assert record.lineage.data == {"silver/a": store.version("silver/a"), "silver/b": store.version("silver/b")}
     assert record.lineage.parameters == {"noise": 0.5}
@@ -222,7 +222,7 @@ def test_a_retry_gives_the_same_version_and_the_same_answer(store, env):
     worse = call(env(2), parameters={"noise": 1.0})
     assert worse["promoted"] is False
     assert call(env(2), parameters={"noise": 1.0}) == worse
-    assert open_registry(env().run.state).versions("m") == [1, 2]
+    assert open_registry(env().run.storage).versions("m") == [1, 2]
 
 
 def test_a_worse_challenger_does_not_move_the_champion(store, env):
@@ -244,7 +244,7 @@ def test_a_better_challenger_moves_the_champion(store, env):
 def test_a_version_that_was_rolled_back_stays_so_and_the_next_is_compared_with_the_champion(store, env):
     call(env(1), parameters={"noise": 1.0})
     call(env(2))
-    registry = open_registry(env().run.state)
+    registry = open_registry(env().run.storage)
     roll_back(registry, "m", None, "scores are low")
     again = call(env(2))
     assert (again["version"], again["promoted"], again["champion_version"]) == (2, False, 1)
@@ -316,7 +316,7 @@ def test_retry_repairs_a_kill_between_version_and_champion(store, env):
     run = json.dumps(env().run.to_json())
     done = subprocess.run([sys.executable, "-c", KILL], input=run, text=True, timeout=60, check=False)
     assert done.returncode == -signal.SIGKILL
-    registry = open_registry(env().run.state)
+    registry = open_registry(env().run.storage)
     assert (registry.versions("m"), champion(env())) == ([1], None)
     found = call(env())
     assert (found["version"], found["promoted"]) == (1, True)
@@ -371,7 +371,7 @@ def test_a_training_function_that_fails_promotes_nothing(store, env, code, funct
     with pytest.raises(error) as caught:
         call(env(2), function)
     assert str(caught.value).replace(str(code), "CODE") == message
-    assert (open_registry(env().run.state).versions("m"), champion(env())) == ([1], 1)
+    assert (open_registry(env().run.storage).versions("m"), champion(env())) == ([1], 1)
 
 
 @pytest.mark.parametrize(
@@ -573,7 +573,7 @@ def test_held_out_rows_without_a_value_are_refused_for_the_first_model_too(store
     assert caught.value.message == (
         "the set of held-out rows of `inputs.features` has only nulls in `b`, which has values in the training rows"
     )
-    assert open_registry(env().run.state).versions("m") == []
+    assert open_registry(env().run.storage).versions("m") == []
 
 
 def test_models_can_be_judged_by_the_rows_of_another_table(store, env):
@@ -581,7 +581,7 @@ def test_models_can_be_judged_by_the_rows_of_another_table(store, env):
     found = call(env(), holdout={"table": "silver_test/a"})
     assert (found["rows_trained"], found["rows_held_out"]) == (400, 30)
     assert found["held_out"] == "the rows of `silver_test/a`"
-    assert "silver_test/a" in open_registry(env().run.state).record("m", 1).lineage.data
+    assert "silver_test/a" in open_registry(env().run.storage).record("m", 1).lineage.data
     with pytest.raises(
         ModelError, match=r"`holdout.table` must be another table than those of `inputs`, got `silver/b`"
     ):
@@ -665,7 +665,7 @@ def test_a_function_of_ones_own_decides_and_is_measured_by_segment(store, env, c
     assert found["promoted"]
     assert found["reason"].startswith("measures:cost_error ")
     assert found["value"] == pytest.approx(found["metrics"]["mae"] * 80 * 2)
-    record = open_registry(env().run.state).record("m", 2)
+    record = open_registry(env().run.storage).record("m", 2)
     assert record.metrics["measures:cost_error"] == found["value"]
     segments = record.segments
     assert (segments.by, segments.metric, segments.rows) == (
@@ -726,7 +726,7 @@ def test_a_metric_of_ones_own_that_fails_is_named(store, env, code, metric, erro
     with pytest.raises(error) as caught:
         call(env(), promote={"metric": metric})
     assert str(caught.value).replace(str(code), "CODE") == message
-    assert open_registry(env().run.state).versions("m") == []
+    assert open_registry(env().run.storage).versions("m") == []
 
 
 def test_a_segment_that_does_not_exist_is_refused_before_training(store, env):
@@ -792,7 +792,7 @@ def test_classes_of_the_pipelines_folder_are_part_of_a_model_if_they_are_allowed
     assert retrain(env(), **arguments, own_types=["mine.*"])["promoted"]
     for table in ("silver/a", "silver/b"):
         store.replace_slice(table, rows(), slice_id="20130701T000000Z", number=2)
-    record = open_registry(env().run.state).record("m", 1)
+    record = open_registry(env().run.storage).record("m", 1)
     assert "mine.Shift" in record.types
     assert record.libraries.keys() == {"python", "scikit-learn", "skops", "numpy", "scipy"}
     with pytest.raises(ModelError, match=r"got `mine.Shift`"):
@@ -823,8 +823,8 @@ def test_a_model_of_ones_own_is_trained_compared_and_used(store, env, code):
 
 def test_another_version_of_a_library_is_named_if_a_model_cannot_be_opened(store, env, code, monkeypatch):
     call(env())
-    registry = open_registry(env().run.state)
-    path = env().run.state / "models/m/versions/1/record.json"
+    registry = open_registry(env().run.storage)
+    path = env().run.storage.folder / "_wall/models/m/versions/1.json"
     record = json.loads(path.read_text())
     record["libraries"]["scikit-learn"] = "0.24.1"
     path.write_text(json.dumps(record))

@@ -152,7 +152,7 @@ def test_each_target_has_its_columns(
 
 def test_the_mean_over_the_targets_decides_and_each_is_recorded(env: Env, store: TableStore) -> None:
     train(env, "line", promote={"metric": "r2"})
-    record = open_registry(env.run.state).record("m", 1)
+    record = open_registry(env.run.storage).record("m", 1)
     assert (record.kind, record.target) == ("several", "visits, sales")
     assert record.metrics["r2"] == pytest.approx((record.metrics["r2_visits"] + record.metrics["r2_sales"]) / 2)
     assert record.rows_trained + record.rows_held_out == 299  # a row without one of its targets is in neither
@@ -187,4 +187,4 @@ def test_targets_that_do_not_fit_the_estimator_are_refused(
 ) -> None:
     with pytest.raises(ModelError, match=message):
         train(env, function)
-    assert open_registry(env.run.state).versions("m") == []
+    assert open_registry(env.run.storage).versions("m") == []

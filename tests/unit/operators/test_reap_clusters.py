@@ -12,6 +12,7 @@ from airflow.sdk import DAG
 
 from airflow_wall.clusters.backends import open_cluster
 from airflow_wall.clusters.base import ClusterSite, Owner
+from airflow_wall.lake.lake import Lake
 from airflow_wall.operators.reap_clusters import ReapClustersOperator
 
 
@@ -30,7 +31,7 @@ def reaped(place: dict[str, Any], folder: Path, patch: pytest.MonkeyPatch) -> li
 
 
 def test_it_looks_into_the_lake_that_a_place_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    site = ClusterSite(tmp_path / "other" / "_wall", Owner("", "scores", "gone"), lambda kind, config: None)
+    site = ClusterSite(Lake(tmp_path / "other"), Owner("", "scores", "gone"), lambda kind, config: None)
     open_cluster("wall-scores-1", {"type": "local"}, site).ensure()
     assert reaped({"type": "local"}, tmp_path, monkeypatch) == []
     assert reaped({"type": "local", "storage": "other"}, tmp_path, monkeypatch) == ["wall-scores-1"]

@@ -20,6 +20,7 @@ import pytest
 
 from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.errors import ConnectionFault
+from airflow_wall.lake.lake import Lake
 from airflow_wall.publish.backends import parse_target
 from airflow_wall.publish.release import Releases
 from airflow_wall.publish.rows import RowStream
@@ -58,8 +59,7 @@ class Lab:
 
     def releases(self, *, patience: float = 20.0) -> Releases:
         return Releases(
-            self.storage / "_wall",
-            storage=self.storage,
+            Lake(self.storage),
             project=self.folder,
             connections=self.connection,
             patience=patience,

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_wall.errors import DataError
+from airflow_wall.lake.lake import Lake
 from airflow_wall.sources.delivery import Delivery, Rules, read_delivery
 from airflow_wall.storage.base import SOURCE, SourceVersion
 from airflow_wall.storage.contract import Contract, Evolution, declare, read_declared
@@ -63,7 +64,7 @@ class Table:
             tuple(declared.columns),
             Evolution.of(evolve),
             keep_bad,
-            staging=Staging(self.folder / "staged"),
+            staging=Staging(Lake(self.folder), "staged"),
         )
         files = {path: SourceVersion(path.name, "1") for path in paths}
         delivery = read_delivery(files, kind=kind, options=options or {}, rules=rules)

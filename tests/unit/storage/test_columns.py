@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from airflow_wall.errors import DataError
+from airflow_wall.lake.lake import Lake
 from airflow_wall.storage.base import SLICE
 from airflow_wall.storage.columns import fit
 from airflow_wall.storage.delta import DeltaStore
@@ -17,7 +18,7 @@ from airflow_wall.storage.staging import Staging
 
 @pytest.fixture
 def staging(tmp_path: Path) -> Staging:
-    return Staging(tmp_path / "t")
+    return Staging(Lake(tmp_path), "t")
 
 
 @pytest.fixture

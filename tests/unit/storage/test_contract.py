@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from airflow_wall.errors import DataError, Interrupted
+from airflow_wall.lake.lake import Lake
 from airflow_wall.storage.contract import (
     Contract,
     Contracts,
@@ -84,7 +85,7 @@ def test_faults_of_a_declared_contract_have_a_place_and_a_hint(value: Any, fault
 
 
 def test_two_tasks_cannot_record_two_types(tmp_path: Path) -> None:
-    contracts = Contracts(tmp_path)
+    contracts = Contracts(Lake(tmp_path))
     first, second = from_schema(pa.schema([("x", pa.int64())])), from_schema(pa.schema([("x", pa.string())]))
     contracts.write("b/t", first, None)
     contracts.write("b/t", first, None)  # a second try of the same task

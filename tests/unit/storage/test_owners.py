@@ -15,6 +15,7 @@ from airflow_wall.errors import DataError, Interrupted
 from airflow_wall.job import Env, Run, Slice
 from airflow_wall.jobs.ingest import ingest
 from airflow_wall.jobs.transform import transform
+from airflow_wall.lake import lake as lakes
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.owners import Owners
 
@@ -29,7 +30,7 @@ class Lake:
             (self.storage / "landing" / name).mkdir(parents=True)
             (self.storage / "landing" / name / f"{name}.csv").write_text(f"id,v\n{value},{value}\n")
         self.tables = open_tables(self.storage)
-        self.owners = Owners(self.storage / "_wall", self.tables)
+        self.owners = Owners(lakes.Lake(self.storage), self.tables)
 
     def env(self, task: str, slice_id: str = "s1", map_index: int = -1) -> Env:
         pipeline, _, name = task.partition(".")

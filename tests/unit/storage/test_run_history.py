@@ -13,6 +13,7 @@ from airflow_wall import __version__
 from airflow_wall.errors import CheckFailed, DataError
 from airflow_wall.job import Job, Run, Slice
 from airflow_wall.jobs.base import run_job
+from airflow_wall.lake.lake import Lake
 from airflow_wall.storage.run_history import RunHistory
 
 
@@ -29,7 +30,7 @@ def test_a_job_appends_that_it_starts_and_what_it_did(tmp_path: Path) -> None:
     (tmp_path / "landing").mkdir()
     (tmp_path / "landing" / "a.csv").write_text("id,price\n1,2\n2,3\n")
     run_job(job_of(tmp_path, source="landing", target="bronze/orders"), no_connection)  # type: ignore[arg-type]
-    start, end = RunHistory(tmp_path / "_wall").recent("shop")
+    start, end = RunHistory(Lake(tmp_path)).recent("shop")
     assert (start["event"], start["pipeline"], start["step"], start["try"]) == ("started", "shop", "ingest", 2)
     assert (end["event"], end["table"], end["rows"], end["files"], end["rejected"]) == (
         "succeeded", "bronze/orders", 2, 1, 0,
@@ -45,7 +46,7 @@ def test_a_step_records_rows_bytes_freshness_and_the_versions_of_code_and_data(t
     query = "SELECT id FROM orders WHERE id > 1"
     for sql in (query, query, query.replace("1", "0")):
         run_job(job_of(tmp_path, "transform", target="silver/o", inputs=inputs, sql=sql), no_connection)  # type: ignore[arg-type]
-    history = RunHistory(tmp_path / "_wall")
+    history = RunHistory(Lake(tmp_path))
     ingested, *transformed = [event for event in history.events("shop") if event["event"] == "succeeded"]
     assert (ingested["table_rows"], ingested["newest"], ingested["wall"]) == (2, "20130701T000000Z", __version__)
     files = (tmp_path / "bronze" / "orders").rglob("*.parquet")
@@ -69,7 +70,7 @@ def test_a_check_records_its_verdict_its_numbers_and_drift_also_if_it_fails(tmp_
         check = job_of(tmp_path, "check_integrity", day=day, table="b/x", checks=checks)
         with pytest.raises(CheckFailed) if day == 2 else contextlib.nullcontext():
             run_job(check, no_connection)  # type: ignore[arg-type]
-    good, bad = [event for event in RunHistory(tmp_path / "_wall").events("shop") if event["step"] == check.kind][1::2]
+    good, bad = [event for event in RunHistory(Lake(tmp_path)).events("shop") if event["step"] == check.kind][1::2]
     assert (good["passed"], good["checks"]) == (3, [])
     assert (bad["event"], bad["passed"], bad["warned"], bad["failed"]) == ("failed", 1, 1, 1)
     assert [(item["name"], item["status"]) for item in bad["checks"]] == [
@@ -80,7 +81,7 @@ def test_a_check_records_its_verdict_its_numbers_and_drift_also_if_it_fails(tmp_
 
 
 def test_the_results_of_a_run_are_those_of_its_last_tries(tmp_path: Path) -> None:
-    history = RunHistory(tmp_path)
+    history = RunHistory(Lake(tmp_path))
     history.succeed(job_of(tmp_path, day=1), 1.0, {"rows": 1})
     history.succeed(job_of(tmp_path, day=2), 1.0, {"rows": 2})
     history.succeed(job_of(tmp_path, day=1), 1.0, {"rows": 3})
@@ -93,11 +94,11 @@ def test_the_results_of_a_run_are_those_of_its_last_tries(tmp_path: Path) -> Non
 def test_a_job_that_fails_appends_its_error_without_logins(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         run_job(job_of(tmp_path, source="landing", target="bronze/orders"), no_connection)  # type: ignore[arg-type]
-    end = RunHistory(tmp_path / "_wall").recent("shop")[-1]
+    end = RunHistory(Lake(tmp_path)).recent("shop")[-1]
     assert (end["event"], end["table"]) == ("failed", "bronze/orders")
     assert end["error"].startswith("`source` `landing`: there is no ")
-    RunHistory(tmp_path / "_wall").fail(job_of(tmp_path), 0, ValueError("no answer of postgres://me:hunter2@db/x"))
-    assert "hunter2" not in RunHistory(tmp_path / "_wall").recent("shop")[-1]["error"]
+    RunHistory(Lake(tmp_path)).fail(job_of(tmp_path), 0, ValueError("no answer of postgres://me:hunter2@db/x"))
+    assert "hunter2" not in RunHistory(Lake(tmp_path)).recent("shop")[-1]["error"]
 
 
 def test_a_history_that_cannot_be_written_makes_no_job_fail(tmp_path: Path) -> None:
@@ -110,9 +111,9 @@ def test_a_history_that_cannot_be_written_makes_no_job_fail(tmp_path: Path) -> N
 
 
 def test_a_torn_line_loses_only_itself(tmp_path: Path) -> None:
-    history = RunHistory(tmp_path)
+    history = RunHistory(Lake(tmp_path))
     history.start(job_of(tmp_path))
-    [month] = (tmp_path / "history" / "shop").glob("[!.]*.jsonl")
+    [month] = (tmp_path / "_wall" / "history" / "shop").glob("[!.]*.jsonl")
     with month.open("ab") as file:
         file.write(b'{"v":1,"at":"20')
     history.start(job_of(tmp_path, day=2))
@@ -123,7 +124,7 @@ def test_a_torn_line_loses_only_itself(tmp_path: Path) -> None:
 
 def append(lake: Path, day: int) -> None:
     for _ in range(50):
-        RunHistory(lake).succeed(job_of(lake, day=day), 1.0, {"rows": 1, "reason": "x" * 3000})
+        RunHistory(Lake(lake)).succeed(job_of(lake, day=day), 1.0, {"rows": 1, "reason": "x" * 3000})
 
 
 def test_processes_append_at_once_and_no_line_is_lost(tmp_path: Path) -> None:
@@ -133,13 +134,13 @@ def test_processes_append_at_once_and_no_line_is_lost(tmp_path: Path) -> None:
         process.start()
     for process in processes:
         process.join(60)
-    assert len(list(RunHistory(tmp_path).events("shop"))) == 150
+    assert len(list(RunHistory(Lake(tmp_path)).events("shop"))) == 150
 
 
 def test_only_the_end_is_read_but_all_of_the_last_runs(tmp_path: Path) -> None:
-    history = RunHistory(tmp_path)
+    history = RunHistory(Lake(tmp_path))
     history.start(job_of(tmp_path))
-    [month] = (tmp_path / "history" / "shop").glob("[!.]*.jsonl")
+    [month] = (tmp_path / "_wall" / "history" / "shop").glob("[!.]*.jsonl")
     line = json.loads(month.read_text())
     for name, tasks in (("2013-01", 1), ("2013-02", 1), ("2013-03", 1000)):
         lines = ({**line, "run": name, "slice": f"{name}-{number // tasks}"} for number in range(2000))

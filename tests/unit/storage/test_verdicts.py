@@ -13,6 +13,7 @@ from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.errors import CheckFailed
 from airflow_wall.job import Env, Run, Slice
 from airflow_wall.jobs.check_integrity import check_integrity
+from airflow_wall.lake import lake as lakes
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.verdicts import Checkers, Verdicts
 
@@ -25,7 +26,7 @@ class Lake:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.tables = open_tables(root)
-        self.verdicts = Verdicts(root / "_wall", self.tables)
+        self.verdicts = Verdicts(lakes.Lake(root), self.tables)
 
     def run(self, slice_id: str, task: str = "check", map_index: int = -1) -> Run:
         part = Slice(slice_id, "2024-01-01T00:00:00+00:00")

@@ -29,7 +29,7 @@ def ingest(run: Run, **arguments: str) -> Job:
 def test_job_is_done_once_and_its_lines_are_followed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It runs in a process without the variable that names Spark: with it, the process would wait for Spark in vain."""
     monkeypatch.setenv(VARIABLE, json.dumps({"master": "spark://127.0.0.1:1", "conf": {}, "staging": str(tmp_path)}))
-    (run.storage / "landing" / "a.csv").write_text("customer,amount\nana,1\n")
+    (tmp_path / "lake" / "landing" / "a.csv").write_text("customer,amount\nana,1\n")
     threads = threading.active_count()
     sent = whole_job(ingest(run).to_json(), tmp_path / "job")
     log: list[str] = []
