@@ -90,7 +90,7 @@ def create_bytes(path: Path, content: bytes) -> bool:
         return False
     finally:
         temporary.unlink()
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return True
 
 
@@ -116,7 +116,7 @@ def writing(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def open_without_link(path: Path | str, flags: int) -> int:
@@ -185,7 +185,8 @@ def _temporary(path: Path, content: bytes) -> Path:
     return temporary
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Flush the names of the files in a folder to disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,11 @@ def train(rows):
 DAYS = (1, 2)
 
 
-def run_pipeline(address: str, folder: Path) -> dict[str, Any]:
-    """Run the pipeline in a lake, each day once, and return all that it has left there."""
+def run_pipeline(address: str, folder: Path, days: Sequence[int] = DAYS) -> dict[str, Any]:
+    """Run the pipeline in a lake, once for each day, and return all that it has left there."""
     lake = Lake(address, connection_of_environment)
     (folder / "own.py").write_text(MODEL)
-    for day in DAYS:
+    for day in days:
         rows = "".join(f"2013-07-0{day} {i % 24:02}:00:00,{i},{2 * i + i % 3}\n" for i in range(72))
         lake.objects.put(f"landing/a/2013-07-0{day}.csv", f"time,x,y\n{rows}".encode())
         _run_day(lake, folder, day)

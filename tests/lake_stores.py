@@ -89,6 +89,26 @@ class StoreContract:
         objects.remove("u")
         assert objects.below("u") == []
 
+    def test_of_several_writers_of_a_folder_one_wins_and_it_is_whole(self, address: str, lake: Lake) -> None:
+        won = in_processes(
+            address,
+            'files = {"a": sys.argv[2].encode(), "b": sys.argv[2].encode()}\n'
+            'print(json.dumps([lake.objects.create_folder(f"t/{number}", files) for number in range(5)]))',
+        )
+        for number, by in enumerate(zip(*won, strict=True)):
+            assert sum(by) == 1
+            writer = str(by.index(True)).encode()
+            files = [
+                (item.key, (lake.objects.get(item.key) or (b"", ""))[0]) for item in lake.objects.below(f"t/{number}")
+            ]
+            assert files == [(f"t/{number}/a", writer), (f"t/{number}/b", writer)]
+
+    def test_a_folder_that_another_call_has_begun_is_left_alone(self, lake: Lake) -> None:
+        lake.objects.put("t/1/a", b"another")
+        assert not lake.objects.create_folder("t/1", {"a": b"new", "b": b"new"})
+        assert [item.key for item in lake.objects.below("t")] == ["t/1/a"]
+        assert (lake.objects.get("t/1/a") or (b"", ""))[0] == b"another"
+
     def test_a_large_object_is_read_in_parts_and_written_whole(self, lake: Lake, tmp_path: Path) -> None:
         content = bytes(range(256)) * 50_000
         (tmp_path / "file").write_bytes(content)

@@ -63,19 +63,22 @@ class Documents:
 
     def write(self, key: str, document: Mapping[str, Any], lease: Lease) -> None:
         """
-        Write a document as the holder of a lease.
+        Write a document as the holder of a lease. All its writers must hold this lease.
 
         :raises Interrupted: the lease is lost, or a later holder has written the document.
         """
+        if lease.recorded is None:  # a lock of the kernel, so no other process writes
+            self._objects.put(self._key(key), state.to_bytes(document))
+            return
         for attempt in range(ATTEMPTS):
             _pause(attempt)
             lease.check()
             stored = self._stored(key)
-            new = {**document, **({} if lease.recorded is None else {_TOKEN: lease.recorded})}
+            new = {**document, _TOKEN: lease.recorded}
             if stored is None:
                 if self.create(key, new):
                     return
-            elif lease.recorded is not None and stored[0].get(_TOKEN, 0) > lease.recorded:
+            elif stored[0].get(_TOKEN, 0) > lease.recorded:
                 raise Interrupted(f"`{self.uri(key)}`: a later holder of `{lease.key}` has written it")
             elif self.swap(key, new, stored[1]):
                 return
@@ -121,6 +124,11 @@ def change(documents: Documents, key: str, function: Callable[[Document | None],
         if documents.create(key, new) if old is None else documents.swap(key, new, tag):
             return new
     raise _lost(documents.uri(key))
+
+
+def as_stored(document: Mapping[str, Any]) -> bytes:
+    """Return the content of a document that is written once, for `Objects.create_folder`."""
+    return state.to_bytes(document)
 
 
 def _pause(attempt: int) -> None:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
@@ -62,6 +62,14 @@ class Objects(Protocol):
         Replace the object that `get` returned with this tag. Return False if it has changed since.
 
         Let no object have a content that it had before: a tag may depend on the content alone.
+        """
+        ...
+
+    def create_folder(self, key: str, files: Mapping[str, bytes]) -> bool:
+        """
+        Write the files of a new folder. Return False if another call has written it, or has begun to.
+
+        The folder is complete once its last file is there. A call that is killed may leave the others in a bucket.
         """
         ...
 
@@ -142,6 +150,27 @@ class LocalObjects:
             if current is None or current[1] != tag:
                 return False
             state.write_bytes(path, content)
+        return True
+
+    def create_folder(self, key: str, files: Mapping[str, bytes]) -> bool:
+        """Write the files of a new folder, which gets its name when all of them are there."""
+        path = self.path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with state.locked(path.parent):
+            for leftover in path.parent.glob(".*.tmp/"):  # we hold the lock, so its writer is dead
+                shutil.rmtree(leftover)
+            folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+            folder.chmod(0o755)
+            for name, content in files.items():
+                state.write_bytes(folder / name, content)
+            try:
+                folder.rename(path)
+            except OSError:
+                shutil.rmtree(folder)
+                if not path.exists():
+                    raise
+                return False
+            state.sync_folder(path.parent)
         return True
 
     def delete(self, key: str) -> None:

@@ -72,6 +72,14 @@ class StoreObjects:
         self._probe()
         return self._put_if(key, content, cast("PutMode", json.loads(tag)))
 
+    def create_folder(self, key: str, files: Mapping[str, bytes]) -> bool:
+        """Write the objects of a new folder, the last one of which makes it complete."""
+        for name, content in files.items():
+            path = f"{key}/{name}"
+            if not self.put_if_absent(path, content) and (self.get(path) or (b"", ""))[0] != content:
+                return False
+        return True
+
     def delete(self, key: str) -> None:
         """Remove an object, if there is one."""
         with self._errors(key), contextlib.suppress(*_MISSING):

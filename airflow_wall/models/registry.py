@@ -1,16 +1,15 @@
 """
-The model registry in a lake: files that are named by their content, and documents that name versions and the champion.
+The model registry in a lake: one folder per version, which never changes, and one document that names the champion.
 
 ::
 
-    <name>/files/<sha256>.lightgbm    the model, in the format of that name
-    <name>/versions/1.json            the metadata of the version
+    <name>/versions/1/model.lightgbm  the model, in the format of that name
+    <name>/versions/1/record.json     the metadata of the version
     <name>/champion.json              the version that predictions use
     <name>/decisions.json             the decisions about its versions, the oldest first
 
-The document of a version is created once its file is complete, and never changes. Of two processes that create the same
-one, the second takes the next number. The champion changes by compare-and-set. Older versions, which are a folder
-`versions/1` with both files, are read, too.
+A version exists once its record does, which is written last. Of two processes that create the same one, the second
+takes the next number. The champion changes by compare-and-set.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airflow_wall.errors import Interrupted, ModelError
-from airflow_wall.lake.documents import Document, Documents, change
+from airflow_wall.lake.documents import Document, Documents, as_stored, change
 from airflow_wall.lake.lake import Lake
 from airflow_wall.models import formats
 from airflow_wall.models.base import NO_OWN_CODE, Candidate, Champion, Decision, Model, ModelRecord, OwnCode
 from airflow_wall.models.decisions import PROMOTED, REJECTED, DecisionRecord
 from airflow_wall.models.name import check_model_name
 
-_FILES = "files"
+_RECORD = "record.json"
 _CHAMPION = "champion.json"
 _DECISIONS = "decisions.json"
 
@@ -48,34 +47,31 @@ class FileRegistry:
         """See `Registry.register`."""
         sha256 = hashlib.sha256(candidate.content).hexdigest()
         fingerprint = _fingerprint(candidate, sha256)
-        documents = self._documents(name)
+        new, seen = 0, 0
         while True:
-            versions = self.versions(name)
+            versions = [version for version in self.versions(name) if version > seen]
             for version in reversed(versions):
                 record = self.record(name, version)
                 if record.fingerprint == fingerprint:
                     return record
-            version = versions[-1] + 1 if versions else 1
-            record = _record(name, version, candidate, sha256, fingerprint)
-            self._lake.objects.put(self._key(name, record.file), candidate.content)
-            if documents.create(f"versions/{version}.json", record.to_json()):
-                return record  # else another process has just registered this version
+            seen = versions[-1] if versions else seen
+            new = max(new, seen) + 1
+            record = _record(name, new, candidate, sha256, fingerprint)
+            files = {record.file: candidate.content, _RECORD: as_stored(record.to_json())}
+            if self._lake.objects.create_folder(self._key(name, f"versions/{new}"), files):
+                return record  # else another process has registered this version, or has begun to
 
     def versions(self, name: str) -> list[int]:
         """See `Registry.versions`."""
-        names = self._lake.objects.names(self._key(name, "versions"))
-        numbers = (entry.removesuffix("/").removesuffix(".json") for entry in names)
-        return sorted(int(number) for number in numbers if number.isdecimal())
+        folder = self._key(name, "versions")
+        keys = (item.key.removeprefix(f"{folder}/").split("/") for item in self._lake.objects.below(folder))
+        return sorted(int(key[0]) for key in keys if key[0].isdecimal() and key[1:] == [_RECORD])
 
     def record(self, name: str, version: int) -> ModelRecord:
         """See `Registry.record`."""
-        documents = self._documents(name)
-        keys = (f"versions/{version}.json", f"versions/{version}/record.json")  # the second one of older versions
-        for key in keys:
-            document = documents.get(key)
-            if document is not None:
-                break
-        else:
+        documents, key = self._documents(name), f"versions/{version}/{_RECORD}"
+        document = documents.get(key)
+        if document is None:
             raise ModelError(f"model `{name}` has no version {version}", hint=self._suggest_versions(name))
         try:
             return ModelRecord.from_json(document)
@@ -170,8 +166,7 @@ class FileRegistry:
 
     def _read(self, name: str, record: ModelRecord) -> bytes:
         """Return the file of a version, as it was registered."""
-        is_new = record.file.startswith(f"{_FILES}/")
-        key = self._key(name, record.file if is_new else f"versions/{record.version}/{record.file}")
+        key = self._key(name, f"versions/{record.version}/{record.file}")
         place = self._lake.place(key)
         try:
             read = self._lake.objects.get(key)
@@ -263,7 +258,7 @@ def _record(name: str, version: int, candidate: Candidate, sha256: str, fingerpr
         name=name,
         version=version,
         model_format=candidate.model_format,
-        file=f"{_FILES}/{sha256}.{candidate.model_format}",
+        file=f"model.{candidate.model_format}",
         sha256=sha256,
         fingerprint=fingerprint,
         created=_now(),

@@ -287,7 +287,7 @@ class ReleaseLedger:
     @contextlib.contextmanager
     def turn(self) -> Iterator[Lease]:
         """Hold the right to open, commit or roll back a release of this name."""
-        with self._hold("turn") as lease:
+        with self._hold(_CURRENT) as lease:  # in a folder, older versions of airflow-wall lock the same file
             yield lease
 
     @contextlib.contextmanager

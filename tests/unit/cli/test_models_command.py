@@ -112,7 +112,7 @@ def test_any_version_is_promoted_by_hand_and_can_be_left_again(registry: Registr
 
 
 def test_a_version_whose_file_was_changed_does_not_become_champion(registry: Registry, tmp_path: Path) -> None:
-    (tmp_path / "lake/_wall/models/shop" / registry.record("shop", 2).file).write_bytes(b"x")
+    (tmp_path / "lake/_wall/models/shop/versions/2/model.skops").write_bytes(b"x")
     with pytest.raises(WallError, match="was changed after its registration"):
         call("rollback", "shop", "--reason", "r")
     assert statuses()[4] == "champion"

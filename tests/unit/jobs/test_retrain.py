@@ -824,7 +824,7 @@ def test_a_model_of_ones_own_is_trained_compared_and_used(store, env, code):
 def test_another_version_of_a_library_is_named_if_a_model_cannot_be_opened(store, env, code, monkeypatch):
     call(env())
     registry = open_registry(env().run.storage)
-    path = env().run.storage.folder / "_wall/models/m/versions/1.json"
+    path = env().run.storage.folder / "_wall/models/m/versions/1/record.json"
     record = json.loads(path.read_text())
     record["libraries"]["scikit-learn"] = "0.24.1"
     path.write_text(json.dumps(record))

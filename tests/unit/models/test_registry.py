@@ -56,29 +56,13 @@ def test_a_version_comes_back_as_it_was_registered(registry, tmp_path):
     assert (record.version, record.lineage, record.window) == (1, LINEAGE, CANDIDATE.window)
     assert record.sha256 == hashlib.sha256(CANDIDATE.content).hexdigest()
     np.testing.assert_allclose(registry.open("m", 1).score(X), BOOSTER.predict(X))
-    folder = tmp_path / "_wall/models/m"
-    files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.*"))
-    assert files == [f"files/{record.sha256}.lightgbm", "versions/1.json"]
-
-
-def test_versions_of_an_older_airflow_wall_are_folders_and_are_read(registry, tmp_path):
-    record = registry.register("m", CANDIDATE)
-    registry.register("m", of_run(2))
-    folder = tmp_path / "_wall/models/m"
-    (folder / "versions/1").mkdir()
-    document = json.loads((folder / "versions/1.json").read_text())
-    (folder / "versions/1/record.json").write_text(json.dumps({**document, "file": "model.lightgbm"}))
-    (folder / "versions/1.json").unlink()
-    (folder / record.file).rename(folder / "versions/1/model.lightgbm")
-    assert registry.versions("m") == [1, 2]
-    np.testing.assert_allclose(registry.open("m", 1).score(X), BOOSTER.predict(X))
-    assert registry.register("m", CANDIDATE).version == 1
-    assert registry.register("m", of_run(3)).version == 3
+    files = sorted(path.name for path in (tmp_path / "_wall/models/m/versions/1").iterdir())
+    assert files == ["model.lightgbm", "record.json"]
 
 
 def test_a_record_of_an_older_version_has_no_distributions(registry, tmp_path):
     registry.register("m", CANDIDATE)
-    path = tmp_path / "_wall/models/m/versions/1.json"
+    path = tmp_path / "_wall/models/m/versions/1/record.json"
     document = json.loads(path.read_text())
     del document["training"]
     path.write_text(json.dumps(document))
@@ -115,7 +99,7 @@ def test_a_changed_file_is_refused_before_it_is_opened(registry, tmp_path):
             return (os.system, (f"touch {tmp_path / 'it-ran'}",))
 
     record = registry.register("m", CANDIDATE)
-    path = tmp_path / "_wall/models/m" / record.file
+    path = tmp_path / "_wall/models/m/versions/1/model.lightgbm"
     path.write_bytes(pickle.dumps(Runs()))
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     with pytest.raises(ModelError) as caught:
@@ -126,7 +110,7 @@ def test_a_changed_file_is_refused_before_it_is_opened(registry, tmp_path):
         "hint: restore it from a backup, or run retrain and find out who wrote to the registry"
     )
     # Not even whoever changes the record too gets their code run.
-    record_path = tmp_path / "_wall/models/m/versions/1.json"
+    record_path = path.with_name("record.json")
     record_path.write_text(
         json.dumps({**json.loads(record_path.read_text()), "sha256": found, "model_format": "skops"})
     )
@@ -182,11 +166,10 @@ def test_the_champion_does_not_move_back_in_time_unless_forced(registry):
 
 
 KILLED = """
-import os, pickle, signal, sys
+import os, pathlib, pickle, signal, sys
 from airflow_wall.lake.lake import Lake
-from airflow_wall.lake.objects import LocalObjects
 from airflow_wall.models.registry import FileRegistry
-LocalObjects.put_if_absent = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # dies instead of naming the version
+pathlib.Path.rename = lambda self, target: os.kill(os.getpid(), signal.SIGKILL)  # dies instead of naming the version
 FileRegistry(Lake(sys.argv[1])).register("m", pickle.loads(sys.stdin.buffer.read()))
 """
 
@@ -196,11 +179,11 @@ def test_a_kill_before_a_version_has_its_name_leaves_nothing_visible(registry, t
         [sys.executable, "-c", KILLED, str(tmp_path)], input=pickle.dumps(CANDIDATE), timeout=60, check=False
     )
     assert done.returncode == -signal.SIGKILL
-    assert len(list((tmp_path / "_wall/models/m/files").iterdir())) == 1  # what the killed one wrote
+    versions = tmp_path / "_wall/models/m/versions"
+    assert len(list(versions.iterdir())) == 1  # what the killed one wrote
     assert registry.versions("m") == []
-    record = registry.register("m", CANDIDATE)
-    assert record.version == 1
-    assert [path.name for path in (tmp_path / "_wall/models/m/files").iterdir()] == [f"{record.sha256}.lightgbm"]
+    assert registry.register("m", CANDIDATE).version == 1
+    assert [path.name for path in versions.iterdir()] == ["1"]
 
 
 RACER = """
