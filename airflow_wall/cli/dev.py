@@ -21,7 +21,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from airflow_wall.cli.components import Components
-from airflow_wall.cli.formats import Finding, as_text
+from airflow_wall.cli.formats import ReportedFault, as_text
 from airflow_wall.cli.home import CONNECTIONS_FILE, Home, check_connections, find_home
 from airflow_wall.cli.output import PlainConsole, is_quiet, short
 from airflow_wall.diagnostics.printable import counted, printable_line
@@ -299,7 +299,7 @@ def _show(files: list[Path], settings: Settings) -> None:
     for result in check_files(files, settings):
         name = short(result.path)
         for fault in result.faults:
-            _print(as_text(Finding(fault)) + "\n")
+            _print(as_text(ReportedFault(fault)) + "\n")
         if result.faults:
             _print(f"{name}: {counted(len(result.faults), 'fault')}\n")
         elif result.pipelines:

@@ -29,19 +29,19 @@ class ReportFormat(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class ReportedFault:
     """A fault and its severity."""
 
     fault: Fault
     severity: Literal["error", "warning"] = "error"
 
 
-def as_text(finding: Finding) -> str:
+def as_text(finding: ReportedFault) -> str:
     """Return the finding with its source line, as the terminal and Airflow's UI show it."""
     return f"{finding.severity}{finding.fault.render().removeprefix('error')}"
 
 
-def styled(finding: Finding) -> Text:
+def styled(finding: ReportedFault) -> Text:
     """Return the same in colours, for a terminal."""
     text = Text(printable(as_text(finding)))
     severity = "bold red" if finding.severity == "error" else "bold yellow"
@@ -53,12 +53,12 @@ def styled(finding: Finding) -> Text:
     return text
 
 
-def findings_as_json(findings: Iterable[Finding]) -> str:
+def findings_as_json(findings: Iterable[ReportedFault]) -> str:
     """Return a JSON list with one object per finding; docs/guides/checking-pipelines.md describes it."""
     return printable_json(json.dumps([_object(finding) for finding in findings], indent=2, ensure_ascii=False))
 
 
-def _object(finding: Finding) -> dict[str, Any]:
+def _object(finding: ReportedFault) -> dict[str, Any]:
     fault = finding.fault
     message = fault.message.removeprefix(f"`{fault.key}` ")
     parts = _MUST.fullmatch(message) if len(message) <= _MATCHED else None
@@ -76,7 +76,7 @@ def _object(finding: Finding) -> dict[str, Any]:
     }
 
 
-def as_github(finding: Finding) -> str:
+def as_github(finding: ReportedFault) -> str:
     """Return the finding as a workflow command, which GitHub Actions shows at the line of a pull request."""
     fault = finding.fault
     properties = {
@@ -101,12 +101,12 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def as_gitlab(findings: Iterable[Finding]) -> str:
+def as_gitlab(findings: Iterable[ReportedFault]) -> str:
     """Return the findings as a Code Quality report, which GitLab shows in merge requests."""
     return printable_json(json.dumps([_quality(finding) for finding in findings], indent=2, ensure_ascii=False))
 
 
-def _quality(finding: Finding) -> dict[str, Any]:
+def _quality(finding: ReportedFault) -> dict[str, Any]:
     fault = finding.fault
     # Without the line: a fault that only moved is the same fault.
     same = "\0".join((str(fault.path), fault.message))

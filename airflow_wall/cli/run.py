@@ -16,7 +16,7 @@ from rich.console import Console
 
 from airflow_wall.cli.dates import DateRange, parse_date, parse_range
 from airflow_wall.cli.extras import check_extras
-from airflow_wall.cli.formats import Finding, as_text
+from airflow_wall.cli.formats import ReportedFault, as_text
 from airflow_wall.cli.home import CONNECTIONS_FILE, Home, check_connections, find_home, quiet_terminal
 from airflow_wall.cli.listing import AsJson, as_document
 from airflow_wall.cli.output import INTERRUPTED, NOTHING_TO_DO, PlainConsole, is_quiet, no_pipeline, out, say, short
@@ -191,7 +191,7 @@ def _select_plan(plans: list[Plan], file: Path, dag_id: str | None, settings: Se
         raise FaultyText(faults, selected.text)
     check_extras(selected)
     for missing in selected.missing_needs:
-        say(f"{as_text(Finding(missing.fault, 'warning'))}\n")
+        say(f"{as_text(ReportedFault(missing.fault, 'warning'))}\n")
     return selected
 
 

@@ -12,7 +12,15 @@ from typing import Annotated
 
 import typer
 
-from airflow_wall.cli.formats import Finding, ReportFormat, as_github, as_gitlab, as_text, findings_as_json, styled
+from airflow_wall.cli.formats import (
+    ReportedFault,
+    ReportFormat,
+    as_github,
+    as_gitlab,
+    as_text,
+    findings_as_json,
+    styled,
+)
 from airflow_wall.cli.listing import AsJson
 from airflow_wall.cli.output import OUR_FAULT, USER_FAULT, is_quiet, is_verbose, note, out, say
 from airflow_wall.diagnostics.faults import Fault, SourcePosition
@@ -71,7 +79,7 @@ def validate(
     if skip_other_files:
         _forgive_other_files(checked)
     findings = {result.path: list(_findings(result, strict=strict)) for result in checked}
-    findings |= {folder: [Finding(fault)] for folder, fault in _empty_folders(by_path, checked)}
+    findings |= {folder: [ReportedFault(fault)] for folder, fault in _empty_folders(by_path, checked)}
     chosen = ReportFormat.JSON if as_json else format
     if chosen is ReportFormat.TEXT:
         _show(checked, findings, named)
@@ -110,14 +118,14 @@ def _empty_folders(by_path: Mapping[Path, list[Path]], checked: Iterable[Checked
             yield folder, Fault(folder, SourcePosition(1, 1), f"holds no pipeline: {reason}", hint)
 
 
-def _findings(checked: Checked, *, strict: bool) -> Iterable[Finding]:
-    yield from (Finding(fault) for fault in checked.faults)
+def _findings(checked: Checked, *, strict: bool) -> Iterable[ReportedFault]:
+    yield from (ReportedFault(fault) for fault in checked.faults)
     # Warnings are hidden beside errors, unless they count as errors.
     if strict or not checked.faults:
-        yield from (Finding(fault, "error" if strict else "warning") for fault in checked.warnings)
+        yield from (ReportedFault(fault, "error" if strict else "warning") for fault in checked.warnings)
 
 
-def _show(checked: list[Checked], findings: dict[Path, list[Finding]], named: Collection[Path]) -> None:
+def _show(checked: list[Checked], findings: dict[Path, list[ReportedFault]], named: Collection[Path]) -> None:
     for of_path in findings.values():
         for finding in of_path:
             console = out()
@@ -147,7 +155,7 @@ def _plural(kind: FileKind) -> str:
     return kind.replace("file", "files", 1) if "file" in kind else f"{kind}s"
 
 
-def _verdict(checked: list[Checked], findings: dict[Path, list[Finding]]) -> str:
+def _verdict(checked: list[Checked], findings: dict[Path, list[ReportedFault]]) -> str:
     defects = {result.path for result in checked if result.defect is not None}
     faulty = sum(_faulty(of_path) or path in defects for path, of_path in findings.items())
     passed_over = sum(result.kind is FileKind.OTHER and not findings[result.path] for result in checked)
@@ -155,7 +163,7 @@ def _verdict(checked: list[Checked], findings: dict[Path, list[Finding]]) -> str
     return f"{verdict}; {counted(passed_over, 'other YAML file')} passed over" if passed_over else verdict
 
 
-def _print(format: ReportFormat, findings: list[Finding]) -> None:
+def _print(format: ReportFormat, findings: list[ReportedFault]) -> None:
     if format is ReportFormat.GITHUB:
         for finding in findings:
             typer.echo(as_github(finding))
@@ -163,5 +171,5 @@ def _print(format: ReportFormat, findings: list[Finding]) -> None:
         typer.echo(findings_as_json(findings) if format is ReportFormat.JSON else as_gitlab(findings))
 
 
-def _faulty(findings: list[Finding]) -> bool:
+def _faulty(findings: list[ReportedFault]) -> bool:
     return any(finding.severity == "error" for finding in findings)

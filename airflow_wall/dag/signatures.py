@@ -57,7 +57,7 @@ _OURS = ("task_id", "dag", "task_group", "default_args")
 
 
 @dataclass(frozen=True)
-class Signature:
+class OperatorSignature:
     """
     The arguments of an operator's class.
 
@@ -147,7 +147,7 @@ def _unsupported(plan: Plan) -> Iterator[Fault]:
 
 
 @functools.lru_cache(maxsize=1024)
-def signature_of(kind: type[BaseOperator]) -> Signature:
+def signature_of(kind: type[BaseOperator]) -> OperatorSignature:
     """Return the arguments that the class and its bases declare."""
     own: dict[str, None] = {}
     required: tuple[str, ...] | None = None
@@ -171,7 +171,7 @@ def signature_of(kind: type[BaseOperator]) -> Signature:
         if required is None:
             required = tuple(parameter.name for parameter in parameters if parameter.default is parameter.empty)
         perhaps.update(_words(constructor))
-    return Signature(
+    return OperatorSignature(
         own=tuple(own),
         required=required or (),
         common=common,

@@ -20,7 +20,7 @@ from airflow_wall.job import Env, Run
 from airflow_wall.models import formats
 from airflow_wall.models.amounts import read_share
 from airflow_wall.models.backends import open_registry
-from airflow_wall.models.base import Candidate, FeatureSummary, Lineage, ModelRecord, OwnCode, Registry, Trained
+from airflow_wall.models.base import Candidate, FeatureSummary, ModelLineage, ModelRecord, OwnCode, Registry, Trained
 from airflow_wall.models.challenge import challenge
 from airflow_wall.models.changes import Changes
 from airflow_wall.models.deciding_metric import deciding_metric
@@ -136,7 +136,7 @@ def _champion_record(registry: Registry, model: str) -> ModelRecord | None:
     return None if champion is None else registry.record(model, champion.version)
 
 
-def _trains_alike(before: Lineage, now: Lineage) -> bool:
+def _trains_alike(before: ModelLineage, now: ModelLineage) -> bool:
     """Return True if a version was trained by the same code and parameters, and so reads the same features."""
     return (before.entrypoint, before.code, dict(before.parameters)) == (now.entrypoint, now.code, dict(now.parameters))
 
@@ -151,16 +151,16 @@ def _check_segment_column(by: str | None, parts: Split, key: str) -> None:
 
 def _lineage(
     run: Run, entrypoint: str, function: Callable[..., Any], data: Mapping[str, int], parameters: Mapping[str, Any]
-) -> Lineage:
+) -> ModelLineage:
     file = inspect.getsourcefile(inspect.unwrap(function))
     code = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file and Path(file).is_file() else ""
-    return Lineage(
+    return ModelLineage(
         run.pipeline, run.run_id, run.slice.id, run.slice.order, entrypoint, code, dict(data), dict(parameters)
     )
 
 
 def _candidate(
-    trained: Trained, trial: Trial, parts: Split, lineage: Lineage, training: Mapping[str, FeatureSummary]
+    trained: Trained, trial: Trial, parts: Split, lineage: ModelLineage, training: Mapping[str, FeatureSummary]
 ) -> Candidate:
     return Candidate(
         model_format=trial.model_format,

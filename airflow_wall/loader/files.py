@@ -40,7 +40,7 @@ class Module:
 
 
 @dataclass(frozen=True)
-class Signature:
+class FunctionSignature:
     """
     The arguments of a function.
 
@@ -70,7 +70,7 @@ class Folder:
         """Characters of these texts."""
         self.modules_read: dict[str, Module | None] = {}
         """Python modules that were read already, by file name; None for one that does not exist."""
-        self.signatures: dict[str, dict[str, Signature] | None] = {}
+        self.signatures: dict[str, dict[str, FunctionSignature] | None] = {}
         """Functions of Python modules, by file name; None for a module that does not exist."""
 
     def read(self, name: str, loc: Loc, faults: Faults, *, is_exact: bool = False) -> str:

@@ -11,7 +11,7 @@ from airflow_wall.diagnostics.faults import Loc
 from airflow_wall.diagnostics.suggestions import suggestion
 from airflow_wall.loader.code import MAX_PARSED
 from airflow_wall.loader.faults import Faults
-from airflow_wall.loader.files import Folder, Signature
+from airflow_wall.loader.files import Folder, FunctionSignature
 
 
 def check_call(entrypoint: str, arguments: Mapping[str, Any], folder: Folder, faults: Faults, loc: Loc) -> None:
@@ -43,7 +43,7 @@ def check_call(entrypoint: str, arguments: Mapping[str, Any], folder: Folder, fa
         faults.add((*loc, "entrypoint"), message, hint)
 
 
-def _signature(module: str, name: str, folder: Folder) -> Signature | None:
+def _signature(module: str, name: str, folder: Folder) -> FunctionSignature | None:
     """Return the arguments of a function of a module beside the pipeline, or None if they are not certain."""
     base = module.replace(".", "/")
     for file in (f"{base}.py", f"{base}/__init__.py"):
@@ -56,7 +56,7 @@ def _signature(module: str, name: str, folder: Folder) -> Signature | None:
     return None
 
 
-def _signatures(text: str, path: str) -> Iterator[tuple[str, Signature]]:
+def _signatures(text: str, path: str) -> Iterator[tuple[str, FunctionSignature]]:
     """Yield the functions at the top of a module that have one definition, without decorators."""
     if len(text) > MAX_PARSED:
         return
@@ -87,7 +87,7 @@ def _bound_by(node: ast.stmt) -> Iterator[str]:
             yield (inner.asname or inner.name).partition(".")[0]
 
 
-def _signature_of(arguments: ast.arguments) -> Signature:
+def _signature_of(arguments: ast.arguments) -> FunctionSignature:
     plain = [each.arg for each in arguments.args]
     positional = [each.arg for each in arguments.posonlyargs]
     with_default = [*positional, *plain][len(positional) + len(plain) - len(arguments.defaults) :]
@@ -95,4 +95,4 @@ def _signature_of(arguments: ast.arguments) -> Signature:
     pairs = zip(keyword, arguments.kw_defaults, strict=True)
     required = [name for name in [*positional, *plain] if name not in with_default]
     required += [name for name, default in pairs if default is None]
-    return Signature((*plain, *keyword), tuple(required), arguments.kwarg is not None)
+    return FunctionSignature((*plain, *keyword), tuple(required), arguments.kwarg is not None)

@@ -95,7 +95,7 @@ class Output(Protocol):
 
 
 @dataclass(frozen=True)
-class Part:
+class TargetOutput:
     """The prediction of one of several targets, see `Output`."""
 
     target: str
@@ -113,7 +113,7 @@ class Model(Output, Protocol):
     """A model loaded from its file."""
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[TargetOutput, ...]:
         """The targets of the kind `several`; empty for other kinds."""
         ...
 
@@ -198,7 +198,7 @@ class Segments:
 
 
 @dataclass(frozen=True)
-class Lineage:
+class ModelLineage:
     """
     The origin of a version.
 
@@ -244,7 +244,7 @@ class Candidate:
     rows_trained: int
     rows_held_out: int
     window: Window
-    lineage: Lineage
+    lineage: ModelLineage
     reported: Mapping[str, float] = field(default_factory=dict)
     training: Mapping[str, FeatureSummary] = field(default_factory=dict)
     classes: tuple[Class, ...] = ()
@@ -252,7 +252,7 @@ class Candidate:
     segments: Segments | None = None
     types: tuple[str, ...] = ()
     libraries: Mapping[str, str] = field(default_factory=dict)
-    parts: tuple[Part, ...] = ()
+    parts: tuple[TargetOutput, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -285,14 +285,14 @@ class ModelRecord:
     rows_trained: int
     rows_held_out: int
     window: Window
-    lineage: Lineage
+    lineage: ModelLineage
     training: Mapping[str, FeatureSummary] = field(default_factory=dict)
     classes: tuple[Class, ...] = ()
     has_probabilities: bool = True
     segments: Segments | None = None
     types: tuple[str, ...] = ()
     libraries: Mapping[str, str] = field(default_factory=dict)
-    parts: tuple[Part, ...] = ()
+    parts: tuple[TargetOutput, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON values."""
@@ -317,12 +317,14 @@ class ModelRecord:
         segments = values.get("segments")
         fields["types"] = tuple(values.get("types", ()))
         fields["libraries"] = values.get("libraries", {})
-        fields["parts"] = tuple(Part(**part | {"classes": tuple(part["classes"])}) for part in values.get("parts", ()))
+        fields["parts"] = tuple(
+            TargetOutput(**part | {"classes": tuple(part["classes"])}) for part in values.get("parts", ())
+        )
         fields["segments"] = None if segments is None else Segments(**segments)
         fields["training"] = {name: FeatureSummary.from_json(summary) for name, summary in training.items()}
         fields["features"] = tuple(Feature(**feature) for feature in values["features"])
         fields["window"] = Window(**values["window"])
-        fields["lineage"] = Lineage(**values["lineage"])
+        fields["lineage"] = ModelLineage(**values["lineage"])
         return cls(**fields)
 
 

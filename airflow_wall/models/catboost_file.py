@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from airflow_wall.errors import ModelError, first_line
-from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode, Part
+from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode, TargetOutput
 from airflow_wall.models.outputs import classes_in, shaped
 
 PACKAGES = ("catboost",)
@@ -84,7 +84,7 @@ class CatBoostModel:
         is_multi_label = loss.startswith(_MULTI_LABEL)
         self.kind: Kind = "several" if targets else kind
         self.classes = classes if self.kind == "classes" else ()
-        self.parts = tuple(Part(target, "binary" if is_multi_label else "regression") for target in targets)
+        self.parts = tuple(TargetOutput(target, "binary" if is_multi_label else "regression") for target in targets)
         self._output = "Probability"
         if kind == "regression" and not is_multi_label:
             self._output = "Exponent" if loss.startswith(_EXPONENTIAL) else "RawFormulaVal"

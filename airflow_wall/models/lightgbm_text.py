@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from airflow_wall.errors import ModelError
-from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode, Part
+from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode, TargetOutput
 from airflow_wall.models.features import with_categories
 from airflow_wall.models.outputs import classes_in
 
@@ -64,7 +64,7 @@ class LightGBMModel:
     """A LightGBM booster. Text columns are read as categories, as in LightGBM's training."""
 
     has_probabilities = True
-    parts: tuple[Part, ...] = ()
+    parts: tuple[TargetOutput, ...] = ()
 
     def __init__(self, kind: Kind, booster: lightgbm.Booster, classes: tuple[Class, ...] = ()) -> None:
         self.kind: Kind = kind

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from airflow_wall.errors import ModelError
-from airflow_wall.models.base import Class, Kind, Model, ModelRecord, Output, Part
+from airflow_wall.models.base import Class, Kind, Model, ModelRecord, Output, TargetOutput
 from airflow_wall.models.features import to_frame
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _output_columns(output: Output, scores: NDArray[np.float64]) -> list[pa.Arra
     return [labels, *(pa.array(values, pa.float64()) for values in (best, *scores.T))]
 
 
-def scores_by_part(parts: Sequence[Part], scores: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+def scores_by_part(parts: Sequence[TargetOutput], scores: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     """Return the scores of each target, in the shape of a model of this target alone."""
     columns = np.split(scores, np.cumsum([part.width for part in parts])[:-1], axis=1)
     return [values if part.kind == "classes" else values[:, 0] for part, values in zip(parts, columns, strict=True)]
@@ -121,7 +121,7 @@ def classes_in(estimator: Any) -> tuple[Class, ...]:
     return () if labels is None else tuple(_plain_class(label, name) for label in np.asarray(labels).tolist())
 
 
-def output_of(estimator: Any, targets: Sequence[str]) -> tuple[Kind, tuple[Class, ...], bool, tuple[Part, ...]]:
+def output_of(estimator: Any, targets: Sequence[str]) -> tuple[Kind, tuple[Class, ...], bool, tuple[TargetOutput, ...]]:
     """
     Return the kind, classes, `has_probabilities` and parts of an estimator with scikit-learn's attributes and methods.
 
@@ -154,12 +154,12 @@ def output_of(estimator: Any, targets: Sequence[str]) -> tuple[Kind, tuple[Class
     return "several", (), has_probabilities, tuple(parts)
 
 
-def _part(target: str, classes: tuple[Class, ...] | None, has_probabilities: bool) -> Part:
+def _part(target: str, classes: tuple[Class, ...] | None, has_probabilities: bool) -> TargetOutput:
     if classes is None:
-        return Part(target, "regression")
+        return TargetOutput(target, "regression")
     if classes == (0, 1) and has_probabilities:
-        return Part(target, "binary")
-    return Part(target, "classes", classes, has_probabilities)
+        return TargetOutput(target, "binary")
+    return TargetOutput(target, "classes", classes, has_probabilities)
 
 
 def estimator_scores(estimator: Any, model: Model, rows: Any) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.errors import ModelError, first_line
-from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, Output, OwnCode, Part
+from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, Output, OwnCode, TargetOutput
 from airflow_wall.models.outputs import output_of, shaped
 from airflow_wall.models.own_types import is_allowed, is_in_folder
 
@@ -81,7 +81,7 @@ class TorchModel:
     def __init__(self, module: torch.nn.Module, targets: Sequence[str] = ()) -> None:
         self.kind: Kind
         self.classes: tuple[Class, ...]
-        self.parts: tuple[Part, ...]
+        self.parts: tuple[TargetOutput, ...]
         self.kind, self.classes, _, self.parts = output_of(_Predictor(module), targets)
         self._module = module
 

@@ -12,7 +12,7 @@ import xgboost
 from numpy.typing import NDArray
 
 from airflow_wall.errors import ModelError, first_line
-from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode, Part
+from airflow_wall.models.base import NO_OWN_CODE, Class, Kind, OwnCode, TargetOutput
 from airflow_wall.models.features import with_categories
 from airflow_wall.models.outputs import classes_in, shaped
 
@@ -87,7 +87,7 @@ class XGBoostModel:
         is_binary = objective.startswith("binary:") and classes == (0, 1)
         self.kind: Kind = "binary" if is_binary else "classes" if is_classifier else "regression"
         self.classes = classes if self.kind == "classes" else ()
-        self.parts = tuple(Part(target, "binary" if is_classifier else "regression") for target in targets)
+        self.parts = tuple(TargetOutput(target, "binary" if is_classifier else "regression") for target in targets)
         if targets:
             self.kind, self.classes = "several", ()
         self._booster, self._objective, self._rounds = booster, objective, rounds

@@ -25,7 +25,7 @@ from airflow_wall.planner.columns import (
     Columns,
     KnownTables,
     NamedColumn,
-    Query,
+    TransformQuery,
     known_columns,
     named_columns,
     queries,
@@ -103,7 +103,7 @@ class Checked:
     columns: list[tuple[str, str, Columns]] = field(default_factory=list)
     named_columns: list[NamedColumn] = field(default_factory=list)
     is_planned: bool = False
-    queries: list[Query] = field(default_factory=list)
+    queries: list[TransformQuery] = field(default_factory=list)
     templates: int = 0
     kind: FileKind = FileKind.PIPELINE
 
@@ -293,7 +293,7 @@ def _known_tables(files: Iterable[Checked]) -> KnownTables:
 
 def _check_sql(checked: list[Checked], known: Mapping[Path, KnownTables]) -> None:
     """Add the faults of SQL, in child processes that import DuckDB. Without DuckDB, nothing is checked."""
-    by_text: dict[str, list[tuple[Checked, Query]]] = defaultdict(list)
+    by_text: dict[str, list[tuple[Checked, TransformQuery]]] = defaultdict(list)
     for result in checked:
         for query in result.queries:
             by_text[json.dumps([query.sql, query.inputs(known[result.path])])].append((result, query))
@@ -521,9 +521,9 @@ def _writer_from_json(row: list[Any], texts: list[str]) -> TableWriter:
     return TableWriter(lake, table, pipeline, task, share, *_faults_from_json([fault], texts))
 
 
-def _query_from_json(row: list[Any], texts: list[str]) -> Query:
+def _query_from_json(row: list[Any], texts: list[str]) -> TransformQuery:
     sql, lake, tables, fault = row
-    return Query(sql, lake, tables, *_faults_from_json([fault], texts))
+    return TransformQuery(sql, lake, tables, *_faults_from_json([fault], texts))
 
 
 def _fault_as_json(fault: Fault, texts: list[str]) -> list[Any]:

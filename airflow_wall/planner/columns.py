@@ -29,7 +29,7 @@ KnownTables = Mapping[tuple[str, str], Columns]
 
 
 @dataclass(frozen=True)
-class Query:
+class TransformQuery:
     """
     The SQL of a `transform`.
 
@@ -87,7 +87,7 @@ class NamedColumn:
     fault: Fault
 
 
-def queries(plan: Plan) -> Iterator[Query]:
+def queries(plan: Plan) -> Iterator[TransformQuery]:
     """Yield the SQL of each `transform` of a pipeline, once for the tasks of a matrix that share it."""
     seen = set()
     for task in plan.tasks:
@@ -104,7 +104,7 @@ def queries(plan: Plan) -> Iterator[Query]:
         file = task.arguments.get("sql_file")
         about = f"names `{file}`, which" if file else ""
         fault = plan.places.fault((*task.loc, "with", "sql"), about)
-        yield Query(None if is_template else text, str(plan.storage), tables, fault)
+        yield TransformQuery(None if is_template else text, str(plan.storage), tables, fault)
 
 
 def known_columns(plan: Plan) -> dict[str, Columns]:

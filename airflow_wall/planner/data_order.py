@@ -13,7 +13,7 @@ from airflow_wall.diagnostics import table_order
 from airflow_wall.diagnostics.faults import Fault, Loc
 from airflow_wall.diagnostics.suggestions import listed
 from airflow_wall.planner.order import ancestors
-from airflow_wall.planner.table_reads import TableRead, reads_of, tables_written
+from airflow_wall.planner.table_reads import PlannedRead, reads_of, tables_written
 from airflow_wall.planner.task_tree import Node, find
 from airflow_wall.text.places import Places
 from airflow_wall.text.table_names import is_pattern, matches_table
@@ -78,7 +78,7 @@ class _Early:
     :param in_circle: Those of both that read too early what comes after it, so that each would wait for the other.
     """
 
-    read: TableRead
+    read: PlannedRead
     writers: int
     checkers: int
     after: int
@@ -130,7 +130,7 @@ class _DataOrder:
             now[task_id] = before
         return found
 
-    def _early(self, read: TableRead, before: int) -> _Early | None:
+    def _early(self, read: PlannedRead, before: int) -> _Early | None:
         own = self.bits[read.task.task_id]
         writers = 0 if read.is_external else self._writers(read.table)
         checkers = self.checkers.get(read.table, 0) if read.waits_for_checks else 0

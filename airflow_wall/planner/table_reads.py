@@ -25,7 +25,7 @@ _EXTERNAL = "external"
 
 
 @dataclass(frozen=True)
-class TableRead:
+class PlannedRead:
     """
     A table that a task reads.
 
@@ -74,7 +74,7 @@ class TableRead:
         return f"{self.entry}: {{table: {self.table}, external: true}}"
 
 
-def reads_of(task: TaskPlan) -> Iterator[TableRead]:
+def reads_of(task: TaskPlan) -> Iterator[PlannedRead]:
     """Yield the tables that a step reads. A name that a template or another task gives is left out."""
     if task.uses not in STEPS:
         return
@@ -116,12 +116,12 @@ def models_read(task: TaskPlan) -> Iterator[ModelRead]:
             yield ModelRead(key, check.kind, model, is_external)
 
 
-def _reads_of_checks(task: TaskPlan) -> Iterator[TableRead]:
+def _reads_of_checks(task: TaskPlan) -> Iterator[PlannedRead]:
     """Yield the other tables that the checks of a task read."""
     for place, key, check in _checks_with("table", task):
         for table, is_external in check.tables().items():
             if table != task.arguments.get("table"):
-                yield TableRead(task, key, table, is_external, None, (place, check.kind))
+                yield PlannedRead(task, key, table, is_external, None, (place, check.kind))
 
 
 def checks_of(task: TaskPlan, kinds: Container[str] | None = None) -> Iterator[tuple[int, Check]]:
@@ -166,9 +166,9 @@ def _kinds_with(method: str) -> frozenset[str]:
     return frozenset(kind for kind in CHECKS if getattr(CHECKS[kind], method) is not getattr(Check, method))
 
 
-def _read(task: TaskPlan, key: Loc, entry: str | None, table: Any, external: object = None) -> Iterator[TableRead]:
+def _read(task: TaskPlan, key: Loc, entry: str | None, table: Any, external: object = None) -> Iterator[PlannedRead]:
     if isinstance(table, str):
-        yield TableRead(task, key, table, external is True, entry)
+        yield PlannedRead(task, key, table, external is True, entry)
 
 
 def target_table(task: TaskPlan) -> str | None:

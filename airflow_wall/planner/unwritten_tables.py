@@ -12,7 +12,7 @@ from airflow_wall.diagnostics import table_order
 from airflow_wall.diagnostics.faults import Fault
 from airflow_wall.diagnostics.suggestions import did_you_mean
 from airflow_wall.planner.table_reads import (
-    TableRead,
+    PlannedRead,
     beginnings_trained,
     beginnings_written,
     models_read,
@@ -119,6 +119,6 @@ class _Written:
             yield fixed.startswith(begin) or (is_pattern(table) and begin.startswith(fixed))
 
 
-def _words(read: TableRead) -> tuple[str, str]:
+def _words(read: PlannedRead) -> tuple[str, str]:
     message = table_order.unwritten(read.verb, read.table, is_pattern=is_pattern(read.table))
     return message, table_order.elsewhere(read.as_external)

@@ -40,7 +40,7 @@ class TemplateName(StrEnum):
 
 
 @dataclass(frozen=True)
-class Template:
+class ProjectTemplate:
     """
     A template.
 
@@ -60,7 +60,7 @@ class Template:
 TEMPLATES = {
     template.name: template
     for template in (
-        Template(
+        ProjectTemplate(
             TemplateName.MINIMAL,
             "A pipeline of five tasks: orders of each day become the revenue of each customer, which is checked and "
             "published.",
@@ -68,21 +68,21 @@ TEMPLATES = {
             "2024-03-01",
             "sql://platform/revenue",
         ),
-        Template(
+        ProjectTemplate(
             TemplateName.TRAINING,
             "A pipeline that trains a model on customers, and publishes how likely each of them is to leave.",
             "churn",
             "2024-03-01",
             "sql://platform/churn",
         ),
-        Template(
+        ProjectTemplate(
             TemplateName.SQL_ONLY,
             "A pipeline of SQL alone: orders and customers become clean tables, and a report of sales by country.",
             "sales",
             "2024-03-01",
             "sql://platform/sales_by_country",
         ),
-        Template(
+        ProjectTemplate(
             TemplateName.ARTICLE,
             "The pipeline of the DataOps article: three domains, one model retrained on a cluster, scores that clients "
             "see all at once.",

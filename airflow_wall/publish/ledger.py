@@ -41,7 +41,7 @@ _CURRENT = "current.json"
 
 
 @dataclass
-class Part:
+class ReleasePart:
     """
     The rows that one task stages.
 
@@ -60,7 +60,7 @@ class Part:
     withheld: list[dict[str, str]] = field(default_factory=list)
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Part:
+    def from_json(cls, values: Mapping[str, Any]) -> ReleasePart:
         """Return the part of a document."""
         return cls(**{**values, "to": parse_target(values["to"])})
 
@@ -91,13 +91,13 @@ class Release:
     force: bool = False
     base: str | None = None
     keep: int = KEEP
-    parts: dict[str, Part] = field(default_factory=dict)
+    parts: dict[str, ReleasePart] = field(default_factory=dict)
     before: dict[Target, str | None] | None = None
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Release:
         """Return the release of a document."""
-        parts = {check_word("part", name): Part.from_json(part) for name, part in values["parts"].items()}
+        parts = {check_word("part", name): ReleasePart.from_json(part) for name, part in values["parts"].items()}
         before = values.get("before")
         shown = None if before is None else {parse_target(to): version for to, version in before.items()}
         return cls(**{**values, "parts": parts, "before": shown})

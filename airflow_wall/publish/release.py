@@ -32,9 +32,9 @@ from airflow_wall.publish.ledger import (
     KEEP,
     OPEN,
     ROLLED_BACK,
-    Part,
     Release,
     ReleaseLedger,
+    ReleasePart,
     check_word,
     history_of,
     is_older,
@@ -178,7 +178,7 @@ class Releases:
                         raise _stale_part_error(name, release_id, part, attempt, before.attempt)
                     _check_selection(ledger, release, part, selection)
                     left_out = [dict(item) for item in withheld]
-                    release.parts[part] = Part(to, attempt, selection=selection, withheld=left_out)
+                    release.parts[part] = ReleasePart(to, attempt, selection=selection, withheld=left_out)
                     ledger.write(release)
             if release.status == COMMITTED:
                 return _repeated_result(name, release, part, to, measured.result()[1])

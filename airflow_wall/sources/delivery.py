@@ -33,7 +33,7 @@ from airflow_wall.storage.base import SOURCE, SourceVersion
 from airflow_wall.storage.columns import logical_type, storable_type
 from airflow_wall.storage.contract import Contract, Evolution, PinnedColumn, missing_columns
 from airflow_wall.storage.conversion import exact_cast, select, wider
-from airflow_wall.storage.staging import Part, Staging
+from airflow_wall.storage.staging import StagedSlice, Staging
 
 _BAD = "_wall_bad"
 _SAMPLE = 10_000
@@ -52,7 +52,7 @@ class Delivery:
     :param uris: Path of each file to its name in the tables of the lake.
     """
 
-    staged: Part
+    staged: StagedSlice
     contract: Contract
     rejected: tuple[RejectedRow, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -416,7 +416,7 @@ class _Reading:
             queries.append(f"SELECT {select({**selected, SOURCE: SOURCE, _BAD: bad})} FROM ({part.query})")  # noqa: S608
         return " UNION ALL ".join(queries)
 
-    def _stage(self, parts: Sequence[_Part], types: Mapping[str, pa.DataType | None], condition: str) -> Part:
+    def _stage(self, parts: Sequence[_Part], types: Mapping[str, pa.DataType | None], condition: str) -> StagedSlice:
         """Write the rows that meet a condition."""
         columns = {
             name: f"CAST({duck.identifier(name)} AS {'VARCHAR' if type_ is None else _stored_sql(type_)})"

@@ -45,7 +45,7 @@ from airflow_wall.storage.ownership import WHOLE, TableContents, TableState, par
 from airflow_wall.storage.purge import purge
 from airflow_wall.storage.scan import RowKey, Scan
 from airflow_wall.storage.slice_parts import SliceParts
-from airflow_wall.storage.staging import Part, Staging, content_of, digest
+from airflow_wall.storage.staging import StagedSlice, Staging, content_of, digest
 from airflow_wall.text.reserved import reserved_part
 from airflow_wall.text.table_names import REJECTED, is_pattern, matches_table
 
@@ -420,7 +420,7 @@ class DeltaStore:
         table: str,
         state: TableState,
         staging: Staging,
-        parts: Sequence[Part],
+        parts: Sequence[StagedSlice],
         claims: Mapping[str, int],
         partitions: Sequence[str] | None,
         *,
@@ -558,7 +558,7 @@ def _time_of(slice_id: str) -> int:
     return 0 if date is None else round(date.timestamp() * 1_000_000)
 
 
-def _digest_of(staging: Staging, part: Part, sources: Sequence[SourceVersion]) -> int:
+def _digest_of(staging: Staging, part: StagedSlice, sources: Sequence[SourceVersion]) -> int:
     """Return a digest of the ordered rows of a part and of their source versions."""
     origins = sorted((source.uri, source.version) for source in sources)
     return digest(staging.database, part.scan, part.schema.names, *(f"{uri}\0{version}" for uri, version in origins))
@@ -568,7 +568,7 @@ def _uris_of(slice_id: str, slices: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(uri for uri, home in slices.items() if home == slice_id)
 
 
-def _merged(known: pa.Schema, parts: Sequence[Part], table: str) -> pa.Schema:
+def _merged(known: pa.Schema, parts: Sequence[StagedSlice], table: str) -> pa.Schema:
     """
     Return the columns of a table with those of new rows.
 

@@ -24,7 +24,7 @@ _LISTED = 4
 
 
 @dataclass(frozen=True, order=True)
-class Part:
+class TablePart:
     """
     A slice of a table, or a whole table.
 
@@ -50,7 +50,7 @@ class StalePart:
     :param run_slice: The slice of the run that computed it, which computes it again.
     """
 
-    part: Part
+    part: TablePart
     pipeline: str
     task: str
     run_slice: str
@@ -107,7 +107,7 @@ class Lineage:
             "task": run.task_id,
             "slice": run.slice.id,
         }
-        change(self._documents, _key(Part(commit.table, partition)), lambda _: document)
+        change(self._documents, _key(TablePart(commit.table, partition)), lambda _: document)
 
     def stale(self, *, pipeline: str | None = None) -> list[StalePart]:
         """Return all stale parts, or those that one pipeline has computed, sorted."""
@@ -135,7 +135,7 @@ class Lineage:
                     related |= {target, *inputs}
         return sorted(related)
 
-    def _inputs(self) -> Iterator[tuple[Part, str]]:
+    def _inputs(self) -> Iterator[tuple[TablePart, str]]:
         for part in self._parts():
             read = self._documents.read(_key(part))
             for text in [] if read is None else read[0]["inputs"].values():
@@ -151,14 +151,14 @@ class Lineage:
         wanted = {None, *slices}
         return self._stale_of([part for part in self._parts() if part.slice in wanted], None)
 
-    def _read(self, parts: Iterable[Part]) -> Iterator[Document]:
+    def _read(self, parts: Iterable[TablePart]) -> Iterator[Document]:
         documents = (self._documents.read(_key(part)) for part in parts)
         return (read[0] for read in documents if read is not None)
 
-    def _parts(self) -> list[Part]:
+    def _parts(self) -> list[TablePart]:
         return sorted(map(_part, self._documents.below()), key=lambda part: (part.table, part.partition or ""))
 
-    def _stale_of(self, parts: Iterable[Part], pipeline: str | None) -> list[StalePart]:
+    def _stale_of(self, parts: Iterable[TablePart], pipeline: str | None) -> list[StalePart]:
         check = _Check(self._documents, self._tables, self._parts())
         found = []
         for part in parts:
@@ -197,28 +197,28 @@ class _Snapshot:
 class _Check:
     """Decides which parts are stale. A part is stale, too, if a part that it was made from is."""
 
-    def __init__(self, documents: Documents, tables: TableStore, parts: Iterable[Part]) -> None:
+    def __init__(self, documents: Documents, tables: TableStore, parts: Iterable[TablePart]) -> None:
         self._documents = documents
         self._snapshot = _Snapshot(tables)
-        self._parts: dict[str, list[Part]] = {}
+        self._parts: dict[str, list[TablePart]] = {}
         for part in parts:
             self._parts.setdefault(part.table, []).append(part)
-        self._known: dict[Part, bool] = {}
-        self._read: dict[Part, Document | None] = {}
+        self._known: dict[TablePart, bool] = {}
+        self._read: dict[TablePart, Document | None] = {}
 
-    def document(self, part: Part) -> Document | None:
+    def document(self, part: TablePart) -> Document | None:
         if part not in self._read:
             read = self._documents.read(_key(part))
             self._read[part] = None if read is None else read[0]
         return self._read[part]
 
-    def is_stale(self, part: Part) -> bool:
+    def is_stale(self, part: TablePart) -> bool:
         if part not in self._known:
             self._known[part] = False  # a table that is its own input adds nothing
             self._known[part] = self._decide(part)
         return self._known[part]
 
-    def _decide(self, part: Part) -> bool:
+    def _decide(self, part: TablePart) -> bool:
         document = self.document(part)
         if document is None:
             return False
@@ -257,13 +257,13 @@ def describe_stale(parts: Iterable[StalePart]) -> list[str]:
     return [f"{table}: {listed(slices, _LISTED)}" for table, slices in sorted(slices_by_table(parts).items())]
 
 
-def _key(part: Part) -> str:
+def _key(part: TablePart) -> str:
     return f"whole/{part.table}.json" if part.partition is None else f"slices/{part.partition}/{part.table}.json"
 
 
-def _part(key: str) -> Part:
+def _part(key: str) -> TablePart:
     kind, _, rest = key.removesuffix(".json").partition("/")
     if kind == "whole":
-        return Part(rest, None)
+        return TablePart(rest, None)
     partition, _, table = rest.partition("/")
-    return Part(table, partition)
+    return TablePart(table, partition)

@@ -34,7 +34,7 @@ from airflow_wall.engines.duckdb import connection as duck
 from airflow_wall.lake.lake import Lake
 from airflow_wall.storage.base import ALL, SLICE, SOURCE, SourceVersion, slice_in
 from airflow_wall.storage.scan import FILE, DataFile, Scan
-from airflow_wall.storage.staging import Part, digest, has_value
+from airflow_wall.storage.staging import StagedSlice, digest, has_value
 
 WHOLE = ""
 """The place of a slice's id in the names of transactions, for rows that belong to all slices."""
@@ -218,7 +218,7 @@ class TableState:
     def holds(
         self,
         slice_id: str,
-        part: Part,
+        part: StagedSlice,
         sources: Sequence[SourceVersion],
         number: int,
         database: duckdb.DuckDBPyConnection,

@@ -15,7 +15,7 @@ from airflow_wall.storage.columns import Fit, fit, not_exact
 from airflow_wall.storage.conversion import exact_cast
 from airflow_wall.storage.ownership import Overlap, TableState
 from airflow_wall.storage.scan import FILE, ROW
-from airflow_wall.storage.staging import Part, Staging
+from airflow_wall.storage.staging import StagedSlice, Staging
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class SliceParts:
     state: TableState
     overlap: Overlap
 
-    def kept(self) -> Part:
+    def kept(self) -> StagedSlice:
         """Return the new rows without those that belong to other slices."""
         raw = self.staging.raw
         left_out = [*(source.uri for source in self.overlap.same), *self.overlap.corrected]
@@ -52,7 +52,7 @@ class SliceParts:
             self.staging.raw.schema, self.state.schema, table=self.table, retype=retype, are_exact=self._are_exact
         )
 
-    def own(self, kept: Part, fitted: Fit, slice_id: str, ranges: Sequence[SourceVersion]) -> Part:
+    def own(self, kept: StagedSlice, fitted: Fit, slice_id: str, ranges: Sequence[SourceVersion]) -> StagedSlice:
         """
         Return the rows of the slice.
 
@@ -69,7 +69,7 @@ class SliceParts:
             part = self._without_held(part, source, fitted, slice_id)
         return part.of(slice_id)
 
-    def corrected(self, home: str, fitted: Fit) -> Part:
+    def corrected(self, home: str, fitted: Fit) -> StagedSlice:
         """
         Return the rows of a slice whose sources have newer rows, or lose theirs to another slice.
 
@@ -95,7 +95,7 @@ class SliceParts:
         order = f"{SOURCE} NULLS LAST, _wall_new, {FILE}, {ROW}"
         return self._write(database, f"SELECT {names} FROM ({rows}) ORDER BY {order}", pa.schema(merged), home)  # noqa: S608
 
-    def retyped(self, types: Mapping[str, pa.DataType], written: Collection[str | None]) -> Iterator[Part]:
+    def retyped(self, types: Mapping[str, pa.DataType], written: Collection[str | None]) -> Iterator[StagedSlice]:
         """
         Yield all other slices of the table in its new types.
 
@@ -112,11 +112,13 @@ class SliceParts:
             rows = self._converted(database, self.state.scan_of(files).query(database), schema, fitted)
             yield self._write(database, rows, _schema_of(fitted), partition)
 
-    def _write(self, database: duckdb.DuckDBPyConnection, rows: str, schema: pa.Schema, partition: str | None) -> Part:
+    def _write(
+        self, database: duckdb.DuckDBPyConnection, rows: str, schema: pa.Schema, partition: str | None
+    ) -> StagedSlice:
         names = ", ".join(map(duck.identifier, schema.names))
         return self.staging.write(database, f"SELECT {names} FROM ({rows})", schema, partition)  # noqa: S608
 
-    def _without_held(self, part: Part, source: SourceVersion, fitted: Fit, slice_id: str) -> Part:
+    def _without_held(self, part: StagedSlice, source: SourceVersion, fitted: Fit, slice_id: str) -> StagedSlice:
         """Return rows without those that other slices hold. Of equal rows, as many are left out as are held."""
         cursor = str(source.cursor)
         known = self.state.schema

@@ -32,7 +32,7 @@ _LONGEST = 64
 
 
 @dataclass(frozen=True)
-class Part:
+class StagedSlice:
     """
     Staged rows of one slice.
 
@@ -46,7 +46,7 @@ class Part:
     nulls: Mapping[str, int]
     actions: tuple[AddAction, ...]
 
-    def of(self, partition: str | None) -> Part:
+    def of(self, partition: str | None) -> StagedSlice:
         """Return the same rows as rows of another slice. Their files stay where they are."""
         files = tuple(replace(file, partition=partition) for file in self.files)
         actions = tuple(replace(action, partition_values={SLICE: partition}) for action in self.actions)
@@ -96,7 +96,7 @@ class Staging:
         self._name = uuid.uuid4().hex
         self.area = lake.local_path(f"{key}/data/{self._name}")
         self._count = 0
-        self.raw = Part(pa.schema([]), (), {}, ())
+        self.raw = StagedSlice(pa.schema([]), (), {}, ())
         self.is_tried = False
         self.published: set[str] = set()
         self._uploaded: set[str] = set()
@@ -106,7 +106,7 @@ class Staging:
         """A connection for queries over staged files."""
         return duck.shared()
 
-    def stage(self, database: duckdb.DuckDBPyConnection, query: str, *, table: str) -> Part:
+    def stage(self, database: duckdb.DuckDBPyConnection, query: str, *, table: str) -> StagedSlice:
         """
         Write the rows of a query in the types that tables store.
 
@@ -122,7 +122,7 @@ class Staging:
         self.raw = self.write(database, f"SELECT {wanted} FROM ({query})", pa.schema(fields), None)  # noqa: S608
         return self.raw
 
-    def stage_table(self, rows: pa.Table, *, table: str) -> Part:
+    def stage_table(self, rows: pa.Table, *, table: str) -> StagedSlice:
         """Write rows that are in memory. See `stage`."""
         if not rows.column_names:
             return self.raw
@@ -131,12 +131,12 @@ class Staging:
         self.database.register("_wall_given", rows.cast(pa.schema(stored), safe=False))
         return self.stage(self.database, "SELECT * FROM _wall_given", table=table)
 
-    def put(self, rows: pa.Table, partition: str | None) -> Part:
+    def put(self, rows: pa.Table, partition: str | None) -> StagedSlice:
         """Write rows of a table that are in memory into a file of a slice."""
         self.database.register("_wall_given", rows)
         return self.write(self.database, "SELECT * FROM _wall_given", rows.schema, partition)
 
-    def leave_out(self, column: str, values: pa.Array[Any]) -> Part:
+    def leave_out(self, column: str, values: pa.Array[Any]) -> StagedSlice:
         """Write the given rows again, without those that have one of some values in a column."""
         if len(values):
             name = duck.identifier(column)
@@ -147,7 +147,9 @@ class Staging:
             self.raw = self.write(self.database, f"SELECT {names} FROM ({rows} WHERE {others})", self.raw.schema, None)  # noqa: S608
         return self.raw
 
-    def write(self, database: duckdb.DuckDBPyConnection, query: str, schema: pa.Schema, partition: str | None) -> Part:
+    def write(
+        self, database: duckdb.DuckDBPyConnection, query: str, schema: pa.Schema, partition: str | None
+    ) -> StagedSlice:
         """
         Write the rows of a query into a file of a slice.
 
@@ -155,7 +157,7 @@ class Staging:
         :param partition: The slice, with the writer in a shared table; None for rows of all slices.
         """
         if not schema.names:
-            return Part(schema, (), {}, ())
+            return StagedSlice(schema, (), {}, ())
         self.area.mkdir(parents=True, exist_ok=True)
         name = f"data/{self._name}/part-{self._count:05}-{self._name}.parquet"
         key = f"{self._key}/{name}"
@@ -167,7 +169,7 @@ class Staging:
         nulls = {name: int(values.get("null_count", 0)) for name, values in stats.items()}
         if not rows:
             path.unlink()
-            return Part(schema, (), nulls, ())
+            return StagedSlice(schema, (), nulls, ())
         action = AddAction(
             name,
             int(size),
@@ -176,9 +178,9 @@ class Staging:
             True,
             json.dumps(_statistics(int(rows), schema, stats)),
         )
-        return Part(schema, (DataFile(self._lake, key, partition, int(rows)),), nulls, (action,))
+        return StagedSlice(schema, (DataFile(self._lake, key, partition, int(rows)),), nulls, (action,))
 
-    def upload(self, parts: Sequence[Part]) -> None:
+    def upload(self, parts: Sequence[StagedSlice]) -> None:
         """Copy the files of parts to the bucket of the lake, if it is in one."""
         if self._lake.folder is None:
             for file in (file for part in parts for file in part.files):
@@ -199,7 +201,7 @@ class Staging:
                 folder.rmdir()
 
 
-def content_of(database: duckdb.DuckDBPyConnection, part: Part) -> int:
+def content_of(database: duckdb.DuckDBPyConnection, part: StagedSlice) -> int:
     """
     Return a digest of the visible columns of ordered rows, as a number that is 0 only if there are no rows.
 

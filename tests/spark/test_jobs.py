@@ -33,7 +33,7 @@ from airflow_wall.job import Job, Run
 from airflow_wall.jobs.base import run_job
 from airflow_wall.models import formats
 from airflow_wall.models.backends import open_registry
-from airflow_wall.models.base import Candidate, Decision, Feature, FeatureSummary, Lineage, Window
+from airflow_wall.models.base import Candidate, Decision, Feature, FeatureSummary, ModelLineage, Window
 from airflow_wall.storage.delta import DeltaStore
 
 pytestmark = pytest.mark.timeout(1200)
@@ -222,7 +222,7 @@ def register(
         rows_trained=80,
         rows_held_out=1,
         window=Window("all"),
-        lineage=Lineage("churn", "manual", SLICE.id, SLICE.order, "own:train", "", {}),
+        lineage=ModelLineage("churn", "manual", SLICE.id, SLICE.order, "own:train", "", {}),
         training=training or {},
     )
     record, champion = registry.register("delays", candidate), registry.champion("delays")

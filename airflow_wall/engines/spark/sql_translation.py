@@ -25,7 +25,7 @@ from airflow_wall.errors import UserCodeError
 
 
 @dataclass(frozen=True)
-class Query:
+class SparkQuery:
     """
     A query for Spark.
 
@@ -37,7 +37,7 @@ class Query:
     ordered: bool
 
 
-def translate(sql: str, inputs: Mapping[str, pa.Table], sql_file: str | None) -> Query:
+def translate(sql: str, inputs: Mapping[str, pa.Table], sql_file: str | None) -> SparkQuery:
     """
     Return the query for Spark.
 
@@ -70,4 +70,4 @@ def translate(sql: str, inputs: Mapping[str, pa.Table], sql_file: str | None) ->
         except SqlglotError as error:
             reason = str(error).splitlines()[0]
             raise UserCodeError(f"{where} cannot be translated to Spark's SQL: {reason}", hint=hint) from error
-    return Query(text, tree.args.get("order") is not None)
+    return SparkQuery(text, tree.args.get("order") is not None)

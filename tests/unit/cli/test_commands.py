@@ -19,7 +19,7 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from airflow_wall.cli.formats import Finding, styled
+from airflow_wall.cli.formats import ReportedFault, styled
 from airflow_wall.cli.schema import json_schema
 from airflow_wall.diagnostics.faults import Fault, SourcePosition
 from airflow_wall.storage.backends import open_tables
@@ -448,7 +448,7 @@ def test_json_of_graph_and_explain(tmp_path: Path) -> None:
 def test_validate_has_colours_on_a_terminal() -> None:
     fault = Fault(Path("a.yaml"), SourcePosition(1, 1), "`x` is wrong", "write `y`", text="x: 1\n")
     console = Console(force_terminal=True, color_system="standard", file=io.StringIO(), width=200)
-    console.print(styled(Finding(fault)))
+    console.print(styled(ReportedFault(fault)))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "\x1b[1;31merror\x1b[0m: a.yaml:1:1: " in text
     assert "\x1b[1;36mhint\x1b[0m" in text

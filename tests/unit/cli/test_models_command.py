@@ -16,14 +16,14 @@ from airflow_wall.errors import WallError
 from airflow_wall.lake.lake import Lake
 from airflow_wall.models import formats
 from airflow_wall.models.backends import open_registry
-from airflow_wall.models.base import Candidate, Decision, Feature, Lineage, Registry, Window
+from airflow_wall.models.base import Candidate, Decision, Feature, ModelLineage, Registry, Window
 
 ROWS = np.arange(6.0).reshape(-1, 1)
 
 
 def candidate(day: int, rmse: float) -> Candidate:
     model = LinearRegression().fit(ROWS, ROWS[:, 0] * day)
-    lineage = Lineage(
+    lineage = ModelLineage(
         "p", f"run-{day}", f"2013070{day}", f"2013-07-0{day}T00:00:00+00:00", "m:f", "c0de", {"silver/a": day}
     )
     return Candidate(

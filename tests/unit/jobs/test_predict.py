@@ -17,7 +17,7 @@ from airflow_wall.jobs.ingest import ingest
 from airflow_wall.jobs.predict import predict
 from airflow_wall.models import formats
 from airflow_wall.models.backends import open_registry
-from airflow_wall.models.base import Candidate, Decision, Feature, Lineage, Window
+from airflow_wall.models.base import Candidate, Decision, Feature, ModelLineage, Window
 from airflow_wall.models.training_summary import summarize
 from airflow_wall.storage.backends import open_tables
 
@@ -83,7 +83,7 @@ def register(
         rows_trained=1,
         rows_held_out=1,
         window=Window("x"),
-        lineage=Lineage("p", "run-1", "s", order, "m:f", "", {}),
+        lineage=ModelLineage("p", "run-1", "s", order, "m:f", "", {}),
         training=training or {},
     )
     record = registry.register("m", candidate)

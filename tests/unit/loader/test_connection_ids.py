@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airflow_wall.cli.formats import Finding, as_github, as_gitlab, as_text, findings_as_json
+from airflow_wall.cli.formats import ReportedFault, as_github, as_gitlab, as_text, findings_as_json
 from airflow_wall.errors import ConnectionFault, WallError
 from airflow_wall.fronts import folder
 from airflow_wall.language.base import SpecModel
@@ -79,7 +79,7 @@ def faults_in_every_format(path: Path, text: str, settings: Settings) -> str:
     (checked,) = check_files([path], settings)
     assert checked.defect is None
     assert checked.faults, text
-    findings = [Finding(fault) for fault in checked.faults]
+    findings = [ReportedFault(fault) for fault in checked.faults]
     _, reports = folder.build([path], settings, None)
     report = [
         findings_as_json(findings),

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 
 from airflow_wall.errors import ModelError
-from airflow_wall.models.base import Feature, Lineage, ModelRecord, Window
+from airflow_wall.models.base import Feature, ModelLineage, ModelRecord, Window
 from airflow_wall.models.features import check_fit, target_of, to_frame, widens
 
-LINEAGE = Lineage("p", "r", "s", "2013-07-01T00:00:00Z", "m:f", "", {})
+LINEAGE = ModelLineage("p", "r", "s", "2013-07-01T00:00:00Z", "m:f", "", {})
 FEATURES = (Feature("temp", "double"), Feature("hour", "int64"), Feature("place", "string"))
 RECORD = ModelRecord(
     "m", 3, "lightgbm", "model.lightgbm", "", "", "", "regression", FEATURES, "y", {}, {}, 1, 1, Window(""), LINEAGE

@@ -19,11 +19,11 @@ from airflow_wall.errors import Interrupted, ModelError
 from airflow_wall.lake.lake import Lake
 from airflow_wall.models import formats
 from airflow_wall.models.backends import open_registry
-from airflow_wall.models.base import Candidate, Decision, Feature, FeatureSummary, Lineage, Window
+from airflow_wall.models.base import Candidate, Decision, Feature, FeatureSummary, ModelLineage, Window
 
 X = pd.DataFrame({"a": np.arange(60.0)})
 BOOSTER = lightgbm.LGBMRegressor(n_estimators=2, num_threads=1, verbosity=-1).fit(X, X["a"])
-LINEAGE = Lineage("p", "run-1", "20130701T000000Z", "2013-07-01T00:00:00+00:00", "m:f", "c0de", {"silver/a": 3})
+LINEAGE = ModelLineage("p", "run-1", "20130701T000000Z", "2013-07-01T00:00:00+00:00", "m:f", "c0de", {"silver/a": 3})
 CANDIDATE = Candidate(
     model_format="lightgbm",
     content=formats.dump(BOOSTER, "lightgbm"),
