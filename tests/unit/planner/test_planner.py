@@ -6,6 +6,7 @@ from pathlib import Path
 
 from article import ARTICLE
 
+from airflow_wall.lake.lake import Lake
 from airflow_wall.loader.load import load_specs
 from airflow_wall.planner.plan import Plan
 from airflow_wall.planner.planner import plan
@@ -36,4 +37,4 @@ def test_pipeline_with_a_release_runs_one_at_a_time() -> None:
 
 def test_storage_lies_in_the_project() -> None:
     project = PIPELINE.parents[1]
-    assert (made().storage, made().project, made().code) == (project / "lake", project, project / "dags")
+    assert (made().storage, made().project, made().code) == (Lake(project / "lake"), project, project / "dags")
