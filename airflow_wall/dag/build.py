@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -78,8 +78,8 @@ def build_dag(plan: Plan) -> DAG:
     if faults:
         raise FaultyText(faults, plan.text)
     _set_teardowns(plan, built)
-    _add_approvals(plan, built)
-    _add_notifications(plan, built)
+    approvals = _add_approvals(plan, built)
+    _add_notifications(plan, [*built.values(), *approvals])
     _log_provenance(plan)
     early_reads.warn(plan)
     return dag
@@ -102,34 +102,41 @@ def _log_provenance(plan: Plan) -> None:
         log.info(line)  # also in the log of a task: Airflow parses the file to start one
 
 
-def _add_approvals(plan: Plan, built: Operators) -> None:
-    """Add the tasks that ask a human and promote the model after each `retrain` with `approve`."""
+def _add_approvals(plan: Plan, built: Operators) -> list[BaseOperator]:
+    """Add, and return, the tasks that ask a human and promote the model after each `retrain` with `approve`."""
+    added: list[BaseOperator] = []
     faults = []
     for task in plan.tasks:
         if task.uses != "retrain" or task.arguments.get("approve") is not True:
             continue
         try:
-            _add_approval(task, built[task.task_id])
+            added += _add_approval(task, built[task.task_id])
         except Exception as error:
             message = f"adds tasks that Airflow rejects: {first_line(error)}"
             faults.append(plan.places.fault((*task.loc, "with", "approve"), message))
     if faults:
         raise FaultyText(faults, plan.text)
+    return added
 
 
-def _add_approval(task: TaskPlan, retrain: Any) -> None:
-    """Ask after a task. If it is mapped, ask for each of its task instances, in a mapped group."""
+def _add_approval(task: TaskPlan, retrain: Any) -> list[BaseOperator]:
+    """Ask after a task; return the added tasks. If it is mapped, ask for each of its instances, in a mapped group."""
     from airflow_wall.operators.approve_model import ApproveModelOperator, PromoteModelOperator
 
     arguments = retrain.partial_kwargs if task.mapped else vars(retrain)
     places = {name: arguments[name] for name in ("storage", "project", "code", "place")}
     # A rule of `default_args` could promote before the answer, and the answer would then change nothing.
     common: Any = {"retrain": task.task_id, "dag": retrain.dag, "trigger_rule": TriggerRule.ALL_SUCCESS}
+    added: list[BaseOperator] = []
 
     def ask(result: Any, label: str, **within: Any) -> ApproveModelOperator:
-        approval = ApproveModelOperator(task_id=f"{label}_approval", result=result, **within, **common)
+        # The provider takes a timeout of `default_args`, which is meant for work, for the human's time.
+        asking: Any = {"task_id": f"{label}_approval", "execution_timeout": None}
+        approval = ApproveModelOperator(result=result, **asking, **within, **common)
         names: Any = {"task_id": f"{label}_promotion", "approval": approval.task_id}
-        approval >> PromoteModelOperator(result=result, **names, **places, **within, **common)
+        promotion = PromoteModelOperator(result=result, **names, **places, **within, **common)
+        approval >> promotion
+        added.extend((approval, promotion))
         return approval
 
     def ask_each(result: Any) -> None:
@@ -142,6 +149,7 @@ def _add_approval(task: TaskPlan, retrain: Any) -> None:
         task_group(group_id=f"{retrain.label}_approvals", **group)(ask_each).expand(result=retrain.output)
     else:
         retrain >> ask(None, retrain.label, task_group=retrain.task_group)
+    return added
 
 
 def _set_teardowns(plan: Plan, built: Operators) -> None:
@@ -177,11 +185,11 @@ def _stops_cloud_cluster(operator: Operator, built: Operators) -> bool:
     return isinstance(config, Mapping) and stop_may_fail(config)
 
 
-def _add_notifications(plan: Plan, built: Operators) -> None:
+def _add_notifications(plan: Plan, operators: Sequence[Operator]) -> None:
     """Let tasks send the notifications of retries, and record their errors for those of a failed run."""
     retry = notifications(plan, "retry")
     failure = [record_error] if plan.notify and plan.notify.by_event().get("failure") else []
-    for operator in built.values() if retry or failure else ():
+    for operator in operators if retry or failure else ():
         on_retry: Any = operator.on_retry_callback
         on_failure: Any = operator.on_failure_callback
         operator.on_retry_callback = [*on_retry, *retry]

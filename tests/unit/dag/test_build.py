@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import airflow
 import pytest
@@ -15,6 +17,7 @@ from airflow_wall.dag.signatures import OPERATORS
 from airflow_wall.errors import SpecError
 from airflow_wall.language.step_registry import STEPS
 from airflow_wall.loader.load import load_specs
+from airflow_wall.notifications.notifier import record_error
 from airflow_wall.operators.ingest import IngestOperator
 from airflow_wall.planner.planner import plan
 from airflow_wall.settings import Settings
@@ -197,6 +200,28 @@ def test_an_approval_is_in_the_group_of_its_task_and_keeps_its_own_trigger_rule(
     assert rules == ["always", "all_success", "all_success"]
     assert "g.fit" in dag.get_task("g.fit_approval").upstream_task_ids
     assert "g.fit_approval" in dag.get_task("g.fit_promotion").upstream_task_ids
+
+
+@pytest.mark.parametrize("own", [", model: value}", "}, expand: {model: [one, two]}"])
+def test_an_approval_waits_for_its_human_as_long_as_it_takes(tmp_path: Path, own: str) -> None:
+    dag = build(
+        tmp_path,
+        "dag_id: churn\nstart_date: 2024-03-01\ndefault_args: {execution_timeout: 1h}\n"
+        f"tasks:\n  - {{id: fit, {RETRAIN}{own}}}\n",
+    )
+    approval: Any = dag.get_task("fit_approval")
+    assert (approval.execution_timeout, approval.response_timeout) == (None, None)
+    assert dag.get_task("fit_promotion").execution_timeout == timedelta(hours=1)
+
+
+@pytest.mark.parametrize("own", [", model: value}", "}, expand: {model: [one, two]}"])
+def test_errors_of_an_approval_are_in_the_notification_of_a_failed_run(tmp_path: Path, own: str) -> None:
+    dag = build(
+        tmp_path,
+        "dag_id: churn\nstart_date: 2024-03-01\nnotify: {failure: {email: {to: a@example.org}}}\n"
+        f"tasks:\n  - {{id: fit, {RETRAIN}{own}}}\n",
+    )
+    assert [record_error in task.on_failure_callback for task in dag.tasks] == [True, True, True]
 
 
 def test_a_task_with_the_id_of_an_approval_is_rejected(tmp_path: Path) -> None:
