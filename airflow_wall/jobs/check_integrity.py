@@ -32,6 +32,7 @@ from airflow_wall.storage.verdicts import Checkers, Verdict, Verdicts
 log = logging.getLogger(__name__)
 
 _WARNINGS = 20  # results of severity `warn` that the task returns
+_PASSED = 100  # names of passed checks that the task returns
 
 _LOGICAL_DATE = re.compile(r"\d{8}T\d{6}(\.\d+)?Z")
 
@@ -109,6 +110,7 @@ def _facts(report: Report, page: str) -> dict[str, Any]:
             {"name": result.name, "status": result.status, "observed": result.observed, "expected": result.expected}
             for result in not_passed
         ],
+        "passed_checks": [result.name for result in report.results if result.status == "pass"][:_PASSED],
         "report": str(page),
         **({"drift": drift} if drift else {}),
     }

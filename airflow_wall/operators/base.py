@@ -33,6 +33,7 @@ from airflow_wall.settings import DEFAULT_STORAGE, SECTION, Settings, matches_an
 from airflow_wall.sources.dates import dates_in
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,8 @@ class StepOperator(BaseOperator):
     project: str | None = None
     _own_outlets: Sequence[Any] = ()
     _working = False
+    _ended: tuple[Job, Sequence[Mapping[str, Any]]] | None = None
+    _lineage: Sequence[OperatorLineage[Any, Any]] = ()
 
     def __init__(
         self,
@@ -129,8 +132,31 @@ class StepOperator(BaseOperator):
     def do(self, context: Context, kind: str, **arguments: Any) -> dict[str, Any]:
         """Run a job of this kind in the worker. The job chooses the value of an argument that is None."""
         with self.error_context(context), measured(self.dag_id, kind) as results:
-            results.append(run_job(self.job(context, kind, arguments), self.connection))
+            job = self.job(context, kind, arguments)
+            self._ended = job, results
+            results.append(run_job(job, self.connection))
         return results[0]
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:  # noqa: ARG002
+        """Return the inputs and outputs of the jobs of this try. The OpenLineage provider calls this method."""
+        if not self._lineage:
+            return None
+        from airflow_wall.operators.open_lineage import merged  # imports the provider
+
+        return merged(self._lineage)
+
+    def _keep_lineage(self) -> None:
+        """Keep the inputs and outputs of the job for OpenLineage, whose process cannot read the lake after its fork."""
+        ended, self._ended = self._ended, None
+        if ended is None or not ended[1] or not _sends_lineage():
+            return
+        from airflow_wall.operators.open_lineage import lineage_of  # imports the provider
+
+        job, (result, *_) = ended
+        try:
+            self._lineage = [*self._lineage, lineage_of(job, result, self.connection)]
+        except Exception:  # lineage is for people: the rows are there
+            log.warning("OpenLineage gets no inputs and outputs of this task", exc_info=True)
 
     def connection(self, conn_id: str) -> ConnectionInfo:
         """
@@ -211,6 +237,7 @@ class StepOperator(BaseOperator):
             raise type(error)(f"task `{ti.task_id}` ({place}): {error.message}", hint=error.hint) from None
         finally:
             self._working = False
+            self._keep_lineage()
 
     @contextlib.contextmanager
     def _errors_of_lake(self, context: Context) -> Iterator[None]:
@@ -309,6 +336,14 @@ def connection(conn_id: str) -> ConnectionInfo:
     for secret in info.secrets():
         mask_secret(secret)
     return resolved(info)
+
+
+def _sends_lineage() -> bool:
+    try:
+        from airflow.providers.openlineage.conf import is_disabled
+    except ImportError:
+        return False
+    return not is_disabled()
 
 
 def _extra(conn_id: str, text: str | None) -> dict[str, Any]:

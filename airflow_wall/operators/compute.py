@@ -57,6 +57,7 @@ class ComputeOperator(OnClusterOperator):
             job = self.job(context, kind, arguments)
             named = dict.fromkeys((*self.job_connections(), job.run.storage.conn_id))
             job = replace(job, connections=tuple(filter(None, named)), environment=environment)
+            self._ended = job, results
             sent = {conn_id: asdict(self.connection(conn_id)) for conn_id in job.connections}
             if self.cluster is None:
                 results.append(open_environment(environment).run(job.to_json(), sent, self.log.info, limits={}))

@@ -17,7 +17,7 @@ from typing import Any
 from airflow.configuration import conf
 from airflow.sdk.observability.stats import Stats  # the functions of the module are newer than Airflow 3.2
 
-from airflow_wall.errors import WallError
+from airflow_wall.errors import CheckFailed, WallError
 
 PREFIX = "wall."
 
@@ -58,13 +58,18 @@ _ROWS = ("ingest", "transform", "predict")
 
 @contextlib.contextmanager
 def measured(dag_id: str, kind: str) -> Iterator[list[dict[str, Any]]]:
-    """Send the metrics of a job: yield a list for its result. That it has failed is sent too."""
+    """
+    Send the metrics of a job: yield a list for its result. That it has failed is sent too.
+
+    The list also gets the facts of a check that failed.
+    """
     results: list[dict[str, Any]] = []
     began = time.monotonic()
     try:
         yield results
-    except WallError:
+    except WallError as error:
         send_failure(kind, dag_id)
+        results += [error.facts] if isinstance(error, CheckFailed) else []
         raise
     _count("step_seconds", round(time.monotonic() - began), dag_id=dag_id, step=kind)
     for result in results:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from airflow_wall.connections.dataset_names import DatasetName
 from airflow_wall.connections.info import ConnectionInfo
 from airflow_wall.errors import DataError
 from airflow_wall.lake.lake import Lake
@@ -64,6 +65,10 @@ class BucketSource(Source):
     def pattern(self) -> tuple[str, ...]:
         """The parts of the pattern below the prefix; () matches all objects."""
         return self.parts[first_sign(self.parts) :]
+
+    def dataset(self, site: SourceSite) -> DatasetName:  # noqa: ARG002
+        """Return the name of the object, or of the folder that all matching objects are below."""
+        return DatasetName(f"{self.scheme}://{self.bucket}", "/".join(self.prefix) or "/")
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -7,9 +7,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
+from airflow_wall.connections.dataset_names import DatasetName, name_of_table, name_of_text
 from airflow_wall.errors import ReleaseError
 
 if TYPE_CHECKING:
+    from airflow_wall.connections.info import Connections
+    from airflow_wall.job import Run
     from airflow_wall.publish.base import ReleaseSite, TargetWriter
 
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -62,6 +65,14 @@ class Target(ABC):
         :raises ConnectionFault: the connection is missing, has another type, or is refused.
         """
 
+    def dataset(self, run: Run, connections: Connections) -> DatasetName:  # noqa: ARG002
+        """
+        Return its name for OpenLineage. No server is accessed.
+
+        :raises ConnectionFault: the connection is missing, or is refused.
+        """
+        return name_of_text(self.text)
+
     def __str__(self) -> str:
         return self.text
 
@@ -102,6 +113,10 @@ class DatabaseTarget(Target):
         "at most 40 lower-case letters, digits and `_`, not beginning with a digit, `sqlite_`, `pg_` or `wall_`, nor "
         "ending in `__releases` or `__search`"
     )
+
+    def dataset(self, run: Run, connections: Connections) -> DatasetName:
+        """Return the name of the table in its database."""
+        return name_of_table(connections(self.conn_id), self.name, None, run.project)
 
 
 def _words(form: str) -> list[str]:

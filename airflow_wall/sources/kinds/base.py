@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from airflow_wall.connections.dataset_names import DatasetName, name_of_text
 from airflow_wall.connections.info import Connections
 from airflow_wall.errors import DataError
 from airflow_wall.job import Run
@@ -79,6 +80,14 @@ class Source(ABC):
         :raises DataError: it does not exist, or a key is wrong.
         :raises ConnectionFault: the connection is missing, or is refused.
         """
+
+    def dataset(self, site: SourceSite) -> DatasetName:  # noqa: ARG002
+        """
+        Return its name for OpenLineage. No server is accessed.
+
+        :raises ConnectionFault: the connection is missing, or is refused.
+        """
+        return name_of_text(self.text)
 
     def depth(self, lake: Lake) -> int:  # noqa: ARG002
         """Return how deep it is. Of several sources that cover one, the deepest is the nearest."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Self
 
+from airflow_wall.connections.dataset_names import DatasetName, name_of_uri
 from airflow_wall.errors import DataError
 from airflow_wall.lake.lake import Lake
 from airflow_wall.sources.kinds.base import OpenSource, Source, SourceSite
@@ -84,6 +85,13 @@ class FileSource(Source):
 
             return OpenLakeFiles(self, lake, keys.get("format"), keys.get("options") or {}, day)
         return OpenFiles(self, lake, keys.get("format"), keys.get("options") or {}, day)
+
+    def dataset(self, site: SourceSite) -> DatasetName:
+        """Return the name of the file, or of the directory that all matching files are below."""
+        lake = site.run.storage
+        if self.in_lake:
+            return name_of_uri(lake.uri("" if self.key == "." else self.key))
+        return DatasetName("file", self.root(lake).as_posix())
 
     def depth(self, lake: Lake) -> int:
         """Return the number of directories that its files are below."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from airflow_wall.connections.dataset_names import DatasetName, name_of_table
 from airflow_wall.errors import DataError
 from airflow_wall.sources.kinds.base import Source, SourceSite
 
@@ -53,6 +54,10 @@ class SqlSource(Source):
         """Return a table without a name, or None if the text ends before the connection does."""
         connection, slash, _ = text.partition("://")[2].partition("/")
         return cls(text, connection, None, "") if slash else None
+
+    def dataset(self, site: SourceSite) -> DatasetName:
+        """Return the name of the table in its database."""
+        return name_of_table(site.connections(self.connection), self.table, self.schema, site.run.project)
 
     def open(self, site: SourceSite, keys: Mapping[str, Any]) -> OpenSqlTable:
         """
