@@ -63,6 +63,7 @@ def test_good_scores_pass_and_the_report_is_kept(store, env):
     found = call(env)
     page = env.run.storage.folder / "_wall/reports/p/20130705T000000Z/tests.check_integrity.html"
     drift = found.pop("drift")
+    assert len(found.pop("passed_checks")) == 15
     assert found == {"passed": 15, "warned": 0, "failed": 0, "warnings": [], "checks": [], "report": str(page)}
     assert drift
     assert all(score < 1 for score in drift.values())
