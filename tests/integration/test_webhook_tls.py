@@ -77,7 +77,7 @@ def problem(lab: Lab, extra: dict[str, Any], folder: Path) -> str:
     body = folder / "body.ndjson"
     body.write_bytes(b"{}")
     try:
-        return str(writer._post("key", body))
+        return str(writer._post("key", body.name))
     except ReleaseError as error:
         return error.message
 
