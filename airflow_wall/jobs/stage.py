@@ -17,6 +17,7 @@ from airflow_wall.publish.backends import parse_target
 from airflow_wall.publish.release import Releases
 from airflow_wall.publish.rows import RowStream
 from airflow_wall.storage.backends import open_tables
+from airflow_wall.storage.contract import Contracts
 from airflow_wall.storage.scan import Scan
 from airflow_wall.storage.verdicts import Checkers, Judgement, Verdicts
 
@@ -50,6 +51,7 @@ def stage(
     :raises ReleaseError: no slice passed.
     """
     releases = releases_of(env)
+    recorded = Contracts(env.run.storage).read(table)
     checkers = Checkers(checked_by, possibly_checked_by)
     rows, judgement = _passed_rows(env, releases, release, table, where, checkers)
     options = {"format": format} if format is not None else {}
@@ -61,6 +63,7 @@ def stage(
         data=_stream(rows),
         key=tuple(key or ()),
         options=options,
+        comments={} if recorded is None else recorded[0].comments(),
         selection=where,
         withheld=[asdict(withheld) for withheld in judgement.withheld],
         fence=fence,

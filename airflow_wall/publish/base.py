@@ -71,11 +71,13 @@ class StagedRows:
         rows in memory.
     :param key: Columns that identify a row, checked to exist, to be not null and to be unique; may be empty.
     :param options: Keys of the step that only this target accepts, e.g. `format`.
+    :param comments: Column -> its meaning, for people; None -> the meaning of the table. Some targets show them.
     """
 
     rows: RowStream
     key: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    comments: Mapping[str | None, str] = field(default_factory=dict)
 
     @property
     def data(self) -> pa.Table:

@@ -141,6 +141,7 @@ class Releases:
         data: RowStream,
         key: Sequence[str] = (),
         options: Mapping[str, Any] | None = None,
+        comments: Mapping[str | None, str] | None = None,
         selection: str | None = None,
         withheld: Sequence[Mapping[str, str]] = (),
         fence: int | str | None = None,
@@ -154,6 +155,7 @@ class Releases:
         :param data: Any number of rows. They are read several times, never all at once.
         :param key: Columns that identify a row; checked. Some targets need them.
         :param options: Keys that only this target accepts: `format` of `files://`.
+        :param comments: Column -> its meaning, for people; None -> the meaning of the table.
         :param selection: The SQL condition that selected the rows.
         :param withheld: `table`, `slice` and `reason` of each slice that is left out, for the record.
         :param fence: The fence passed to `open`, if known; a try of an earlier opening is refused.
@@ -184,7 +186,7 @@ class Releases:
                 return _repeated_result(name, release, part, to, measured.result()[1])
             if before is not None and before.to != to:
                 targets.open(before.to).discard(release.version, part)
-            writer.stage(release.version, part, StagedRows(measured.stream, columns, options or {}))
+            writer.stage(release.version, part, StagedRows(measured.stream, columns, options or {}, comments or {}))
             rows, mark = measured.result()
             _record(ledger, release, part, rows, mark, writer)
         log.info("staged %d rows for `%s` as part `%s` of release `%s`", rows, to, part, release.version)

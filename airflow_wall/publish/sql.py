@@ -8,7 +8,7 @@ recreating a view at that moment showed empty tables to readers with REPEATABLE 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -50,6 +50,7 @@ class SqlWriter:
         columns = self._columns(plain_schema(rows.rows.schema))
         with self.place.define() as database:
             table = self._prepare(database, columns)
+            self._comment(database, rows.comments)
         with self.place.write() as database:
             database.execute(sa.delete(table).where(table.c._release == version, table.c._part == part))
             insert_rows(database, table, (version, part), map(plain, rows.rows.batches()))
@@ -116,6 +117,19 @@ class SqlWriter:
                 database.execute(DropView(self.pointer))
             database.execute(CreateView(self.pointer, self._visible_rows(names)))
         return table
+
+    def _comment(self, database: sa.Connection, comments: Mapping[str | None, str]) -> None:
+        """Set the comments of the view and its columns that are new or differ. SQLite has no comments."""
+        if not comments or database.dialect.name == "sqlite":
+            return
+        inspector = sa.inspect(database)
+        known: dict[str | None, Any] = {
+            column["name"]: column["comment"] for column in inspector.get_columns(self.pointer)
+        }
+        known[None] = inspector.get_table_comment(self.pointer)["text"]
+        for column, text in comments.items():
+            if column in known and known[column] != text:
+                database.execute(SetComment(self.pointer, column, text))
 
     def _check_not_foreign(self, inspector: sa.Inspector, views: list[str], tables: list[str]) -> None:
         foreign = None
@@ -267,6 +281,17 @@ class AddColumn(DDLElement):
         self.column = column
 
 
+class SetComment(DDLElement):
+    """`COMMENT ON VIEW`, or `COMMENT ON COLUMN` of a view."""
+
+    inherit_cache = False
+
+    def __init__(self, view: str, column: str | None, text: str) -> None:
+        self.view = view
+        self.column = column
+        self.text = text
+
+
 @compiles(CreateView)
 def _create_view(element: CreateView, compiler: Any, **_: Any) -> str:
     replace = "" if compiler.dialect.name == "sqlite" else "OR REPLACE "
@@ -283,3 +308,14 @@ def _drop_view(element: DropView, compiler: Any, **_: Any) -> str:
 def _add_column(element: AddColumn, compiler: Any, **_: Any) -> str:
     column = compiler.process(CreateColumn(element.column))
     return f"ALTER TABLE {compiler.preparer.quote(element.table)} ADD COLUMN {column}"
+
+
+@compiles(SetComment)
+def _set_comment(element: SetComment, compiler: Any, **_: Any) -> str:
+    view, text = (
+        compiler.preparer.quote(element.view),
+        compiler.sql_compiler.process(sa.literal(element.text), literal_binds=True),
+    )
+    if element.column is None:
+        return f"COMMENT ON VIEW {view} IS {text}"
+    return f"COMMENT ON COLUMN {view}.{compiler.preparer.quote(_quoted(element.column))} IS {text}"

@@ -116,6 +116,13 @@ class Contract:
     key: tuple[str, ...] = ()
     order_by: str | None = None
 
+    def comments(self) -> dict[str | None, str]:
+        """Return column -> its description; None -> the description of the table, and its owner."""
+        owner = f"owner: {self.about['owner']}" if self.about.get("owner") else None
+        table = "\n".join(filter(None, (self.about.get("description"), owner)))
+        columns = {name: facts.get("description") for name, facts in self.about.get("columns", {}).items()}
+        return {name: text for name, text in {None: table, **columns}.items() if text}
+
     def types(self) -> dict[str, pa.DataType]:
         """Return the columns with a type."""
         return {name: column.type for name, column in self.columns.items() if column.type is not None}

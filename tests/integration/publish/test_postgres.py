@@ -89,6 +89,22 @@ def found(lab: Lab, text: str) -> int:
     return len(search(lab.info, "scores", text, 1000, project=lab.folder))
 
 
+def test_descriptions_are_comments_of_the_view(lab: Lab) -> None:
+    def comments() -> tuple[Any, ...]:
+        with client(lab.info) as database:
+            query = "SELECT obj_description('scores'::regclass), col_description('scores'::regclass, 1)"
+            return tuple(database.execute(query).fetchone())
+
+    data = pa.table({'the "id"': [1], "score": [0.5]})
+    for text in ("It's 100 % :sure.\nowner: sales", "Another."):
+        lab.open("one")
+        described = {None: text, 'the "id"': f"The %(key)s: {text}", "gone": "A column that is not published."}
+        lab.releases.stage(
+            "platform", "one", part="a", to=parse_target(SQL), data=RowStream.of(data), comments=described
+        )
+        assert comments() == (text, f"The %(key)s: {text}")
+
+
 def test_table_and_index_are_published_and_replaced(lab: Lab) -> None:
     lab.publish("r1")
     lab.open("r2")

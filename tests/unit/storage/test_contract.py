@@ -96,3 +96,22 @@ def test_two_tasks_cannot_record_two_types(tmp_path: Path) -> None:
     contracts.write("b/t", second, tag)
     with pytest.raises(Interrupted):
         contracts.write("b/t", first, tag)
+
+
+@pytest.mark.parametrize(
+    ("about", "comments"),
+    [
+        ({}, {}),
+        ({"owner": "sales"}, {None: "owner: sales"}),
+        (
+            {
+                "description": "Orders.",
+                "owner": "sales",
+                "columns": {"id": {"description": "Number."}, "name": {"pii": True}},
+            },
+            {None: "Orders.\nowner: sales", "id": "Number."},
+        ),
+    ],
+)
+def test_comments_describe_the_table_and_its_columns(about: dict[str, Any], comments: dict[str | None, str]) -> None:
+    assert Contract(about=about).comments() == comments
