@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from lake_pipeline import run_pipeline
 from lake_stores import DocumentLeaseContract, StoreContract, of_connection
+from s3_server import s3_server
 
 boto3 = pytest.importorskip("boto3", reason="needs `make clouds`")
-moto = pytest.importorskip("moto.server", reason="needs `make clouds`")
+pytest.importorskip("moto.server", reason="needs `make clouds`")
 
 
 SERVER = """
@@ -37,12 +38,9 @@ def use_bucket(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 class TestS3(StoreContract, DocumentLeaseContract):
     @pytest.fixture
     def address(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-        server = moto.ThreadedMotoServer("127.0.0.1", port=0)
-        server.start()
-        host, port = server.get_host_and_port()
-        use_bucket(f"http://{host}:{port}", monkeypatch)
-        yield f"s3://s3_lake@lake-data/team/{uuid.uuid4().hex}"  # moto keeps its buckets
-        server.stop()
+        with s3_server() as url:
+            use_bucket(url, monkeypatch)
+            yield f"s3://s3_lake@lake-data/team/{uuid.uuid4().hex}"  # moto keeps its buckets
 
 
 def test_a_pipeline_leaves_the_same_in_a_folder_and_in_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
