@@ -29,8 +29,12 @@ from airflow_wall.provider import get_provider_info
 ROOT = Path(__file__).parents[1]
 OF_NEWER_AIRFLOW = {"airflow_wall.importer", "airflow_wall.fronts.importer"}
 """Modules that need what only Airflow 3.4 has; `make compat` runs them."""
-OF_EXTRAS = {"airflow_wall.hooks.emr": "amazon", "airflow_wall.hooks.dataproc": "google"}
-"""Modules that need what an extra brings; `make clouds` runs them."""
+OF_PROVIDERS = {
+    "airflow_wall.hooks.dataproc": "google",
+    "airflow_wall.hooks.emr": "amazon",
+    "airflow_wall.operators.open_lineage": "openlineage",
+}
+"""Modules that need a provider of Airflow; suites with a venv of their own do without some of them."""
 OF_LIBRARIES = {
     "airflow_wall.engines.spark.engine": "pyspark",
     "airflow_wall.models.catboost_file": "catboost",
@@ -46,7 +50,7 @@ MODULES = sorted(
     found.name
     for found in pkgutil.walk_packages(airflow_wall.__path__, "airflow_wall.")
     if (IMPORTERS or found.name not in OF_NEWER_AIRFLOW)
-    and OF_EXTRAS.get(found.name, "standard") in PROVIDERS
+    and OF_PROVIDERS.get(found.name, "standard") in PROVIDERS
     and importlib.util.find_spec(OF_LIBRARIES.get(found.name, "airflow_wall")) is not None
 )
 
