@@ -48,7 +48,7 @@ class TaskState:
 
 
 @dataclass(frozen=True)
-class PipelineRun:
+class RunStatus:
     """
     A run of a pipeline: what its jobs did for one slice.
 
@@ -118,7 +118,7 @@ class PipelineStatus:
     """
 
     pipeline: str
-    runs: tuple[PipelineRun, ...]
+    runs: tuple[RunStatus, ...]
     findings: tuple[Finding, ...] = field(default=())
 
     @property
@@ -165,7 +165,7 @@ def judge(
     return PipelineStatus(str(events[-1]["pipeline"]), tuple(states[:runs]), tuple(findings))
 
 
-def run_states(events: Iterable[Mapping[str, Any]], now: datetime) -> list[PipelineRun]:
+def run_states(events: Iterable[Mapping[str, Any]], now: datetime) -> list[RunStatus]:
     """Return the runs of a pipeline, the last date first. `events` are in the order of time."""
     by_slice: dict[str, list[Mapping[str, Any]]] = {}
     for event in with_promotions(events):
@@ -174,7 +174,7 @@ def run_states(events: Iterable[Mapping[str, Any]], now: datetime) -> list[Pipel
     return sorted(states, key=lambda run: run.order, reverse=True)
 
 
-def _run_state(events: Sequence[Mapping[str, Any]], now: datetime) -> PipelineRun:
+def _run_state(events: Sequence[Mapping[str, Any]], now: datetime) -> RunStatus:
     by_task: dict[str, list[Mapping[str, Any]]] = {}
     for event in events:
         by_task.setdefault(event["task"], []).append(event)
@@ -195,7 +195,7 @@ def _run_state(events: Sequence[Mapping[str, Any]], now: datetime) -> PipelineRu
     ]
     checks = of("check_integrity")
     warnings = [str(text) for event in checks for text in event.get("warnings", ()) if str(text).startswith(_DRIFT)]
-    return PipelineRun(
+    return RunStatus(
         slice=events[-1]["slice"],
         order=events[-1]["order"],
         run=events[-1]["run"],
@@ -229,7 +229,7 @@ def _task_state(task: str, events: Sequence[Mapping[str, Any]]) -> TaskState:
     return TaskState(task, str(events[-1]["event"]), _time(events[-1]))
 
 
-def _findings_of_run(run: PipelineRun, now: datetime, longest: float, file: str) -> list[Finding]:
+def _findings_of_run(run: RunStatus, now: datetime, longest: float, file: str) -> list[Finding]:
     command = f"airflow-wall run {file} --date {run.date}"
     findings = []
     patience = max(_LEAST_PATIENCE, timedelta(seconds=_PATIENCE * longest))
@@ -245,7 +245,7 @@ def _findings_of_run(run: PipelineRun, now: datetime, longest: float, file: str)
     return findings
 
 
-def _late(states: Sequence[PipelineRun], now: datetime, file: str) -> list[Finding]:
+def _late(states: Sequence[RunStatus], now: datetime, file: str) -> list[Finding]:
     """Return that the next run is missing, by the usual time between the dates of runs."""
     dates = sorted(date for state in states if (date := date_of_slice(state.slice)) is not None)
     if len(dates) < _LEAST_RUNS:
@@ -259,7 +259,7 @@ def _late(states: Sequence[PipelineRun], now: datetime, file: str) -> list[Findi
     return [Finding("late", text, ("look at Airflow: airflow-wall doctor", f"or run it here: airflow-wall run {file}"))]
 
 
-def _of_release(states: Sequence[PipelineRun], file: str, storage: str) -> list[Finding]:
+def _of_release(states: Sequence[RunStatus], file: str, storage: str) -> list[Finding]:
     """Return the slices that the last release leaves out."""
     releases = [state for state in states if state.release is not None]
     last = max(releases, key=lambda state: state.ended, default=None)
@@ -278,7 +278,7 @@ def _of_release(states: Sequence[PipelineRun], file: str, storage: str) -> list[
     return findings
 
 
-def _rolled_back(states: Sequence[PipelineRun], reasons: Mapping[str, str], file: str) -> list[Finding]:
+def _rolled_back(states: Sequence[RunStatus], reasons: Mapping[str, str], file: str) -> list[Finding]:
     """Return the releases that were rolled back and not followed by another one."""
     committed = [state for state in states if state.release is not None]
     last = max((state.ended for state in committed if state.release not in reasons), default=None)
@@ -296,7 +296,7 @@ def _rolled_back(states: Sequence[PipelineRun], reasons: Mapping[str, str], file
     ]
 
 
-def _of_rows(states: Sequence[PipelineRun], storage: str) -> list[Finding]:
+def _of_rows(states: Sequence[RunStatus], storage: str) -> list[Finding]:
     if not states:
         return []
     last, findings = states[0], []

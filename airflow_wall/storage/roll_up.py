@@ -23,7 +23,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_wall.job import date_of_slice
-from airflow_wall.storage.pipeline_status import PipelineRun, PipelineStatus, run_states
+from airflow_wall.storage.pipeline_status import PipelineStatus, RunStatus, run_states
 from airflow_wall.storage.run_history import FAILED, STARTED, with_promotions
 
 VERSION = 1
@@ -189,7 +189,7 @@ def _pipeline(status: PipelineStatus, events: Sequence[Event]) -> Document:
     }
 
 
-def _run(run: PipelineRun) -> Document:
+def _run(run: RunStatus) -> Document:
     return {
         "date": run.date,
         "run": run.run,
@@ -301,7 +301,7 @@ def _model(model: str, events: Sequence[Event]) -> Document:
     }
 
 
-def _pipeline_days(runs: Sequence[PipelineRun]) -> Iterator[tuple[str, list[Any]]]:
+def _pipeline_days(runs: Sequence[RunStatus]) -> Iterator[tuple[str, list[Any]]]:
     by_day: dict[str, list[float]] = {}
     for run in reversed(runs):
         day = by_day.setdefault(_day(run.slice, run.ended), [0] * len(PIPELINE_DAY))
