@@ -1,4 +1,8 @@
-"""Values that are unknown, of other charts, or impossible together are refused with what to do instead."""
+"""
+Values that are unknown, of other charts, or impossible together are refused with what to do instead.
+
+Waits for: Helm, once for each value of the official chart that is refused.
+"""
 
 from __future__ import annotations
 

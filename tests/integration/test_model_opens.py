@@ -1,4 +1,8 @@
-"""A model that a later step cannot open does not become the champion."""
+"""
+A model that a later step cannot open does not become the champion.
+
+Waits for: two real runs of a pipeline with a model of its own.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""`airflow-wall run --task`: one task, on the terminal."""
+"""
+`airflow-wall run --task`: one task, on the terminal.
+
+Waits for: a run of a pipeline, and runs of one of its tasks in a terminal.
+"""
 
 from __future__ import annotations
 

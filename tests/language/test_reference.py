@@ -1,4 +1,8 @@
-"""The reference says what the models say, with an example of every key."""
+"""
+The reference says what the models say, with an example of every key.
+
+Waits for: the imports and models of the whole language, to write every page.
+"""
 
 from __future__ import annotations
 

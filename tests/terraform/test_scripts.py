@@ -1,4 +1,8 @@
-"""The scripts of deploy/aws, with the real AWS command against an emulator. Docker and Kubernetes are recorders."""
+"""
+The scripts of deploy/aws, with the real AWS command against an emulator. Docker and Kubernetes are recorders.
+
+Waits for: an emulator of AWS for each test, and calls of the AWS command.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The local cluster runs each job in its own process."""
+"""
+The local cluster runs each job in its own process.
+
+Waits for: processes of jobs that start, hang and are killed.
+"""
 
 from __future__ import annotations
 

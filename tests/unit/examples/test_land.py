@@ -1,3 +1,9 @@
+"""
+The example lands real flights day by day.
+
+Waits for: landings of half a year of flights, one of which is killed.
+"""
+
 from __future__ import annotations
 
 import csv

@@ -1,3 +1,9 @@
+"""
+The job `ingest`.
+
+Waits for: processes that are killed at random points, and repeated.
+"""
+
 from __future__ import annotations
 
 import gzip

@@ -1,3 +1,9 @@
+"""
+The job `retrain`.
+
+Waits for: the training of the example, twice.
+"""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,8 @@
-"""A pipeline leaves the same in a folder and in a bucket."""
+"""
+A pipeline leaves the same in a folder and in a bucket.
+
+Waits for: two days of a pipeline in a folder, and the same over the wire.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""`validate --fix` writes missing `needs` into the text, and changes nothing else."""
+"""
+`validate --fix` writes missing `needs` into the text, and changes nothing else.
+
+Waits for: many pipelines from each of which a `needs` is removed, and which are checked again.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Real processes, killed at random points; clients look on all the time."""
+"""
+Real processes, killed at random points; clients look on all the time.
+
+Waits for: processes that are killed at random points, and repeated.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Values keep every digit, or they are bad values: one delivery after another into one table."""
+"""
+Values keep every digit, or they are bad values: one delivery after another into one table.
+
+Waits for: tables that hundreds of small deliveries are read into.
+"""
 
 from __future__ import annotations
 
