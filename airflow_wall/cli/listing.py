@@ -46,10 +46,15 @@ def open_lake(storage: str) -> Lake:
 
     :raises WallError: there is no such lake.
     """
-    lake = connected(Lake(address_of(storage, Path.cwd())))
+    lake = lake_at(storage)
     if not lake.exists():
         raise WallError(f"there is no lake at `{short(lake)}`", hint="name it with `--storage`")
     return lake
+
+
+def lake_at(storage: str) -> Lake:
+    """Return the lake at an address, which need not exist. Relative paths are below the present directory."""
+    return Lake(address_of(storage, Path.cwd()), _connection)
 
 
 def connected(lake: Lake) -> Lake:

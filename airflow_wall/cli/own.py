@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from airflow_wall.cli.listing import STORAGE, Storage, connected
+from airflow_wall.cli.listing import STORAGE, Storage, lake_at
 from airflow_wall.cli.output import out, short
 from airflow_wall.errors import WallError
-from airflow_wall.lake.lake import Lake, address_of
 from airflow_wall.storage.backends import open_tables
 from airflow_wall.storage.base import check_name
 from airflow_wall.storage.owners import Owners
@@ -31,7 +29,7 @@ def own(
     pipeline, _, name = task.partition(".")
     if not pipeline or not name:
         raise WallError(f"`{task}` must be `PIPELINE.TASK`", hint=f"write e.g. `airflow-wall own {table} orders.load`")
-    lake = connected(Lake(address_of(storage, Path.cwd())))
+    lake = lake_at(storage)
     owners = Owners(lake, open_tables(lake))
     if owners.owner(table) is None:
         raise WallError(

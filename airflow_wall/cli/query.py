@@ -9,11 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from airflow_wall.cli.airflow_connections import Connections, Project, connection, use_connections
-from airflow_wall.cli.listing import STORAGE, AsJson, Storage, connected, print_aligned, print_json
+from airflow_wall.cli.listing import STORAGE, AsJson, Storage, lake_at, print_aligned, print_json
 from airflow_wall.cli.output import NOTHING_TO_DO, note
 from airflow_wall.diagnostics.printable import printable_line
 from airflow_wall.errors import ConnectionFault, WallError
-from airflow_wall.lake.lake import Lake, address_of
 from airflow_wall.publish.backends import parse_target
 from airflow_wall.publish.targets.base import DatabaseTarget
 from airflow_wall.publish.targets.search import SearchTarget
@@ -58,7 +57,7 @@ def _rows_of_lake(table: str, limit: int, storage: str) -> list[dict[str, Any]]:
     from airflow_wall.storage.base import check_name
 
     check_name(table)
-    return open_tables(connected(Lake(address_of(storage, Path.cwd())))).scan(table).first(limit)
+    return open_tables(lake_at(storage)).scan(table).first(limit)
 
 
 def _published(

@@ -41,11 +41,11 @@ def status(
     in a task of another operator, is recorded by Airflow only. Exit code 0: fine; 1: a run failed, was killed or is
     late, or a release withholds rows; 4: no step has run yet.
     """
-    place, lake = open_lake(storage), short(storage)
-    names = _names(RunHistory(place).pipelines(), pipeline, lake)
-    statuses = judge_all(place, names, now=datetime.now(UTC), runs=runs, files=_files(folder), address=lake)
+    lake, address = open_lake(storage), short(storage)
+    names = _names(RunHistory(lake).pipelines(), pipeline, address)
+    statuses = judge_all(lake, names, now=datetime.now(UTC), runs=runs, files=_files(folder), address=address)
     if not statuses:
-        note(f"no step of a pipeline has run in the lake `{lake}`")
+        note(f"no step of a pipeline has run in the lake `{address}`")
     if as_json:
         print_json(pipelines=[_document(one) for one in statuses], stale_checked=len(names) <= STALE_OF)
     elif pipeline is not None:

@@ -28,7 +28,7 @@ def name_of_uri(uri: str) -> DatasetName:
     parts = urlsplit(uri)
     if parts.scheme == "file":
         return DatasetName("file", unquote(parts.path))
-    return DatasetName(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", unquote(parts.path).strip("/") or "/")
+    return DatasetName(f"{parts.scheme}://{parts.netloc}", unquote(parts.path).strip("/") or "/")
 
 
 def name_of_table(connection: ConnectionInfo, table: str, schema: str | None, project: Path) -> DatasetName:

@@ -100,10 +100,11 @@ class Eraser:
     tables: TableStore
     releases: Releases
     forgotten: Forgotten = field(init=False)
+    folder: Path = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "forgotten", Forgotten(self.lake))
-        self.lake.only_folder("to erase people")
+        object.__setattr__(self, "folder", self.lake.only_folder("to erase people"))
 
     def forget(self, table: str, where: str, column: str, *, reason: str, also: Sequence[str] = ()) -> ErasureResult:
         """
@@ -197,11 +198,11 @@ class Eraser:
         """Return the files of the lake, other than tables and releases, that still hold one of the texts."""
         needles = [text.encode() for text in texts if not text.isdecimal()]
         left = []
-        for path in sorted(self.lake.only_folder("to erase people").rglob("*")) if needles else ():
+        for path in sorted(self.folder.rglob("*")) if needles else ():
             if path.suffix in _LEFT_OUT or "_delta_log" in path.parts or not path.is_file() or path.is_symlink():
                 continue
             if path.stat().st_size and _holds(path, needles):
-                left.append(path.relative_to(self.lake.only_folder("to erase people")).as_posix())
+                left.append(path.relative_to(self.folder).as_posix())
         return left
 
 

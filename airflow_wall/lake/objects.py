@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import shutil
 import tempfile
@@ -97,7 +98,7 @@ class Objects(Protocol):
         """Remove everything below a folder, which another process may be filling: then some may stay."""
         ...
 
-    def open_read(self, key: str) -> contextlib.AbstractContextManager[BinaryIO]:
+    def open_read(self, key: str) -> contextlib.AbstractContextManager[io.BufferedReader]:
         """Open an object as a file that can be read in any order. Raises FileNotFoundError if it does not exist."""
         ...
 
@@ -212,7 +213,7 @@ class LocalObjects:
         shutil.rmtree(self.path(prefix), ignore_errors=True)
 
     @contextlib.contextmanager
-    def open_read(self, key: str) -> Iterator[BinaryIO]:
+    def open_read(self, key: str) -> Iterator[io.BufferedReader]:
         """Open a file."""
         with self.path(key).open("rb") as file:
             yield file

@@ -125,14 +125,14 @@ class StoreObjects:
             self.delete(item.key)
 
     @contextlib.contextmanager
-    def open_read(self, key: str) -> Iterator[BinaryIO]:
+    def open_read(self, key: str) -> Iterator[io.BufferedReader]:
         """Open an object as a file that reads in parts."""
         with self._errors(key):
             try:
                 size = obstore.head(self._store, _name(key))["size"]
             except _MISSING as error:
                 raise FileNotFoundError(key) from error
-            yield cast("BinaryIO", io.BufferedReader(_RangeReader(self._store, _name(key), size), _BUFFER))
+            yield io.BufferedReader(_RangeReader(self._store, _name(key), size), _BUFFER)
 
     @contextlib.contextmanager
     def open_write(self, key: str) -> Iterator[BinaryIO]:

@@ -80,7 +80,6 @@ class StepOperator(BaseOperator):
     project: str | None = None
     _own_outlets: Sequence[Any] = ()
     _working = False
-    _ended: tuple[Job, Sequence[Mapping[str, Any]]] | None = None
     _lineage: Sequence[OperatorLineage[Any, Any]] = ()
 
     def __init__(
@@ -131,11 +130,23 @@ class StepOperator(BaseOperator):
 
     def do(self, context: Context, kind: str, **arguments: Any) -> dict[str, Any]:
         """Run a job of this kind in the worker. The job chooses the value of an argument that is None."""
-        with self.error_context(context), measured(self.dag_id, kind) as results:
-            job = self.job(context, kind, arguments)
-            self._ended = job, results
+        with self.working(context, kind, arguments) as (job, results):
             results.append(run_job(job, self.connection))
         return results[0]
+
+    @contextlib.contextmanager
+    def working(
+        self, context: Context, kind: str, arguments: Mapping[str, Any]
+    ) -> Iterator[tuple[Job, list[dict[str, Any]]]]:
+        """Yield a job of this task and a list for its result. Measure the job, and keep its lineage."""
+        with self.error_context(context):
+            try:
+                with measured(self.dag_id, kind) as results:
+                    job = self.job(context, kind, arguments)
+                    yield job, results
+            finally:
+                if results and _sends_lineage():
+                    self._keep_lineage(job, results[0])
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:  # noqa: ARG002
         """Return the inputs and outputs of the jobs of this try. The OpenLineage provider calls this method."""
@@ -145,14 +156,10 @@ class StepOperator(BaseOperator):
 
         return merged(self._lineage)
 
-    def _keep_lineage(self) -> None:
-        """Keep the inputs and outputs of the job for OpenLineage, whose process cannot read the lake after its fork."""
-        ended, self._ended = self._ended, None
-        if ended is None or not ended[1] or not _sends_lineage():
-            return
+    def _keep_lineage(self, job: Job, result: Mapping[str, Any]) -> None:
+        """Keep the inputs and outputs of a job for OpenLineage, whose process cannot read the lake after its fork."""
         from airflow_wall.operators.open_lineage import lineage_of  # imports the provider
 
-        job, (result, *_) = ended
         try:
             self._lineage = [*self._lineage, lineage_of(job, result, self.connection)]
         except Exception:  # lineage is for people: the rows are there
@@ -237,7 +244,6 @@ class StepOperator(BaseOperator):
             raise type(error)(f"task `{ti.task_id}` ({place}): {error.message}", hint=error.hint) from None
         finally:
             self._working = False
-            self._keep_lineage()
 
     @contextlib.contextmanager
     def _errors_of_lake(self, context: Context) -> Iterator[None]:

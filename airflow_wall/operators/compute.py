@@ -12,7 +12,6 @@ from airflow_wall.clusters.backends import open_cluster
 from airflow_wall.clusters.base import RemoteCluster, check_environment
 from airflow_wall.clusters.remote import job_of
 from airflow_wall.environments.backends import open_environment
-from airflow_wall.operators.metrics import measured
 from airflow_wall.operators.on_cluster import OnClusterOperator
 from airflow_wall.operators.start_cluster import StartClusterOperator
 from airflow_wall.settings import SECTION, Settings
@@ -53,11 +52,9 @@ class ComputeOperator(OnClusterOperator):
             self.operator_extra_links = ()
         if self.cluster is None and not environment:
             return self.do(context, kind, **arguments)
-        with self.error_context(context), measured(self.dag_id, kind) as results:
-            job = self.job(context, kind, arguments)
+        with self.working(context, kind, arguments) as (job, results):
             named = dict.fromkeys((*self.job_connections(), job.run.storage.conn_id))
             job = replace(job, connections=tuple(filter(None, named)), environment=environment)
-            self._ended = job, results
             sent = {conn_id: asdict(self.connection(conn_id)) for conn_id in job.connections}
             if self.cluster is None:
                 results.append(open_environment(environment).run(job.to_json(), sent, self.log.info, limits={}))

@@ -69,7 +69,8 @@ def measured(dag_id: str, kind: str) -> Iterator[list[dict[str, Any]]]:
         yield results
     except WallError as error:
         send_failure(kind, dag_id)
-        results += [error.facts] if isinstance(error, CheckFailed) else []
+        if isinstance(error, CheckFailed):
+            results.append(error.facts)
         raise
     _count("step_seconds", round(time.monotonic() - began), dag_id=dag_id, step=kind)
     for result in results:

@@ -6,8 +6,8 @@ The provider calls the operators; without it, this module is not imported.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from importlib.metadata import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,6 @@ from airflow_wall.publish.backends import parse_target
 from airflow_wall.sources.backends import parse_source
 from airflow_wall.sources.kinds.base import SourceSite
 from airflow_wall.storage.backends import open_tables
-from airflow_wall.storage.base import TableStore
 from airflow_wall.storage.contract import Contracts
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def lineage_of(job: Job, result: Mapping[str, Any], connections: Connections) ->
     :param result: Its result, or the facts of a check that failed.
     :param connections: Returns an Airflow connection by id.
     """
-    lineage = _Lineage(job, result, connections, open_tables(job.run.storage))
+    lineage = _Lineage(job, result, connections)
     sql = job.arguments.get("sql")
     return OperatorLineage(
         inputs=list(lineage.inputs()),
@@ -89,14 +88,17 @@ def merged(parts: Iterable[OperatorLineage[Any, Any]]) -> OperatorLineage[Any, A
     return OperatorLineage(inputs=[*inputs.values()], outputs=[*outputs.values()], job_facets=facets)
 
 
-@dataclass(frozen=True)
 class _Lineage:
-    """The datasets of one job, by the names that the arguments of all jobs have."""
+    """The datasets of one job, by the names that the arguments of all jobs have. Each table is read once."""
 
-    job: Job
-    result: Mapping[str, Any]
-    connections: Connections = field(repr=False)
-    tables: TableStore
+    def __init__(self, job: Job, result: Mapping[str, Any], connections: Connections) -> None:
+        self.job = job
+        self.result = result
+        self.connections = connections
+        self.tables = open_tables(job.run.storage)
+        self.contracts = Contracts(job.run.storage)
+        self._schema = functools.cache(self._read_schema)
+        self._about = functools.cache(self._read_about)
 
     def inputs(self) -> Iterator[InputDataset]:
         arguments = self.job.arguments
@@ -146,7 +148,7 @@ class _Lineage:
         lake = self.job.run.storage
         return name_of_uri(lake.uri(lake.state_key("models", model)))
 
-    def _schema(self, table: str) -> pa.Schema | None:
+    def _read_schema(self, table: str) -> pa.Schema | None:
         return self.tables.schema(table) if self.tables.exists(table) else None
 
     def _fields(self, table: str) -> dict[str, DatasetFacet]:
@@ -172,8 +174,8 @@ class _Lineage:
             facets["ownership"] = ownership_dataset.OwnershipDatasetFacet(owners=owners)
         return facets
 
-    def _about(self, table: str) -> Mapping[str, Any]:
-        recorded = Contracts(self.job.run.storage).read(table)
+    def _read_about(self, table: str) -> Mapping[str, Any]:
+        recorded = self.contracts.read(table)
         return {} if recorded is None else recorded[0].about
 
     def _assertions(self) -> data_quality_assertions_dataset.DataQualityAssertionsDatasetFacet:

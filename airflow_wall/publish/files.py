@@ -111,15 +111,17 @@ class FilesWriter:
         with self._translate_errors():
             self._claim()
             for version in moves.values():
-                files: list[str] = []
-                if version is not None:
-                    if self._files(self._staging(version)):
-                        self.lake.objects.move(self._staging(version), self._release(version))
-                    start = len(self.folder) + 1
-                    files = [key[start:] for key in self._files(self._release(version))]
-                current = {"name": self.owner, "release": version, "files": files}
-                change(self._documents, _CURRENT, lambda _, current=current: current)  # type: ignore[misc]
-                self._link(version)
+                self._show(version)
+
+    def _show(self, version: str | None) -> None:
+        files: list[str] = []
+        if version is not None:
+            if self._files(self._staging(version)):
+                self.lake.objects.move(self._staging(version), self._release(version))
+            start = len(self.folder) + 1
+            files = [key[start:] for key in self._files(self._release(version))]
+        change(self._documents, _CURRENT, lambda _: {"name": self.owner, "release": version, "files": files})
+        self.lake.link(f"{self.folder}/current", None if version is None else f"releases/{version}")
 
     def erase(self, column: str, values: Collection[str]) -> int:
         """Erase rows in the files of all versions."""
@@ -170,9 +172,6 @@ class FilesWriter:
         """Move a version that was shown and reverted back to the staged ones, so that it can be changed."""
         if self._files(self._release(version)) and self.shown(self.pointer) != version:
             self.lake.objects.move(self._release(version), self._staging(version))
-
-    def _link(self, version: str | None) -> None:
-        self.lake.link(f"{self.folder}/current", None if version is None else f"releases/{version}")
 
     def _claim(self) -> None:
         if not self._is_owner() and not self._documents.create(_OWNER, {"name": self.owner}):

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.schema import CreateColumn, CreateIndex, DDLElement
+from sqlalchemy.schema import CreateColumn, CreateIndex, DDLElement, SetColumnComment
 from sqlalchemy.sql import quoted_name
 
 from airflow_wall.errors import DataError, ReleaseError
@@ -127,9 +127,14 @@ class SqlWriter:
             column["name"]: column["comment"] for column in inspector.get_columns(self.pointer)
         }
         known[None] = inspector.get_table_comment(self.pointer)["text"]
-        for column, text in comments.items():
-            if column in known and known[column] != text:
-                database.execute(SetComment(self.pointer, column, text))
+        for name, text in comments.items():
+            if name not in known or known[name] == text:
+                continue
+            if name is None:
+                database.execute(CommentOnView(self.pointer, text))
+            else:
+                view = sa.Table(self.pointer, sa.MetaData(), sa.Column(_quoted(name), comment=text))
+                database.execute(SetColumnComment(view.c[name]))
 
     def _check_not_foreign(self, inspector: sa.Inspector, views: list[str], tables: list[str]) -> None:
         foreign = None
@@ -281,14 +286,13 @@ class AddColumn(DDLElement):
         self.column = column
 
 
-class SetComment(DDLElement):
-    """`COMMENT ON VIEW`, or `COMMENT ON COLUMN` of a view."""
+class CommentOnView(DDLElement):
+    """`COMMENT ON VIEW`."""
 
     inherit_cache = False
 
-    def __init__(self, view: str, column: str | None, text: str) -> None:
+    def __init__(self, view: str, text: str) -> None:
         self.view = view
-        self.column = column
         self.text = text
 
 
@@ -310,12 +314,7 @@ def _add_column(element: AddColumn, compiler: Any, **_: Any) -> str:
     return f"ALTER TABLE {compiler.preparer.quote(element.table)} ADD COLUMN {column}"
 
 
-@compiles(SetComment)
-def _set_comment(element: SetComment, compiler: Any, **_: Any) -> str:
-    view, text = (
-        compiler.preparer.quote(element.view),
-        compiler.sql_compiler.process(sa.literal(element.text), literal_binds=True),
-    )
-    if element.column is None:
-        return f"COMMENT ON VIEW {view} IS {text}"
-    return f"COMMENT ON COLUMN {view}.{compiler.preparer.quote(_quoted(element.column))} IS {text}"
+@compiles(CommentOnView)
+def _comment_on_view(element: CommentOnView, compiler: Any, **_: Any) -> str:
+    text = compiler.sql_compiler.render_literal_value(element.text, sa.String())
+    return f"COMMENT ON VIEW {compiler.preparer.quote(element.view)} IS {text}"

@@ -143,7 +143,7 @@ class WebhookWriter:
     def _send_once(self, version: str, name: str) -> None:
         body = self._body(version, name)
         with self._objects.open_read(body) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it reads by `readinto`
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         part = f"{_release(version)}:{name}"
         if self._accepted().get(part) == digest:
             return

@@ -19,7 +19,7 @@ from airflow_wall.errors import DataError, Interrupted
 from airflow_wall.lake.objects import ObjectInfo
 from airflow_wall.sources.digests import Digests
 from airflow_wall.sources.kinds.base import LoadedRows
-from airflow_wall.sources.listing import DatedFiles
+from airflow_wall.sources.listing import DatedFiles, is_hidden
 from airflow_wall.sources.objects import read_copies
 from airflow_wall.storage.base import SourceVersion
 
@@ -63,11 +63,7 @@ class OpenLakeFiles(DatedFiles):
         objects = {item.key: item for item in self._objects()}
         for version in claimed:
             if version.uri not in objects:
-                raise DataError(
-                    f"`source` `{self.source.text}`: `{self.lake.uri(version.uri)}` does not exist any more, and slice "
-                    f"`{slice_id}` claimed it",
-                    hint="put it back; the rows of the slice in the table are unchanged",
-                )
+                raise self.gone(self.lake.uri(version.uri), slice_id)
         return self._versions_of([objects[version.uri] for version in claimed])
 
     def read(self, versions: Sequence[SourceVersion], rules: Rules) -> LoadedRows:
@@ -95,14 +91,16 @@ class OpenLakeFiles(DatedFiles):
         if not self.source.pattern and (single := objects.head(key)) is not None:
             items = [single]
         start = 0 if key == "." else len(key)
-        return [item for item in items if not _is_hidden(item.key[start:])]
+        return [item for item in items if not any(map(is_hidden, item.key[start:].split("/")))]
 
     def _versions_of(self, items: Sequence[ObjectInfo]) -> list[SourceVersion]:
         groups: dict[str, Digests] = {}
         versions = []
         for item in items:
             group = item.key.partition("/")[0]
-            digests = groups.setdefault(group, groups.get(group) or Digests(self.lake, group))
+            if group not in groups:
+                groups[group] = Digests(self.lake, group)
+            digests = groups[group]
             entry = digests.get(item.key)
             if entry is None or len(entry) != 2 or entry[0] != item.tag:
                 entry = [item.tag, self._digest(item.key)]
@@ -116,13 +114,6 @@ class OpenLakeFiles(DatedFiles):
     def _digest(self, key: str) -> str:
         try:
             with self.lake.objects.open_read(key) as file:
-                sha256 = hashlib.sha256()
-                while content := file.read(_CHUNK):
-                    sha256.update(content)
+                return hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError:
             raise self._changed(key) from None
-        return sha256.hexdigest()
-
-
-def _is_hidden(path: str) -> bool:
-    return any(name.startswith((".", "_")) for name in path.split("/"))

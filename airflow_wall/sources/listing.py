@@ -88,6 +88,17 @@ class DatedFiles(OpenSource):
                 new.append(version)
         return Listing(tuple(new), done, tuple(upgraded), tuple(sorted((+others).items())))
 
+    def gone(self, place: str, slice_id: str) -> DataError:
+        """
+        Return the error for a file that a slice has claimed and that does not exist any more.
+
+        :param place: Its path or address.
+        """
+        return DataError(
+            f"`source` `{self.source.text}`: `{place}` does not exist any more, and slice `{slice_id}` claimed it",
+            hint="put it back; the rows of the slice in the table are unchanged",
+        )
+
     def claimed(
         self, manifest: Sequence[SourceVersion], taken: Mapping[str, str], slice_id: str
     ) -> Sequence[SourceVersion]:
@@ -172,11 +183,7 @@ class OpenFiles(DatedFiles):
         present = {version.uri for version in versions}
         for version in claimed:
             if version.uri not in present:
-                raise DataError(
-                    f"`source` `{self.source.text}`: `{self.lake.path_of(version.uri)}` does not exist any more, and "
-                    f"slice `{slice_id}` claimed it",
-                    hint="put it back; the rows of the slice in the table are unchanged",
-                )
+                raise self.gone(str(self.lake.path_of(version.uri)), slice_id)
         return versions
 
     def read(self, versions: Sequence[SourceVersion], rules: Rules) -> LoadedRows:
@@ -223,6 +230,11 @@ def versions_below(root: Path, pattern: Sequence[str], lake: Lake) -> list[Sourc
     return sorted(versions_of(paths, lake), key=lambda version: version.uri)
 
 
+def is_hidden(name: str) -> bool:
+    """Return True for the name of a file or folder that no source has."""
+    return name.startswith((".", "_"))
+
+
 def first_sign(parts: Sequence[str]) -> int:
     """Return the index of the first part of a path that is a pattern, or the number of parts."""
     return next((place for place, part in enumerate(parts) if _SIGNS.search(part)), len(parts))
@@ -232,8 +244,8 @@ def _files(root: Path) -> Iterable[Path]:
     if root.is_file():
         yield root
     for folder, below, names in os.walk(root):
-        below[:] = [name for name in below if not name.startswith((".", "_"))]
-        yield from (Path(folder, name) for name in names if not name.startswith((".", "_")))
+        below[:] = [name for name in below if not is_hidden(name)]
+        yield from (Path(folder, name) for name in names if not is_hidden(name))
 
 
 def match(parts: Sequence[str], pattern: Sequence[str]) -> bool:

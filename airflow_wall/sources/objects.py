@@ -25,7 +25,7 @@ from airflow_wall.sources.buckets import BucketSource
 from airflow_wall.sources.delivery import Delivery, Rules, read_delivery
 from airflow_wall.sources.formats import reader_of
 from airflow_wall.sources.kinds.base import LoadedRows
-from airflow_wall.sources.listing import DatedFiles
+from airflow_wall.sources.listing import DatedFiles, is_hidden
 from airflow_wall.storage.base import SourceVersion
 
 _CHUNK = 8 << 20
@@ -53,7 +53,7 @@ class OpenObjects(DatedFiles):
                 uri = self.source.address + key
                 below = self.source.below(uri)
                 names = below or PurePosixPath(key).parts[-1:]
-                if below is None or key.endswith("/") or any(name.startswith((".", "_")) for name in names):
+                if below is None or key.endswith("/") or any(map(is_hidden, names)):
                     continue
                 if self.source.matches(uri, self.lake):
                     versions.append(_version(uri, tag, size))
@@ -97,11 +97,7 @@ class OpenObjects(DatedFiles):
                 try:
                     meta = obstore.head(self.store, self._key(version.uri))
                 except (FileNotFoundError, exceptions.NotFoundError):
-                    raise DataError(
-                        f"`source` `{self.source.text}`: `{version.uri}` does not exist any more, and slice "
-                        f"`{slice_id}` claimed it",
-                        hint="put it back; the rows of the slice in the table are unchanged",
-                    ) from None
+                    raise self.gone(version.uri, slice_id) from None
             versions.append(_version(version.uri, str(meta["e_tag"]), meta["size"]))
         return versions
 

@@ -22,7 +22,6 @@ from airflow_wall.errors import Interrupted
 from airflow_wall.lake.lake import Lake
 from airflow_wall.storage.base import SourceVersion
 from airflow_wall.storage.delta import ATTEMPTS, pause
-from airflow_wall.text.reserved import STATE
 
 COMPACT_ABOVE = 100
 """Number of files above which an append also merges them. Each append creates one file."""
@@ -66,7 +65,8 @@ class IngestLedger:
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
-        self._uri = lake.uri(f"{STATE}/ledger")
+        self._key = lake.state_key("ledger")
+        self._uri = lake.uri(self._key)
 
     def processed(self, pipeline: str, *, table: str | None = None) -> Processed:
         """Return the versions that the pipeline has processed, into any table or only into `table`."""
@@ -130,7 +130,7 @@ class IngestLedger:
 
     def _append(self, handle: DeltaTable | None, rows: pa.Table, transaction: Transaction) -> bool:
         """Append rows. Return False if another writer has committed the same rows, or has created the table."""
-        self._lake.prepare_folder(f"{STATE}/ledger")
+        self._lake.prepare_folder(self._key)
         try:
             write_deltalake(
                 handle if handle is not None else self._uri,
@@ -153,7 +153,7 @@ class IngestLedger:
         return True
 
     def _open(self) -> DeltaTable | None:
-        if self._lake.lacks_folder(f"{STATE}/ledger/_delta_log"):
+        if self._lake.lacks_folder(f"{self._key}/_delta_log"):
             return None
         try:
             return DeltaTable(self._uri, storage_options=self._lake.storage_options())

@@ -93,8 +93,8 @@ class Staging:
     def __init__(self, lake: Lake, key: str) -> None:
         self._lake = lake
         self._key = key
-        self._name = uuid.uuid4().hex
-        self.area = lake.local_path(f"{key}/data/{self._name}")
+        self._folder = f"data/{uuid.uuid4().hex}"
+        self.area = lake.local_path(f"{key}/{self._folder}")
         self._count = 0
         self.raw = StagedSlice(pa.schema([]), (), {}, ())
         self.is_tried = False
@@ -159,7 +159,7 @@ class Staging:
         if not schema.names:
             return StagedSlice(schema, (), {}, ())
         self.area.mkdir(parents=True, exist_ok=True)
-        name = f"data/{self._name}/part-{self._count:05}-{self._name}.parquet"
+        name = f"{self._folder}/part-{self._count:05}-{self.area.name}.parquet"
         key = f"{self._key}/{name}"
         path = self._lake.local_path(key)
         self._count += 1
@@ -194,7 +194,7 @@ class Staging:
         for key in self._uploaded - self.published:
             self._lake.objects.delete(key)
         for path in self.area.glob("*"):
-            if f"{self._key}/data/{self._name}/{path.name}" not in self.published:
+            if f"{self._key}/{self._folder}/{path.name}" not in self.published:
                 path.unlink(missing_ok=True)
         for folder in (self.area, self.area.parent, self.area.parent.parent):
             with suppress(OSError):  # it does not exist, or has other files

@@ -187,8 +187,14 @@ def test_task_that_reads_too_early_is_an_error_from_one_release_on(
 
 RETRAIN = "uses: retrain, with: {entrypoint: 'm:train', inputs: {a: {table: a, external: true}}, approve: true"
 
+one_or_mapped = pytest.mark.parametrize("own", [", model: value}", "}, expand: {model: [one, two]}"])
 
-@pytest.mark.parametrize("own", [", model: value}", "}, expand: {model: [one, two]}"])
+
+def build_approved(folder: Path, head: str, own: str) -> DAG:
+    return build(folder, f"dag_id: churn\nstart_date: 2024-03-01\n{head}\ntasks:\n  - {{id: fit, {RETRAIN}{own}}}\n")
+
+
+@one_or_mapped
 def test_an_approval_is_in_the_group_of_its_task_and_keeps_its_own_trigger_rule(tmp_path: Path, own: str) -> None:
     dag = build(
         tmp_path,
@@ -202,25 +208,17 @@ def test_an_approval_is_in_the_group_of_its_task_and_keeps_its_own_trigger_rule(
     assert "g.fit_approval" in dag.get_task("g.fit_promotion").upstream_task_ids
 
 
-@pytest.mark.parametrize("own", [", model: value}", "}, expand: {model: [one, two]}"])
+@one_or_mapped
 def test_an_approval_waits_for_its_human_as_long_as_it_takes(tmp_path: Path, own: str) -> None:
-    dag = build(
-        tmp_path,
-        "dag_id: churn\nstart_date: 2024-03-01\ndefault_args: {execution_timeout: 1h}\n"
-        f"tasks:\n  - {{id: fit, {RETRAIN}{own}}}\n",
-    )
+    dag = build_approved(tmp_path, "default_args: {execution_timeout: 1h}", own)
     approval: Any = dag.get_task("fit_approval")
     assert (approval.execution_timeout, approval.response_timeout) == (None, None)
     assert dag.get_task("fit_promotion").execution_timeout == timedelta(hours=1)
 
 
-@pytest.mark.parametrize("own", [", model: value}", "}, expand: {model: [one, two]}"])
+@one_or_mapped
 def test_errors_of_an_approval_are_in_the_notification_of_a_failed_run(tmp_path: Path, own: str) -> None:
-    dag = build(
-        tmp_path,
-        "dag_id: churn\nstart_date: 2024-03-01\nnotify: {failure: {email: {to: a@example.org}}}\n"
-        f"tasks:\n  - {{id: fit, {RETRAIN}{own}}}\n",
-    )
+    dag = build_approved(tmp_path, "notify: {failure: {email: {to: a@example.org}}}", own)
     assert [record_error in task.on_failure_callback for task in dag.tasks] == [True, True, True]
 
 
